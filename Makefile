@@ -1,0 +1,28 @@
+# Each target makes the virtual environment it needs. Settings come from CAPTIONING_* variables: see README.md.
+VENV := .venv
+BIN := $(VENV)/bin
+# The first Python on the path that TensorFlow supports; `make PYTHON=/path/to/python demo` overrides it.
+PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
+	$$name -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$name && break; done)
+
+.PHONY: demo test lint help
+help:
+	@echo "make demo   run every notebook top to bottom and write pages to runs/"
+	@echo "make test   run the tests"
+	@echo "make lint   check the code style"
+
+demo: $(VENV)/installed
+	$(BIN)/python -m captioning.notebooks
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+$(VENV)/installed: requirements.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed; name one: make PYTHON=/path/to/python demo"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@

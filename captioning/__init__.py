@@ -1,0 +1,1 @@
+"""Image captioning with TensorFlow / Keras 3: the rooms that the notebooks share."""

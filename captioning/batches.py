@@ -1,0 +1,113 @@
+"""Features + token ids -> tf.data batches; each picture's features are read once for all its captions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from captioning.datasets.dataset import Record
+from captioning.features import FeatureStore
+from captioning.tokenizer import END, PAD, Tokenizer
+
+LENGTH_STEP = 4  # batches are padded to a multiple of this many steps: few shapes to compile
+
+
+class CaptionBatches:
+    """The captions of one split beside their pictures' features.
+
+    A batch is ({"features": (batch, regions, channels), "tokens": (batch, captions, steps)}, targets), where targets
+    (batch, captions, steps) are the tokens one step later. Pictures with fewer captions get rows of PAD.
+    """
+
+    def __init__(
+        self,
+        records: Sequence[Record],
+        store: FeatureStore,
+        tokenizer: Tokenizer,
+        *,
+        batch_size: int,
+        captions: int = 5,
+        max_words: int = 30,
+        averaged: bool = False,
+        seed: int = 0,
+    ):
+        """Tokenize the captions.
+
+        Args:
+            records: the pictures of one split.
+            store: their features; pictures without any (unreadable ones) are left out.
+            tokenizer: fitted on the train split.
+            batch_size: pictures per batch.
+            captions: captions per picture; a picture with more shows other ones each epoch.
+            max_words: longer captions are cut, and then have no END to learn from.
+            averaged: give one vector per picture, the mean over its regions.
+            seed: of the order; the order is a function of (seed, epoch).
+        """
+        self.records = store.readable(records)
+        self.store = store
+        self.batch_size, self.captions, self.seed = batch_size, captions, seed
+        self._tokens = [[tokenizer.encode(text)[: max_words + 2] for text in r.captions] for r in self.records]
+        for rows in self._tokens:
+            for row in rows:
+                if len(row) == max_words + 2 and row[-1] != END:
+                    del row[-1]
+        # Vectors are small: kept in memory. Regions are read from the memory map, batch by batch.
+        self._vectors = store.averaged([r.image_id for r in self.records]) if averaged else None
+        self.regions = 1 if averaged else store.regions
+        self.feature_dtype = np.float32 if averaged else np.float16
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Number of batches per epoch; the last one may be smaller."""
+        return -(-len(self.records) // self.batch_size)
+
+    def training(self, first_epoch: int, epochs: int) -> tf.data.Dataset:
+        """Return the batches of the epochs `first_epoch` to `epochs` - 1 in one endless-looking stream.
+
+        Args:
+            first_epoch: where to go on after a break; the order does not depend on the earlier epochs.
+            epochs: where to end.
+        """
+        return self._dataset(lambda: (batch for epoch in range(first_epoch, epochs) for batch in self.epoch(epoch)))
+
+    def evaluation(self) -> tf.data.Dataset:
+        """Return every picture once, in the order of the records, with its first captions."""
+        return self._dataset(lambda: self._batches(np.arange(len(self.records)), None))
+
+    def epoch(self, epoch: int) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
+        """Yield the batches of one epoch, shuffled by (seed, epoch)."""
+        random = np.random.default_rng((self.seed, epoch))
+        return self._batches(random.permutation(len(self.records)), random)
+
+    def _batches(self, order: np.ndarray, random: np.random.Generator | None):
+        for start in range(0, len(order), self.batch_size):
+            now = order[start : start + self.batch_size]
+            tokens = self._pad([self._choose(self._tokens[number], random) for number in now])
+            yield {"features": self._features(now), "tokens": tokens[..., :-1]}, tokens[..., 1:]
+
+    def _features(self, numbers: np.ndarray) -> np.ndarray:
+        if self._vectors is not None:
+            return self._vectors[numbers]
+        return self.store.rows([self.records[number].image_id for number in numbers])
+
+    def _choose(self, rows: list[list[int]], random: np.random.Generator | None) -> list[list[int]]:
+        if random is None or len(rows) <= self.captions:
+            return rows[: self.captions]
+        return [rows[index] for index in random.choice(len(rows), self.captions, replace=False)]
+
+    def _pad(self, chosen: list[list[list[int]]]) -> np.ndarray:
+        steps = max(len(row) for rows in chosen for row in rows) - 1
+        steps += -steps % LENGTH_STEP
+        tokens = np.full((len(chosen), self.captions, steps + 1), PAD, np.int32)
+        for picture, rows in enumerate(chosen):
+            for index, row in enumerate(rows):
+                tokens[picture, index, : len(row)] = row
+        return tokens
+
+    def _dataset(self, generator) -> tf.data.Dataset:
+        tokens = tf.TensorSpec((None, self.captions, None), tf.int32)
+        features = tf.TensorSpec((None, self.regions, self.store.channels), self.feature_dtype)
+        signature = ({"features": features, "tokens": tokens}, tokens)
+        return tf.data.Dataset.from_generator(generator, output_signature=signature).prefetch(2)

@@ -1,0 +1,114 @@
+"""What every loader gives: pictures with their captions, split by picture."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+SPLITS = ("train", "val", "test")
+
+
+class DatasetError(ValueError):
+    """The files of a dataset are not as they should be."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One picture with its captions."""
+
+    image_id: int | str
+    file: Path
+    captions: tuple[str, ...]
+    split: str
+    truth: dict | None = None  # what is really in a drawn scene
+
+
+@dataclass(frozen=True)
+class CaptionDataset:
+    """All usable pictures of a dataset, in a fixed shuffled order."""
+
+    name: str
+    records: tuple[Record, ...]
+    left_out: dict[str, int] = field(default_factory=dict)  # reason -> how many
+
+    def split(self, name: str) -> list[Record]:
+        """Return the records of one split: train, val or test."""
+        if name not in SPLITS:
+            raise ValueError(f"Unknown split {name!r}; known: {', '.join(SPLITS)}.")
+        return [record for record in self.records if record.split == name]
+
+    def captions(self, split: str) -> list[str]:
+        """Return all captions of one split."""
+        return [caption for record in self.split(split) for caption in record.captions]
+
+    def first(self, limit: int | None) -> CaptionDataset:
+        """Return the first `limit` pictures of the fixed shuffled order; all for None."""
+        return dataclasses.replace(self, records=self.records[:limit])
+
+    def save(self, path: Path) -> None:
+        """Write the records as JSON; files below the JSON's folder by their relative path."""
+        rows = []
+        for record in self.records:
+            row = dataclasses.asdict(record)
+            file = record.file.resolve()
+            inside = file.is_relative_to(path.parent.resolve())
+            row["file"] = str(file.relative_to(path.parent.resolve()) if inside else file)
+            rows.append(row)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = {"name": self.name, "left_out": self.left_out, "records": rows}
+        partial = path.with_suffix(".part")
+        partial.write_text(json.dumps(content, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
+        partial.rename(path)
+
+    @classmethod
+    def load(cls, path: Path) -> CaptionDataset:
+        """Read what `save` wrote."""
+        content = json.loads(path.read_text(encoding="utf-8"))
+        records = tuple(
+            Record(**(row | {"file": path.parent / row["file"], "captions": tuple(row["captions"])}))
+            for row in content["records"]
+        )
+        return cls(content["name"], records, content["left_out"])
+
+
+def assemble(name: str, records: Iterable[Record], left_out: Counter) -> CaptionDataset:
+    """Put the records into the fixed shuffled order and leave out what cannot be used.
+
+    The order is that of a hash of the image id, so it does not change when pictures are added.
+
+    Args:
+        name: the dataset's name.
+        records: records as found; the file may be missing.
+        left_out: reasons counted so far.
+
+    Raises:
+        DatasetError: nothing usable is left, or there is nothing to train on.
+    """
+    left_out = Counter(left_out)
+    records = list(records)
+    present = {folder: _names(folder) for folder in {record.file.parent for record in records}}
+    usable = []
+    for record in records:
+        captions = tuple(" ".join(caption.split()) for caption in record.captions if caption.strip())
+        left_out["empty captions"] += len(record.captions) - len(captions)
+        if record.file.name not in present[record.file.parent]:
+            left_out["annotated photos that are not on disk"] += 1
+        elif not captions:
+            left_out["photos without a caption"] += 1
+        else:
+            usable.append(dataclasses.replace(record, captions=captions))
+    if not any(record.split == "train" for record in usable):
+        reasons = ", ".join(f"{count} {reason}" for reason, count in left_out.items() if count)
+        raise DatasetError(f"{name}: no usable picture to train on ({reasons or 'none was found'}).")
+    usable.sort(key=lambda record: hashlib.sha256(str(record.image_id).encode()).digest())
+    return CaptionDataset(name, tuple(usable), {reason: n for reason, n in left_out.items() if n})
+
+
+def _names(folder: Path) -> set[str]:
+    """List a folder once: asking the disk for each of 120,000 photos takes minutes on a network drive."""
+    return {entry.name for entry in folder.iterdir()} if folder.is_dir() else set()

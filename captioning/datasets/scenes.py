@@ -1,0 +1,166 @@
+"""Draw captioned pictures from a seed, in COCO's layout, with the truth beside them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections import Counter
+from pathlib import Path
+
+from tqdm import tqdm
+
+from captioning.datasets.coco import load_json, read_captions, read_splits
+from captioning.datasets.dataset import CaptionDataset, DatasetError, Record, assemble
+from captioning.datasets.scene_captions import describe
+from captioning.datasets.scene_objects import render
+from captioning.datasets.scene_plan import SIZE, Scene, plan
+from captioning.datasets.scene_words import NAMES, PLACE_COLOURS
+
+__all__ = ["NAMES", "draw", "read"]
+
+_VERSION = 1  # of the drawing: another number draws every folder anew
+_FINISHED, _STARTED = "scenes.json", "scenes.unfinished.json"
+_RECORDS = ("annotations/captions_scenes.json", "splits.json", "truth.json")
+_PICTURE = re.compile(r"\d{12}\.jpg")
+
+
+def draw(folder: Path | str, train: int = 1500, val: int = 200, test: int = 200, seed: int = 0) -> None:
+    """Draw pictures into `folder/images` and write captions, splits and truth beside them.
+
+    A finished drawing with the same parameters is left alone, a broken-off one is continued, one with
+    other parameters is replaced. Captions, splits and truth are the same on every machine.
+
+    Args:
+        folder: is made where missing. It gets `images/000000000001.jpg` and so on,
+            `annotations/captions_scenes.json` (COCO's layout), `splits.json` (ids of train, val and test),
+            `truth.json` (what each picture really shows) and, when all is done, `scenes.json`.
+        train: number of pictures, at least 40.
+        val: number of pictures.
+        test: number of pictures; a quarter of them shows combinations of place, object and colour that
+            occur nowhere else.
+        seed: another seed draws other pictures.
+
+    Raises:
+        ValueError: a number is too small.
+        FileExistsError: `folder` holds files of these names that were not drawn here.
+    """
+    folder = Path(folder)
+    parameters = {"version": _VERSION, "train": train, "val": val, "test": test, "seed": seed, "size": SIZE}
+    if _is_finished(folder, parameters, train + val + test):
+        return
+    scenes = plan(train, val, test, seed)
+    _prepare(folder, parameters)
+    for scene in tqdm(scenes, desc="Drawing scenes", unit="picture", mininterval=1, file=sys.stdout):
+        path = folder / "images" / _file_name(scene)
+        if not path.exists():
+            _save_picture(scene, path)
+    for name, content in zip(_RECORDS, _records(scenes), strict=True):
+        _write_json(folder / name, content)
+    os.replace(folder / _STARTED, folder / _FINISHED)
+
+
+def _is_finished(folder: Path, parameters: dict, count: int) -> bool:
+    """Tell whether the folder holds this very drawing with all its files."""
+    if _read_parameters(folder / _FINISHED) != parameters:
+        return False
+    return len(_pictures(folder)) == count and all((folder / name).exists() for name in _RECORDS)
+
+
+def _pictures(folder: Path) -> list[Path]:
+    """List the pictures with a name as drawn here."""
+    return [path for path in (folder / "images").glob("*.jpg") if _PICTURE.fullmatch(path.name)]
+
+
+def _prepare(folder: Path, parameters: dict) -> None:
+    """Make the folder ready: keep what an unfinished drawing of the same kind left, remove any other."""
+    images = folder / "images"
+    if (folder / _FINISHED).exists():
+        # From here on a kill leaves an unfinished drawing, never one that looks whole.
+        os.replace(folder / _FINISHED, folder / _STARTED)
+    started = _read_parameters(folder / _STARTED)
+    drawn = [*_pictures(folder), *(folder / name for name in _RECORDS)]
+    foreign = [path for path in drawn if path.exists()] if started is None else []
+    if foreign:
+        raise FileExistsError(f"{foreign[0]} was not drawn here: choose another folder, or empty {folder}.")
+    if started != parameters:
+        for path in [*drawn, *images.glob("*.partial")]:
+            path.unlink(missing_ok=True)
+    images.mkdir(parents=True, exist_ok=True)
+    (folder / "annotations").mkdir(exist_ok=True)
+    _write_json(folder / _STARTED, parameters)
+
+
+def _records(scenes: list[Scene]) -> tuple[dict, dict, dict]:
+    """Return the contents of the three JSON files, in the order of `_RECORDS`."""
+    captions = [(scene.image_id, caption) for scene in scenes for caption in describe(scene)]
+    coco = {
+        "images": [
+            {"id": scene.image_id, "file_name": _file_name(scene), "width": SIZE, "height": SIZE} for scene in scenes
+        ],
+        "annotations": [
+            {"id": number, "image_id": image_id, "caption": caption}
+            for number, (image_id, caption) in enumerate(captions, start=1)
+        ],
+    }
+    splits = {split: [scene.image_id for scene in scenes if scene.split == split] for split in ("train", "val", "test")}
+    return coco, splits, {str(scene.image_id): _truth(scene) for scene in scenes}
+
+
+def _truth(scene: Scene) -> dict:
+    """Return what a picture shows, in the names of `NAMES`; objects from left to right."""
+    return {
+        "place": scene.place,
+        "objects": [{"object": item.object, "colour": item.colour} for item in scene.items],
+        "place_colours": PLACE_COLOURS.get(scene.place, []),
+        "unseen": scene.unseen,
+    }
+
+
+def _file_name(scene: Scene) -> str:
+    return f"{scene.image_id:012d}.jpg"
+
+
+def _save_picture(scene: Scene, path: Path) -> None:
+    """Write a picture under another name first, so that what has the right name is whole."""
+    partial = path.with_suffix(".partial")
+    render(scene).save(partial, "JPEG", quality=90)
+    os.replace(partial, path)
+
+
+def _write_json(path: Path, content: dict) -> None:
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8", newline="\n")
+    os.replace(partial, path)
+
+
+def _read_parameters(path: Path) -> dict | None:
+    """Return the parameters of a drawing, None where there is none."""
+    if not path.exists():
+        return None
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is damaged: remove the folder {path.parent} and draw again.") from error
+
+
+def read(folder: Path | str) -> CaptionDataset:
+    """Read a finished drawing; every record carries its truth.
+
+    Args:
+        folder: what `draw` was given.
+
+    Raises:
+        DatasetError: the folder holds no finished drawing, or a file of it was changed.
+    """
+    folder = Path(folder)
+    if not (folder / _FINISHED).is_file():
+        raise DatasetError(f"{folder} holds no finished drawing: run 01_download again, it goes on where it stopped.")
+    splits = read_splits(folder) or {}
+    truth = load_json(folder / "truth.json")
+    records = [
+        Record(image_id, folder / "images" / file_name, tuple(captions), splits[image_id], truth[str(image_id)])
+        for image_id, file_name, captions in read_captions(folder / _RECORDS[0])
+    ]
+    return assemble("scenes", records, Counter())

@@ -1,0 +1,171 @@
+"""The frozen CNNs: which layer, which input, which weights."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from captioning.settings import ENCODERS, SettingError
+
+SEED = 2014  # of the random encoder weights
+
+
+@dataclass(frozen=True)
+class EncoderSpec:
+    """What defines the features of a CNN, apart from its weights."""
+
+    name: str
+    builder: Callable[..., keras.Model]  # from keras.applications
+    options: dict  # for the builder
+    preprocess: Callable  # float pixels in [0, 255] -> what this CNN was trained on
+    preprocessing: str  # the name of that convention, for the manifest
+    layer: str
+    size: int  # side of the square input, pixels
+    regions: int
+    channels: int
+    file: str  # the weights file under Keras's own name
+
+
+def _spec(name: str, module, builder, preprocessing: str, layer: str, **rest) -> EncoderSpec:
+    return EncoderSpec(name, builder, rest.pop("options"), module.preprocess_input, preprocessing, layer, **rest)
+
+
+_APPS = keras.applications
+_REGIONS = {"include_top": False}
+SPECS = {
+    spec.name: spec
+    for spec in (
+        _spec("vgg16", _APPS.vgg16, _APPS.VGG16, "BGR, mean colour subtracted", "fc2", size=224, regions=1,
+              channels=4096, options={"include_top": True},
+              file="vgg16_weights_tf_dim_ordering_tf_kernels.h5"),
+        _spec("inception_v3", _APPS.inception_v3, _APPS.InceptionV3, "RGB in [-1, 1]", "mixed10", size=299,
+              regions=64, channels=2048, options=_REGIONS,
+              file="inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5"),
+        _spec("resnet50", _APPS.resnet50, _APPS.ResNet50, "BGR, mean colour subtracted", "conv5_block3_out",
+              size=224, regions=49, channels=2048, options=_REGIONS,
+              file="resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"),
+        _spec("mobilenet", _APPS.mobilenet, _APPS.MobileNet, "RGB in [-1, 1]", "conv_pw_13_relu", size=224,
+              regions=49, channels=768, options=_REGIONS | {"alpha": 0.75},
+              file="mobilenet_7_5_224_tf_no_top.h5"),
+    )
+}  # fmt: skip
+
+
+class Encoder:
+    """A frozen CNN up to one layer."""
+
+    def __init__(self, spec: EncoderSpec, model: keras.Model, weights: str):
+        self.spec = spec
+        self.weights = weights  # imagenet, random or files
+        self.weights_hash = _hash(model)
+        self._model = model
+
+    @property
+    def identity(self) -> dict:
+        """Everything that decides the features, as it stands in manifests and bundles."""
+        spec = self.spec
+        return {
+            "encoder": spec.name,
+            "layer": spec.layer,
+            "weights": self.weights,
+            "weights_hash": self.weights_hash,
+            "image_size": spec.size,
+            "preprocessing": spec.preprocessing,
+            "regions": spec.regions,
+            "channels": spec.channels,
+        }
+
+    def __call__(self, pixels):
+        """Encode a batch.
+
+        Args:
+            pixels: (batch, size, size, 3), RGB in [0, 255].
+
+        Returns:
+            Float32 tensor (batch, regions, channels), raw.
+        """
+        features = self._model(self.spec.preprocess(keras.ops.cast(pixels, "float32")), training=False)
+        return keras.ops.reshape(features, (-1, self.spec.regions, self.spec.channels))
+
+
+def load(name: str, weights: str, folder: Path) -> Encoder:
+    """Build a frozen CNN.
+
+    Args:
+        name: one of `settings.ENCODERS`.
+        weights: imagenet (fetched by Keras, kept in KERAS_HOME), random, or a folder of files under Keras's names.
+        folder: where random weights are kept once drawn, so that they stay the same for ever.
+
+    Raises:
+        SettingError: unknown name, no such weights, or ImageNet weights that are neither here nor to be fetched.
+    """
+    spec = spec_of(name)
+    if weights == "random":
+        return Encoder(spec, _random(spec, folder / f"{name}-random.weights.h5"), weights)
+    if weights == "imagenet":
+        return Encoder(spec, _cut(spec, _imagenet(spec)), weights)
+    file = Path(weights) / spec.file
+    if not file.is_file():
+        raise SettingError(f"{file} is missing: CAPTIONING_WEIGHTS names a folder that must hold it for {name}.")
+    return Encoder(spec, _cut(spec, _build(spec, str(file))), "files")
+
+
+def spec_of(name: str) -> EncoderSpec:
+    """Return the specification of an encoder.
+
+    Raises:
+        SettingError: the name is unknown.
+    """
+    if name not in SPECS:
+        raise SettingError(f"Unknown encoder {name!r}; known: {', '.join(ENCODERS)}.")
+    return SPECS[name]
+
+
+def _build(spec: EncoderSpec, weights: str | None) -> keras.Model:
+    return spec.builder(weights=weights, input_shape=(spec.size, spec.size, 3), **spec.options)
+
+
+def _cut(spec: EncoderSpec, model: keras.Model) -> keras.Model:
+    return keras.Model(model.input, model.get_layer(spec.layer).output, name=spec.name)
+
+
+def _imagenet(spec: EncoderSpec) -> keras.Model:
+    try:
+        return _build(spec, "imagenet")
+    except Exception as error:  # Keras raises a bare Exception when its download fails
+        raise SettingError(
+            f"The ImageNet weights of {spec.name} are not cached and could not be fetched ({error}). Ways out: connect "
+            f"once to the network; copy {spec.file} into {keras.config.keras_home()}/models or into a folder named by "
+            "CAPTIONING_WEIGHTS; choose CAPTIONING_ENCODER=mobilenet, the smallest download; or set "
+            "CAPTIONING_WEIGHTS=random, which is enough for drawn scenes but not for photos."
+        ) from error
+
+
+def _random(spec: EncoderSpec, file: Path) -> keras.Model:
+    model = _cut(spec, _build(spec, None))
+    if file.is_file():
+        model.load_weights(file)
+        return model
+    # Drawn here, not by the builder: the caller's random state must not decide what an encoder sees.
+    for number, variable in enumerate(model.trainable_variables):
+        if len(variable.shape) > 1:
+            variable.assign(keras.initializers.GlorotUniform(seed=SEED + number)(variable.shape))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_name("partial-" + file.name)
+    model.save_weights(partial)
+    partial.rename(file)
+    return model
+
+
+def _hash(model: keras.Model) -> str:
+    """Return a fingerprint of the weights' shapes and values: 16 hexadecimal digits of SHA-256."""
+    digest = hashlib.sha256()
+    for value in model.get_weights():
+        digest.update(f"{value.shape} {value.dtype}".encode())
+        digest.update(np.ascontiguousarray(value).data)
+    return digest.hexdigest()[:16]

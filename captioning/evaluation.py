@@ -1,0 +1,120 @@
+"""Caption the test split with a bundle or a baseline, and score it once for all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from captioning import metrics
+from captioning.bundle import Bundle
+from captioning.datasets.dataset import CaptionDataset, Record
+from captioning.datasets.scenes import NAMES
+from captioning.features import FeatureStore
+
+BEAM_WIDTHS = (1, 3, 5)
+
+
+def references_of(records: Sequence[Record]) -> dict:
+    """Return image id -> what people wrote."""
+    return {record.image_id: list(record.captions) for record in records}
+
+
+def caption_records(
+    bundle: Bundle, store: FeatureStore, records: Sequence[Record], beam_width: int
+) -> dict[int | str, str]:
+    """Return image id -> caption for pictures that have features."""
+    texts = {}
+    for start in range(0, len(records), 256):
+        part = records[start : start + 256]
+        captions = bundle.decode(store.rows([record.image_id for record in part]), beam_width)
+        texts |= {r.image_id: bundle.tokenizer.decode(c.tokens) for r, c in zip(part, captions, strict=True)}
+    return texts
+
+
+def choose_beam_width(bundle: Bundle, store: FeatureStore, validation: Sequence[Record]) -> dict[int, float]:
+    """Return beam width -> CIDEr on validation pictures; the test split has no say in it."""
+    cider = metrics.CiderD(references_of(validation))
+    return {width: float(cider.score(caption_records(bundle, store, validation, width))[0]) for width in BEAM_WIDTHS}
+
+
+def evaluate(bundle: Bundle, store: FeatureStore, dataset: CaptionDataset, pictures: int | None = None) -> dict:
+    """Score a bundle on the test split and keep `scores.json` and `captions.json` in its folder.
+
+    Nothing is computed when both are there and belong to these weights.
+
+    Args:
+        bundle: the trained model.
+        store: features of its encoder.
+        dataset: validation pictures choose the beam width, test pictures are scored.
+        pictures: at most so many validation pictures.
+
+    Returns:
+        The scores, see `metrics.report`.
+    """
+    scores_file, captions_file = bundle.folder / "scores.json", bundle.folder / "captions.json"
+    test = store.readable(dataset.split("test"))
+    stamp = _stamp(bundle, test)
+    if scores_file.is_file() and captions_file.is_file():
+        kept = json.loads(scores_file.read_text(encoding="utf-8"))
+        if kept.get("of") == stamp:
+            return kept
+    widths = choose_beam_width(bundle, store, store.readable(dataset.split("val"))[:pictures])
+    best = max(widths, key=lambda width: widths[width])
+    results = caption_records(bundle, store, test, best)
+    decoding = {"method": "beam search", "beam_width": best, "validation_CIDEr": widths}
+    scores = score_results(results, test, dataset, decoding) | {"of": stamp}
+    # COCO's results layout: `python -m captioning.metrics` scores the file too.
+    rows = [{"image_id": image_id, "caption": text} for image_id, text in results.items()]
+    captions_file.write_text(json.dumps(rows, indent=0, ensure_ascii=False) + "\n", encoding="utf-8")
+    scores_file.write_text(json.dumps(scores, indent=1) + "\n", encoding="utf-8")
+    return scores
+
+
+def score_results(results: Mapping, records: Sequence[Record], dataset: CaptionDataset, decoding: dict) -> dict:
+    """Return the whole report of one set of captions; with the truth where the pictures are drawn."""
+    truth = {record.image_id: record.truth for record in records if record.truth is not None}
+    return metrics.report(
+        references_of(records), dict(results), dataset.captions("train"), decoding, truth=truth or None, names=NAMES
+    )
+
+
+def read_results(path: Path) -> dict[int | str, str]:
+    """Return image id -> caption from a `captions.json`."""
+    return {row["image_id"]: row["caption"] for row in json.loads(path.read_text(encoding="utf-8"))}
+
+
+def most_frequent_caption(dataset: CaptionDataset, records: Sequence[Record]) -> dict[int | str, str]:
+    """Give every picture the caption that stands most often in train (ties: the first in the alphabet)."""
+    counts = Counter(caption.lower().strip(" .") for caption in dataset.captions("train"))
+    text = min(counts, key=lambda caption: (-counts[caption], caption))
+    return {record.image_id: text for record in records}
+
+
+def nearest_neighbour(store: FeatureStore, dataset: CaptionDataset, records: Sequence[Record]) -> dict[int | str, str]:
+    """Give every picture the first caption of the train picture with the most similar features.
+
+    Similar: cosine of the vectors (regions averaged), standardised per channel over train.
+    """
+    train = store.readable(dataset.split("train"))
+    known, asked = (_directions(store, train, part) for part in (train, records))
+    nearest = [int(np.argmax(known @ vector)) for vector in asked]
+    return {record.image_id: train[index].captions[0] for record, index in zip(records, nearest, strict=True)}
+
+
+def _directions(store: FeatureStore, train: Sequence[Record], records: Sequence[Record]) -> np.ndarray:
+    mean, variance = store.statistics(train)
+    vectors = store.averaged([record.image_id for record in records])[:, 0]
+    vectors = (vectors - mean) / np.sqrt(variance)
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+
+
+def _stamp(bundle: Bundle, test: Sequence[Record]) -> str:
+    """Return a fingerprint of the weights and the test pictures."""
+    digest = hashlib.sha256((bundle.folder / "model.weights.h5").read_bytes())
+    digest.update(json.dumps([[record.image_id, record.captions] for record in test]).encode())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,55 @@
+"""Open, check, resize and preprocess pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+
+class ImageError(ValueError):
+    """A file that should be a picture cannot be read as one."""
+
+
+def open_image(path: Path | str, near: int | None = None) -> Image.Image:
+    """Open a picture, upright and in RGB.
+
+    Greyscale, palette and CMYK pictures are converted; a transparent one is laid on white.
+
+    Args:
+        path: the file.
+        near: a side in pixels that is large enough; lets a large JPEG be decoded at a fraction of its size.
+
+    Raises:
+        ImageError: the file is missing, truncated or no picture; the message names it.
+    """
+    try:
+        with Image.open(path) as image:
+            if near is not None:
+                image.draft("RGB", (near, near))
+            return _to_rgb(ImageOps.exif_transpose(image))
+    except UnidentifiedImageError as error:
+        raise ImageError(f"{path} is not a picture that Pillow can read.") from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ImageError(f"{path} cannot be read as a picture: {error}") from error
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    if image.mode.startswith("I;16"):
+        # Pillow clips 16-bit grey to white when it converts: scale it to 8 bits first.
+        image = Image.fromarray((np.asarray(image) // 256).astype(np.uint8))
+    return image.convert("RGB")
+
+
+def load_pixels(path: Path | str, size: int) -> np.ndarray:
+    """Return the whole picture squeezed to a square: uint8 (size, size, 3).
+
+    Raises:
+        ImageError: see `open_image`.
+    """
+    image = open_image(path, near=size)
+    return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR, reducing_gap=2.0))

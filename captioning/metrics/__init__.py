@@ -1,0 +1,21 @@
+"""Caption scores with the numbers of coco-caption, without Java: BLEU, ROUGE-L, CIDEr-D, and checks beside them."""
+
+from captioning.metrics.cider import CiderD
+from captioning.metrics.controls import bootstrap_interval, distinct_captions, novel_captions, shuffled_cider
+from captioning.metrics.grounding import grounding
+from captioning.metrics.ptb import tokenize
+from captioning.metrics.references import References
+from captioning.metrics.report import report, score
+
+__all__ = [
+    "CiderD",
+    "References",
+    "bootstrap_interval",
+    "distinct_captions",
+    "grounding",
+    "novel_captions",
+    "report",
+    "score",
+    "shuffled_cider",
+    "tokenize",
+]

@@ -1,0 +1,37 @@
+"""`python -m captioning.metrics REFERENCES.json RESULTS.json`: score a result file in COCO's formats."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+
+from captioning.metrics.coco_files import read_references, read_results
+from captioning.metrics.report import score
+
+USAGE = "usage: python -m captioning.metrics REFERENCES.json RESULTS.json"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print the scores as one JSON object.
+
+    Args:
+        arguments: the two paths.
+
+    Returns:
+        The exit code: 0, or 2 after a message on stderr.
+    """
+    if len(arguments) != 2:
+        print(USAGE, file=sys.stderr)
+        return 2
+    try:
+        scores = score(read_references(arguments[0]), read_results(arguments[1]))
+    except (OSError, ValueError) as error:
+        print(f"captioning.metrics: {error}", file=sys.stderr)
+        return 2
+    print(json.dumps(scores, indent=1))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

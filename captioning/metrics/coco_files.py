@@ -1,0 +1,77 @@
+"""Reading references and results in the file formats of COCO."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from captioning.metrics.references import ImageId, some_images
+
+REFERENCES_LAYOUT = '{"images": [{"id": ...}, ...], "annotations": [{"image_id": ..., "caption": ...}, ...]}'
+RESULTS_LAYOUT = '[{"image_id": ..., "caption": ...}, ...]'
+
+
+def read_references(path: Path | str) -> dict[ImageId, list[str]]:
+    """Read a COCO caption file.
+
+    Returns:
+        image id -> its captions, for every image of the file; without any caption, an empty list.
+
+    Raises:
+        ValueError: the file is not in this layout, or has captions of images that it does not list.
+        OSError: it cannot be read.
+    """
+    content = _read(path)
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} is not a reference file; expected {REFERENCES_LAYOUT}")
+    captions: dict[ImageId, list[str]] = {
+        image["id"]: [] for image in _entries(path, content.get("images"), ["id"], REFERENCES_LAYOUT)
+    }
+    annotations = _entries(path, content.get("annotations"), ["image_id", "caption"], REFERENCES_LAYOUT)
+    unlisted = dict.fromkeys(entry["image_id"] for entry in annotations if entry["image_id"] not in captions)
+    if unlisted:
+        raise ValueError(f'{path} has captions of images that its "images" lack: {some_images(list(unlisted))}')
+    for entry in annotations:
+        captions[entry["image_id"]].append(entry["caption"])
+    return captions
+
+
+def read_results(path: Path | str) -> dict[ImageId, str]:
+    """Read a COCO result file: one caption per image.
+
+    Raises:
+        ValueError: the file is not in this layout, or has two captions for an image.
+        OSError: it cannot be read.
+    """
+    entries = _entries(path, _read(path), ["image_id", "caption"], RESULTS_LAYOUT)
+    results: dict[ImageId, str] = {}
+    twice = {}
+    for entry in entries:
+        if entry["image_id"] in results:
+            twice[entry["image_id"]] = None
+        results[entry["image_id"]] = entry["caption"]
+    if twice:
+        raise ValueError(f"{path} has more than one caption for {some_images(list(twice))}; keep one of each.")
+    return results
+
+
+def _read(path: Path | str) -> Any:
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not a JSON file: {error}") from error
+
+
+def _entries(path: Path | str, entries: Any, fields: list[str], layout: str) -> list[dict]:
+    """Return the list after checking that every entry has the fields."""
+    if not isinstance(entries, list):
+        raise ValueError(f"{path} has another layout; expected {layout}")
+    for number, entry in enumerate(entries):
+        if not isinstance(entry, dict) or any(field not in entry for field in fields):
+            raise ValueError(f"{path}: entry {number} lacks {' or '.join(fields)}: {entry!r}; expected {layout}")
+        for field in fields:
+            kinds = str if field == "caption" else (int, str)
+            if not isinstance(entry[field], kinds):
+                raise ValueError(f"{path}: entry {number} has a strange {field}: {entry[field]!r}")
+    return entries

@@ -1,0 +1,102 @@
+"""Controls that a caption score needs beside it: chance, spread, and how many captions are new."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from captioning.metrics.cider import CiderD
+from captioning.metrics.ptb import tokenize
+from captioning.metrics.references import ImageId, References
+
+
+def shuffled_cider(
+    references: CiderD | References | Mapping[ImageId, Sequence[str]],
+    results: Mapping[ImageId, str],
+    seeds: Iterable[int] = range(5),
+) -> float:
+    """Return the CIDEr-D that is left when every caption is dealt to another image.
+
+    A captioner that looks at its picture scores far above this; one that says the same of all does not.
+
+    Args:
+        references: as for `CiderD`, or a fitted one.
+        results: image id -> raw caption.
+        seeds: one derangement (a permutation in which no caption stays) is drawn for each.
+
+    Returns:
+        The mean over the derangements.
+
+    Raises:
+        ValueError: fewer than two images, no seed, or as in `CiderD.score`.
+    """
+    metric = references if isinstance(references, CiderD) else CiderD(references)
+    captions = metric.references.tokens_of(results)
+    if len(captions) < 2:
+        raise ValueError("Captions cannot be dealt to other images: there is only one image.")
+    scores = [
+        metric.score_tokens([captions[place] for place in _derangement(len(captions), seed)])[0] for seed in seeds
+    ]
+    if not scores:
+        raise ValueError("shuffled_cider needs at least one seed.")
+    return sum(scores) / len(scores)
+
+
+def _derangement(size: int, seed: int) -> np.ndarray:
+    """Draw permutations until none of the places is its own; every third one or so is such."""
+    generator = np.random.default_rng(seed)
+    places = np.arange(size)
+    while True:
+        permutation = generator.permutation(size)
+        if not np.any(permutation == places):
+            return permutation
+
+
+def bootstrap_interval(
+    per_image_scores: Sequence[float], samples: int = 1000, seed: int = 0, level: float = 0.95
+) -> tuple[float, float]:
+    """Return the percentile bootstrap interval of a mean over images (Efron 1979).
+
+    Args:
+        per_image_scores: (images,) for example the array of `CiderD.score`.
+        samples: how many times as many images are drawn with replacement.
+        seed: of the drawing.
+        level: the share of the drawn means inside the interval.
+
+    Returns:
+        The lower and the upper end.
+
+    Raises:
+        ValueError: no score.
+    """
+    scores = np.asarray(per_image_scores, float)
+    if scores.ndim != 1 or not len(scores):
+        raise ValueError(f"One score per image is needed, not an array of shape {scores.shape}.")
+    generator = np.random.default_rng(seed)
+    means = [scores[generator.integers(len(scores), size=len(scores))].mean() for _ in range(samples)]
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def distinct_captions(results: Mapping[ImageId, str]) -> float:
+    """Return the share of different captions among all, compared after tokenization."""
+    captions = _tokenized(results)
+    return len(set(captions)) / len(captions)
+
+
+def novel_captions(results: Mapping[ImageId, str], train_captions: Iterable[str]) -> float:
+    """Return the share of captions that are not word for word in train, compared after tokenization.
+
+    An empty caption is not novel.
+    """
+    captions = _tokenized(results)
+    wanted = set(captions)
+    copied = {caption for text in train_captions if (caption := tuple(tokenize(text))) in wanted} | {()}
+    return sum(caption not in copied for caption in captions) / len(captions)
+
+
+def _tokenized(results: Mapping[ImageId, str]) -> list[tuple[str, ...]]:
+    if not results:
+        raise ValueError("There is no caption to look at: the results are empty.")
+    return [tuple(tokenize(caption)) for caption in results.values()]

@@ -1,0 +1,137 @@
+"""Penn Treebank tokens as coco-caption makes them: PTBTokenizer in lower case, punctuation removed."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from captioning.metrics import ptb_rules
+
+# coco-caption's list. Its "-LRB-" never strikes, since tokens are in lower case by then: brackets stay, as "-lrb-".
+PUNCTUATION = frozenset(
+    ["''", "'", "``", "`", "-LRB-", "-RRB-", "-LCB-", "-RCB-", ".", "?", "!", ",", ":", "-", "--", "...", ";"]
+)
+# The Java lexer reads all captions as one file, so a caption's last token is seen with the start of the next
+# caption. Here a caption's tokens depend on nothing else: the next one is taken to start with "A", as most do.
+_NEXT_CAPTION = "\nA "
+
+_RULES = tuple(
+    (kind, re.compile(f"({token})(?:{follow})" if follow else f"({token})", re.IGNORECASE))
+    for kind, token, follow in ptb_rules.PATTERNS
+)
+_BRACKETS = {"(": "-LRB-", ")": "-RRB-", "[": "-LSB-", "]": "-RSB-", "{": "-LCB-", "}": "-RCB-"}
+_ROUND = {mark: _BRACKETS[mark] for mark in "()"}
+_CHARACTERS = {
+    "word": {"\u00ad": ""},
+    "spaces": {" ": "\u00a0", **_ROUND},
+    "brackets": _ROUND,
+    "entity": {},
+    "quotes": dict.fromkeys("\u0092’›", "'")
+    | dict.fromkeys("\u0091‘‛‹", "`")
+    | dict.fromkeys("\u0093“«", "``")
+    | dict.fromkeys('\u0094”»"', "''"),
+    "symbol": {"¼": "1/4", "½": "1/2", "¾": "3/4", "⅓": "1/3", "⅔": "2/3", "¢": "cents", "£": "#"}
+    | dict.fromkeys("¤€₠\u0080", "$"),
+}
+_TABLES = {kind: str.maketrans(table) for kind, table in _CHARACTERS.items()}
+_ENTITIES = {"&amp;": "&", "&lt;": "<", "&gt;": ">", "&apos;": "'", "&quot;": '"'}
+_ENTITY = re.compile("|".join(_ENTITIES), re.IGNORECASE)
+
+_CHUNK = re.compile(r"\S+")
+_NOTHING = re.compile(r"(?:[\s\u200b\u200e\u200f\ufeff\0]|&nbsp;)+", re.IGNORECASE)
+# The quick ways: nine captions of ten hold only letters, commas and one period.
+_PLAIN_CAPTION = re.compile(r"[A-Za-z ,]*[. ]*")
+_PLAIN_WORD = re.compile(r"([A-Za-z]{2,})\.?|[A-Za-z]")
+_NEEDS_CONTEXT = re.compile(r"[\d<]|\.$")
+_SPLIT = frozenset(["cannot", "gonna", "wanna", "gotta", "lemme", "gimme"])
+_ABBREVIATIONS = frozenset(
+    " ".join(
+        [ptb_rules.SENTENCE_ABBREVIATIONS, ptb_rules.TITLES, ptb_rules.CAPITALISED.lower(), ptb_rules.NUMBERED]
+    ).split()
+)
+_NOT_PLAIN = _ABBREVIATIONS | _SPLIT
+
+
+def tokenize(caption: str) -> list[str]:
+    """Split a caption into the tokens that coco-caption scores.
+
+    Args:
+        caption: raw text; line breaks count as spaces.
+
+    Returns:
+        Lower-case tokens without punctuation; empty when there are none. A number with its fraction ("1 1/2") is
+        one token with a no-break space inside.
+    """
+    text = caption.replace("\n", " ")
+    if _PLAIN_CAPTION.fullmatch(text):
+        words = text.lower().replace(",", " ").replace(".", " ").split()
+        if _SPLIT.isdisjoint(words) and not (words and "." in text and _keeps_period(words[-1])):
+            return words
+    return [token for token in _lex(text) if token not in PUNCTUATION]
+
+
+def _keeps_period(word: str) -> bool:
+    return len(word) == 1 or word in _ABBREVIATIONS
+
+
+def _lex(text: str) -> list[str]:
+    """Return all tokens of a text, punctuation included."""
+    tokens, position = [], 0
+    while chunk := _CHUNK.search(text, position):
+        plain = _PLAIN_WORD.fullmatch(chunk[0])
+        if plain and (word := (plain[1] or chunk[0]).lower()) not in _NOT_PLAIN:
+            tokens.append(word)
+            position = chunk.end()
+        elif _NEEDS_CONTEXT.search(chunk[0]):
+            found, position = _lex_chunk(text + _NEXT_CAPTION, chunk.start(), chunk.end())
+            tokens.extend(found)
+        else:
+            tokens.extend(_lex_alone(chunk[0]))
+            position = chunk.end()
+    return tokens
+
+
+@lru_cache(maxsize=65536)
+def _lex_alone(chunk: str) -> tuple[str, ...]:
+    """Lex text between two spaces that no neighbour can change."""
+    return tuple(_lex_chunk(chunk + _NEXT_CAPTION, 0, len(chunk))[0])
+
+
+def _lex_chunk(text: str, position: int, end: int) -> tuple[list[str], int]:
+    """Lex text[position:end]; a token may reach further. Returns the tokens and where the last one ends."""
+    tokens = []
+    while position < end:
+        if skipped := _NOTHING.match(text, position):
+            position = skipped.end()
+            continue
+        kind, match = _longest(text, position)
+        if match:
+            tokens.append(_normalise(kind, match[1]).lower())
+            position = match.end(1)
+        else:  # a character that the lexer does not know is dropped
+            position += 1
+    return [token for token in tokens if token], position
+
+
+def _longest(text: str, position: int) -> tuple[str, re.Match | None]:
+    best_kind, best, best_end = "", None, position
+    for kind, rule in _RULES:
+        match = rule.match(text, position)
+        if match and match.end() > best_end:
+            best_kind, best, best_end = kind, match, match.end()
+    return best_kind, best
+
+
+def _normalise(kind: str, text: str) -> str:
+    """Return the token in the spelling of the Penn Treebank."""
+    if kind == "dash":
+        return "--"
+    if kind == "dots":
+        return "..."
+    if kind == "hyphens":
+        return "--" if len(text) in (3, 4) else text
+    if kind == "brackets" and text in _BRACKETS:
+        return _BRACKETS[text]
+    if kind in ("quotes", "entity"):
+        text = _ENTITY.sub(lambda entity: _ENTITIES[entity[0].lower()], text)
+    return text.translate(_TABLES[kind])

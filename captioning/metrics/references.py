@@ -1,0 +1,77 @@
+"""The reference captions of a set of images: checked, tokenized and counted once, for all metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+
+from captioning.metrics.ngrams import ReferenceNgrams
+from captioning.metrics.ptb import tokenize
+
+ImageId = int | str
+
+
+class References:
+    """Reference captions per image, in a fixed order of the images."""
+
+    def __init__(self, captions: Mapping[ImageId, Sequence[str]]):
+        """Tokenize the captions.
+
+        Args:
+            captions: image id -> its reference captions (raw text, one or more).
+
+        Raises:
+            ValueError: no image, an image without a caption, or captions that are not a list of texts.
+        """
+        if not captions:
+            raise ValueError("There is no image to score: the references are empty.")
+        lists = {image: _list_of_texts(image, texts) for image, texts in captions.items()}
+        without = [image for image, texts in lists.items() if not texts]
+        if without:
+            raise ValueError(f"Images without a reference caption: {some_images(without)}. Leave them out.")
+        self.ids = tuple(lists)
+        self.tokens = [[tokenize(text) for text in texts] for texts in lists.values()]
+
+    @cached_property
+    def ngrams(self) -> ReferenceNgrams:
+        """The n-gram counts, made when the first metric asks for them."""
+        return ReferenceNgrams([[words_of(tokens) for tokens in image] for image in self.tokens])
+
+    def tokens_of(self, results: Mapping[ImageId, str]) -> list[list[str]]:
+        """Tokenize one caption per image, in the order of `ids`.
+
+        Args:
+            results: image id -> generated caption (raw text; may be empty).
+
+        Raises:
+            ValueError: an image has no result, a result has no references, or a caption is not a text.
+        """
+        missing = [image for image in self.ids if image not in results]
+        if missing:
+            raise ValueError(f"No result for {some_images(missing)}. Every image with references needs one.")
+        if len(results) > len(self.ids):
+            known = set(self.ids)
+            unknown = [image for image in results if image not in known]
+            raise ValueError(f"Results for images without references: {some_images(unknown)}.")
+        wrong = [image for image in self.ids if not isinstance(results[image], str)]
+        if wrong:
+            raise ValueError(f"Results that are not a text: {some_images(wrong)}. Give one caption per image.")
+        return [tokenize(results[image]) for image in self.ids]
+
+
+def words_of(tokens: Sequence[str]) -> list[str]:
+    """Return the words that BLEU and CIDEr count: a token with a no-break space inside ("1 1/2") is two."""
+    return " ".join(tokens).split()
+
+
+def _list_of_texts(image: ImageId, texts: Sequence[str]) -> list[str]:
+    # A bare string would pass for a list of captions of one letter each.
+    if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
+        raise ValueError(f"The references of image {image!r} are not a list of texts: {texts!r}")
+    return list(texts)
+
+
+def some_images(images: Sequence[ImageId]) -> str:
+    """Name the first ten images and the count."""
+    names = ", ".join(map(repr, images[:10]))
+    return f"{len(images)} image{'s' * (len(images) != 1)} ({names}{', ...' * (len(images) > 10)})"

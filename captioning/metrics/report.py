@@ -1,0 +1,88 @@
+"""All scores of one set of captions: what coco-caption prints, and what `scores.json` holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from captioning.metrics.bleu import corpus_bleu
+from captioning.metrics.cider import CiderD
+from captioning.metrics.controls import distinct_captions, novel_captions, shuffled_cider
+from captioning.metrics.grounding import Names, Truth, grounding
+from captioning.metrics.references import ImageId, References, words_of
+from captioning.metrics.rouge import rouge_l
+
+METEOR_REASON = (
+    "METEOR 1.5 needs Java and its paraphrase table; other programs of that name give other numbers, so none is used."
+)
+SPICE_REASON = "SPICE needs Java, a scene-graph parser and a database; none is used in its place."
+
+
+def score(references: References | Mapping[ImageId, Sequence[str]], results: Mapping[ImageId, str]) -> dict:
+    """Score one caption per image with the numbers of coco-caption.
+
+    Args:
+        references: image id -> raw reference captions (any number from one on), or the same already tokenized.
+        results: image id -> raw caption; an empty one scores 0 and is counted.
+
+    Returns:
+        `images`, `Bleu_1` to `Bleu_4`, `ROUGE_L`, `CIDEr`, `METEOR` and `SPICE` (None, with the reason beside
+        them), `empty_captions`.
+
+    Raises:
+        ValueError: the images of the two differ, or an image has no reference.
+    """
+    references = references if isinstance(references, References) else References(references)
+    captions = references.tokens_of(results)
+    bleu = corpus_bleu(references.ngrams, [words_of(tokens) for tokens in captions])
+    rouge = [rouge_l(tokens, image) for tokens, image in zip(captions, references.tokens, strict=True)]
+    return {
+        "images": len(captions),
+        **{f"Bleu_{order}": value for order, value in enumerate(bleu, start=1)},
+        "ROUGE_L": sum(rouge) / len(rouge),
+        "CIDEr": CiderD(references).score_tokens(captions)[0],
+        "METEOR": None,
+        "METEOR_reason": METEOR_REASON,
+        "SPICE": None,
+        "SPICE_reason": SPICE_REASON,
+        "empty_captions": sum(not tokens for tokens in captions),
+    }
+
+
+def report(
+    references: References | Mapping[ImageId, Sequence[str]],
+    results: Mapping[ImageId, str],
+    train_captions: Iterable[str],
+    decoding: Mapping[str, Any],
+    truth: Mapping[ImageId, Truth] | None = None,
+    names: Names | None = None,
+) -> dict:
+    """Collect everything that `scores.json` holds for one model.
+
+    Args:
+        references, results: as in `score`.
+        train_captions: the raw captions of the train split.
+        decoding: how the captions were made, for example {"method": "beam", "width": 3}.
+        truth: on scenes, what is in each picture (see `grounding`).
+        names: on scenes, the words for it (see `grounding`).
+
+    Returns:
+        The scores of `score`, with `decoding`, `shuffled_CIDEr` (None for a single image), `distinct_captions`,
+        `novel_captions` and, on scenes, `grounding`; ready for JSON.
+
+    Raises:
+        ValueError: as in `score`; or truth without names.
+    """
+    if truth is not None and names is None:
+        raise ValueError("Truth was given without names: pass names=captioning.datasets.scenes.NAMES too.")
+    references = references if isinstance(references, References) else References(references)
+    scores = score(references, results)
+    scores |= {
+        "decoding": dict(decoding),
+        "shuffled_CIDEr": shuffled_cider(references, results) if len(references.ids) > 1 else None,
+        "distinct_captions": distinct_captions(results),
+        "novel_captions": novel_captions(results, train_captions),
+    }
+    if truth is not None:
+        scores["grounding"] = grounding(truth, results, names)
+    return scores

@@ -1,0 +1,251 @@
+"""Train the from-scratch captioner: SGD, Adam, gradient clipping, shuffled batches, checkpoints; NumPy only."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from captioning.numpy_archive import copy_into, read_arrays, write_arrays
+from captioning.numpy_rnn import CaptioningRNN
+from captioning.tokenizer import PAD
+
+Arrays = dict[str, np.ndarray]
+Batches = Callable[[int], Iterable[tuple[np.ndarray, np.ndarray]]]
+
+
+class Epoch(NamedTuple):
+    """What `fit` reports after each pass over the captions."""
+
+    number: int  # from 1
+    loss: float  # nats per word, mean over the words of the epoch, with dropout
+    gradient_norm: float  # mean over the updates, before clipping
+    largest_norm: float
+    clipped: float  # share of the updates that were clipped
+    seconds: float
+
+
+class Optimizer:
+    """What SGD and Adam share: the rate, the count of updates, and state arrays that can be saved."""
+
+    slots: tuple[str, ...] = ()  # names of the state arrays that each weight has
+
+    def __init__(self, learning_rate: float | Callable[[int], float]):
+        """Take the learning rate, or a function from the number of updates done to it (`cosine_decay`)."""
+        self.learning_rate = learning_rate
+        self.updates = 0
+        self.state: Arrays = {}  # "slot/name of the weight" -> array
+
+    def rate(self) -> float:
+        """Return the learning rate of the next update."""
+        return self.learning_rate(self.updates) if callable(self.learning_rate) else self.learning_rate
+
+    def prepare(self, parameters: Arrays) -> None:
+        """Make the state arrays that are missing, zeros in the shape of their weight."""
+        for slot in self.slots:
+            for name, values in parameters.items():
+                self.state.setdefault(f"{slot}/{name}", np.zeros_like(values))
+
+    def update(self, parameters: Arrays, gradients: Arrays) -> None:
+        """Change the parameters in place by one step against their gradients."""
+        self.prepare(parameters)
+        rate = self.rate()
+        self.updates += 1
+        for name, values in parameters.items():
+            values -= self.change(name, values, gradients[name], rate)
+
+    def change(self, name: str, values: np.ndarray, gradient: np.ndarray, rate: float) -> np.ndarray:
+        """Return what is subtracted from one parameter."""
+        raise NotImplementedError
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent with momentum, as `keras.optimizers.SGD`: v = momentum v + rate g; w -= v."""
+
+    slots = ("velocity",)
+
+    def __init__(self, learning_rate: float | Callable[[int], float] = 0.1, momentum: float = 0.0):
+        """Take the learning rate and the momentum (0: none)."""
+        super().__init__(learning_rate)
+        self.momentum = momentum
+
+    def change(self, name: str, values: np.ndarray, gradient: np.ndarray, rate: float) -> np.ndarray:
+        """Return the velocity of one parameter."""
+        velocity = self.state[f"velocity/{name}"]
+        velocity *= self.momentum
+        velocity += rate * gradient
+        return velocity
+
+
+class Adam(Optimizer):
+    """Adam (Kingma & Ba 2015, algorithm 1) with decoupled weight decay (Loshchilov & Hutter 2019, algorithm 2)."""
+
+    slots = ("mean", "square")
+
+    def __init__(
+        self,
+        learning_rate: float | Callable[[int], float] = 1e-3,
+        weight_decay: float = 0.0,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+    ):
+        """Take the learning rate, the decay of the matrices (biases never decay) and the paper's constants."""
+        super().__init__(learning_rate)
+        self.weight_decay, self.beta_1, self.beta_2, self.epsilon = weight_decay, beta_1, beta_2, epsilon
+
+    def change(self, name: str, values: np.ndarray, gradient: np.ndarray, rate: float) -> np.ndarray:
+        """Return rate * (m / (1 - beta_1^t) / (sqrt(v / (1 - beta_2^t)) + epsilon) + weight_decay * w)."""
+        mean, square = self.state[f"mean/{name}"], self.state[f"square/{name}"]
+        mean += (1 - self.beta_1) * (gradient - mean)
+        square += (1 - self.beta_2) * (gradient**2 - square)
+        change = np.sqrt(square / (1 - self.beta_2**self.updates))
+        change += self.epsilon
+        np.divide(mean, change, out=change)
+        change *= rate / (1 - self.beta_1**self.updates)
+        if self.weight_decay and values.ndim > 1:
+            change += rate * self.weight_decay * values
+        return change
+
+
+def cosine_decay(peak: float, updates: int, warmup: int = 0) -> Callable[[int], float]:
+    """Return a learning rate that rises linearly, then falls to 0 along a cosine (Loshchilov & Hutter 2017).
+
+    Args:
+        peak: the largest rate.
+        updates: number of updates of the whole training.
+        warmup: number of updates of the rise.
+    """
+
+    def rate(done: int) -> float:
+        if done < warmup:
+            return peak * (done + 1) / (warmup + 1)
+        return peak * (1 + np.cos(np.pi * min(1.0, (done - warmup) / max(1, updates - warmup)))) / 2
+
+    return rate
+
+
+def clip_gradients(gradients: Arrays, largest: float | None) -> float:
+    """Scale all gradients in place so that their global norm is at most `largest` (Pascanu et al. 2013, algorithm 1).
+
+    Args:
+        gradients: by name.
+        largest: the largest norm; None only measures.
+
+    Returns:
+        The norm before clipping: square root of the sum of all squares.
+    """
+    norm = float(np.sqrt(sum(np.square(values, dtype=np.float64).sum() for values in gradients.values())))
+    if largest is not None and norm > largest:
+        for values in gradients.values():
+            values *= largest / norm
+    return norm
+
+
+def shuffled_batches(
+    features: np.ndarray, images: np.ndarray, tokens: np.ndarray, batch_size: int, seed: int = 0
+) -> Batches:
+    """Return the batches of an epoch as a function of its number: the same number, the same batches.
+
+    Captions of about the same length go together, so that little padding is computed: the shuffled captions are
+    sorted by length within groups of 20 batches, and the batches are shuffled again.
+
+    Args:
+        features: (images, channels) or (images, regions, channels), one row per image.
+        images: (captions,), the row of the image that each caption describes.
+        tokens: (captions, steps), START ... END PAD.
+        batch_size: captions per batch; the last one of an epoch may be smaller.
+        seed: of the shuffling.
+    """
+    lengths = (tokens != PAD).sum(axis=1)
+
+    def epoch(number: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        rng = np.random.default_rng((seed, number))
+        order = rng.permutation(len(tokens))
+        groups = np.split(order, range(20 * batch_size, len(order), 20 * batch_size))
+        order = np.concatenate([group[np.argsort(lengths[group], kind="stable")] for group in groups])
+        for start in rng.permutation(np.arange(0, len(order), batch_size)):
+            rows = order[start : start + batch_size]
+            yield features[images[rows]], tokens[rows]
+
+    return epoch
+
+
+def fit(
+    model: CaptioningRNN,
+    batches: Batches,
+    epochs: int,
+    optimizer: Optimizer,
+    largest_norm: float | None = 5.0,
+    start: int = 0,
+) -> Iterator[Epoch]:
+    """Train, and yield after each epoch: the caller plots, scores, saves, or breaks to stop early.
+
+    Dropout is drawn from the seed of the model and the number of updates, the batches from the number of the epoch:
+    a training that goes on from a checkpoint gives the same bits as one that was never stopped.
+
+    Args:
+        model: changed in place.
+        batches: from the number of an epoch to its (features, tokens), for example `shuffled_batches`.
+        epochs: number of epochs of the whole training.
+        optimizer: changed in place.
+        largest_norm: clip the global norm of the gradients to it; None does not clip.
+        start: number of epochs that are done already, from `load_checkpoint`.
+
+    Raises:
+        FloatingPointError: the loss or a gradient is not finite.
+        ValueError: an epoch without batches.
+    """
+    for number in range(start, epochs):
+        began, history = time.perf_counter(), []
+        for features, tokens in batches(number):
+            rng = np.random.default_rng((model.config.seed, optimizer.updates))
+            loss, gradients = model.loss(features, tokens, rng)
+            norm = clip_gradients(gradients, largest_norm)
+            if not np.isfinite(loss + norm):
+                raise FloatingPointError(
+                    f"Loss {loss}, gradient norm {norm} after {optimizer.updates} updates: "
+                    "lower the learning rate or largest_norm."
+                )
+            optimizer.update(model.parameters, gradients)
+            history.append((loss, norm, (tokens[:, 1:] != PAD).sum()))
+        if not history:
+            raise ValueError("The epoch has no batch: is the list of captions empty?")
+        losses, norms, words = np.array(history).T
+        clipped = 0.0 if largest_norm is None else (norms > largest_norm).mean()
+        mean_loss = np.average(losses, weights=words)
+        seconds = time.perf_counter() - began
+        yield Epoch(number + 1, *map(float, (mean_loss, norms.mean(), norms.max(), clipped, seconds)))
+
+
+def save_checkpoint(path: Path | str, model: CaptioningRNN, optimizer: Optimizer, epoch: int) -> None:
+    """Write model, optimizer state and the number of epochs done in ONE file, so that they always belong together."""
+    state = {f"optimizer/{name}": values for name, values in optimizer.state.items()}
+    counts = {"epoch": np.array(epoch), "updates": np.array(optimizer.updates)}
+    write_arrays(path, model.arrays() | state | counts)
+
+
+def load_checkpoint(path: Path | str, optimizer: Optimizer) -> tuple[CaptioningRNN, int]:
+    """Read a checkpoint that `save_checkpoint` wrote.
+
+    Args:
+        path: the file.
+        optimizer: a new one with the same settings; its state is filled in.
+
+    Returns:
+        The model and the number of epochs done: the `start` of `fit`.
+
+    Raises:
+        ValueError: the file is no checkpoint of such a model and optimizer.
+    """
+    arrays = read_arrays(path)
+    model = CaptioningRNN.from_arrays(arrays, path)
+    if not {"epoch", "updates"} <= set(arrays):
+        raise ValueError(f"{path} holds a model without optimizer state: load it with CaptioningRNN.load.")
+    optimizer.updates, optimizer.state = int(arrays["updates"]), {}
+    optimizer.prepare(model.parameters)
+    copy_into(optimizer.state, arrays, "optimizer/", path)
+    return model, int(arrays["epoch"])

@@ -1,0 +1,185 @@
+"""Every figure of the series: pictures with captions, attention maps, curves and bars."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+
+from captioning.images import open_image
+
+WRAP = 38  # letters per line below a picture of a three-column grid
+
+
+def show_captions(
+    files: Sequence[Path | str],
+    captions: Sequence[str | Sequence[str]],
+    references: Sequence[Sequence[str]] | None = None,
+    title: str = "",
+    columns: int = 3,
+) -> Figure:
+    """Draw a grid of pictures with captions below.
+
+    Args:
+        files: the pictures.
+        captions: one caption, or several, per picture.
+        references: what people wrote; set in italics behind "ref:", so that colour is not needed to tell them apart.
+        title: above the grid.
+        columns: pictures per row.
+    """
+    references = references if references is not None else [()] * len(files)
+    columns = min(columns, max(1, len(files)))
+    texts = [_lines(caption, refs) for caption, refs in zip(captions, references, strict=True)]
+    tallest = max((sum(1 + text.count("\n") for text, _ in lines) for lines in texts), default=1)
+    rows = math.ceil(len(files) / columns)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(4 * columns, (3.2 + 0.2 * tallest) * rows), squeeze=False, layout="constrained"
+    )
+    figure.suptitle(title)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for axis, file, lines in zip(axes.flat, files, texts, strict=False):
+        axis.imshow(open_image(file))
+        offset = -4.0
+        for text, style in lines:
+            axis.annotate(text, (0.0, 0.0), (0, offset), xycoords="axes fraction", textcoords="offset points",
+                          va="top", fontsize=9, **style)  # fmt: skip
+            offset -= 12.5 * (1 + text.count("\n"))
+        # Invisible text of the same height keeps the rows of the grid apart.
+        axis.set_title("\n" * tallest, fontsize=9, y=0, va="top")
+    return figure
+
+
+def show_attention(
+    file: Path | str, words: Sequence[str], attention: np.ndarray, title: str = "", columns: int = 5
+) -> Figure:
+    """Draw where the decoder looks for each word, as light on the darkened picture.
+
+    Args:
+        file: the picture.
+        words: any number of words.
+        attention: (words, regions), rows summing to 1; the regions form a square grid, row by row.
+        title: above the figure.
+        columns: pictures per row.
+
+    Raises:
+        ValueError: rows and words differ in number, or the regions form no square.
+    """
+    if len(words) != len(attention):
+        raise ValueError(f"{len(words)} words but {len(attention)} rows of attention.")
+    side = math.isqrt(attention.shape[1]) if len(words) else 1
+    if len(words) and side * side != attention.shape[1]:
+        raise ValueError(f"{attention.shape[1]} regions form no square grid.")
+    picture = open_image(file)
+    panels = [("the picture", None), *zip(words, attention, strict=True)]
+    columns = min(columns, len(panels))
+    rows = math.ceil(len(panels) / columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(2.6 * columns, 2.6 * rows), squeeze=False, layout="constrained")
+    figure.suptitle(title)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for axis, (word, weights) in zip(axes.flat, panels, strict=False):
+        axis.set_title(word, fontsize=11)
+        axis.imshow(picture if weights is None else _lit(picture, weights.reshape(side, side)))
+    return figure
+
+
+def plot_history(history: Sequence[Mapping[str, float]], title: str = "") -> Figure:
+    """Draw loss, accuracy and free-running CIDEr per epoch; train dashed, validation solid."""
+    epochs = [row["epoch"] + 1 for row in history]
+    figure, axes = plt.subplots(1, 3, figsize=(12, 3.2), layout="constrained")
+    figure.suptitle(title)
+    for axis, name in zip(axes, ("loss", "accuracy", "CIDEr"), strict=True):
+        for key, style, label in ((name, "C0o--", "train"), (f"val_{name}", "C1s-", "validation")):
+            if key in history[0]:
+                axis.plot(epochs, [row[key] for row in history], style, label=label, markersize=4)
+        axis.set(xlabel="epoch", title=name)
+        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.legend()
+        axis.grid(alpha=0.3)
+    return figure
+
+
+def plot_bars(values: Mapping[str, float], title: str, label: str = "", intervals: Mapping | None = None) -> Figure:
+    """Draw horizontal bars in the order given.
+
+    Args:
+        values: name -> length.
+        title: above the figure.
+        label: of the axis.
+        intervals: name -> (low, high), drawn as error bars.
+    """
+    names = list(values)
+    errors = None
+    if intervals is not None:
+        ends = [intervals.get(name) or (values[name], values[name]) for name in names]
+        errors = np.abs(
+            np.array(
+                [[values[name] - low, high - values[name]] for name, (low, high) in zip(names, ends, strict=True)]
+            ).T
+        )
+    figure, axis = plt.subplots(figsize=(8, 0.8 + 0.3 * len(names)), layout="constrained")
+    axis.barh(names, list(values.values()), xerr=errors, capsize=3)
+    axis.invert_yaxis()
+    axis.set(title=title, xlabel=label)
+    axis.grid(axis="x", alpha=0.3)
+    return figure
+
+
+def plot_lengths(lengths: Mapping[str, Sequence[int]], cut: int | None, title: str = "Words per caption") -> Figure:
+    """Draw how long the captions are, as shares of each split, and where they are cut.
+
+    Args:
+        lengths: split -> words of each caption.
+        cut: the longest caption that is kept whole, in words.
+        title: above the figure.
+    """
+    figure, axis = plt.subplots(figsize=(8, 3), layout="constrained")
+    longest = max(max(values) for values in lengths.values())
+    for (name, values), style in zip(lengths.items(), ("-", "--", ":"), strict=False):
+        shares = np.bincount(values, minlength=longest + 1) / len(values)
+        axis.plot(shares, style, label=f"{name} ({len(values)} captions)")
+    if cut is not None:
+        axis.axvline(cut + 0.5, color="black", alpha=0.5, label=f"cut after {cut} words")
+    axis.set(title=title, xlabel="words", ylabel="share of the captions")
+    axis.legend()
+    return figure
+
+
+def plot_vectors(vectors: np.ndarray, names: Sequence[str], title: str = "") -> Figure:
+    """Draw feature vectors as images, one row per picture.
+
+    Args:
+        vectors: (pictures, channels); the channels are wrapped to 16 rows.
+        names: one per picture.
+        title: above the figure.
+    """
+    figure, axes = plt.subplots(len(vectors), 1, figsize=(9, 1.1 * len(vectors)), squeeze=False, layout="constrained")
+    figure.suptitle(title)
+    for axis, vector, name in zip(axes.flat, vectors, names, strict=True):
+        axis.imshow(np.resize(vector, (16, len(vector) // 16)).astype(np.float32), aspect="auto", cmap="viridis")
+        axis.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
+        axis.set(xticks=[], yticks=[])
+    return figure
+
+
+def _lines(caption: str | Sequence[str], references: Sequence[str]) -> list[tuple[str, dict]]:
+    captions = [caption] if isinstance(caption, str) else list(caption)
+    lines = [
+        (textwrap.fill(text or "(empty)", WRAP), {"fontweight": "bold" if references else "normal"})
+        for text in captions
+    ]
+    return lines + [(textwrap.fill(f"ref: {text}", WRAP + 4), {"style": "italic"}) for text in references]
+
+
+def _lit(picture: Image.Image, weights: np.ndarray) -> np.ndarray:
+    """Return the picture, dark where the weights are small: uint8 (height, width, 3)."""
+    scaled = weights / max(float(weights.max()), 1e-12)
+    light = Image.fromarray((255 * scaled).astype(np.uint8)).resize(picture.size, Image.Resampling.BICUBIC)
+    return (np.asarray(picture) * (0.2 + 0.8 * np.asarray(light, np.float32)[..., None] / 255)).astype(np.uint8)

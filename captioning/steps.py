@@ -1,0 +1,174 @@
+"""One step of decoding: call a step function, bring its log-probabilities and its state into shape; NumPy only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from captioning.tokenizer import END, PAD, START, UNK
+
+
+class Step(NamedTuple):
+    """What a decoder returns after reading one token per row."""
+
+    logits: Any  # (rows, vocabulary), before the softmax
+    state: Any  # nested tuple of arrays, batch axis first, the same shapes as the state that went in
+    attention: Any = None  # (rows, regions), or None where there is none
+
+
+StepFunction = Callable[[np.ndarray, Any], Step]
+
+
+def advance(step: StepFunction, tokens: np.ndarray, state: Any) -> tuple[np.ndarray, Any, np.ndarray | None]:
+    """Call the step once and turn its logits into log-probabilities.
+
+    Args:
+        step: the decoder.
+        tokens: the token that each row reads, int32 (rows,).
+        state: nested tuple of arrays, batch axis first.
+
+    Returns:
+        Log-probabilities, float64 (rows, vocabulary), over the full softmax, then -inf for PAD, UNK and START;
+        the new state as the step gave it; the attention (rows, regions) or None.
+
+    Raises:
+        ValueError: the step breaks its contract, or its logits are not numbers.
+    """
+    logits, state, attention = step(tokens, state)
+    scores = np.array(logits, np.float64)
+    rows = len(tokens)
+    if scores.ndim != 2 or len(scores) != rows or scores.shape[1] <= END:
+        raise ValueError(f"step returned logits {scores.shape}; expected ({rows}, vocabulary of at least 4).")
+    if batch_size(state) != rows:
+        raise ValueError(f"step returned a state of {batch_size(state)} rows for {rows} tokens.")
+    if attention is not None:
+        attention = np.array(attention)  # a copy: the step may use the same memory again
+        if attention.ndim != 2 or len(attention) != rows:
+            raise ValueError(f"step returned attention {attention.shape}; expected ({rows}, regions).")
+    with np.errstate(invalid="ignore"):
+        scores -= scores.max(axis=1, keepdims=True)
+        scores -= np.log(np.exp(scores).sum(axis=1, keepdims=True))
+    if np.isnan(scores[:, END]).any():
+        raise ValueError("step returned logits with NaN or infinity: has the training diverged?")
+    scores[:, [PAD, UNK, START]] = -np.inf
+    return scores, state, attention
+
+
+def largest(scores: np.ndarray, count: int) -> np.ndarray:
+    """Return the columns of the `count` largest scores of each row, best first (ties: the lower column).
+
+    Args:
+        scores: (rows, columns), -inf allowed.
+        count: at most the number of columns.
+    """
+    groups = min(scores.shape[1], 16 * count)
+    size = scores.shape[1] // groups
+    best = scores[:, : groups * size].reshape(len(scores), size, groups).max(axis=1)
+    # `count` groups reach this level, so `count` scores do: a safe threshold, and far cheaper than a partition
+    # of the whole vocabulary. Slightly more than `count` scores pass it; the sort below leaves the best.
+    least = np.partition(best, -count, axis=1)[:, -count, None]
+    rows, columns = np.divmod(np.flatnonzero(scores >= least), scores.shape[1])
+    order = np.lexsort((columns, -scores[rows, columns], rows))
+    first = np.searchsorted(rows, np.arange(len(scores)))
+    return columns[order[first[:, None] + np.arange(count)]]
+
+
+def keep_largest(scores: np.ndarray, count: int) -> np.ndarray:
+    """Return the scores with -inf for all but the `count` largest of each row (ties: the lower column)."""
+    columns = largest(scores, count)
+    kept = np.full_like(scores, -np.inf)
+    np.put_along_axis(kept, columns, np.take_along_axis(scores, columns, axis=1), axis=1)
+    return kept
+
+
+def draw(scores: np.ndarray, chances: np.ndarray) -> np.ndarray:
+    """Draw a column of each row with a probability proportional to exp(score).
+
+    Args:
+        scores: (rows, columns), -inf allowed; a row of nothing but -inf gives column 0.
+        chances: uniform random numbers in [0, 1), (rows,).
+    """
+    with np.errstate(invalid="ignore"):
+        cumulative = np.exp(scores - scores.max(axis=1, keepdims=True)).cumsum(axis=1)
+    # Strictly above: a column of weight 0 never raises the sum, so it is never the first one above.
+    return (cumulative > chances[:, None] * cumulative[:, -1:]).argmax(axis=1)
+
+
+def ban_repeats(scores: np.ndarray, prefixes: np.ndarray, size: int) -> None:
+    """Set to -inf every word that would complete a run of `size` words that its prefix already holds.
+
+    Args:
+        scores: log-probabilities (rows, vocabulary), changed in place.
+        prefixes: the words so far, (rows, words).
+        size: 1 forbids to repeat a word, 2 a pair of words, and so on.
+    """
+    if prefixes.shape[1] < size:
+        return
+    runs = np.lib.stride_tricks.sliding_window_view(prefixes, size, axis=1)  # (rows, runs, size)
+    tail = prefixes[:, prefixes.shape[1] - size + 1 :]
+    rows, starts = np.nonzero((runs[:, :, :-1] == tail[:, None]).all(axis=2))
+    scores[rows, runs[rows, starts, -1]] = -np.inf
+
+
+def batch_size(state: Any) -> int:
+    """Return the number of rows of a state.
+
+    Raises:
+        ValueError: it is not a nested tuple of arrays with one batch axis.
+    """
+    shapes = [tuple(getattr(leaf, "shape", ())) for leaf in _leaves(state)]
+    if len({shape[:1] for shape in shapes}) != 1 or not shapes[0]:
+        raise ValueError(f"A state must be a nested tuple of arrays, batch axis first; shapes here: {shapes}.")
+    return int(shapes[0][0])
+
+
+def take(state: Any, rows: np.ndarray) -> Any:
+    """Return the given rows of every array of a state; the arrays themselves where that is all of them.
+
+    Args:
+        state: nested tuple of arrays or tensors, batch axis first.
+        rows: row indices; an index may stand several times.
+    """
+    if isinstance(state, tuple):
+        return getattr(state, "_make", tuple)([take(part, rows) for part in state])
+    same = len(rows) == state.shape[0] and np.array_equal(rows, np.arange(len(rows)))
+    return state if same else np.asarray(state)[rows]
+
+
+def survivors(is_open: np.ndarray) -> np.ndarray:
+    """Return the indices of what stays in the batch: half of it, as often as everything open has room.
+
+    A compiled step is traced anew for every batch size; by halving it meets only a few of them, while most of
+    what is finished is still dropped.
+
+    Args:
+        is_open: what is still to be decoded, bool (batch,).
+    """
+    size = len(is_open)
+    while size > 1 and np.count_nonzero(is_open) <= (size + 1) // 2:
+        size = (size + 1) // 2
+    return np.sort(np.argsort(~is_open, kind="stable")[:size])
+
+
+def trace(attention: list[np.ndarray | None], rows: np.ndarray) -> np.ndarray | None:
+    """Collect the attention (words, regions) of one caption.
+
+    Args:
+        attention: what the step gave at each position, (rows, regions), or None throughout.
+        rows: the row of the batch that the caption stood in as each word was chosen, (words,).
+    """
+    if attention[0] is None:
+        return None
+    current = (attention[position][row : row + 1] for position, row in enumerate(rows))
+    return np.concatenate([attention[0][:0], *current])  # no words: (0, regions)
+
+
+def _leaves(state: Any) -> Iterator[Any]:
+    """Yield the arrays of a nested tuple."""
+    if isinstance(state, tuple):
+        for part in state:
+            yield from _leaves(part)
+    else:
+        yield state

@@ -1,0 +1,199 @@
+"""Unpack zips: nothing outside the folder, nothing damaged, no bombs; continued after a break."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import stat
+import sys
+import time
+import zipfile
+import zlib
+from itertools import pairwise
+from pathlib import Path, PurePosixPath
+
+from tqdm import tqdm
+
+from captioning.partial import BusyError, only_one
+
+BUFFER = 1024 * 1024  # bytes
+LARGEST = 100 * 1024**3  # bytes; train2014 of COCO, the largest archive of the project, has 13.5e9
+MOST_PACKED = 200  # times; JSON and CSV reach 5 to 30, zip bombs 1,000 and more
+SMALL = 1024 * 1024  # bytes; smaller files may be packed as tightly as they like
+SPARE = 16 * 1024 * 1024  # bytes of the disk that unpacking leaves free
+# Deflate is unpacked in bounded pieces; Python unpacks a block of the other methods into memory whatever its size.
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_ENCRYPTED = 0x1
+_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, OverflowError)
+
+
+class UnpackError(RuntimeError):
+    """A zip is damaged or not to be trusted; the message names it and what is wrong."""
+
+
+def unpack(
+    zip_path: Path | str, folder: Path | str, *, delete: bool = False, progress: bool = True, largest: int = LARGEST
+) -> list[Path]:
+    """Unpack a zip into a folder; files that are there and right are left alone.
+
+    The whole table of contents is checked before the first byte is written. A file gets its name only when it is whole
+    and its size and CRC-32 are those of the table, and then the zip's time: by it a later call knows the file again.
+
+    Args:
+        zip_path: the archive; methods stored and deflate, without password.
+        folder: where the files go; made when missing.
+        delete: remove the zip once all its files are there.
+        progress: show a bar with rate and time left on stdout.
+        largest: refuse an archive with more bytes than this, unpacked.
+
+    Returns:
+        The files, folders left out, in the order of the zip.
+
+    Raises:
+        UnpackError: an entry would land outside the folder or is no plain file, the archive is truncated, damaged or a
+            zip bomb, or the disk is too small.
+        FileNotFoundError: there is no such zip.
+    """
+    zip_path, folder = Path(zip_path), Path(folder)
+    if not zip_path.is_file():
+        raise FileNotFoundError(f"{zip_path} is not there: download it first.")
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with only_one(folder / zip_path.name), zipfile.ZipFile(zip_path) as archive:
+            files = _contents(archive, zip_path, folder)
+            _check_amount(archive, zip_path, largest)
+            _unpack_all(archive, zip_path, folder, files, progress)
+    except BusyError as error:
+        raise UnpackError(str(error)) from None
+    except _DAMAGE as error:
+        advice = "It is damaged, truncated or no zip: delete it and download it again."
+        raise UnpackError(f"{zip_path}: {error or type(error).__name__}. {advice}") from error
+    if delete:
+        zip_path.unlink()
+    return list(files)
+
+
+def _contents(archive: zipfile.ZipFile, zip_path: Path, folder: Path) -> dict[Path, zipfile.ZipInfo]:
+    """Return where each file goes; refuse the archive when one of them should not go there."""
+    files = {}
+    for entry in archive.infolist():
+        inside = PurePosixPath(entry.filename.replace("\\", "/"))  # some Windows programs write backslashes
+        target = folder / inside
+        refused = _suspicion(entry, inside)
+        if not refused and inside.parts[0] in (zip_path.name, _draft(zip_path), f"{zip_path.name}.part.lock"):
+            refused = "has a name that is needed while unpacking: rename the zip"
+        if not refused and target in files:
+            refused = "is there twice"
+        if refused:
+            raise UnpackError(f"{zip_path} is refused: its entry {entry.filename!r} {refused}.")
+        if not entry.is_dir():
+            files[target] = entry
+    nearest = {target.parent for target in files}
+    parents = nearest.union(*(parent.parents for parent in nearest))
+    for inner in parents & files.keys():
+        raise UnpackError(f"{zip_path} is refused: {inner.name!r} is both a file and a folder in it.")
+    root = folder.resolve()
+    for link in (parent for parent in parents if folder in parent.parents):
+        if not link.resolve().is_relative_to(root):
+            raise UnpackError(f"{zip_path} is refused: {link} is a link that leads outside the folder.")
+    return files
+
+
+def _draft(zip_path: Path) -> str:
+    """Return the one name for all that is under way: a kill leaves one such file at the most."""
+    return f"{zip_path.name}.unpacking"
+
+
+def _suspicion(entry: zipfile.ZipInfo, path: PurePosixPath) -> str | None:
+    """Return what is wrong with an entry by itself, None when nothing is."""
+    kind = stat.S_IFMT(entry.external_attr >> 16)
+    if path.is_absolute() or re.match("[A-Za-z]:", str(path)):
+        return "has an absolute path"
+    if ".." in path.parts:
+        return "lands outside the folder"
+    if not path.parts or "\0" in entry.orig_filename:
+        return "has no usable name"
+    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+        return "is a symbolic link or a device"
+    if entry.flag_bits & _ENCRYPTED:
+        return "needs a password"
+    if entry.compress_type not in _METHODS:
+        return "is packed by another method than deflate"
+    if entry.file_size > max(SMALL, MOST_PACKED * entry.compress_size):
+        return f"is a bomb: {entry.file_size:,} bytes packed into {entry.compress_size:,}"
+    return None
+
+
+def _check_amount(archive: zipfile.ZipFile, zip_path: Path, largest: int) -> None:
+    """Refuse an archive that unpacks to too much, also when its entries share the same packed bytes."""
+    entries = sorted(archive.infolist(), key=lambda entry: entry.header_offset)
+    total = sum(entry.file_size for entry in entries)
+    if total > largest:
+        raise UnpackError(f"{zip_path} unpacks to {total:,} bytes, more than the limit of {largest:,}.")
+    if total > max(SMALL, MOST_PACKED * zip_path.stat().st_size):
+        raise UnpackError(f"{zip_path} is a bomb: {total:,} bytes packed into {zip_path.stat().st_size:,}.")
+    if entries and entries[0].header_offset < 0:
+        raise zipfile.BadZipFile("its beginning is missing")
+    if any(entry.header_offset + entry.compress_size > after.header_offset for entry, after in pairwise(entries)):
+        raise UnpackError(f"{zip_path} is a bomb: its entries overlap.")
+
+
+def _unpack_all(
+    archive: zipfile.ZipFile, zip_path: Path, folder: Path, files: dict[Path, zipfile.ZipInfo], progress: bool
+) -> None:
+    missing = {target: entry for target, entry in files.items() if not _is_there(target, entry)}
+    needed = sum(entry.file_size for entry in missing.values())
+    free = shutil.disk_usage(folder).free
+    if needed and needed + SPARE > free:
+        room = f"{needed / 1e6:,.0f} MB on the disk, {free / 1e6:,.0f} MB are free: make room"
+        raise UnpackError(f"{zip_path} needs {room}, or set another folder.")
+    draft = folder / _draft(zip_path)
+    bar = tqdm(
+        desc=zip_path.name, total=needed, unit="B", unit_scale=True, unit_divisor=1024,
+        file=sys.stdout, disable=not progress, mininterval=0.5,
+    )  # fmt: skip
+    with bar:
+        try:
+            for target, entry in missing.items():
+                _unpack_one(archive, entry, draft, bar)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                os.replace(draft, target)
+        finally:
+            draft.unlink(missing_ok=True)
+
+
+def _is_there(target: Path, entry: zipfile.ZipInfo) -> bool:
+    try:
+        found = target.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    if not stat.S_ISREG(found.st_mode) or found.st_size != entry.file_size:
+        return False
+    return found.st_mtime == _time(entry) or _crc(target) == entry.CRC
+
+
+def _crc(path: Path) -> int:
+    crc = 0
+    with open(path, "rb") as file:
+        while piece := file.read(BUFFER):
+            crc = zlib.crc32(piece, crc)
+    return crc
+
+
+def _time(entry: zipfile.ZipInfo) -> float:
+    """Return the entry's time in seconds since 1970; the zip holds local time in steps of two seconds."""
+    return time.mktime((*entry.date_time, 0, 0, -1))
+
+
+def _unpack_one(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, draft: Path, bar: tqdm) -> None:
+    """Write one entry to `draft`; `zipfile` compares the CRC-32 when the last byte is read."""
+    written = 0
+    draft.unlink(missing_ok=True)  # never write through a link that lies there
+    with archive.open(entry) as packed, open(draft, "xb") as file:
+        while piece := packed.read(BUFFER):
+            written += file.write(piece)
+            bar.update(len(piece))
+    if written != entry.file_size:
+        raise UnpackError(f"{archive.filename}: {entry.filename!r} has {written:,} bytes, not {entry.file_size:,}.")
+    os.utime(draft, (_time(entry), _time(entry)))

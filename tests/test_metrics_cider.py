@@ -1,0 +1,99 @@
+"""CIDEr-D against a slow version written from the paper and coco-caption's constants."""
+
+import math
+import random
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from captioning.metrics import CiderD, References
+
+WORDS = "a man dog boat red on the street with of".split()
+
+
+def grams(words, n):
+    return Counter(tuple(words[i : i + n]) for i in range(len(words) - n + 1))
+
+
+def by_definition(references, results):
+    """Equation 5 of Vedantam et al. 2015: min-clipped tf-idf cosine times a Gaussian of the length difference."""
+    split = {image: [text.split() for text in texts] for image, texts in references.items()}
+    frequency = Counter()
+    for texts in split.values():
+        frequency.update({gram for words in texts for n in range(1, 5) for gram in grams(words, n)})
+
+    def vector(words, n):
+        idf = {gram: math.log(len(split) / max(1, frequency[gram])) for gram in grams(words, n)}
+        return {gram: count * idf[gram] for gram, count in grams(words, n).items()}
+
+    scores = []
+    for image, texts in split.items():
+        candidate, total = results[image].split(), 0.0
+        for words in texts:
+            delta = max(len(candidate) - 1, 0) - max(len(words) - 1, 0)
+            for n in range(1, 5):
+                mine, theirs = vector(candidate, n), vector(words, n)
+                product = sum(min(mine[g], theirs.get(g, 0)) * theirs.get(g, 0) for g in mine)
+                norm = math.sqrt(sum(x * x for x in mine.values()) * sum(x * x for x in theirs.values()))
+                total += (product / norm if norm else 0) * math.exp(-(delta**2) / (2 * 6.0**2)) / 4
+        scores.append(10 * total / len(texts))
+    return scores
+
+
+def random_captions(seed, images=30):
+    rng = random.Random(seed)
+    references = {
+        image: [" ".join(rng.choices(WORDS, k=rng.randint(1, 12))) for _ in range(rng.randint(1, 5))]
+        for image in range(images)
+    }
+    results = {}
+    for image, texts in references.items():
+        words = rng.choice(texts).split()
+        words[rng.randrange(len(words))] = rng.choice([*WORDS, "unknown", "boat boat"])
+        results[image] = " ".join(words + rng.choice([[], ["unknown", "unknown"], words]))
+    return references, results
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_equals_the_definition(seed):
+    references, results = random_captions(seed)
+    mean, scores = CiderD(references).score(results)
+    expected = by_definition(references, results)
+    np.testing.assert_allclose(scores, expected, atol=1e-10)
+    assert mean == pytest.approx(np.mean(expected))
+    assert max(expected) > 1
+
+
+def test_repeating_the_only_reference_scores_ten():
+    references = {"x": ["a red boat on a lake"], "y": ["the dog sleeps under some tree"], "z": ["two kites fly"]}
+    scores = CiderD(references).score({"x": "A red boat on a lake.", "y": "dog", "z": ""})[1]
+    assert scores[0] == pytest.approx(10)
+    assert 0 < scores[1] < 5
+    assert scores[2] == 0
+
+
+def test_document_frequencies_stay_those_of_the_references():
+    references, results = random_captions(1)
+    metric = CiderD(references)
+    first = metric.score(results)[1]
+    metric.score(dict.fromkeys(references, "unknown words everywhere"))
+    np.testing.assert_array_equal(metric.score(results)[1], first)
+
+
+def test_scores_follow_the_order_of_the_references():
+    references, results = random_captions(2)
+    backwards = dict(reversed(results.items()))
+    np.testing.assert_array_equal(CiderD(references).score(results)[1], CiderD(references).score(backwards)[1])
+
+
+def test_takes_prepared_references_and_counts_a_fraction_as_two_words():
+    references = {1: ["1 1/2 apples lie on it"], 2: ["some dog"]}
+    prepared = References(references)
+    assert CiderD(prepared).score({1: "1 1/2 apples lie on it", 2: "x"})[1][0] == pytest.approx(10)
+    assert CiderD(prepared).score({1: "1/2", 2: "x"})[0] == CiderD(references).score({1: "1/2", 2: "x"})[0] > 0
+
+
+def test_one_image_scores_zero():
+    # log(1 image) = 0 is every weight there is.
+    assert CiderD({1: ["a dog"]}).score({1: "a dog"})[0] == 0

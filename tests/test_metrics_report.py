@@ -1,0 +1,116 @@
+"""The whole score: its fields, its refusals, and coco-caption's own example."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from captioning.metrics import CiderD, References, report, score
+from captioning.metrics.coco_files import read_references, read_results
+
+REFERENCES = {1: ["A dog runs.", "the dog"], 2: ["Two boats on the lake"], 3: ["a red kite", "kite", "some kite"]}
+RESULTS = {3: "A red kite.", 1: "a dog", 2: "two boats"}
+EXAMPLE = Path(__file__).parents[2] / "shared" / "real" / "metrics"
+
+
+def test_fields():
+    scores = score(REFERENCES, RESULTS)
+    assert list(scores) == [
+        "images",
+        *("Bleu_1", "Bleu_2", "Bleu_3", "Bleu_4", "ROUGE_L", "CIDEr"),
+        *("METEOR", "METEOR_reason", "SPICE", "SPICE_reason", "empty_captions"),
+    ]
+    assert scores["images"] == 3
+    assert scores["CIDEr"] == pytest.approx(CiderD(REFERENCES).score(RESULTS)[0])
+    assert scores["METEOR"] is scores["SPICE"] is None
+    assert "Java" in scores["METEOR_reason"]
+    assert "Java" in scores["SPICE_reason"]
+    assert scores["empty_captions"] == 0
+    assert scores == score(References(REFERENCES), RESULTS)
+
+
+def test_rouge_is_the_mean_over_images():
+    scores = score({1: ["a b"], 2: ["c d"]}, {1: "a b", 2: "x"})
+    assert scores["ROUGE_L"] == pytest.approx(0.5)
+
+
+def test_an_empty_caption_scores_zero_and_counts():
+    full = score({1: ["a b c d"], 2: ["e f g h"]}, {1: "a b c d", 2: "e f g h"})
+    half = score({1: ["a b c d"], 2: ["e f g h"]}, {1: "a b c d", 2: " . "})
+    assert half["images"] == 2
+    assert half["empty_captions"] == 1
+    assert half["CIDEr"] == pytest.approx(full["CIDEr"] / 2)
+    assert half["ROUGE_L"] == pytest.approx(full["ROUGE_L"] / 2)
+    assert half["Bleu_1"] < 0.4 < full["Bleu_1"]
+
+
+def test_names_the_images_that_do_not_match():
+    many = {number: ["a dog"] for number in range(30)}
+    with pytest.raises(ValueError, match=r"No result for 28 images \(2, 3, 4, 5, 6, 7, 8, 9, 10, 11, \.\.\.\)"):
+        score(many, {0: "a", 1: "b"})
+    with pytest.raises(ValueError, match=r"without references: 1 image \('x'\)"):
+        score({1: ["a"]}, {1: "a", "x": "b"})
+    with pytest.raises(ValueError, match=r"without a reference caption: 1 image \(7\)"):
+        score({1: ["a"], 7: []}, {1: "a", 7: "b"})
+    with pytest.raises(ValueError, match="No result"):
+        score({1: ["a"]}, {2: "a"})
+
+
+@pytest.mark.parametrize(
+    "references, results, message",
+    [
+        ({}, {}, "empty"),
+        ({1: "a dog"}, {1: "a"}, "not a list"),
+        ({1: [None]}, {1: "a"}, "not a list"),
+        ({1: ["a dog"]}, {1: ["a"]}, "not a text"),
+        ({1: ["a dog"]}, {1: None}, "not a text"),
+    ],
+)
+def test_refuses_wrong_types(references, results, message):
+    with pytest.raises(ValueError, match=message):
+        score(references, results)
+
+
+def test_report_holds_what_scores_json_needs():
+    decoding = {"method": "beam", "width": 3}
+    scores = report(REFERENCES, RESULTS, ["a dog", "Two boats."], decoding)
+    assert scores["decoding"] == decoding
+    assert scores["distinct_captions"] == 1
+    assert scores["novel_captions"] == pytest.approx(1 / 3)
+    assert 0 <= scores["shuffled_CIDEr"] < scores["CIDEr"]
+    assert "grounding" not in scores
+    assert json.loads(json.dumps(scores, allow_nan=False)) == scores
+    assert scores.items() >= score(REFERENCES, RESULTS).items()
+
+
+def test_report_of_drawn_scenes():
+    names = {"place": {"lake": ["lake"]}, "object": {"boat": ["boats"]}, "colour": {"red": ["red"]}}
+    truth = {1: {"place": "lake", "objects": [{"object": "boat", "colour": "red"}], "unseen": True}}
+    scores = report({1: ["a red boat"]}, {1: "red boats"}, [], {}, truth, names)
+    assert scores["grounding"]["pair"] == scores["grounding"]["unseen"]["pair"] == 1
+    assert scores["grounding"]["place"] == 0
+    assert scores["shuffled_CIDEr"] is None
+    with pytest.raises(ValueError, match="names"):
+        report({1: ["a red boat"]}, {1: "red boats"}, [], {}, truth)
+
+
+def test_imports_without_tensorflow():
+    code = "import sys, captioning.metrics.__main__; sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1]).returncode == 0
+
+
+@pytest.mark.skipif(not EXAMPLE.is_dir(), reason=f"coco-caption's example is not there: {EXAMPLE}")
+def test_equals_coco_caption():
+    references = read_references(EXAMPLE / "fakecap_references.json")
+    scores = score(references, read_results(EXAMPLE / "fakecap_results.json"))
+    measured = {
+        "Bleu_1": 0.5793995754573356,
+        "Bleu_2": 0.40439129741018104,
+        "Bleu_3": 0.2785363856619147,
+        "Bleu_4": 0.1908290437674253,
+        "ROUGE_L": 0.39625269357570847,
+        "CIDEr": 0.5997905185184199,
+    }
+    assert {name: scores[name] for name in measured} == pytest.approx(measured, abs=1e-9)
