@@ -11,7 +11,7 @@ from captioning.datasets.dataset import Record
 from captioning.features import FeatureStore
 from captioning.tokenizer import END, PAD, Tokenizer
 
-LENGTH_STEP = 4  # batches are padded to a multiple of this many steps: few shapes to compile
+POOL = 16  # batches whose pictures are sorted by the length of their captions: less padding to compute
 
 
 class CaptionBatches:
@@ -56,7 +56,6 @@ class CaptionBatches:
         # Vectors are small: kept in memory. Regions are read from the memory map, batch by batch.
         self._vectors = store.averaged([r.image_id for r in self.records]) if averaged else None
         self.regions = 1 if averaged else store.regions
-        self.feature_dtype = np.float32 if averaged else np.float16
 
     @property
     def steps_per_epoch(self) -> int:
@@ -70,27 +69,37 @@ class CaptionBatches:
             first_epoch: where to go on after a break; the order does not depend on the earlier epochs.
             epochs: where to end.
         """
-        return self._dataset(lambda: (batch for epoch in range(first_epoch, epochs) for batch in self.epoch(epoch)))
+        count = self.steps_per_epoch * (epochs - first_epoch)
+        return self._dataset(lambda: (batch for now in range(first_epoch, epochs) for batch in self.epoch(now)), count)
 
     def evaluation(self) -> tf.data.Dataset:
         """Return every picture once, in the order of the records, with its first captions."""
-        return self._dataset(lambda: self._batches(np.arange(len(self.records)), None))
+        plain = self._split(np.arange(len(self.records)))
+        return self._dataset(lambda: self._batches(plain, None), self.steps_per_epoch)
 
     def epoch(self, epoch: int) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
         """Yield the batches of one epoch, shuffled by (seed, epoch)."""
         random = np.random.default_rng((self.seed, epoch))
-        return self._batches(random.permutation(len(self.records)), random)
+        order = random.permutation(len(self.records))
+        longest = np.array([max(map(len, rows)) for rows in self._tokens])
+        pools = [
+            order[start : start + POOL * self.batch_size] for start in range(0, len(order), POOL * self.batch_size)
+        ]
+        batches = [batch for pool in pools for batch in self._split(pool[np.argsort(longest[pool], kind="stable")])]
+        return self._batches([batches[index] for index in random.permutation(len(batches))], random)
 
-    def _batches(self, order: np.ndarray, random: np.random.Generator | None):
-        for start in range(0, len(order), self.batch_size):
-            now = order[start : start + self.batch_size]
+    def _split(self, order: np.ndarray) -> list[np.ndarray]:
+        return [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)]
+
+    def _batches(self, batches: Sequence[np.ndarray], random: np.random.Generator | None):
+        for now in batches:
             tokens = self._pad([self._choose(self._tokens[number], random) for number in now])
             yield {"features": self._features(now), "tokens": tokens[..., :-1]}, tokens[..., 1:]
 
     def _features(self, numbers: np.ndarray) -> np.ndarray:
         if self._vectors is not None:
             return self._vectors[numbers]
-        return self.store.rows([self.records[number].image_id for number in numbers])
+        return self.store.rows([self.records[number].image_id for number in numbers]).astype(np.float32)
 
     def _choose(self, rows: list[list[int]], random: np.random.Generator | None) -> list[list[int]]:
         if random is None or len(rows) <= self.captions:
@@ -98,16 +107,16 @@ class CaptionBatches:
         return [rows[index] for index in random.choice(len(rows), self.captions, replace=False)]
 
     def _pad(self, chosen: list[list[list[int]]]) -> np.ndarray:
-        steps = max(len(row) for rows in chosen for row in rows) - 1
-        steps += -steps % LENGTH_STEP
-        tokens = np.full((len(chosen), self.captions, steps + 1), PAD, np.int32)
+        longest = max(len(row) for rows in chosen for row in rows)
+        tokens = np.full((len(chosen), self.captions, longest), PAD, np.int32)
         for picture, rows in enumerate(chosen):
             for index, row in enumerate(rows):
                 tokens[picture, index, : len(row)] = row
         return tokens
 
-    def _dataset(self, generator) -> tf.data.Dataset:
+    def _dataset(self, generator, count: int) -> tf.data.Dataset:
         tokens = tf.TensorSpec((None, self.captions, None), tf.int32)
-        features = tf.TensorSpec((None, self.regions, self.store.channels), self.feature_dtype)
+        features = tf.TensorSpec((None, self.regions, self.store.channels), tf.float32)
         signature = ({"features": features, "tokens": tokens}, tokens)
-        return tf.data.Dataset.from_generator(generator, output_signature=signature).prefetch(2)
+        batches = tf.data.Dataset.from_generator(generator, output_signature=signature)
+        return batches.apply(tf.data.experimental.assert_cardinality(count)).prefetch(2)

@@ -283,7 +283,7 @@ def _check_disk(folder: Path, pictures: int, encoder: Encoder) -> None:
     print(f"{pictures} pictures to encode: {need / 1e6:.0f} MB of disk, {free / 1e9:.0f} GB are free.")
     if need > free:
         raise OSError(
-            errno.ENOSPC, f"{need / 1e9:.2f} GB are needed for the features and {free / 1e9:.2f} GB are free: free some, "
+            errno.ENOSPC, f"The features need {need / 1e9:.2f} GB and {free / 1e9:.2f} GB are free: free some, "
             "set a smaller CAPTIONING_LIMIT, or choose CAPTIONING_ENCODER=mobilenet. Folder", str(folder),
         )  # fmt: skip
 

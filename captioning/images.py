@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+# EXIF orientation -> what sets the picture upright (EXIF 2.32, tag 0x0112).
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 class ImageError(ValueError):
@@ -28,20 +40,31 @@ def open_image(path: Path | str, near: int | None = None) -> Image.Image:
         with Image.open(path) as image:
             if near is not None:
                 image.draft("RGB", (near, near))
-            return _to_rgb(ImageOps.exif_transpose(image))
+            image.load()
+            return _to_rgb(_upright(image))
     except UnidentifiedImageError as error:
         raise ImageError(f"{path} is not a picture that Pillow can read.") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError, TypeError, struct.error, Image.DecompressionBombError) as error:
+        # Pillow's decoders raise TypeError and struct.error, too, when they meet damaged metadata.
         raise ImageError(f"{path} cannot be read as a picture: {error}") from error
 
 
+def _upright(image: Image.Image) -> Image.Image:
+    """Turn the picture as its orientation tag says.
+
+    `ImageOps.exif_transpose` also rewrites the other tags, and fails where one of them is damaged.
+    """
+    method = _UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation))
+    return image if method is None else image.transpose(method)
+
+
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     if image.mode.startswith("I;16"):
         # Pillow clips 16-bit grey to white when it converts: scale it to 8 bits first.
         image = Image.fromarray((np.asarray(image) // 256).astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     return image.convert("RGB")
 
 

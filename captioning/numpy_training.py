@@ -212,13 +212,17 @@ def fit(
                 )
             optimizer.update(model.parameters, gradients)
             history.append((loss, norm, (tokens[:, 1:] != PAD).sum()))
-        if not history:
-            raise ValueError("The epoch has no batch: is the list of captions empty?")
-        losses, norms, words = np.array(history).T
-        clipped = 0.0 if largest_norm is None else (norms > largest_norm).mean()
-        mean_loss = np.average(losses, weights=words)
-        seconds = time.perf_counter() - began
-        yield Epoch(number + 1, *map(float, (mean_loss, norms.mean(), norms.max(), clipped, seconds)))
+        yield _report(number, history, largest_norm, time.perf_counter() - began)
+
+
+def _report(number: int, history: list[tuple], largest_norm: float | None, seconds: float) -> Epoch:
+    """Sum up the (loss, gradient norm, words) of the updates of an epoch."""
+    if not history:
+        raise ValueError("The epoch has no batch: is the list of captions empty?")
+    losses, norms, words = np.array(history).T
+    clipped = 0.0 if largest_norm is None else (norms > largest_norm).mean()
+    mean_loss = np.average(losses, weights=words)
+    return Epoch(number + 1, *map(float, (mean_loss, norms.mean(), norms.max(), clipped, seconds)))
 
 
 def save_checkpoint(path: Path | str, model: CaptioningRNN, optimizer: Optimizer, epoch: int) -> None:

@@ -102,13 +102,16 @@ class FreeRunning(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Caption, score and show."""
+        logs["val_CIDEr"], texts = self._score()
+        print(f"\nval_CIDEr {logs['val_CIDEr']:.3f}  " + "  |  ".join(texts[: self._shown]))
+
+    def _score(self) -> tuple[float, list[str]]:
         texts = []
         for start in range(0, len(self._records), 100):
             state = self._initial_state(self._features[start : start + 100])
             texts += [self._tokenizer.decode(caption.tokens) for caption in greedy(self._step, state)]
         results = {record.image_id: text for record, text in zip(self._records, texts, strict=True)}
-        logs["val_CIDEr"] = float(self._cider.score(results)[0])
-        print(f"\nval_CIDEr {logs['val_CIDEr']:.3f}  " + "  |  ".join(texts[: self._shown]))
+        return float(self._cider.score(results)[0]), texts
 
 
 class Snapshots(keras.callbacks.Callback):

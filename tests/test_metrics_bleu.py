@@ -9,7 +9,11 @@ from nltk.translate.bleu_score import corpus_bleu as nltk_bleu
 from captioning.metrics.bleu import corpus_bleu
 from captioning.metrics.ngrams import ReferenceNgrams
 
-WORDS = "a man dog boat red on the street with of".split()
+WORDS = ["a", "man", "dog", "boat", "red", "on", "the", "street", "with", "of"]
+
+
+def words(text):
+    return text.split()
 
 
 def random_corpus(seed, images=60):
@@ -20,7 +24,8 @@ def random_corpus(seed, images=60):
     ]
     candidates = []
     for captions in references:
-        own = list(rng.choice(captions))
+        # nltk counts an n-gram where the caption is too short for one: at least four words.
+        own = [*rng.choice(captions), *rng.choices(WORDS, k=3)]
         own[rng.randrange(len(own))] = rng.choice([*WORDS, "unknown"])
         candidates.append(own * rng.choice([1, 1, 2]))
     return references, candidates
@@ -37,26 +42,26 @@ def test_equals_nltk(seed):
 
 def test_counts_are_clipped_at_one_reference():
     # "the" twice at most in one reference, though three times over both.
-    references = [["the cat the".split(), "the mat".split()]]
-    assert corpus_bleu(ReferenceNgrams(references), ["the the the".split()])[0] == pytest.approx(2 / 3)
+    references = [[words("the cat the"), words("the mat")]]
+    assert corpus_bleu(ReferenceNgrams(references), [words("the the the")])[0] == pytest.approx(2 / 3)
 
 
 def test_brevity_penalty_takes_the_closest_reference_and_the_shorter_of_two():
-    references = [["a b c d".split(), "a b c d e f g".split(), "a b".split()]]
-    assert corpus_bleu(ReferenceNgrams(references), ["a b c".split()])[0] == pytest.approx(1.0)  # 2, not 4
+    references = [[words("a b c d"), words("a b c d e f g"), words("a b")]]
+    assert corpus_bleu(ReferenceNgrams(references), [words("a b c")])[0] == pytest.approx(1.0)  # 2, not 4
     penalty = math.exp(1 - 4 / 4)
-    assert corpus_bleu(ReferenceNgrams(references), ["a b c d".split()])[3] == pytest.approx(penalty)
-    references = [["a b c d e f".split()]]
-    assert corpus_bleu(ReferenceNgrams(references), ["a b c".split()])[0] == pytest.approx(math.exp(1 - 6 / 3))
+    assert corpus_bleu(ReferenceNgrams(references), [words("a b c d")])[3] == pytest.approx(penalty)
+    references = [[words("a b c d e f")]]
+    assert corpus_bleu(ReferenceNgrams(references), [words("a b c")])[0] == pytest.approx(math.exp(1 - 6 / 3))
 
 
 def test_no_match_and_no_caption_give_almost_nothing():
-    ngrams = ReferenceNgrams([["a b c".split()], ["d".split()]])
+    ngrams = ReferenceNgrams([[words("a b c")], [words("d")]])
     assert max(corpus_bleu(ngrams, [["x", "y"], ["z"]])) < 1e-3
     assert corpus_bleu(ngrams, [[], []]) == pytest.approx([0.0] * 4, abs=1e-6)
 
 
 def test_is_of_the_corpus_not_a_mean_over_images():
-    references = [["a b".split()], ["c d e f g h".split()]]
-    scores = corpus_bleu(ReferenceNgrams(references), ["a b".split(), "x x x x x x".split()])
+    references = [[words("a b")], [words("c d e f g h")]]
+    scores = corpus_bleu(ReferenceNgrams(references), [words("a b"), words("x x x x x x")])
     assert scores[0] == pytest.approx(2 / 8)

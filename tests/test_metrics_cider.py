@@ -9,7 +9,7 @@ import pytest
 
 from captioning.metrics import CiderD, References
 
-WORDS = "a man dog boat red on the street with of".split()
+WORDS = ["a", "man", "dog", "boat", "red", "on", "the", "street", "with", "of"]
 
 
 def grams(words, n):

@@ -50,7 +50,7 @@ RULES = {
     "currency": ("$5 £5 €6 7¢", "$ 5 # 5 $ 6 7 cents"),
     "signs": ("50% #1 a*b a=b a_b 10°", "50 % # 1 a * b a = b a_b 10 °"),
     "hash tags and names": ("#dog @cat", "#dog @cat"),
-    "ellipses": ("a ... b… c.... d. . .", "a b c. d"),
+    "ellipses": ("ab ... cd… ef.... gh. . . i....", "ab cd ef gh i."),
     "dashes": ("a — b–c", "a b c"),
     "accents": ("Café naïve STRASSE É", "café naïve strasse é"),
     "superscripts": ("x² H₂O", "x ² h ₂ o"),

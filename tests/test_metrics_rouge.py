@@ -7,6 +7,10 @@ import pytest
 from captioning.metrics.rouge import rouge_l
 
 
+def words(text):
+    return text.split()
+
+
 def common_length(a, b):
     table = [[0] * (len(b) + 1) for _ in range(len(a) + 1)]
     for i, x in enumerate(a):
@@ -34,9 +38,9 @@ def test_equals_the_definition(seed):
 
 
 def test_best_precision_and_recall_may_come_from_different_references():
-    references = ["a b".split(), "a b c d x x x x".split()]
+    references = [words("a b"), words("a b c d x x x x")]
     # precision 4/4 from the second, recall 2/2 from the first
-    assert rouge_l("a b c d".split(), references) == pytest.approx(1.0)
+    assert rouge_l(words("a b c d"), references) == pytest.approx(1.0)
 
 
 def test_empty_captions():

@@ -114,6 +114,7 @@ def test_a_damaged_file_is_made_again(tmp_path, damage):
 
 
 def test_a_file_from_another_program_is_kept_when_its_crc_is_right(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "BUFFER", 1000)  # many pieces
     path = make(tmp_path / "x.zip")
     (tmp_path / "to/photos").mkdir(parents=True)
     (tmp_path / "to/photos/a.jpg").write_bytes(NOISE)
@@ -175,6 +176,11 @@ def test_odd_but_harmless_names(tmp_path, name):
     assert unpack(path, tmp_path / "to", progress=False) == [tmp_path / "to" / name]
 
 
+def test_folders_are_left_out(tmp_path):
+    path = make(tmp_path / "x.zip", {"photos/": b""} | FILES)
+    assert unpack(path, tmp_path / "to", progress=False) == [tmp_path / "to" / name for name in FILES]
+
+
 @pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFIFO, stat.S_IFCHR])
 def test_links_and_devices(tmp_path, outer, kind):
     info = zipfile.ZipInfo("link")
@@ -193,12 +199,14 @@ def test_links_that_lie_in_the_folder_already(tmp_path, outer):
 @pytest.mark.skipif(sys.platform == "win32", reason="links need rights on Windows")
 def test_never_writes_through_a_link(tmp_path):
     victim = tmp_path / "victim"
-    victim.write_bytes(NOISE[:3000])
-    (tmp_path / "to" / "photos" / "deep").mkdir(parents=True)
-    for name in ("captions.txt", "photos/deep/b.jpg", "x.zip.unpacking"):
+    same = NOISE[: len(str(victim))]  # of the size of the link to it
+    victim.write_bytes(same)
+    files = FILES | {"photos/same.jpg": same}
+    (tmp_path / "to" / "photos").mkdir(parents=True)
+    for name in ("captions.txt", "photos/same.jpg", "x.zip.unpacking"):
         (tmp_path / "to" / name).symlink_to(victim)
-    unpack(make(tmp_path / "x.zip"), tmp_path / "to", progress=False)
-    assert victim.read_bytes() == NOISE[:3000] and files_in(tmp_path / "to") == FILES
+    unpack(make(tmp_path / "x.zip", files), tmp_path / "to", progress=False)
+    assert victim.read_bytes() == same and files_in(tmp_path / "to") == files
     assert not any(path.is_symlink() for path in (tmp_path / "to").rglob("*"))
 
 

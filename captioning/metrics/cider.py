@@ -61,7 +61,7 @@ class CiderD:
         bigrams = np.maximum(np.fromiter(map(len, words), np.int64, len(words)) - 1, 0)
         delta = bigrams[ngrams.image] - np.maximum(ngrams.lengths - 1, 0)
         similarity = similarity * np.exp(-(delta**2) / (2 * SIGMA**2))
-        scores = 10 * np.bincount(ngrams.image, similarity, ngrams.images) / ngrams.captions
+        scores = 10 * _sums(ngrams.image, similarity, ngrams.images) / ngrams.captions
         return float(scores.mean()), scores
 
     def _similarity(self, order: int, rows: Counts) -> np.ndarray:
@@ -71,10 +71,15 @@ class CiderD:
         weights = rows.count * idf[np.minimum(rows.ngram, len(idf) - 1)]
         asked, found = table.rows_of(rows.sentence, rows.ngram)
         theirs = self._weights[order][found]
-        product = np.bincount(table.sentence[found], np.minimum(weights[asked], theirs) * theirs, len(ngrams.lengths))
+        product = _sums(table.sentence[found], np.minimum(weights[asked], theirs) * theirs, len(ngrams.lengths))
         norm = _norms(rows.sentence, weights, ngrams.images)[ngrams.image] * self._norms[order]
         return np.divide(product, norm, out=np.zeros_like(product), where=norm > 0)
 
 
 def _norms(sentence: np.ndarray, weights: np.ndarray, sentences: int) -> np.ndarray:
-    return np.sqrt(np.bincount(sentence, weights**2, sentences))
+    return np.sqrt(_sums(sentence, weights**2, sentences))
+
+
+def _sums(index: np.ndarray, values: np.ndarray, size: int) -> np.ndarray:
+    """Add up the values of each index, as floats even when there is none."""
+    return np.bincount(index, values, size).astype(float)

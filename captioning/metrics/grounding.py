@@ -143,7 +143,7 @@ def _things(image: ImageId, truth: Truth, lexicon: Lexicon) -> dict[str, set[str
 def _without_place_colours(mentions: list[Mention], natural: set[str], colours: set[str]) -> list[Mention]:
     """Leave out the colours of the place itself: those of no object, and those right before the place's word."""
     kept = []
-    for mention, following in zip(mentions, [*mentions[1:], None], strict=True):
+    for mention, following in zip(mentions, [*mentions[1:], None], strict=False):
         before_place = following is not None and following["place"] and following.start == mention.end
         natural_here = mention["colour"] & natural
         if not natural_here or mention["object"] or (natural_here & colours and not before_place):

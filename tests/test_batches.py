@@ -1,0 +1,97 @@
+"""Batches: teacher forcing, order, padding, one read per picture."""
+
+import numpy as np
+import pytest
+
+import captioning.quiet  # noqa: F401
+from captioning.batches import CaptionBatches
+from captioning.tokenizer import END, PAD, START
+from tests.tiny import captions_of, store_of, tiny_dataset, tokenizer_of
+
+
+@pytest.fixture
+def made(tmp_path):
+    dataset = tiny_dataset(tmp_path, pictures=10, captions=3)
+    return dataset.records, store_of(dataset, tmp_path), tokenizer_of(dataset)
+
+
+def batches(made, **options):
+    return CaptionBatches(*made, **({"batch_size": 4, "captions": 3} | options))
+
+
+def test_targets_are_the_inputs_one_step_later(made):
+    for inputs, targets in batches(made).epoch(0):
+        tokens = inputs["tokens"]
+        assert (tokens[..., 0] == START).all()
+        np.testing.assert_array_equal(tokens[..., 1:], targets[..., :-1])
+        assert ((targets == END).sum(axis=-1) == 1).all()
+
+
+def test_an_epoch_shows_every_caption_once_beside_its_own_picture(made):
+    records, store, tokenizer = made
+    by_features = {store.rows([record.image_id]).astype(np.float32).tobytes(): record for record in records}
+    seen = []
+    for inputs, targets in batches(made).epoch(3):
+        for features, rows in zip(inputs["features"], targets, strict=True):
+            record = by_features[features[None].tobytes()]
+            texts = [tokenizer.decode(row) for row in rows]
+            assert sorted(texts) == sorted(captions_of(record, tokenizer))
+            seen.append(record.image_id)
+    assert sorted(seen) == sorted(record.image_id for record in records)
+
+
+def test_the_order_is_a_function_of_seed_and_epoch(made):
+    def order(seed, epoch):
+        return [inputs["features"].tobytes() for inputs, _ in batches(made, seed=seed).epoch(epoch)]
+
+    assert order(0, 1) == order(0, 1)
+    assert order(0, 1) != order(0, 2)
+    assert order(0, 1) != order(1, 1)
+
+
+def test_a_broken_off_training_goes_on_with_the_same_batches(made):
+    whole = [inputs["tokens"].numpy().tobytes() for inputs, _ in batches(made).training(0, 4)]
+    rest = [inputs["tokens"].numpy().tobytes() for inputs, _ in batches(made).training(2, 4)]
+    assert len(whole) == 4 * batches(made).steps_per_epoch
+    assert whole[2 * batches(made).steps_per_epoch :] == rest
+
+
+def test_pictures_of_equal_length_share_batches(made):
+    padding = [np.mean(targets == PAD) for inputs, targets in batches(made, captions=1, batch_size=2).epoch(0)]
+    records, _, tokenizer = made
+    longest = max(len(tokenizer.encode(caption)) for record in records for caption in record.captions[:1])
+    assert np.mean(padding) < 0.2 and longest > 3
+
+
+def test_pictures_with_fewer_captions_get_rows_of_padding(made):
+    inputs, targets = next(batches(made, captions=5).epoch(0))
+    assert inputs["tokens"].shape[1] == 5
+    assert (inputs["tokens"][:, 3:] == PAD).all() and (targets[:, 3:] == PAD).all()
+
+
+def test_pictures_with_more_captions_show_other_ones_each_epoch(made):
+    def texts(epoch):
+        return {row.tobytes() for inputs, _ in batches(made, captions=1).epoch(epoch) for row in inputs["tokens"][:, 0]}
+
+    assert len(set.union(*map(texts, range(8)))) > len(texts(0))
+
+
+def test_long_captions_are_cut_and_have_no_end_to_learn(made):
+    _, targets = next(batches(made, max_words=2).epoch(0))
+    assert (targets != PAD).sum(axis=-1).max() == 2
+    assert not (targets == END).any()
+
+
+def test_one_vector_per_picture_is_the_mean_over_its_regions(made):
+    records, store, _ = made
+    averaged = batches(made, averaged=True)
+    inputs, _ = next(iter(averaged.evaluation()))
+    rows = store.rows([record.image_id for record in records[:4]]).astype(np.float64)
+    assert averaged.regions == 1
+    np.testing.assert_allclose(inputs["features"], rows.mean(axis=1, keepdims=True), rtol=1e-5)
+
+
+def test_evaluation_keeps_the_order_of_the_records(made):
+    records, store, _ = made
+    features = np.concatenate([inputs["features"] for inputs, _ in batches(made).evaluation()])
+    np.testing.assert_array_equal(features, store.rows([record.image_id for record in records]))

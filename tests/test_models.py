@@ -1,0 +1,220 @@
+"""The Keras decoders: steps, masks and attention against independent definitions."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import captioning.quiet  # noqa: F401
+from captioning import models, training
+from captioning.models.bahdanau import BahdanauConfig
+from captioning.models.gru import GRUConfig
+from captioning.tokenizer import END, PAD, START
+
+SIZES = {"vocabulary": 11, "regions": 4, "channels": 6, "embedding": 5, "units": 7}
+CONFIGS = [GRUConfig(**SIZES, dropout=0.5), BahdanauConfig(**SIZES, attention=3, dropout=0.5)]
+BY_KIND = pytest.mark.parametrize("config", CONFIGS, ids=models.kind_of)
+
+
+def features(batch=3, seed=0):
+    return np.random.default_rng(seed).normal(size=(batch, SIZES["regions"], SIZES["channels"])).astype(np.float32)
+
+
+def tokens(batch=3, captions=2, steps=6, seed=1):
+    rows = np.random.default_rng(seed).integers(4, SIZES["vocabulary"], (batch, captions, steps), dtype=np.int32)
+    rows[..., 0] = START
+    return rows
+
+
+def unrolled(model, inputs):
+    """Return the logits of single steps in a row, one caption at a time."""
+    batch, captions, steps = inputs["tokens"].shape
+    logits = np.empty((batch, captions, steps, SIZES["vocabulary"]), np.float32)
+    for caption in range(captions):
+        state = model.initial_state(inputs["features"])
+        for position in range(steps):
+            now, state, _ = model.step(inputs["tokens"][:, caption, position], state)
+            logits[:, caption, position] = now
+    return logits
+
+
+@BY_KIND
+def test_teacher_forcing_equals_the_steps_in_a_row(config):
+    model = models.build(config, seed=3)
+    inputs = {"features": features(), "tokens": tokens()}
+    np.testing.assert_allclose(model(inputs), unrolled(model, inputs), atol=1e-5)
+
+
+@BY_KIND
+def test_the_compiled_step_equals_the_plain_one(config):
+    model = models.build(config, seed=3)
+    initial_state, step = model.compile_step()
+    plain = model.step(np.array([START, 5, 6]), model.initial_state(features()))
+    compiled = step(np.array([START, 5, 6]), initial_state(features().astype(np.float16).astype(np.float32)))
+    again = step(np.array([START, 5]), tf.nest.map_structure(lambda a: np.asarray(a)[:2], initial_state(features())))
+    np.testing.assert_allclose(compiled.logits, plain.logits, atol=1e-2)
+    np.testing.assert_allclose(again.logits, plain.logits[:2], atol=1e-5)
+
+
+@BY_KIND
+def test_another_image_changes_the_logits_at_every_step(config):
+    model = models.build(config, seed=3)
+    one, other = (np.asarray(model({"features": features(seed=seed), "tokens": tokens()})) for seed in (0, 9))
+    assert (np.abs(one - other).max(axis=-1) > 1e-4).all()
+
+
+@BY_KIND
+def test_an_earlier_prediction_does_not_see_later_words(config):
+    model = models.build(config, seed=3)
+    changed = tokens()
+    changed[..., 4:] = 7
+    one, other = (np.asarray(model({"features": features(), "tokens": t})) for t in (tokens(), changed))
+    np.testing.assert_allclose(one[..., :4, :], other[..., :4, :], atol=1e-6)
+
+
+@BY_KIND
+def test_features_are_standardised_inside_the_model(config):
+    model = models.build(config, seed=3)
+    plain = np.asarray(model({"features": features(), "tokens": tokens()}))
+    mean, deviation = np.arange(6, dtype=np.float32), np.arange(1, 7, dtype=np.float32)
+    model.scale_features(mean, deviation**2)
+    scaled = model({"features": features() * deviation + mean, "tokens": tokens()})
+    np.testing.assert_allclose(scaled, plain, atol=1e-4)
+
+
+@BY_KIND
+def test_weights_and_statistics_survive_the_disk(config, tmp_path):
+    model = models.build(config, seed=3)
+    model.scale_features(np.full(6, 2, np.float32), np.full(6, 9, np.float32))
+    model.save_weights(tmp_path / "model.weights.h5")
+    other = models.build(config, seed=4)
+    other.load_weights(tmp_path / "model.weights.h5")
+    inputs = {"features": features(), "tokens": tokens()}
+    np.testing.assert_allclose(other(inputs), model(inputs), atol=1e-6)
+
+
+@BY_KIND
+def test_padding_changes_neither_loss_nor_accuracy(config):
+    model = models.build(config, seed=3)
+    training.compile_model(model, training.TrainingConfig(), steps=10)
+    rows = tokens(steps=7)
+    rows[0, 0, 4:] = [END, PAD, PAD]
+    padded = np.concatenate([rows, np.full((3, 2, 5), PAD, np.int32)], axis=-1)
+    results = [
+        model.evaluate({"features": features(), "tokens": t[..., :-1]}, t[..., 1:], verbose=0, return_dict=True)
+        for t in (rows, padded)
+    ]
+    assert results[0]["loss"] == pytest.approx(results[1]["loss"], abs=1e-5)
+    assert results[0]["accuracy"] == pytest.approx(results[1]["accuracy"], abs=1e-6)
+
+
+def test_the_loss_is_the_mean_of_minus_log_probability_over_the_words():
+    random = np.random.default_rng(0)
+    logits = random.normal(size=(2, 3, 5))
+    targets = np.array([[4, 1, 3], [3, PAD, PAD]])
+    log_p = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+    chosen = [(0, 0), (0, 1), (0, 2), (1, 0)]
+    for smoothing in (0.0, 0.1):
+        by_hand = [-(1 - smoothing) * log_p[i, j, targets[i, j]] - smoothing * log_p[i, j].mean() for i, j in chosen]
+        loss = training.masked_crossentropy(smoothing)(targets, logits.astype(np.float32))
+        assert float(loss) == pytest.approx(np.mean(by_hand), abs=1e-5)
+
+
+def test_the_usual_bug_lets_padding_into_the_loss():
+    logits, targets = np.zeros((1, 2, 5), np.float32), np.array([[4, PAD]])
+    logits[..., PAD] = 5
+    right, wrong = (float(training.masked_crossentropy(0.0, mask)(targets, logits)) for mask in (True, False))
+    assert wrong < right
+
+
+class TestBahdanau:
+    config = CONFIGS[1]
+
+    def step_in_float64(self, model, words, state):
+        """Recompute one step from the definitions, with plain NumPy."""
+        weights = {variable.path.split("/", 1)[1]: np.asarray(variable, np.float64) for variable in model.weights}
+        hidden, keys, values = (np.asarray(array, np.float64) for array in state)
+        query = hidden @ weights["attention/query_projection/kernel"] + weights["attention/query_projection/bias"]
+        energies = np.tanh(query[:, None] + keys) @ weights["attention/score/kernel"][:, 0]
+        attention = np.exp(energies) / np.exp(energies).sum(axis=1, keepdims=True)
+        context = np.einsum("br,brc->bc", attention, values)
+        embedded = weights["embedding/embeddings"][words]
+        x = np.concatenate([embedded, context], axis=1) @ weights["gru/kernel"] + weights["gru/bias"][0]
+        h = hidden @ weights["gru/recurrent_kernel"] + weights["gru/bias"][1]
+        units = hidden.shape[1]
+        update, reset = (1 / (1 + np.exp(-(x + h)[:, units * k : units * (k + 1)])) for k in (0, 1))
+        candidate = np.tanh(x[:, 2 * units :] + reset * h[:, 2 * units :])
+        hidden = update * hidden + (1 - update) * candidate
+        seen = np.concatenate([embedded, hidden, context], axis=1)
+        mixed = np.tanh(seen @ weights["mixture/kernel"] + weights["mixture/bias"])
+        return mixed @ weights["logits/kernel"] + weights["logits/bias"], hidden, attention
+
+    def test_a_step_equals_the_float64_definition(self):
+        model = models.build(self.config, seed=3)
+        for variable in model.trainable_variables:  # biases too, so that a forgotten one shows
+            variable.assign(np.random.default_rng(variable.shape[0]).normal(size=variable.shape, scale=0.5))
+        words = np.array([START, 5, 9])
+        state = model.initial_state(features())
+        logits, hidden, attention = self.step_in_float64(model, words, state)
+        step = model.step(words, state)
+        np.testing.assert_allclose(step.logits, logits, atol=1e-5)
+        np.testing.assert_allclose(step.state[0], hidden, atol=1e-5)
+        np.testing.assert_allclose(step.attention, attention, atol=1e-6)
+
+    def test_attention_sums_to_one_and_differs_between_words(self):
+        model = models.build(self.config, seed=3)
+        state = model.initial_state(features())
+        first = model.step(np.array([START] * 3), state)
+        second = model.step(np.array([7] * 3), first.state)
+        np.testing.assert_allclose(np.sum(first.attention, axis=1), 1, atol=1e-6)
+        assert np.abs(np.asarray(first.attention) - np.asarray(second.attention)).max() > 1e-5
+
+    def test_the_context_follows_the_attended_region(self):
+        """Only one region carries anything: moving it moves the attention, not the words."""
+        model = models.build(self.config, seed=3)
+        one = np.zeros((1, 4, 6), np.float32)
+        one[0, 1] = 3
+        moved = one[:, [1, 0, 2, 3]]
+        here, there = (model.step(np.array([START]), model.initial_state(array)) for array in (one, moved))
+        np.testing.assert_allclose(here.logits, there.logits, atol=1e-5)
+        np.testing.assert_allclose(np.asarray(here.attention)[:, [1, 0, 2, 3]], there.attention, atol=1e-6)
+
+    def test_the_restart_flag_forgets_the_state(self):
+        """With the usual bug the words before the last one only act through the attention's query."""
+        right, wrong = (models.build(replace(self.config, restart=flag), seed=3) for flag in (False, True))
+        for model in (right, wrong):
+            model.attention.query_projection.kernel.assign(np.zeros((7, 3)))
+        long, short = tokens(steps=4), tokens(steps=4)
+        long[..., 1] = 9
+        short[..., 1] = 8
+        for model, equal in ((right, False), (wrong, True)):
+            one, other = (np.asarray(model({"features": features(), "tokens": t})) for t in (long, short))
+            assert np.allclose(one[..., 3, :], other[..., 3, :], atol=1e-6) == equal
+
+
+def test_one_vector_serves_the_region_model_and_regions_the_vector_model():
+    one = BahdanauConfig(**(SIZES | {"regions": 1}), attention=3)
+    model = models.build(one)
+    step = model.step(np.array([START]), model.initial_state(features(1)[:, :1]))
+    np.testing.assert_allclose(step.attention, [[1.0]])
+    many = models.build(CONFIGS[0])
+    mean = features().mean(axis=1, keepdims=True)
+    np.testing.assert_allclose(many.initial_state(features())[0], many.initial_state(mean)[0], atol=1e-6)
+
+
+def test_every_weight_but_the_statistics_gets_a_gradient():
+    for config in CONFIGS:
+        model = models.build(config, seed=3)
+        with tf.GradientTape() as tape:
+            loss = training.masked_crossentropy()(tokens(seed=5), model({"features": features(), "tokens": tokens()}))
+        gradients = tape.gradient(loss, model.trainable_variables)
+        for variable, gradient in zip(model.trainable_variables, gradients, strict=True):
+            assert gradient is not None and np.abs(tf.convert_to_tensor(gradient)).max() > 0, variable.path
+
+
+def test_an_unknown_kind_or_field_is_refused():
+    with pytest.raises(ValueError, match=r"transformer.*known: gru, bahdanau"):
+        models.config_from("transformer", {})
+    with pytest.raises(ValueError, match="fields"):
+        models.config_from("gru", {"units": 3})

@@ -1,0 +1,148 @@
+"""The notebooks: clean files, and run whole at the smallest size."""
+
+import itertools
+import json
+import re
+
+import nbformat
+import pytest
+from papermill.exceptions import PapermillExecutionError
+
+from captioning import bundle, notebooks, settings
+
+FILES = sorted(notebooks.FOLDER.glob("[0-9]*.ipynb"))
+BY_NAME = pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+
+
+@BY_NAME
+def test_a_committed_notebook_is_clean(path):
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    assert (notebook["nbformat"], notebook["nbformat_minor"]) == (4, 5)
+    assert "widgets" not in notebook["metadata"]
+    for cell in notebook["cells"]:
+        assert re.fullmatch(r"[a-z0-9-]+", cell["id"]) and not re.fullmatch(r"[0-9a-f]{8}", cell["id"])
+        if cell["cell_type"] == "code":
+            assert not cell["outputs"] and cell["execution_count"] is None, cell["id"]
+
+
+@BY_NAME
+def test_a_notebook_follows_the_skeleton(path):
+    cells = nbformat.read(path, as_version=4).cells
+    texts = [cell.source for cell in cells if cell.cell_type == "markdown"]
+    assert texts[0].startswith(f"# {path.name[:2]}. ")
+    assert "**Needs:**" in texts[0] and "**Makes:**" in texts[0] and "**Time" in texts[0]
+    headings = [line for text in texts for line in text.splitlines() if line.startswith("#")]
+    for heading in ("## Setup", "## Settings", "## What you learned", "## Try it yourself"):
+        assert heading in headings
+    assert sum("parameters" in cell.metadata.get("tags", []) for cell in cells) == 1
+
+
+@BY_NAME
+def test_code_is_short_and_mostly_announced(path):
+    cells = nbformat.read(path, as_version=4).cells
+    code = [cell.source for cell in cells if cell.cell_type == "code"]
+    assert max(source.count("\n") + 1 for source in code) <= 30
+    pairs = itertools.pairwise(cells)
+    announced = [before.cell_type == "markdown" for before, cell in pairs if cell.cell_type == "code"]
+    assert sum(announced) / len(announced) >= 0.65
+    for source in code:
+        assert not re.search(r"\bif\b.*\b(DATASET|dataset(\.name)?) *==", source)
+
+
+@BY_NAME
+def test_the_words_are_plain(path):
+    for cell in nbformat.read(path, as_version=4).cells:
+        if cell.cell_type == "markdown":
+            assert not re.search(r"\b(simply|just|easily|obviously)\b", cell.source, re.IGNORECASE), cell.id
+
+
+@pytest.fixture(scope="module")
+def executed(tmp_path_factory):
+    """Run the whole series on a few drawn scenes, once for all tests below."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CAPTIONING_HOME", str(home))
+        patch.setenv("CAPTIONING_QUICK", "1")
+        notebooks.run(FILES, home / "runs")
+        yield home
+
+
+@pytest.mark.notebooks
+class TestExecuted:
+    def test_every_notebook_gives_a_page_with_pictures(self, executed):
+        for path in FILES:
+            page = (executed / "runs" / path.with_suffix(".html").name).read_text(encoding="utf-8")
+            assert "data:image/png" in page, path.stem
+
+    def test_no_warning_or_noise_of_tensorflow_is_left_in_the_pages(self, executed):
+        for path in FILES:
+            for cell in nbformat.read(executed / "runs" / path.name, as_version=4).cells:
+                text = "".join(out.get("text", "") for out in cell.get("outputs", []) if out.get("name") == "stderr")
+                assert not text, f"{path.stem}, {cell.id}: {text[:300]}"
+
+    def test_every_bundle_is_whole_and_scored(self, executed):
+        folders = bundle.find(executed / "checkpoints" / "scenes-quick")
+        assert {folder.name for folder in folders} >= {"gru-vgg16", "bahdanau-inception_v3"}
+        for folder in folders:
+            scores = json.loads((folder / "scores.json").read_text())
+            assert scores["images"] == 12
+            assert set(scores["grounding"]) >= {"place", "object", "colour", "pair", "false_named", "unseen"}
+            assert (folder / "history.csv").is_file() and (folder / "tokenizer.json").is_file()
+
+    def test_a_second_run_finds_everything_made(self, executed):
+        kept = {path: path.stat().st_mtime_ns for path in executed.rglob("*.npy")}
+        kept |= {path: path.stat().st_mtime_ns for path in executed.rglob("model.weights.h5")}
+        model_notebooks = [path for path in FILES if path.name[:2] in ("01", "03", "04")]
+        notebooks.run(model_notebooks, executed / "again")
+        assert kept == {path: path.stat().st_mtime_ns for path in kept}
+
+    def test_the_repository_is_left_alone(self, executed):
+        assert settings.active().home == executed
+        assert not (notebooks.FOLDER / "data").exists()
+
+
+def write(folder, name, *sources):
+    cells = [nbformat.v4.new_code_cell(source) for source in sources]
+    path = folder / name
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+    return path
+
+
+@pytest.mark.notebooks
+def test_a_failure_keeps_the_executed_part_and_names_notebook_and_cell(tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "series"
+    folder.mkdir()
+    write(folder, "01_fails.ipynb", "print('as far as ' + 'here')", "raise RuntimeError('broken on purpose')")
+    write(folder, "02_never.ipynb", "1")
+    monkeypatch.setattr(notebooks, "FOLDER", folder)
+    monkeypatch.setenv("CAPTIONING_HOME", str(tmp_path))
+    assert notebooks.main([]) == 1
+    last_line = capsys.readouterr().out.strip().splitlines()[-1]
+    assert "01_fails" in last_line and "cell 2" in last_line
+    page = (tmp_path / "runs" / "scenes" / "01_fails.html").read_text()
+    assert "as far as here" in page and "broken on purpose" in page
+    assert not (tmp_path / "runs" / "scenes" / "02_never.ipynb").exists()
+
+
+@pytest.mark.notebooks
+def test_a_notebook_run_too_early_names_the_one_before(tmp_path, monkeypatch):
+    monkeypatch.setenv("CAPTIONING_HOME", str(tmp_path))
+    with pytest.raises(PapermillExecutionError, match="01_download"):
+        notebooks.run([path for path in FILES if path.name.startswith("02")], tmp_path / "runs")
+
+
+def test_paths_count_from_where_the_command_was_typed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    environment = {"CAPTIONING_ROOT": "photos", "KERAS_HOME": "../keras", "CAPTIONING_WEIGHTS": "random"}
+    notebooks.make_paths_absolute(environment)
+    assert environment == {
+        "CAPTIONING_ROOT": str(tmp_path / "photos"),
+        "KERAS_HOME": str(tmp_path.parent / "keras"),
+        "CAPTIONING_WEIGHTS": "random",
+    }
+
+
+def test_an_unknown_setting_is_one_line_and_an_exit_code(monkeypatch, capsys):
+    monkeypatch.setenv("CAPTIONING_DATSET", "scenes")
+    assert notebooks.main([]) == 2
+    assert "CAPTIONING_DATASET" in capsys.readouterr().out

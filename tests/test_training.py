@@ -1,0 +1,162 @@
+"""Training: it learns, it resumes to the bit, it stops by the captions and keeps the best weights."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+
+import captioning.quiet  # noqa: F401
+from captioning import models, training
+from captioning.batches import CaptionBatches
+from captioning.models.bahdanau import BahdanauConfig
+from captioning.models.gru import GRUConfig
+from captioning.tokenizer import END, PAD
+from tests.tiny import store_of, tiny_dataset, tokenizer_of
+
+CONFIG = training.TrainingConfig(epochs=4, patience=9, learning_rate=0.02, seed=1)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tiny")
+    dataset = tiny_dataset(folder, splits=("train", "train", "train", "val"))
+    return dataset, store_of(dataset, folder), tokenizer_of(dataset)
+
+
+def run(made, folder, kind="bahdanau", config=CONFIG, callbacks=(), dropout=0.3):
+    dataset, store, tokenizer = made
+    sizes = {"vocabulary": len(tokenizer), "channels": store.channels, "embedding": 8, "units": 12, "dropout": dropout}
+    averaged = kind == "gru"
+    made_config = (
+        GRUConfig(regions=1, **sizes) if averaged else BahdanauConfig(regions=store.regions, attention=6, **sizes)
+    )
+    train, validation = (
+        CaptionBatches(dataset.split(split), store, tokenizer, batch_size=5, captions=2, averaged=averaged)
+        for split in ("train", "val")
+    )
+    model = models.build(made_config, seed=config.seed)
+    model.scale_features(*store.statistics(dataset.split("train")))
+    history = training.fit(model, train, validation, tokenizer, config, folder, callbacks)
+    return model, history
+
+
+class Killed(Exception):
+    """Stands for the end of the process."""
+
+
+class KillAfter(keras.callbacks.Callback):
+    """Breaks training off in the middle of an epoch."""
+
+    def __init__(self, epochs):
+        super().__init__()
+        self.epochs = epochs
+
+    def on_train_batch_end(self, batch, logs=None):
+        if len(self.finished()) == self.epochs:
+            raise Killed
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._done = epoch + 1
+
+    def finished(self):
+        return range(getattr(self, "_done", 0))
+
+
+def scores_only(history):
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in history]
+
+
+@pytest.mark.parametrize("kind", ["gru", "bahdanau"])
+def test_two_epochs_a_kill_and_two_more_equal_four_to_the_bit(made, tmp_path, kind):
+    whole, history = run(made, tmp_path / "whole", kind)
+    with pytest.raises(Killed):
+        run(made, tmp_path / "broken", kind, callbacks=[KillAfter(2)])
+    resumed, resumed_history = run(made, tmp_path / "broken", kind)
+    assert scores_only(history) == scores_only(resumed_history)
+    last = [np.load(tmp_path / name / "last" / "variables.npz") for name in ("whole", "broken")]
+    assert last[0].files == last[1].files
+    for name in last[0].files:
+        np.testing.assert_array_equal(last[0][name], last[1][name])
+    for one, other in zip(whole.get_weights(), resumed.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_kill_between_the_two_renames_loses_nothing(made, tmp_path):
+    run(made, tmp_path, config=replace(CONFIG, epochs=4), callbacks=[])
+    (tmp_path / "last").rename(tmp_path / "last.old")
+    (tmp_path / "last.part").mkdir()
+    _, history = run(made, tmp_path)
+    assert len(history) == 4
+
+
+def test_a_finished_training_is_not_run_again(made, tmp_path):
+    _, history = run(made, tmp_path)
+    _, again = run(made, tmp_path, callbacks=[KillAfter(0)])
+    assert again == history
+
+
+@pytest.mark.parametrize("kind", ["gru", "bahdanau"])
+def test_it_learns_to_name_what_the_features_hold(made, tmp_path, kind):
+    _, history = run(made, tmp_path, kind, replace(CONFIG, epochs=40, patience=40, label_smoothing=0.0), dropout=0.0)
+    assert history[-1]["loss"] < 0.35 * history[0]["loss"]
+    assert max(row["val_CIDEr"] for row in history) > 2 * history[0]["val_CIDEr"] + 0.5
+
+
+def test_history_stands_in_the_csv_and_in_tensorboard(made, tmp_path):
+    _, history = run(made, tmp_path)
+    assert training.read_history(tmp_path / "history.csv") == history
+    assert {"loss", "accuracy", "val_loss", "val_accuracy", "val_CIDEr"} < set(history[0])
+    events = b"".join(path.read_bytes() for path in (tmp_path / "logs" / "train").iterdir())
+    events += b"".join(path.read_bytes() for path in (tmp_path / "logs" / "validation").iterdir())
+    assert b"epoch_CIDEr" in events or b"val_CIDEr" in events
+
+
+def test_it_stops_by_the_captions_and_keeps_the_best_weights(made, tmp_path, monkeypatch):
+    scores = iter([0.1, 0.5, 0.3, 0.2, 0.9])
+    monkeypatch.setattr(training.FreeRunning, "_score", lambda self: (next(scores), []))
+    kept = []
+
+    class Keep(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            kept.append(self.model.get_weights())
+
+    model, history = run(made, tmp_path, config=replace(CONFIG, epochs=9, patience=2), callbacks=[Keep()])
+    assert [row["val_CIDEr"] for row in history] == [0.1, 0.5, 0.3, 0.2]
+    for best, weight in zip(kept[1], model.get_weights(), strict=True):
+        np.testing.assert_array_equal(best, weight)
+    assert json.loads((tmp_path / "last" / "state.json").read_text())["best_epoch"] == 1
+
+
+def test_patience_is_remembered_after_a_kill(made, tmp_path, monkeypatch):
+    scores = iter([0.5, 0.3, 0.2, 0.1])
+    monkeypatch.setattr(training.FreeRunning, "_score", lambda self: (next(scores), []))
+    config = replace(CONFIG, epochs=9, patience=2)
+    with pytest.raises(Killed):
+        run(made, tmp_path, config=config, callbacks=[KillAfter(2)])
+    _, history = run(made, tmp_path, config=config)
+    assert len(history) == 3
+
+
+def test_the_last_snapshot_survives_a_full_disk(made, tmp_path, monkeypatch):
+    with pytest.raises(Killed):
+        run(made, tmp_path, callbacks=[KillAfter(2)])
+    before = (tmp_path / "last" / "state.json").read_text()
+    with monkeypatch.context() as patched:
+        patched.setattr(np, "savez", lambda *_, **__: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        with pytest.raises(OSError, match="No space"):
+            run(made, tmp_path)
+    assert (tmp_path / "last" / "state.json").read_text() == before
+    shutil.rmtree(tmp_path / "last.part")
+    _, history = run(made, tmp_path)
+    assert len(history) == 4
+
+
+def test_accuracy_counts_end_but_never_padding():
+    metric = training.MaskedAccuracy()
+    logits = np.zeros((1, 1, 4, 6), np.float32)
+    logits[0, 0, [0, 1, 2, 3], [5, 4, END, PAD]] = 1
+    metric.update_state(np.array([[[5, 5, END, PAD]]]), logits)
+    assert float(metric.result()) == pytest.approx(2 / 3)
