@@ -18,11 +18,10 @@ from pathlib import Path
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
-from server import Fault, Server  # noqa: E402
-
+sys.path.insert(0, str(ROOT))
 from captioning.download import fetch_many  # noqa: E402
 from captioning.transfer import BUFFER  # noqa: E402
+from tests.server import Fault, Server  # noqa: E402
 
 MINUTE = 60.0
 STARTING = 0.3  # seconds until a process has asked for its first byte

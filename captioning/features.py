@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import keras
 import numpy as np
@@ -23,6 +24,7 @@ from captioning.settings import Project, require
 SHARD = 512  # pictures per shard
 BATCH = 16  # pictures per run of the CNN; short batches are filled up, so every row is computed alike
 FLOAT16_MAX = 65504.0
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class FeatureError(ValueError):
@@ -54,9 +56,12 @@ class FeatureStore:
         self.unreadable: dict[int | str, str] = {}
         for path in sorted(self.folder.glob("features-*.npy")):
             contents = _shard_contents(path)
+            # The first shard counts: later ones may be left from an earlier, larger run.
+            known = self._place.keys() | self.unreadable.keys()
             for row, image_id in enumerate(contents["ids"]):
-                self._place[image_id] = (len(self._shards), row)
-            self.unreadable |= {image_id: reason for image_id, reason in contents["unreadable"]}
+                if image_id not in known:
+                    self._place[image_id] = (len(self._shards), row)
+            self.unreadable |= {image_id: why for image_id, why in contents["unreadable"] if image_id not in known}
             self._shards.append(np.load(path, mmap_mode="r"))
 
     def __contains__(self, image_id: int | str) -> bool:
@@ -235,16 +240,22 @@ def _write_shard(path: Path, shard: list[Record], rows: np.ndarray, reasons: lis
         partial.write_text(json.dumps(contents), encoding="utf-8")
         partial.rename(path.with_suffix(".json"))
         with partial.open("wb") as file:
-            np.save(file, rows)
+            _write_array(file, rows)
         partial.rename(path)
     except OSError as error:
         partial.unlink(missing_ok=True)
-        if error.errno != errno.ENOSPC:
+        if error.errno not in _DISK_FULL:
             raise
         raise OSError(
-            errno.ENOSPC, f"The disk is full. All earlier shards are kept; free {rows.nbytes >> 20} MiB or more and "
+            error.errno, f"The disk is full. All earlier shards are kept; free {rows.nbytes >> 20} MiB or more and "
             "run this again, or set a smaller CAPTIONING_LIMIT. Shard", str(path),
         ) from error  # fmt: skip
+
+
+def _write_array(file: BinaryIO, array: np.ndarray) -> None:
+    """Write a .npy file; NumPy's own writing does not notice when the disk fills up within its last 4 kB."""
+    np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+    file.write(np.ascontiguousarray(array))
 
 
 def _is_whole(path: Path, shard: list[Record]) -> bool:

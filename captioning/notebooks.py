@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import nbformat
@@ -37,14 +38,30 @@ def run(notebooks: Sequence[Path], folder: Path) -> dict[str, float]:
         started = time.perf_counter()
         executed = folder / notebook.name
         try:
-            papermill.execute_notebook(
-                notebook, executed, cwd=notebook.parent, kernel_name="python3", progress_bar=False
-            )
+            with _stderr_into(folder / "kernels.log"):
+                papermill.execute_notebook(
+                    notebook, executed, cwd=notebook.parent, kernel_name="python3", progress_bar=False
+                )
         finally:
             if executed.exists():
                 write_page(executed)
         seconds[notebook.stem] = time.perf_counter() - started
     return seconds
+
+
+@contextlib.contextmanager
+def _stderr_into(path: Path) -> Iterator[None]:
+    """Send file descriptor 2 to a file: kernels talk about themselves there, what cells print is in the copy."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with path.open("ab") as log:
+            os.dup2(log.fileno(), 2)
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def write_page(notebook: Path) -> Path:

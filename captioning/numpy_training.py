@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -123,7 +124,8 @@ def cosine_decay(peak: float, updates: int, warmup: int = 0) -> Callable[[int], 
     def rate(done: int) -> float:
         if done < warmup:
             return peak * (done + 1) / (warmup + 1)
-        return peak * (1 + np.cos(np.pi * min(1.0, (done - warmup) / max(1, updates - warmup)))) / 2
+        # math, not NumPy: a float64 scalar of NumPy would turn float32 weights into float64 on the way.
+        return peak * (1 + math.cos(math.pi * min(1.0, (done - warmup) / max(1, updates - warmup)))) / 2
 
     return rate
 

@@ -101,11 +101,10 @@ class Partial:
         self.note.unlink(missing_ok=True)
 
     def finish(self) -> None:
-        """Give the file its name; the bytes reach the disk before."""
+        """Give the file its name; the bytes reach the disk before. The note goes with `tidy`."""
         with open(self.path, "r+b") as part:
             os.fsync(part.fileno())
         os.replace(self.path, self.target)
-        self.forget()
 
     def tidy(self) -> None:
         """Leave nothing behind that cannot be continued."""

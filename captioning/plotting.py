@@ -32,11 +32,16 @@ def show_captions(
         references: what people wrote; set in italics behind "ref:", so that colour is not needed to tell them apart.
         title: above the grid.
         columns: pictures per row.
+
+    Raises:
+        ValueError: there is no picture, or not one caption and one list of references for each.
     """
     references = references if references is not None else [()] * len(files)
-    columns = min(columns, max(1, len(files)))
+    if not len(files) or not len(files) == len(captions) == len(references):
+        raise ValueError(f"{len(files)} pictures, {len(captions)} captions, {len(references)} lists of references.")
+    columns = min(columns, len(files))
     texts = [_lines(caption, refs) for caption, refs in zip(captions, references, strict=True)]
-    tallest = max((sum(1 + text.count("\n") for text, _ in lines) for lines in texts), default=1)
+    tallest = max(sum(1 + text.count("\n") for text, _ in lines) for lines in texts)
     rows = math.ceil(len(files) / columns)
     figure, axes = plt.subplots(
         rows, columns, figsize=(4 * columns, (3.2 + 0.2 * tallest) * rows), squeeze=False, layout="constrained"
@@ -49,7 +54,7 @@ def show_captions(
         offset = -4.0
         for text, style in lines:
             axis.annotate(text, (0.0, 0.0), (0, offset), xycoords="axes fraction", textcoords="offset points",
-                          va="top", fontsize=9, **style)  # fmt: skip
+                          va="top", fontsize=9, parse_math=False, **style)  # fmt: skip
             offset -= 12.5 * (1 + text.count("\n"))
         # Invisible text of the same height keeps the rows of the grid apart.
         axis.set_title("\n" * tallest, fontsize=9, y=0, va="top")
@@ -85,7 +90,7 @@ def show_attention(
     for axis in axes.flat:
         axis.set_axis_off()
     for axis, (word, weights) in zip(axes.flat, panels, strict=False):
-        axis.set_title(word, fontsize=11)
+        axis.set_title(word, fontsize=11, parse_math=False)  # a caption may hold dollars
         axis.imshow(picture if weights is None else _lit(picture, weights.reshape(side, side)))
     return figure
 

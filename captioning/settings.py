@@ -102,7 +102,7 @@ def active() -> Project:
     try:
         chosen = json.loads(active_file.read_text(encoding="utf-8"))
         project = Project(**(chosen | environment))
-    except (json.JSONDecodeError, TypeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, TypeError) as error:
         raise SettingError(f"{active_file} cannot be read ({error}): run 01_download again.") from error
     return _checked(project)
 
@@ -165,19 +165,20 @@ def _checked(project: Project) -> Project:
     for setting, value, known in (("DATASET", project.dataset, DATASETS), ("ENCODER", project.encoder, ENCODERS)):
         if value is not None and value not in known:
             raise SettingError(f"Unknown {PREFIX}{setting} {value!r}; known: {', '.join(known)}.")
-    if project.limit is not None and (not isinstance(project.limit, int) or project.limit < 1):
-        raise SettingError(f"{PREFIX}LIMIT={project.limit!r}: give a whole number of images, 1 or more.")
-    if project.root is not None and not Path(project.root).is_dir():
+    limit = project.limit
+    if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
+        raise SettingError(f"{PREFIX}LIMIT={limit!r}: give a whole number of images, 1 or more.")
+    if project.root is not None and not Path(project.root).expanduser().is_dir():
         raise SettingError(f"{PREFIX}ROOT={project.root}: there is no such folder.")
     weights = project.weights
     if weights not in (None, "imagenet", "random") and not Path(weights).expanduser().is_dir():
         raise SettingError(
             f"{PREFIX}WEIGHTS={weights}: give imagenet, random, or an existing folder with Keras's weight files."
         )
-    return dataclasses.replace(project, weights=_absolute(weights))
+    return dataclasses.replace(project, root=_absolute(project.root), weights=_absolute(weights))
 
 
-def _absolute(weights: str | None) -> str | None:
-    if weights in (None, "imagenet", "random"):
-        return weights
-    return str(Path(weights).expanduser().resolve())
+def _absolute(folder: str | None) -> str | None:
+    if folder in (None, "imagenet", "random"):
+        return folder
+    return str(Path(folder).expanduser().resolve())

@@ -14,7 +14,7 @@ import numpy as np
 PAD, UNK, START, END = 0, 1, 2, 3
 SPECIAL = ("<pad>", "<unk>", "<start>", "<end>")
 
-# A word is a run of letters and digits; an apostrophe inside it ("man's") goes with the punctuation.
+# A word is a run of letters, their marks and digits; an apostrophe inside it ("man's") goes with the punctuation.
 _APOSTROPHE = re.compile(r"['’`]")
 _NOT_A_WORD = re.compile(r"[\W_]+")
 
@@ -28,8 +28,13 @@ def words(caption: str) -> list[str]:
     Returns:
         The words; empty when the caption holds none.
     """
-    text = unicodedata.normalize("NFC", caption).lower()
-    return _NOT_A_WORD.sub(" ", _APOSTROPHE.sub("", text)).split()
+    text = unicodedata.normalize("NFC", _APOSTROPHE.sub("", caption).lower())
+    return _NOT_A_WORD.sub(" " if text.isascii() else _marks, text).split()
+
+
+def _marks(gap: re.Match) -> str:
+    """Keep the vowel signs and accents that `\\w` does not know: without them Hindi falls into single letters."""
+    return "".join(letter if unicodedata.category(letter).startswith("M") else " " for letter in gap[0])
 
 
 class Tokenizer:
@@ -62,9 +67,11 @@ class Tokenizer:
             maximum_size: keep at most this many words, the most frequent ones (ties: alphabetical).
 
         Raises:
-            ValueError: no word is left.
+            ValueError: no word is left, or the maximum size is below 1.
         """
         counts = Counter(word for caption in captions for word in words(caption))
+        if maximum_size is not None and maximum_size < 1:
+            raise ValueError(f"maximum_size={maximum_size}: give 1 or more, or None for all words.")
         frequent = sorted((-count, word) for word, count in counts.items() if count >= minimum_count)
         if not frequent:
             raise ValueError(f"No word occurs {minimum_count} times or more: lower minimum_count.")
@@ -125,9 +132,11 @@ class Tokenizer:
         """
         try:
             content = json.loads(Path(path).read_text(encoding="utf-8"))
-            special, vocabulary = content["special"], content["vocabulary"]
+            special, vocabulary = tuple(content["special"]), tuple(content["vocabulary"])
+            if not all(isinstance(word, str) for word in vocabulary):
+                raise TypeError("a word is no text")
         except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
             raise ValueError(f"{path} is not a tokenizer file: {error!r}. Run 02_explore again.") from error
-        if tuple(special) != SPECIAL:
-            raise ValueError(f"{path} was made with other special tokens: {special}, not {list(SPECIAL)}.")
+        if special != SPECIAL:
+            raise ValueError(f"{path} was made with other special tokens: {list(special)}, not {list(SPECIAL)}.")
         return cls(vocabulary)

@@ -51,12 +51,10 @@ def masked_crossentropy(label_smoothing: float = 0.0, mask_padding: bool = True)
     """
 
     def loss(targets, logits):
-        log_probabilities = ops.log_softmax(ops.cast(logits, "float32"), axis=-1)
-        targets = ops.cast(targets, "int32")
-        true = ops.squeeze(ops.take_along_axis(log_probabilities, ops.expand_dims(targets, -1), axis=-1), -1)
-        nats = -(1 - label_smoothing) * true
+        nats = keras.losses.sparse_categorical_crossentropy(targets, logits, from_logits=True)
         if label_smoothing:
-            nats -= label_smoothing * ops.mean(log_probabilities, axis=-1)
+            spread = ops.logsumexp(logits, axis=-1) - ops.mean(logits, axis=-1)
+            nats = (1 - label_smoothing) * nats + label_smoothing * spread
         mask = ops.cast(targets != PAD, "float32") if mask_padding else ops.ones_like(nats)
         return ops.sum(nats * mask) / ops.maximum(ops.sum(mask), 1.0)
 

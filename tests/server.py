@@ -28,7 +28,9 @@ class Fault:
     ignore_range: bool = False  # send the whole file whatever is asked for
     shift: int = 0  # a partial answer begins so many bytes off
     change: bytes | None = None  # the file has another content from now on
+    limit: int | None = None  # a partial answer has at most so many bytes, and says so
     pause: float = 0.0  # seconds before each piece
+    brisk: int = 0  # bytes that go out without a pause
     piece: int = PIECE  # bytes per piece
     chunked: bool = False  # no Content-Length
 
@@ -58,7 +60,7 @@ class Server(ThreadingHTTPServer):
         self.seen: list[Seen] = []
         self.validators = ("ETag", "Last-Modified")  # "weak": an ETag that If-Range must not use
         self.pace = 0.0  # bytes per second and connection; 0: as fast as it goes
-        self.connections = self.active = self.most_active = 0
+        self.connections = 0
         self.lock = threading.Lock()
 
     def url(self, path: str) -> str:
@@ -99,14 +101,7 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def do_GET(self):
-        with self.server.lock:
-            self.server.active += 1
-            self.server.most_active = max(self.server.most_active, self.server.active)
-        try:
-            self.answer(urlsplit(self.path).path)
-        finally:
-            with self.server.lock:
-                self.server.active -= 1
+        self.answer(urlsplit(self.path).path)
 
     def answer(self, path: str):
         fault = self.server.next_fault(path)
@@ -125,15 +120,17 @@ class _Handler(BaseHTTPRequestHandler):
             return self.refuse(seen, Fault(status=416))
         headers = validators | {"Content-Type": "application/octet-stream", "Accept-Ranges": "bytes"}
         first = seen.start + (fault.shift if seen.start else 0)
+        last = len(body)
         if seen.start:
             seen.status = 206
-            headers["Content-Range"] = f"bytes {first}-{len(body) - 1}/{len(body)}"
+            last = min(last, first + fault.limit) if fault.limit else last
+            headers["Content-Range"] = f"bytes {first}-{last - 1}/{len(body)}"
         if fault.chunked:
             headers["Transfer-Encoding"] = "chunked"
         else:
-            headers["Content-Length"] = str(len(body) - first + fault.declare)
+            headers["Content-Length"] = str(last - first + fault.declare)
         self.send(seen, headers | fault.headers)
-        self.stream(seen, body[first:], fault)
+        self.stream(seen, body[first:last], fault)
 
     def validators(self, body: bytes) -> dict[str, str]:
         digest = hashlib.md5(body).hexdigest()
@@ -164,7 +161,7 @@ class _Handler(BaseHTTPRequestHandler):
         end = len(body) if fault.drop is None else min(fault.drop, len(body))
         began = time.monotonic()
         for first in range(0, end, fault.piece):
-            time.sleep(fault.pause)
+            time.sleep(fault.pause if first >= fault.brisk else 0)
             piece = body[first : min(first + fault.piece, end)]
             self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece) if fault.chunked else piece)
             seen.sent += len(piece)

@@ -50,8 +50,8 @@ def random_captions(seed, images=30):
     results = {}
     for image, texts in references.items():
         words = rng.choice(texts).split()
-        words[rng.randrange(len(words))] = rng.choice([*WORDS, "unknown", "boat boat"])
-        results[image] = " ".join(words + rng.choice([[], ["unknown", "unknown"], words]))
+        words[rng.randrange(len(words))] = rng.choice([*WORDS, "unknown", "boat boat", "strange unknown"])
+        results[image] = " ".join(words + rng.choice([[], ["unknown", "unknown"], ["unknown", "strange"], words]))
     return references, results
 
 

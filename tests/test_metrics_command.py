@@ -58,7 +58,7 @@ WRONG = {
     "results without ids": (REFERENCES, [{"caption": "a"}], "entry 0 lacks"),
     "a number for a caption": (REFERENCES, [{"image_id": 1, "caption": 5}], "strange caption: 5"),
     "a list for an id": (REFERENCES, [{"image_id": [1], "caption": "a"}], "strange image_id"),
-    "an entry is no object": (REFERENCES, ["a"], "entry 0"),
+    "an entry is no object": (REFERENCES, [5], "entry 0 lacks"),
     "duplicate": (REFERENCES, [*RESULTS, RESULTS[0]], "more than one caption for 1 image (1)"),
     "missing": (REFERENCES, RESULTS[:1], "No result for 1 image (2)"),
     "unknown": (REFERENCES, [*RESULTS, {"image_id": 9, "caption": "x"}], "without references: 1 image (9)"),

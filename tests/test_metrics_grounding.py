@@ -11,6 +11,7 @@ NAMES = {
         "house": ["house", "little cottage"],
         "balloon": ["balloon", "hot air balloon"],
         "beach ball": [],
+        "toy boat": [],
         "orange": ["orange"],
     },
     "colour": {"red": ["red"], "blue": ["blue"], "green": ["green"], "orange": ["orange"]},
@@ -74,6 +75,7 @@ def test_phrases_of_several_words():
     shares = one("a red beach ball", "red beach ball", place="meadow")
     assert (shares["pair"], shares["place"], shares["false_named"]) == (1, 0, 0)
     assert one("a red beach ball", "red beach ball")["place"] == 0  # the ball is no beach
+    assert one("a red toy boat", "red toy boat")["false_named"] == 0  # nor the toy a boat
 
 
 def test_words_match_whole():

@@ -237,6 +237,16 @@ def test_padding_changes_neither_loss_nor_gradients(cell):
             np.testing.assert_allclose(gradient, expected[1][name], rtol=1e-9, atol=1e-13)
 
 
+@pytest.mark.parametrize("cell", CELLS)
+def test_first_weights_follow_keras(cell):
+    weights = CaptioningRNN(CaptioningRNNConfig(9, 5, cell, units=4)).parameters
+    recurrent = weights["recurrent_kernel"]
+    np.testing.assert_allclose(recurrent @ recurrent.T, np.eye(4), atol=1e-6)
+    forget = [0] * 4 + [1] * 4 + [0] * 8
+    np.testing.assert_array_equal(weights["bias"], forget if cell == "lstm" else [0] * 4)
+    assert np.abs(weights["output_kernel"]).max() == pytest.approx(np.sqrt(6 / 13), rel=0.1)
+
+
 @pytest.mark.parametrize("cell, arrays", [("rnn", 1), ("lstm", 2)])
 def test_initial_state_averages_regions_and_standardises(cell, arrays):
     model = make_model(cell, dtype="float32")
@@ -441,6 +451,13 @@ def test_batches_put_captions_of_one_length_together():
     tokens = np.where(np.arange(20) < lengths[:, None], 5, PAD)
     spread = [np.ptp((t != PAD).sum(axis=1)) for _, t in shuffled_batches(draw(400, 1), np.arange(400), tokens, 10)(0)]
     assert np.mean(spread) < 3
+
+
+def test_the_loss_of_an_epoch_is_the_mean_over_its_words():
+    model, batches = training(dropout=0.0, word_dropout=0.0)
+    whole = [np.concatenate(parts) for parts in zip(*batches(0), strict=True)]
+    epoch = next(fit(model, batches, 1, SGD(0.0)))
+    assert epoch.loss == pytest.approx(model.loss(*whole)[0], rel=1e-6)
 
 
 def test_training_reports_norms_and_stops_with_an_error_when_it_diverges():

@@ -1,3 +1,5 @@
+"""Zips, good, damaged and malicious: what is written, what is refused, and that nothing lands outside."""
+
 import os
 import random
 import stat
@@ -9,12 +11,12 @@ import zlib
 from pathlib import Path
 
 import pytest
-from server import Server
 
 from captioning import unpack as module
 from captioning.download import fetch
 from captioning.partial import only_one
 from captioning.unpack import UnpackError, unpack
+from tests.server import Server
 
 NOISE = random.Random(1).randbytes(50_000)
 FILES = {"photos/a.jpg": NOISE, "photos/deep/b.jpg": NOISE[:3000], "captions.txt": b"a dog runs\n" * 2000, "empty": b""}

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from captioning.datasets import coco, flickr8k, scenes
-from captioning.datasets.dataset import CaptionDataset, DatasetError, Record
+from captioning.datasets.dataset import SPLITS, CaptionDataset, DatasetError, Record
 from captioning.settings import Project, SettingError, require
 
 __all__ = ["CaptionDataset", "DatasetError", "Record", "load", "prepare"]
@@ -20,10 +20,10 @@ def prepare(project: Project) -> CaptionDataset:
         DatasetError: the files are not as they should be.
     """
     dataset = _PREPARE[project.dataset](project).first(project.limit)
-    if not dataset.split("train") or not dataset.split("val") or not dataset.split("test"):
-        raise DatasetError(
-            f"{project.dataset}: with CAPTIONING_LIMIT={project.limit} a split is empty; raise the limit."
-        )
+    empty = [split for split in SPLITS if not dataset.split(split)]
+    if empty:
+        limit = f" with CAPTIONING_LIMIT={project.limit}; raise the limit" if project.limit else ""
+        raise DatasetError(f"{project.dataset} has no picture for {' and '.join(empty)}{limit}.")
     dataset.save(project.data / "captions.json")
     return dataset
 

@@ -53,8 +53,8 @@ def read_captions(path: Path) -> Iterator[tuple[int, str, list[str]]]:
         names = {image["id"]: image["file_name"] for image in content["images"]}
         captions: dict[int, list[str]] = {image_id: [] for image_id in names}
         for annotation in content["annotations"]:
-            captions[annotation["image_id"]].append(annotation["caption"])
-    except (KeyError, TypeError) as error:
+            captions[annotation["image_id"]].append(annotation["caption"].strip())
+    except (KeyError, TypeError, AttributeError) as error:
         raise DatasetError(
             f"{path} is not in COCO's captions layout ({error!r}): it needs "
             '"images": [{"id", "file_name"}] and "annotations": [{"image_id", "caption"}].'

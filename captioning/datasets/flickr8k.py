@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -25,7 +26,7 @@ def read(root: Path) -> CaptionDataset:
     """
     photos = _photo_folder(root)
     text = root / "Flickr8k_text" if (root / "Flickr8k_text").is_dir() else root
-    splits = {name: split for split, file in LISTS.items() for name in _lines(text / file)}
+    splits = {name: split for split, file in LISTS.items() for name in _text(text / file).splitlines()}
     left_out: Counter = Counter()
     records = []
     for name, captions in _captions(text).items():
@@ -41,15 +42,17 @@ def _captions(text: Path) -> dict[str, list[str]]:
     captions: dict[str, list[str]] = defaultdict(list)
     token_file, csv_file = text / "Flickr8k.token.txt", text / "captions.txt"
     if token_file.is_file():
-        for number, line in enumerate(_lines(token_file), start=1):
+        for number, line in enumerate(_text(token_file).split("\n"), start=1):
+            if not line.strip():
+                continue
             key, tab, caption = line.partition("\t")
             name, mark, index = key.rpartition("#")
             if not (tab and mark and index.isdecimal()):
                 raise DatasetError(f"{token_file}, line {number}: not `photo.jpg#0<tab>caption`: {line[:60]!r}")
             captions[name].append(caption)
     else:
-        # The captions hold commas inside quotes: only a CSV reader splits them rightly.
-        for row in csv.DictReader(_lines(csv_file)):
+        # The captions hold commas and line breaks inside quotes: only a CSV reader splits them rightly.
+        for row in csv.DictReader(io.StringIO(_text(csv_file))):
             if row.get("image") is None or row.get("caption") is None:
                 raise DatasetError(f"{csv_file}: not a CSV file with the columns `image,caption`.")
             captions[row["image"]].append(row["caption"])
@@ -63,7 +66,10 @@ def _photo_folder(root: Path) -> Path:
     raise DatasetError(f"{root} holds no photo folder; looked for {', '.join(PHOTO_FOLDERS)}.")
 
 
-def _lines(path: Path) -> list[str]:
+def _text(path: Path) -> str:
     if not path.is_file():
         raise DatasetError(f"{path} is missing: it belongs to the Flickr8k text release.")
-    return path.read_text(encoding="utf-8").splitlines()
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{path} is not a text file in UTF-8 ({error}): fetch it again.") from error

@@ -105,7 +105,6 @@ PATTERNS = (
     ("word", EMAIL, ""),
     ("word", rf"@[a-z_][a-z_0-9]*|\#{LETTER}+", ""),
     ("quotes", f"{REDUCED}|{NEGATION}", "[^a-z]"),
-    ("word", r"\d{1,2}[-/]\d{1,2}[-/]\d{2,4}", ""),
     ("word", NUMBER, ""),
     ("word", r"[⁺⁻₊₋]?(?:[⁰¹²³⁴-⁹]+|[₀-₉]+)", ""),
     ("spaces", FRACTION, ""),

@@ -1,0 +1,27 @@
+"""What holds for every test: no setting of the machine, a home of its own, figures without a screen."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / folder) for folder in (".", "tests", "benchmarks")]
+os.environ["MPLBACKEND"] = "Agg"  # before matplotlib is imported
+
+
+@pytest.fixture(autouse=True)
+def own_settings(monkeypatch, tmp_path_factory):
+    """Remove every CAPTIONING_* variable and let data/, checkpoints/ and runs/ lie in a temporary folder."""
+    for name in [name for name in os.environ if name.startswith("CAPTIONING_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("CAPTIONING_HOME", str(tmp_path_factory.mktemp("home")))
+
+
+@pytest.fixture(autouse=True)
+def closed_figures():
+    """Close what a test has drawn; a test that draws nothing need not import matplotlib."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")

@@ -1,0 +1,160 @@
+"""The sources give one and the same `CaptionDataset`, and say what is wrong with their files."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from captioning import datasets
+from captioning.datasets import CaptionDataset, DatasetError, Record
+from captioning.datasets.dataset import assemble
+from captioning.settings import Project, SettingError
+
+
+def photo(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (4, 4)).save(path)
+    return path
+
+
+def splits_of(dataset):
+    return {record.image_id: record.split for record in dataset.records}
+
+
+@pytest.fixture
+def records(tmp_path):
+    """Twenty records with photos, in the order of their ids."""
+    splits = ("train", "train", "val", "test")
+    return [
+        Record(number, photo(tmp_path / "photos" / f"{number}.png"), (f"caption {number}",), splits[number % 4])
+        for number in range(20)
+    ]
+
+
+def test_the_order_is_shuffled_but_fixed(records):
+    dataset = assemble("any", records, {})
+    ids = [record.image_id for record in dataset.records]
+    assert ids != sorted(ids) and sorted(ids) == list(range(20))
+    assert assemble("any", reversed(records), {}) == dataset
+    assert ids[:8] == [9, 8, 13, 17, 10, 4, 3, 18]  # of SHA-256: the same on every machine
+
+
+def test_the_order_does_not_depend_on_the_other_pictures(records):
+    everything = [record.image_id for record in assemble("any", records, {}).records]
+    some = [record.image_id for record in assemble("any", records[:11], {}).records]
+    assert some == [image_id for image_id in everything if image_id < 11]
+
+
+def test_a_larger_limit_only_adds(records):
+    dataset = assemble("any", records, {})
+    assert dataset.first(7).records == dataset.first(12).records[:7] == dataset.records[:7]
+    assert dataset.first(None) == dataset.first(99) == dataset
+
+
+def test_splits_are_disjoint_and_whole(records):
+    dataset = assemble("any", records, {})
+    parts = [dataset.split(name) for name in ("train", "val", "test")]
+    assert [len(part) for part in parts] == [10, 5, 5]
+    assert sorted(record.image_id for part in parts for record in part) == list(range(20))
+    assert dataset.captions("val") == [f"caption {record.image_id}" for record in parts[1]]
+
+
+def test_an_unknown_split_is_an_error(records):
+    with pytest.raises(ValueError, match="Unknown split 'dev'; known: train, val, test"):
+        assemble("any", records, {}).split("dev")
+
+
+def test_missing_photos_are_left_out_and_counted(records):
+    records[3].file.unlink()
+    records[4] = dataclasses.replace(records[4], file=Path("/no/such/folder/4.png"))
+    dataset = assemble("any", records, {"photos in no split": 2})
+    assert len(dataset.records) == 18 and not {3, 4} & splits_of(dataset).keys()
+    assert dataset.left_out == {"photos in no split": 2, "annotated photos that are not on disk": 2}
+
+
+def test_captions_are_cleaned_and_empty_ones_counted(records):
+    records[0] = dataclasses.replace(records[0], captions=(" two\nlines \t here ", "", " \n", "fine"))
+    records[1] = dataclasses.replace(records[1], captions=(" ",))
+    dataset = assemble("any", records, {})
+    cleaned = {record.image_id: record.captions for record in dataset.records}
+    assert cleaned[0] == ("two lines here", "fine") and 1 not in cleaned
+    assert dataset.left_out == {"empty captions": 3, "photos without a caption": 1}
+
+
+def test_nothing_to_train_on_is_an_error(records):
+    tests_only = [record for record in records if record.split == "test"]
+    with pytest.raises(DatasetError, match="any: no usable picture to train on \\(3 photos in no split\\)"):
+        assemble("any", tests_only, {"photos in no split": 3})
+    with pytest.raises(DatasetError, match="none was found"):
+        assemble("any", [], {})
+
+
+def test_the_file_gives_the_same_dataset(records, tmp_path):
+    records[0] = dataclasses.replace(records[0], captions=("Ein Café 你好", "“quotes”"), truth={"place": "lake"})
+    records[1] = dataclasses.replace(records[1], image_id="1000268201_693b08cb0e")
+    dataset = assemble("any", records, {"photos in no split": 1})
+    dataset.save(tmp_path / "captions.json")
+    assert CaptionDataset.load(tmp_path / "captions.json") == dataset
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["captions.json"]
+
+
+def test_pictures_beside_the_file_may_be_moved_with_it(records, tmp_path):
+    assemble("any", records, {}).save(tmp_path / "captions.json")
+    assert str(tmp_path) not in (tmp_path / "captions.json").read_text()
+    moved = tmp_path.rename(tmp_path.with_name(tmp_path.name + "-moved"))
+    loaded = CaptionDataset.load(moved / "captions.json")
+    assert all(record.file.is_file() and record.file.is_relative_to(moved) for record in loaded.records)
+
+
+def test_pictures_elsewhere_are_found_from_anywhere(records, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    relative = [dataclasses.replace(r, file=r.file.relative_to(tmp_path)) for r in records]
+    assemble("any", relative, {}).save(tmp_path / "data" / "captions.json")
+    monkeypatch.chdir("/")
+    assert CaptionDataset.load(tmp_path / "data" / "captions.json").records[0].file.is_file()
+
+
+# prepare and load
+
+
+@pytest.fixture
+def coco_root(tmp_path):
+    """Write a COCO folder: four photos in train2014, six in val2014."""
+    for part, ids in (("train2014", range(4)), ("val2014", range(10, 16))):
+        for image_id in ids:
+            photo(tmp_path / "coco" / part / f"{image_id}.png")
+        images = [{"id": image_id, "file_name": f"{image_id}.png"} for image_id in ids]
+        annotations = [{"image_id": image_id, "caption": "a photo"} for image_id in ids]
+        file = tmp_path / "coco" / "annotations" / f"captions_{part}.json"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(json.dumps({"images": images, "annotations": annotations}))
+    return tmp_path / "coco"
+
+
+def test_prepared_is_loaded(coco_root, tmp_path):
+    project = Project("coco2014", root=str(coco_root), limit=9, home=tmp_path / "home")
+    prepared = datasets.prepare(project)
+    assert len(prepared.records) == 9 and datasets.load(project) == prepared
+
+
+def test_an_empty_split_is_an_error(coco_root, tmp_path):
+    project = Project("coco2014", root=str(coco_root), home=tmp_path / "home")
+    with pytest.raises(DatasetError, match=r"no picture for .*val.* with CAPTIONING_LIMIT=1; raise the limit"):
+        datasets.prepare(dataclasses.replace(project, limit=1))
+    (coco_root / "annotations" / "captions_val2014.json").unlink()
+    with pytest.raises(DatasetError, match=r"coco2014 has no picture for val and test\.$"):
+        datasets.prepare(project)
+    assert not project.data.exists()
+
+
+def test_loading_before_preparing_names_the_notebook(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"captions\.json is missing\. Run notebooks/01_download\.ipynb first"):
+        datasets.load(Project("flickr8k", home=tmp_path))
+
+
+@pytest.mark.parametrize("name", ["coco2014", "flickr8k"])
+def test_a_dataset_without_a_root_says_so(name, tmp_path):
+    with pytest.raises(SettingError, match=f"CAPTIONING_ROOT is not set: name the folder with the files of {name}"):
+        datasets.prepare(Project(name, home=tmp_path))

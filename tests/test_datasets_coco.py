@@ -1,0 +1,157 @@
+"""COCO: its official layout, the splits that researchers use, and files that are something else."""
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from captioning.datasets import DatasetError, coco
+
+REAL = Path(__file__).parents[2] / "shared" / "real"
+needs_real = pytest.mark.skipif(not REAL.is_dir(), reason=f"the real photos are not here: {REAL}")
+
+
+def photo(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (4, 4)).save(path)
+    return path
+
+
+def splits_of(dataset):
+    return {record.image_id: record.split for record in dataset.records}
+
+
+def write(path, content):
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def coco_root(tmp_path):
+    """Write a COCO folder: ids 1 to 4 in train2014, 11 to 16 in val2014, with one to three captions each."""
+    (tmp_path / "annotations").mkdir()
+    for part, ids in (("train2014", range(1, 5)), ("val2014", range(11, 17))):
+        names = {image_id: f"COCO_{part}_{image_id:012d}.jpg" for image_id in ids}
+        for name in names.values():
+            photo(tmp_path / part / name)
+        annotations = [
+            {"id": 10 * image_id + number, "image_id": image_id, "caption": f"A photo {image_id}.\nCaption {number}. "}
+            for number in range(3)
+            for image_id in ids
+            if number < image_id % 3 + 1
+        ]
+        images = [{"id": image_id, "file_name": name, "width": 4} for image_id, name in names.items()]
+        write(tmp_path / "annotations" / f"captions_{part}.json", {"images": images, "annotations": annotations})
+    return tmp_path
+
+
+def test_coco_without_splits(coco_root):
+    dataset = coco.read(coco_root)
+    expected = {number: "train" for number in range(1, 5)} | {11: "test", 13: "test", 15: "test"}
+    assert splits_of(dataset) == expected | {12: "val", 14: "val", 16: "val"}
+    assert dataset.name == "coco2014" and dataset.left_out == {}
+    captions = {record.image_id: record.captions for record in dataset.records}
+    assert captions[3] == ("A photo 3. Caption 0.",)  # one is enough
+    assert captions[11] == tuple(f"A photo 11. Caption {number}." for number in range(3))
+    assert all(record.file.is_file() and f"{record.image_id:012d}" in record.file.name for record in dataset.records)
+
+
+def test_splits_json_decides(coco_root):
+    write(coco_root / "splits.json", {"train": [11, 12, 1], "val": [2], "test": [3]})
+    write(coco_root / "dataset_coco.json", {"images": "not looked at"})
+    dataset = coco.read(coco_root)
+    assert splits_of(dataset) == {11: "train", 12: "train", 1: "train", 2: "val", 3: "test"}
+    assert dataset.left_out == {"photos in no split": 5}
+
+
+def test_karpathys_splits(coco_root):
+    pairs = {1: "train", 2: "train", 11: "restval", 12: "val", 13: "test"}
+    images = [{"cocoid": number, "split": split, "filepath": "val2014"} for number, split in pairs.items()]
+    write(coco_root / "dataset_coco.json", {"images": images, "dataset": "coco"})
+    assert splits_of(coco.read(coco_root)) == pairs | {11: "train"}
+
+
+def test_val2014_alone_is_enough_with_splits(coco_root):
+    (coco_root / "annotations" / "captions_train2014.json").unlink()
+    write(coco_root / "splits.json", {"train": [11, 12], "val": [13], "test": [14]})
+    assert len(coco.read(coco_root).records) == 4
+
+
+def test_coco_photos_that_are_missing(coco_root):
+    (coco_root / "val2014" / "COCO_val2014_000000000013.jpg").unlink()
+    dataset = coco.read(coco_root)
+    assert len(dataset.records) == 9 and dataset.left_out == {"annotated photos that are not on disk": 1}
+
+
+@pytest.mark.parametrize(
+    "splits",
+    [
+        {"train": [1, 2], "val": [2], "test": [3]},
+        {"train": [1, 1], "val": [2], "test": [3]},
+    ],
+)
+def test_an_image_in_two_splits_is_an_error(splits, coco_root):
+    write(coco_root / "splits.json", splits)
+    with pytest.raises(DatasetError, match=r"splits\.json puts the same image into two splits or names it twice"):
+        coco.read(coco_root)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("splits.json", {"train": [1]}),
+        ("splits.json", [1, 2]),
+        ("dataset_coco.json", {"images": [{"cocoid": 1}]}),
+        ("dataset_coco.json", {"images": [{"cocoid": 1, "split": None}]}),
+        ("dataset_coco.json", {}),
+    ],
+)
+def test_splits_in_another_layout(name, content, coco_root):
+    write(coco_root / name, content)
+    with pytest.raises(DatasetError, match=f"{name} is not in its usual layout"):
+        coco.read(coco_root)
+
+
+IMAGES = [{"id": 1, "file_name": "1.jpg"}]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {},
+        [],
+        {"images": IMAGES},
+        {"images": IMAGES, "annotations": [{"image_id": 1}]},
+        {"images": IMAGES, "annotations": [{"image_id": 2, "caption": "of an unlisted photo"}]},
+        {"images": IMAGES, "annotations": [{"image_id": 1, "caption": None}]},
+        {"images": [{"id": 1}], "annotations": []},
+        {"images": {"1": "1.jpg"}, "annotations": {"1": ["a photo"]}},
+        {"1.jpg": ["a photo", "a picture"]},
+    ],
+)
+def test_captions_in_another_layout(content, coco_root):
+    write(coco_root / "annotations" / "captions_val2014.json", content)
+    with pytest.raises(DatasetError, match=r"captions_val2014\.json is not in COCO's captions layout.*image_id"):
+        coco.read(coco_root)
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>", b'{"images": [', b"\xff\xd8\xff\xe0"])
+def test_captions_that_are_no_json(content, coco_root):
+    (coco_root / "annotations" / "captions_val2014.json").write_bytes(content)
+    with pytest.raises(DatasetError, match=r"captions_val2014\.json is not a JSON file"):
+        coco.read(coco_root)
+
+
+def test_a_folder_without_annotations(tmp_path):
+    with pytest.raises(DatasetError, match=r"neither annotations/captions_train2014\.json nor .*CAPTIONING_ROOT"):
+        coco.read(tmp_path)
+
+
+@needs_real
+def test_the_real_coco():
+    dataset = coco.read(REAL / "coco")
+    assert [len(dataset.split(split)) for split in ("train", "val", "test")] == [1684, 200, 300]
+    assert sum(len(record.captions) for record in dataset.records) == 10_928
+    assert {len(record.captions) for record in dataset.records} == {5, 6, 7}
+    assert dataset.left_out == {} and not any("\n" in caption for caption in dataset.captions("train"))

@@ -1,0 +1,145 @@
+"""Flickr8k: two caption files with the same captions, official lists, and the traps in both."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from captioning.datasets import DatasetError, flickr8k
+
+REAL = Path(__file__).parents[2] / "shared" / "real"
+needs_real = pytest.mark.skipif(not REAL.is_dir(), reason=f"the real photos are not here: {REAL}")
+LISTS = flickr8k.LISTS
+FLICKR = {
+    "1_a.jpg": ["A dog , running .", "Two\u2028dogs\x0bplay ."],
+    "2_b.jpg": ["A child ."],
+    "3_c.jpg": ['A sign says "stop" , twice .', "A sign ."],
+    "4_d.jpg": ["In no official split ."],
+    "2258277193_586949ec62.jpg.1": ["A photo that does not exist ."],
+}
+
+
+def photo(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (4, 4)).save(path)
+    return path
+
+
+def splits_of(dataset):
+    return {record.image_id: record.split for record in dataset.records}
+
+
+@pytest.fixture
+def flickr_root(tmp_path):
+    text = tmp_path / "Flickr8k_text"
+    text.mkdir()
+    for name in FLICKR:
+        if not name.endswith(".1"):
+            photo(tmp_path / "Flicker8k_Dataset" / name)
+    rows = [f"{name}#{number}\t{caption}\n" for name, texts in FLICKR.items() for number, caption in enumerate(texts)]
+    (text / "Flickr8k.token.txt").write_text("".join(rows), encoding="utf-8")
+    for split, name in (("train", "1_a.jpg"), ("val", "2_b.jpg"), ("test", "3_c.jpg")):
+        (text / LISTS[split]).write_text(f"{name}\n")
+    return tmp_path
+
+
+def kaggle(root):
+    """Write the captions as Kaggle gives them, and remove the official file."""
+    (root / "Flickr8k_text" / "Flickr8k.token.txt").unlink()
+    lines = ["image,caption", '1_a.jpg,"A dog , running ."', '1_a.jpg,"Two\ndogs play ."', "2_b.jpg,A child ."]
+    lines += ['3_c.jpg,"A sign says ""stop"" , twice ."', "3_c.jpg,A sign .", "4_d.jpg,In no official split ."]
+    (root / "Flickr8k_text" / "captions.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return root
+
+
+def test_flickr8k(flickr_root):
+    dataset = flickr8k.read(flickr_root)
+    assert splits_of(dataset) == {"1_a": "train", "2_b": "val", "3_c": "test"}
+    assert dataset.captions("train") == ["A dog , running .", "Two dogs play ."]
+    assert dataset.captions("test") == ['A sign says "stop" , twice .', "A sign ."]
+    assert dataset.left_out == {"photos in no official split": 2}
+
+
+def test_the_captions_of_kaggle_are_the_same(flickr_root):
+    official = flickr8k.read(flickr_root)
+    assert flickr8k.read(kaggle(flickr_root)).records == official.records
+
+
+@pytest.mark.parametrize("folder", flickr8k.PHOTO_FOLDERS)
+def test_the_layouts_of_flickr8k(folder, flickr_root):
+    (flickr_root / "Flicker8k_Dataset").rename(flickr_root / folder)
+    for file in (flickr_root / "Flickr8k_text").iterdir():
+        file.rename(flickr_root / file.name)
+    (flickr_root / "Flickr8k_text").rmdir()
+    assert len(flickr8k.read(flickr_root).records) == 3
+
+
+def test_windows_line_ends_blank_lines_and_a_byte_order_mark(flickr_root):
+    official = flickr8k.read(flickr_root)
+    for file in (flickr_root / "Flickr8k_text").iterdir():
+        lines = file.read_text(encoding="utf-8").replace("\n", "\r\n")
+        file.write_bytes(b"\xef\xbb\xbf" + lines.encode() + b"\r\n")
+    assert flickr8k.read(flickr_root) == official
+
+
+def test_a_listed_photo_that_does_not_exist_is_counted(flickr_root):
+    with (flickr_root / "Flickr8k_text" / LISTS["train"]).open("a") as file:
+        file.write("2258277193_586949ec62.jpg.1\n")
+    dataset = flickr8k.read(flickr_root)
+    assert len(dataset.records) == 3
+    assert dataset.left_out == {"annotated photos that are not on disk": 1, "photos in no official split": 1}
+
+
+@pytest.mark.parametrize("line", ["1_a.jpg A dog .", "1_a.jpg\tA dog .", "1_a.jpg#x\tA dog .", "a continued line"])
+def test_a_strange_line_is_named(line, flickr_root):
+    file = flickr_root / "Flickr8k_text" / "Flickr8k.token.txt"
+    file.write_text("1_a.jpg#0\tA dog .\n" + line + "\n")
+    with pytest.raises(DatasetError, match=r"Flickr8k\.token\.txt, line 2: not `photo\.jpg#0<tab>caption`"):
+        flickr8k.read(flickr_root)
+
+
+def test_a_csv_file_with_other_columns(flickr_root):
+    (kaggle(flickr_root) / "Flickr8k_text" / "captions.txt").write_text("photo;text\n1_a.jpg;A dog\n")
+    with pytest.raises(DatasetError, match=r"captions\.txt: not a CSV file with the columns `image,caption`"):
+        flickr8k.read(flickr_root)
+
+
+def test_a_file_that_is_no_text(flickr_root):
+    (flickr_root / "Flickr8k_text" / "Flickr8k.token.txt").write_bytes(b"PK\x03\x04\xff\xfe")
+    with pytest.raises(DatasetError, match=r"Flickr8k\.token\.txt is not a text file in UTF-8"):
+        flickr8k.read(flickr_root)
+
+
+@pytest.mark.parametrize("name", [*LISTS.values(), "Flickr8k.token.txt"])
+def test_a_missing_text_file_is_named(name, flickr_root):
+    (flickr_root / "Flickr8k_text" / name).unlink()
+    expected = "captions.txt" if name == "Flickr8k.token.txt" else name
+    with pytest.raises(DatasetError, match=f"{expected} is missing: it belongs to the Flickr8k text release"):
+        flickr8k.read(flickr_root)
+
+
+def test_no_photo_folder(flickr_root):
+    (flickr_root / "Flicker8k_Dataset").rename(flickr_root / "Photos")
+    with pytest.raises(DatasetError, match="holds no photo folder; looked for Flicker8k_Dataset"):
+        flickr8k.read(flickr_root)
+
+
+@needs_real
+def test_the_real_flickr8k(tmp_path):
+    dataset = flickr8k.read(REAL / "flickr8k")
+    assert len(dataset.records) == 1053 - 10 and all(len(record.captions) == 5 for record in dataset.records)
+    outside = dataset.left_out["photos in no official split"]
+    assert outside + dataset.left_out["annotated photos that are not on disk"] + 1043 == 8092
+    assert outside == 8092 - 8000
+    for name in ("Flicker8k_Dataset", "Flickr8k_text"):
+        (tmp_path / name).mkdir(exist_ok=True)
+    for file in (REAL / "flickr8k" / "Flickr8k_text").iterdir():
+        if file.name != "Flickr8k.token.txt":
+            (tmp_path / "Flickr8k_text" / file.name).symlink_to(file)
+    (tmp_path / "Flicker8k_Dataset").rmdir()
+    (tmp_path / "Flicker8k_Dataset").symlink_to(REAL / "flickr8k" / "Flicker8k_Dataset")
+    kaggle_records = {record.image_id: record.captions for record in flickr8k.read(tmp_path).records}
+    official = {record.image_id: record.captions for record in dataset.records}
+    assert kaggle_records.keys() == official.keys()
+    different = [name for name in official if kaggle_records[name] != official[name]]
+    assert not different, (len(different), [(official[n], kaggle_records[n]) for n in different[:2]])

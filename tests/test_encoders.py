@@ -1,0 +1,183 @@
+"""The frozen CNNs: the right layer, input and weights, and no silent change of any of them."""
+
+import dataclasses
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from tiny_encoder import CHANNELS, NO_NETWORK, REGIONS, SIZE, SPEC, build, preprocess, tiny_encoder
+
+from captioning import encoders
+from captioning.settings import ENCODERS, SettingError
+
+REAL = Path(__file__).parents[2] / "shared" / "real"
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    monkeypatch.setitem(encoders.SPECS, "tiny", SPEC)
+
+
+@pytest.fixture
+def pixels():
+    return np.random.default_rng(1).integers(0, 256, (3, SIZE, SIZE, 3), np.uint8)
+
+
+@pytest.fixture
+def cheap_weights(monkeypatch):
+    """Let large CNNs start from zeros: drawing 138 million numbers takes longer than the test."""
+    zeros = lambda self, shape, dtype=None: keras.ops.zeros(shape, dtype)  # noqa: E731
+    monkeypatch.setattr(keras.initializers.GlorotUniform, "__call__", zeros)
+
+
+def test_every_setting_names_an_encoder():
+    assert tuple(encoders.SPECS) == ENCODERS
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_the_layer_has_the_shape_that_is_written_down(name, cheap_weights):
+    spec = encoders.spec_of(name)
+    model = spec.builder(weights=None, input_shape=(spec.size, spec.size, 3), **spec.options)
+    shape = model.get_layer(spec.layer).output.shape
+    assert shape[-1] == spec.channels and np.prod(shape[1:]) == spec.regions * spec.channels
+
+
+@pytest.mark.parametrize("name", [name for name in ENCODERS if name != "vgg16"])
+def test_the_weights_have_the_name_that_keras_gives_them(name, cheap_weights, monkeypatch):
+    """VGG16's builder takes 550 MB for it, so its name is compared with the constant below."""
+    asked = []
+
+    def get_file(fname, *args, **options):
+        asked.append(fname)
+        raise Exception(NO_NETWORK)
+
+    monkeypatch.setattr(f"keras.src.applications.{name}.file_utils.get_file", get_file)
+    with pytest.raises(SettingError, match=encoders.spec_of(name).file):
+        encoders.load(name, "imagenet", Path("unused"))
+    assert asked == [encoders.spec_of(name).file]
+
+
+def test_the_weights_of_vgg16_have_the_name_that_keras_gives_them():
+    from keras.src.applications import vgg16
+
+    assert vgg16.WEIGHTS_PATH.rsplit("/")[-1] == encoders.spec_of("vgg16").file
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_the_preprocessing_is_the_one_that_is_named(name):
+    spec = encoders.spec_of(name)
+    seen = keras.ops.convert_to_numpy(spec.preprocess(np.float32([[[[0, 100, 255]]]])))[0, 0, 0]
+    expected = {
+        "BGR, mean colour subtracted": [255 - 103.939, 100 - 116.779, 0 - 123.68],
+        "RGB in [-1, 1]": [-1, 100 / 127.5 - 1, 1],
+    }[spec.preprocessing]
+    np.testing.assert_allclose(seen, expected, rtol=1e-5)
+
+
+def test_an_unknown_encoder_lists_the_known_ones(tmp_path):
+    for ask in (encoders.spec_of, lambda name: encoders.load(name, "random", tmp_path)):
+        with pytest.raises(SettingError, match="Unknown encoder 'vgg19'; known: vgg16, inception_v3, resnet50, mob"):
+            ask("vgg19")
+
+
+def test_it_is_the_cnn_up_to_the_layer(tiny, pixels, tmp_path):
+    whole = build(None, (SIZE, SIZE, 3))
+    encoder = tiny_encoder()
+    for mine, theirs in zip(whole.layers[:2], encoder._model.layers[-2:], strict=True):
+        mine.set_weights(theirs.get_weights())
+    inner = keras.Model(whole.input, whole.get_layer("last").output)
+    expected = keras.ops.convert_to_numpy(inner(preprocess(pixels.astype(np.float32)))).reshape(3, REGIONS, CHANNELS)
+    features = keras.ops.convert_to_numpy(encoder(pixels))
+    assert features.dtype == np.float32
+    np.testing.assert_allclose(features, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_the_regions_run_row_by_row(pixels):
+    """What changes in the lower left corner of the picture changes region 12 of 4 x 4."""
+    changed = pixels.copy()
+    changed[:, 26:, :6] = 255 - changed[:, 26:, :6]
+    encoder = tiny_encoder(bias=5)
+    difference = np.abs(keras.ops.convert_to_numpy(encoder(changed)) - keras.ops.convert_to_numpy(encoder(pixels)))
+    assert difference.mean(axis=(0, 2)).argmax() == 12
+
+
+def test_random_weights_do_not_depend_on_the_callers_seed(tiny, tmp_path):
+    hashes = []
+    for seed in (1, 2):
+        keras.utils.set_random_seed(seed)
+        hashes.append(encoders.load("tiny", "random", tmp_path / str(seed)).weights_hash)
+    assert hashes[0] == hashes[1]
+
+
+def test_random_weights_are_not_all_alike(tiny, tmp_path):
+    first, second = (
+        layer.get_weights()[0] for layer in encoders.load("tiny", "random", tmp_path)._model.layers if layer.weights
+    )
+    assert first.std() > 0.05 and second.std() > 0.05
+    assert not np.array_equal(first.ravel()[:9], second.ravel()[:9])
+
+
+def test_random_weights_are_kept_for_ever(tiny, pixels, tmp_path, monkeypatch):
+    drawn = encoders.load("tiny", "random", tmp_path)
+    monkeypatch.setattr(encoders, "SEED", 7)
+    kept = encoders.load("tiny", "random", tmp_path)
+    assert kept.weights_hash == drawn.weights_hash
+    assert np.array_equal(kept(pixels), drawn(pixels))
+    assert encoders.load("tiny", "random", tmp_path / "anew").weights_hash != drawn.weights_hash
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["tiny-random.weights.h5"]
+
+
+def test_weights_from_a_folder(tiny, pixels, tmp_path):
+    model = tiny_encoder(seed=3)
+    build_file = tmp_path / SPEC.file
+    model._model.save_weights(build_file)
+    encoder = encoders.load("tiny", str(tmp_path), tmp_path / "random")
+    assert encoder.weights == "files" and encoder.weights_hash == model.weights_hash
+    np.testing.assert_allclose(encoder(pixels), model(pixels), rtol=1e-6)
+
+
+def test_a_folder_without_the_weights_is_an_error(tiny, tmp_path):
+    with pytest.raises(SettingError, match=r"tiny_notop\.weights\.h5 is missing: CAPTIONING_WEIGHTS .* for tiny"):
+        encoders.load("tiny", str(tmp_path), tmp_path)
+
+
+def test_no_network_names_the_ways_out(tiny, tmp_path):
+    """And takes none of them by itself."""
+    with pytest.raises(SettingError) as caught:
+        encoders.load("tiny", "imagenet", tmp_path)
+    message = str(caught.value)
+    for part in ("ImageNet weights of tiny", "name resolution", SPEC.file, f"{keras.config.keras_home()}/models",
+                 "CAPTIONING_WEIGHTS;", "CAPTIONING_ENCODER=mobilenet", "CAPTIONING_WEIGHTS=random"):  # fmt: skip
+        assert part in message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_identity_tells_everything_that_decides_the_features():
+    encoder = tiny_encoder()
+    assert encoder.identity == {
+        "encoder": "tiny", "layer": "last", "weights": "random", "weights_hash": encoder.weights_hash,
+        "image_size": SIZE, "preprocessing": "RGB in [-1, 1]", "regions": REGIONS, "channels": CHANNELS,
+    }  # fmt: skip
+
+
+def test_the_hash_tells_weights_apart():
+    assert tiny_encoder().weights_hash == tiny_encoder().weights_hash != tiny_encoder(seed=1).weights_hash
+    nearly = tiny_encoder()
+    first, *rest = nearly._model.get_weights()
+    first.flat[-1] = np.nextafter(first.flat[-1], np.float32(9))
+    nearly._model.set_weights([first, *rest])
+    assert encoders.Encoder(SPEC, nearly._model, "random").weights_hash != nearly.weights_hash
+
+
+def test_the_real_mobilenet(tmp_path):
+    spec = encoders.spec_of("mobilenet")
+    if not (REAL / "keras" / "models" / spec.file).is_file():
+        pytest.skip(f"its ImageNet weights are not here: {REAL / 'keras' / 'models' / spec.file}")
+    encoder = encoders.load("mobilenet", str(REAL / "keras" / "models"), tmp_path)
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), np.uint8)
+    features = keras.ops.convert_to_numpy(encoder(pixels))
+    assert features.shape == (2, 49, 768) and features.max() == 6  # ReLU6
+    other = dataclasses.replace(spec, preprocess=lambda pixels: pixels / 255)
+    wrong = keras.ops.convert_to_numpy(encoders.Encoder(other, encoder._model, "files")(pixels))
+    assert np.abs(wrong - features).mean() > 0.01

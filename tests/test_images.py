@@ -1,0 +1,232 @@
+"""Any file becomes the right pixels, or an `ImageError` with its name; nothing else."""
+
+import io
+import random
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from captioning.images import ImageError, load_pixels, open_image
+
+RED, GREEN, BLUE, GREY = (255, 0, 0), (0, 128, 0), (0, 0, 255), (90, 90, 90)
+ORIENTATION, X_RESOLUTION = 0x0112, 0x011A
+
+
+@pytest.fixture
+def saved(tmp_path):
+    def save(image, name="photo.png", **options):
+        image.save(tmp_path / name, **options)
+        return tmp_path / name
+
+    return save
+
+
+def noise(width, height, mode="RGB", seed=0):
+    return Image.frombytes(mode, (width, height), random.Random(seed).randbytes(width * height * len(mode)))
+
+
+def quarters():
+    """Four colours, 16 x 8 pixels each: every turn and mirroring shows."""
+    pixels = np.empty((16, 32, 3), np.uint8)
+    pixels[:8, :16], pixels[:8, 16:], pixels[8:, :16], pixels[8:, 16:] = RED, GREEN, BLUE, GREY
+    return pixels
+
+
+def stored(upright, orientation):
+    """Lay a picture down as EXIF defines it: row 0 and column 0 are these sides of the upright picture."""
+    row, column = {
+        1: ("top", "left"), 2: ("top", "right"), 3: ("bottom", "right"), 4: ("bottom", "left"),
+        5: ("left", "top"), 6: ("right", "top"), 7: ("right", "bottom"), 8: ("left", "bottom"),
+    }[orientation]  # fmt: skip
+    pixels = upright if row in ("top", "bottom") else upright.transpose(1, 0, 2)
+    rows = slice(None, None, -1 if row in ("bottom", "right") else 1)
+    columns = slice(None, None, -1 if column in ("bottom", "right") else 1)
+    return Image.fromarray(np.ascontiguousarray(pixels[rows, columns]))
+
+
+def exif(orientation):
+    tags = Image.Exif()
+    tags[ORIENTATION] = orientation
+    return tags
+
+
+def png(colour_type, depth, row, transparent=b""):
+    """Build a PNG of one row that Pillow cannot write itself."""
+
+    def chunk(kind, body):
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    width = {0: 1, 2: 3}[colour_type]
+    header = struct.pack(">IIBBBBB", len(row) // (width * depth // 8), 1, depth, colour_type, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"tRNS", transparent), (b"IDAT", zlib.compress(b"\0" + row)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(kind, body) for kind, body in chunks if body or kind == b"IEND")
+
+
+def test_pixels_of_the_right_size_are_kept(saved):
+    picture = noise(24, 24)
+    pixels = load_pixels(saved(picture), 24)
+    assert pixels.dtype == np.uint8 and pixels.shape == (24, 24, 3)
+    assert np.array_equal(pixels, np.asarray(picture))
+
+
+def test_the_whole_picture_is_squeezed(saved):
+    pixels = load_pixels(saved(Image.fromarray(quarters())), 8)
+    assert [tuple(pixels[y, x]) for y in (0, 7) for x in (0, 7)] == [RED, GREEN, BLUE, GREY]
+
+
+def test_a_tiny_picture_is_stretched(saved):
+    assert (load_pixels(saved(Image.new("RGB", (1, 1), GREEN)), 8) == GREEN).all()
+
+
+@pytest.mark.parametrize(
+    ("picture", "name"),
+    [(noise(16, 16, "L"), "grey.png"), (Image.new("L", (16, 16), 77), "grey.jpg"), (noise(16, 16, "L"), "grey.gif")],
+)
+def test_grey_gives_three_equal_channels(picture, name, saved):
+    pixels = load_pixels(saved(picture, name), 16)
+    assert np.array_equal(pixels, np.repeat(np.asarray(picture)[..., None], 3, axis=2))
+
+
+def test_black_and_white(saved):
+    assert load_pixels(saved(Image.fromarray(np.eye(2) > 0)), 2)[..., 1].tolist() == [[255, 0], [0, 255]]
+
+
+@pytest.mark.parametrize("name", ["print.jpg", "print.tif"])
+def test_cmyk_becomes_rgb(name, saved):
+    """Magenta and yellow ink make red; the inks of a JPEG are rounded."""
+    pixels = load_pixels(saved(Image.new("CMYK", (16, 16), (0, 255, 255, 0)), name), 16).astype(int)
+    assert np.abs(pixels - RED).max() <= 3
+
+
+def test_a_palette_is_looked_up(saved):
+    picture = Image.fromarray(quarters()).quantize(4)
+    assert picture.mode == "P"
+    assert np.array_equal(np.asarray(open_image(saved(picture))), quarters())
+
+
+@pytest.mark.parametrize(
+    ("picture", "expected"),
+    [
+        (Image.new("RGBA", (4, 4), (255, 0, 0, 0)), (255, 255, 255)),
+        (Image.new("RGBA", (4, 4), (255, 0, 0, 255)), RED),
+        (Image.new("RGBA", (4, 4), (255, 0, 0, 51)), (255, 204, 204)),
+        (Image.new("LA", (4, 4), (0, 51)), (204, 204, 204)),
+    ],
+)
+def test_transparent_pictures_lie_on_white(picture, expected, saved):
+    assert (load_pixels(saved(picture), 4) == expected).all()
+
+
+def test_a_transparent_palette_entry_is_white(saved):
+    picture = Image.fromarray(quarters()).quantize(4)
+    path = saved(picture, "p.gif", transparency=picture.getpixel((0, 0)))
+    pixels = load_pixels(path, 32)
+    assert tuple(pixels[0, 0]) == (255, 255, 255) and tuple(pixels[0, 31]) == GREEN
+
+
+def test_16_bit_grey_is_scaled(tmp_path):
+    path = tmp_path / "deep.png"
+    path.write_bytes(png(0, 16, struct.pack(">4H", 0, 256, 32768, 65535)))
+    assert np.asarray(open_image(path))[0, :, 0].tolist() == [0, 1, 128, 255]
+
+
+def test_16_bit_grey_with_a_transparent_level_is_scaled(tmp_path):
+    path = tmp_path / "deep.png"
+    path.write_bytes(png(0, 16, struct.pack(">4H", 0, 256, 32768, 65535), struct.pack(">H", 65535)))
+    assert np.asarray(open_image(path))[0, :, 0].tolist() == [0, 1, 128, 255]
+
+
+def test_a_transparent_colour_is_white(tmp_path):
+    path = tmp_path / "key.png"
+    path.write_bytes(png(2, 8, bytes([*RED, *BLUE]), struct.pack(">3H", *RED)))
+    assert np.asarray(open_image(path))[0].tolist() == [[255, 255, 255], list(BLUE)]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_is_set_upright(orientation, saved):
+    path = saved(stored(quarters(), orientation), exif=exif(orientation))
+    assert np.array_equal(np.asarray(open_image(path)), quarters())
+
+
+@pytest.mark.parametrize("name", ["turned.jpg", "turned.tif", "turned.webp"])
+def test_other_formats_are_set_upright_once(name, saved):
+    path = saved(stored(quarters(), 6), name, exif=exif(6))
+    pixels = load_pixels(path, 32).astype(int)
+    corners = [pixels[y, x] for y in (2, 29) for x in (2, 29)]
+    assert np.abs(np.array(corners) - [RED, GREEN, BLUE, GREY]).max() < 12
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 77])
+def test_an_unknown_orientation_is_ignored(orientation, saved):
+    assert np.array_equal(np.asarray(open_image(saved(stored(quarters(), 1), exif=exif(orientation)))), quarters())
+
+
+def test_a_photo_with_damaged_exif_is_still_a_photo(tmp_path):
+    """Its resolution is a text: Pillow's own `exif_transpose` fails when it writes that back."""
+    tags = exif(6)
+    tags[X_RESOLUTION] = 72.0
+    file = io.BytesIO()
+    stored(quarters(), 6).save(file, "PNG", exif=tags)
+    damaged = bytearray(file.getvalue())
+    entry = damaged.index(struct.pack("<HH", X_RESOLUTION, 5) if b"II*\0" in damaged else b"\x01\x1a\x00\x05")
+    little = b"II*\0" in damaged
+    damaged[entry + 2 : entry + 4] = struct.pack("<H" if little else ">H", 2)
+    start = damaged.index(b"eXIf")
+    (length,) = struct.unpack(">I", damaged[start - 4 : start])
+    end = start + 4 + length
+    damaged[end : end + 4] = struct.pack(">I", zlib.crc32(damaged[start:end]))
+    (tmp_path / "damaged.png").write_bytes(damaged)
+    with Image.open(tmp_path / "damaged.png") as image, pytest.raises((TypeError, struct.error)):
+        ImageOps.exif_transpose(image)
+    assert np.array_equal(np.asarray(open_image(tmp_path / "damaged.png")), quarters())
+
+
+def test_a_large_jpeg_read_at_a_fraction_looks_the_same(saved):
+    smooth = noise(6, 4).resize((1200, 800), Image.Resampling.BICUBIC)
+    path = saved(smooth, "large.jpg", quality=95)
+    assert open_image(path).size == (1200, 800)
+    assert 64 <= min(open_image(path, near=64).size) < 800
+    whole = open_image(path).resize((64, 64), Image.Resampling.BOX)
+    assert np.abs(load_pixels(path, 64).astype(int) - np.asarray(whole)).mean() < 2
+
+
+def broken_files(folder):
+    """Write what is no whole picture: name -> what the message says."""
+    photo = io.BytesIO()
+    noise(64, 64).save(photo, "JPEG")
+    (folder / "truncated.jpg").write_bytes(photo.getvalue()[: len(photo.getvalue()) // 2])
+    (folder / "text.jpg").write_text("<html>sign in</html>")
+    (folder / "empty.jpg").write_bytes(b"")
+    (folder / "folder.jpg").mkdir()
+    return {
+        "truncated.jpg": "truncated", "text.jpg": "not a picture", "empty.jpg": "not a picture",
+        "folder.jpg": "directory|denied", "missing.jpg": "No such file",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["truncated.jpg", "text.jpg", "empty.jpg", "folder.jpg", "missing.jpg"])
+def test_a_broken_file_is_named(name, tmp_path):
+    reason = broken_files(tmp_path)[name]
+    with pytest.raises(ImageError, match=f"{name} .*({reason})"):
+        load_pixels(tmp_path / name, 32)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP", "TIFF"])
+def test_random_damage_is_an_image_error_or_nothing(kind, tmp_path):
+    chance, file, path = random.Random(kind), io.BytesIO(), tmp_path / "photo"
+    noise(40, 30).save(file, kind, **({} if kind == "GIF" else {"exif": exif(6)}))
+    whole, refused = file.getvalue(), 0
+    for _ in range(150):
+        damaged = bytearray(whole[: chance.choice((len(whole), chance.randrange(1, len(whole))))])
+        for _ in range(chance.randint(1, 5)):
+            damaged[chance.randrange(min(len(damaged), 200))] = chance.choice((0, 2, 255))
+        path.write_bytes(damaged)
+        try:
+            assert load_pixels(path, 16).shape == (16, 16, 3)
+        except ImageError:
+            refused += 1
+    assert refused > 30

@@ -1,0 +1,28 @@
+"""Rooms that know no TensorFlow: they start at once, and run where it is not installed."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+LIGHT = ("settings", "download", "tokenizer", "metrics", "decoding", "numpy_rnn")
+HEAVY = "{'tensorflow', 'keras', 'torch', 'jax'}"
+
+
+def run(code):
+    root = Path(__file__).parents[1]
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, timeout=120)
+
+
+@pytest.mark.parametrize("room", LIGHT)
+def test_it_imports_without_tensorflow(room):
+    done = run(f"import sys, captioning.{room}; print(sorted({HEAVY} & set(sys.modules)))")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[]", f"captioning.{room} imports {done.stdout.strip()}"
+
+
+def test_they_work_where_tensorflow_is_not_installed():
+    blocked = f"import sys; sys.modules.update(dict.fromkeys({HEAVY}))"
+    done = run("\n".join([blocked, *(f"import captioning.{room}" for room in LIGHT)]))
+    assert done.returncode == 0, done.stderr
