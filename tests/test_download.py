@@ -277,7 +277,7 @@ def test_waits_as_long_as_the_server_asks(get, server, status, date):
     value = formatdate(time.time() + 40, usegmt=True) if date else "40"
     server.faults["/a"] = [Fault(status=status, headers={"Retry-After": value})]
     get()
-    assert len(get.waits) == 1 and 38 <= get.waits[0] <= 40
+    assert len(get.waits) == 1 and 30 <= get.waits[0] <= 40
 
 
 def test_does_not_wait_for_hours(get, server):
@@ -350,10 +350,10 @@ def test_an_early_end_without_a_length_is_seen_by_the_size(get, server):
 
 
 def test_silence_counts_as_broken(get, server):
-    server.faults["/a"] = [Fault(pause=2.0)]
+    server.faults["/a"] = [Fault(pause=5.0)]
     began = time.monotonic()
     assert get(timeout=0.3).read_bytes() == BODY
-    assert time.monotonic() - began < 1.5 and len(get.waits) == 1
+    assert time.monotonic() - began < 4 and len(get.waits) == 1
 
 
 def test_a_compressed_answer_is_unpacked(get, server):
@@ -606,7 +606,7 @@ def test_a_bug_in_arrive_stops_the_others(server, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "fault", [Fault(status=503, headers={"Retry-After": "60"}), Fault(piece=2000, pause=0.05)], ids=["waits", "reads"]
+    "fault", [Fault(status=503, headers={"Retry-After": "60"}), Fault(piece=2000, pause=0.1)], ids=["waits", "reads"]
 )
 def test_an_error_stops_those_under_way(server, tmp_path, fault):
     server.files["/slow"], server.always["/slow"] = BODY, fault
@@ -618,7 +618,7 @@ def test_an_error_stops_those_under_way(server, tmp_path, fault):
     began = time.monotonic()
     with pytest.raises(TypeError):
         fetch_many([(server.url("/slow"), tmp_path / "slow"), (server.url("/a"), tmp_path / "a")], arrive=bug)
-    assert time.monotonic() - began < 4 and len(server.of("/slow")) == 1
+    assert time.monotonic() - began < 8 and len(server.of("/slow")) == 1
 
 
 def command(*arguments):
