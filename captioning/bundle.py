@@ -6,10 +6,11 @@ import dataclasses
 import hashlib
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,11 +18,21 @@ from captioning import decoding, encoders, models
 from captioning.datasets.dataset import CaptionDataset
 from captioning.features import FeatureStore, encode_files
 from captioning.models.decoder import Decoder, DecoderConfig
+from captioning.numpy_early_stopping import NumpyTrainingConfig
+from captioning.numpy_rnn import CaptioningRNN
+from captioning.numpy_weights import CaptioningRNNConfig
 from captioning.settings import Project, require
 from captioning.tokenizer import Tokenizer
 from captioning.training import TrainingConfig
 
-NOTEBOOKS = {"gru": "04_gru_decoder", "bahdanau": "05_inceptionv3_bahdanau_attention"}
+NOTEBOOKS = {
+    "gru": "04_gru_decoder",
+    "bahdanau": "05_inceptionv3_bahdanau_attention",
+    "merge": "06_lstm_merge",
+    "bilstm": "07_bilstm_dot_attention",
+    "numpy_rnn": "08_rnn_from_scratch",
+    "numpy_lstm": "08_rnn_from_scratch",
+}
 IDENTITY = ("encoder", "layer", "weights", "weights_hash", "image_size", "preprocessing", "regions", "channels")
 
 
@@ -29,12 +40,37 @@ class BundleError(ValueError):
     """The files of a bundle do not fit each other."""
 
 
+def _load_keras(kind: str, fields: dict, weights: Path) -> Decoder:
+    model = models.build(models.config_from(kind, fields))
+    model.load_weights(weights)
+    return model
+
+
+def _load_numpy(kind: str, fields: dict, weights: Path) -> CaptioningRNN:
+    model = CaptioningRNN.load(weights)  # the file holds its own settings, too
+    difference = _difference(dataclasses.asdict(model.config), fields)
+    if difference or kind != _kind_of(model.config):
+        raise ValueError(difference or f"it holds a {_kind_of(model.config)}, not a {kind}")
+    return model
+
+
+class Format(NamedTuple):
+    """How the weights of a kind of model are kept."""
+
+    weights: str  # the file's name
+    load: Callable[[str, dict, Path], Decoder | CaptioningRNN]  # from kind, fields of the settings and file
+
+
+KERAS, NUMPY = Format("model.weights.h5", _load_keras), Format("model.npz", _load_numpy)
+FORMATS = {kind: NUMPY if kind.startswith("numpy_") else KERAS for kind in NOTEBOOKS}
+
+
 @dataclass(frozen=True)
 class Bundle:
     """A trained captioner, ready to use."""
 
     folder: Path
-    model: Decoder
+    model: Decoder | CaptioningRNN  # anything with `averaged` and `compile_step`
     tokenizer: Tokenizer
     encoder_identity: dict
     settings: dict
@@ -43,6 +79,11 @@ class Bundle:
     def name(self) -> str:
         """The folder's name: kind of model and encoder."""
         return self.folder.name
+
+    @property
+    def weights_file(self) -> Path:
+        """The file that the model was loaded from."""
+        return self.folder / FORMATS[self.settings["kind"]].weights
 
     @cached_property
     def _compiled(self):
@@ -109,7 +150,11 @@ class Bundle:
 
 
 def settings_for(
-    config: DecoderConfig, training: TrainingConfig, dataset: CaptionDataset, tokenizer: Tokenizer, **more
+    config: DecoderConfig | CaptioningRNNConfig,
+    training: TrainingConfig | NumpyTrainingConfig,
+    dataset: CaptionDataset,
+    tokenizer: Tokenizer,
+    **more,
 ) -> dict:
     """Return all that decides how a model comes out, as JSON values.
 
@@ -121,7 +166,7 @@ def settings_for(
         more: further settings of a notebook, such as the longest caption.
     """
     return {
-        "kind": models.kind_of(config),
+        "kind": _kind_of(config),
         "model": dataclasses.asdict(config),
         "training": dataclasses.asdict(training),
         "data": {"dataset": dataset.name, "captions": _fingerprint_of_captions(dataset)},
@@ -171,22 +216,24 @@ def load(folder: Path | str) -> Bundle:
 
     Raises:
         FileNotFoundError: the bundle or a file of it is missing.
-        BundleError: tokenizer and weights do not belong together.
+        BundleError: settings, tokenizer and weights do not belong together.
     """
     folder = Path(folder)
     maker = NOTEBOOKS.get(folder.name.split("-")[0], "04_gru_decoder")
     settings = _read_json(require(folder / "settings.json", made_by=maker))
     tokenizer = Tokenizer.load(require(folder / "tokenizer.json", made_by=maker))
-    config = models.config_from(settings["kind"], settings["model"])
-    if _fingerprint(tokenizer.vocabulary) != settings["tokenizer"] or len(tokenizer) != config.vocabulary:
+    if settings["kind"] not in FORMATS:
+        raise BundleError(f"{folder} holds a {settings['kind']!r}; known: {', '.join(FORMATS)}.")
+    vocabulary = settings["model"].get("vocabulary")
+    if _fingerprint(tokenizer.vocabulary) != settings["tokenizer"] or len(tokenizer) != vocabulary:
         raise BundleError(
             f"{folder}/tokenizer.json ({len(tokenizer)} ids) is not the tokenizer that the weights were trained with "
-            f"({config.vocabulary} ids): put the right one back, or delete the folder and run {maker} again."
+            f"({vocabulary} ids): put the right one back, or delete the folder and run {maker} again."
         )
-    model = models.build(config)
-    weights = require(folder / "model.weights.h5", made_by=maker)
+    form = FORMATS[settings["kind"]]
+    weights = require(folder / form.weights, made_by=maker)
     try:
-        model.load_weights(weights)
+        model = form.load(settings["kind"], settings["model"], weights)
     except (ValueError, KeyError, OSError) as error:
         raise BundleError(f"{weights} does not fit {folder}/settings.json: {error}") from error
     return Bundle(folder, model, tokenizer, _read_json(folder / "encoder.json"), settings)
@@ -208,6 +255,10 @@ def find(checkpoints: Path) -> list[Path]:
             f"notebooks/{NOTEBOOKS['gru']}.ipynb."
         )
     return finished
+
+
+def _kind_of(config: DecoderConfig | CaptioningRNNConfig) -> str:
+    return f"numpy_{config.cell}" if isinstance(config, CaptioningRNNConfig) else models.kind_of(config)
 
 
 def _difference(kept: dict, now: dict, prefix: str = "") -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,10 +141,15 @@ def _imagenet(spec: EncoderSpec) -> keras.Model:
     except Exception as error:  # Keras raises a bare Exception when its download fails
         raise SettingError(
             f"The ImageNet weights of {spec.name} are not cached and could not be fetched ({error}). Ways out: connect "
-            f"once to the network; copy {spec.file} into {keras.config.keras_home()}/models or into a folder named by "
+            f"once to the network; copy {spec.file} into {_keras_home() / 'models'} or into a folder named by "
             "CAPTIONING_WEIGHTS; choose CAPTIONING_ENCODER=mobilenet, the smallest download; or set "
             "CAPTIONING_WEIGHTS=random, which is enough for drawn scenes but not for photos."
         ) from error
+
+
+def _keras_home() -> Path:
+    """Return the folder where Keras keeps its downloads; Keras 3 has no public name for it."""
+    return Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
 
 
 def _random(spec: EncoderSpec, file: Path) -> keras.Model:

@@ -119,7 +119,7 @@ class FeatureStore:
         mean = total / count
         variance = np.maximum(squares / count - mean**2, 0)
         average = variance.mean()
-        variance[variance < 1e-4 * average] = average if average > 0 else 1.0
+        variance[variance <= 1e-4 * average] = average if average > 0 else 1.0
         return mean.astype(np.float32), variance.astype(np.float32)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import nbformat
 import papermill
 from nbconvert import HTMLExporter
+from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 from papermill.exceptions import PapermillExecutionError
 
 from captioning import settings
@@ -67,6 +68,8 @@ def _stderr_into(path: Path) -> Iterator[None]:
 def write_page(notebook: Path) -> Path:
     """Write an executed notebook as HTML beside it and return the page."""
     exporter = HTMLExporter()
+    # A progress bar is one line in the page, not one per update.
+    exporter.register_preprocessor(CoalesceStreamsPreprocessor, enabled=True)
     body, _ = exporter.from_notebook_node(nbformat.read(notebook, as_version=4))
     page = notebook.with_suffix(".html")
     page.write_text(body, encoding="utf-8")

@@ -177,19 +177,21 @@ def rnn_forward(
     return states[1:].swapaxes(0, 1), (states, recurrent_kernel, affine_cache)
 
 
-def rnn_backward(gradient: np.ndarray, cache: tuple) -> tuple:
+def rnn_backward(gradient: np.ndarray, cache: tuple, through_time: bool = True) -> tuple:
     """Return the gradients by the arguments of `rnn_forward`: backpropagation through time (Werbos 1990).
 
     Args:
         gradient: by all hidden states, (batch, steps, units).
         cache: from `rnn_forward`.
+        through_time: False is a usual bug: the gradient that comes from the next step is forgotten.
     """
     states, recurrent_kernel, affine_cache = cache
     by_sums = np.empty_like(states[1:])
     by_hidden = np.zeros_like(states[0])
     for step in reversed(range(len(by_sums))):
         # A state acts on the loss through its own word and through the next state.
-        by_sums[step] = (gradient[:, step] + by_hidden) * (1 - states[step + 1] ** 2)
+        by_next = by_hidden if through_time else 0
+        by_sums[step] = (gradient[:, step] + by_next) * (1 - states[step + 1] ** 2)
         by_hidden = by_sums[step] @ recurrent_kernel.T
     return _sequence_gradients(by_sums, by_hidden, states[:-1], affine_cache)
 
@@ -267,17 +269,20 @@ def lstm_forward(
     return hiddens[1:].swapaxes(0, 1), (gates, hiddens, cells, recurrent_kernel, affine_cache)
 
 
-def lstm_backward(gradient: np.ndarray, cache: tuple) -> tuple:
+def lstm_backward(gradient: np.ndarray, cache: tuple, through_time: bool = True) -> tuple:
     """Return the gradients by the arguments of `lstm_forward`: backpropagation through time (Werbos 1990).
 
     Args:
         gradient: by all hidden states, (batch, steps, units).
         cache: from `lstm_forward`.
+        through_time: False is a usual bug: the gradients that come from the next step are forgotten.
     """
     gates, hiddens, cells, recurrent_kernel, affine_cache = cache
     by_sums = np.empty_like(gates)
     by_hidden, by_cell = np.zeros_like(hiddens[0]), np.zeros_like(cells[0])
     for step in reversed(range(len(gates))):
+        if not through_time:
+            by_hidden, by_cell = np.zeros_like(by_hidden), np.zeros_like(by_cell)
         by_hidden += gradient[:, step]
         by_cell = _lstm_cell_backward(by_hidden, by_cell, cells[step], gates[step], cells[step + 1], by_sums[step])
         by_hidden = by_sums[step] @ recurrent_kernel.T

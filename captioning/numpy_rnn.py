@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,8 @@ class CaptioningRNN:
         config: the settings.
         parameters: the weights by name; an optimizer changes them in place.
     """
+
+    averaged = True  # it works on one vector per picture, as `models.decoder.Decoder` says it of itself
 
     def __init__(self, config: CaptioningRNNConfig, channel_mean: Any = None, channel_deviation: Any = None):
         """Draw the first weights from the seed of the settings.
@@ -83,6 +86,22 @@ class CaptioningRNN:
         gradients = {"output_kernel": by_kernel, "output_bias": by_bias}
         return loss, gradients | self._run_backward(by_states, caches)
 
+    def score(self, features: np.ndarray, tokens: np.ndarray) -> tuple[float, float]:
+        """Return the loss without gradients and without dropout, and the share of the words guessed right.
+
+        Args:
+            features, tokens: as in `loss`.
+
+        Raises:
+            ValueError: see `loss`.
+        """
+        tokens = self._checked(tokens, len(features))
+        targets, words = tokens[:, 1:], tokens[:, 1:] != PAD
+        states, _ = self._run(features, tokens[:, :-1], None)
+        logits, _ = affine_forward(states[words], *self._weights("output_kernel", "output_bias"))
+        loss, _ = temporal_softmax_loss(logits, targets[words], np.ones(len(logits), bool))
+        return loss, float((logits.argmax(axis=1) == targets[words]).mean())
+
     def initial_state(self, features: np.ndarray) -> tuple[np.ndarray, ...]:
         """Return the state before START: (hidden,) of the RNN, (hidden, cell) of the LSTM, (batch, units) each.
 
@@ -110,6 +129,10 @@ class CaptioningRNN:
         *state, _ = self._cell.step_forward(vectors, *state, *self._recurrent())
         logits, _ = affine_forward(state[0], *self._weights("output_kernel", "output_bias"))
         return Step(logits, tuple(state), None)
+
+    def compile_step(self) -> tuple[Callable, Callable]:
+        """Return `initial_state` and `step`, as the Keras decoders do; here nothing is left to compile."""
+        return self.initial_state, self.step
 
     def sample(
         self, features: np.ndarray, max_length: int = 20, temperature: float = 1.0, seed: int = 0
@@ -168,7 +191,9 @@ class CaptioningRNN:
     def _run_backward(self, by_states, caches) -> dict[str, np.ndarray]:
         """Return the gradients by all weights up to the hidden states."""
         start, image_cache, embedding_cache, dropout, cache = caches
-        by_vectors, *by_first, by_kernel, by_recurrent, by_bias = self._cell.backward(by_states, cache)
+        by_vectors, *by_first, by_kernel, by_recurrent, by_bias = self._cell.backward(
+            by_states, cache, self.config.through_time
+        )
         by_start = np.concatenate(by_first, axis=1) * (1 - start**2)
         _, by_image_kernel, by_image_bias = affine_backward(by_start, image_cache)
         by_table = embedding_backward(dropout_backward(by_vectors, dropout), embedding_cache)
@@ -233,9 +258,13 @@ def channel_statistics(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     Returns:
         Mean and deviation of each channel over the images, regions averaged first: (channels,) float64 each.
+        A channel that hardly varies has deviation 0, which means that the captioner leaves it out.
     """
     pooled = pool_regions(features, "float64")
-    return pooled.mean(axis=0), pooled.std(axis=0)
+    deviation = pooled.std(axis=0)
+    # Divided by next to nothing, such a channel would drown all others in the first picture in which it fires.
+    deviation[deviation <= 1e-2 * np.sqrt(np.mean(deviation**2))] = 0
+    return pooled.mean(axis=0), deviation
 
 
 def pool_regions(features: np.ndarray, dtype: str = "float32") -> np.ndarray:

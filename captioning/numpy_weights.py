@@ -52,6 +52,7 @@ class CaptioningRNNConfig:
     word_dropout: float = 0.0  # share of input words that training replaces by UNK
     dtype: str = "float32"  # "float64" for gradient checks
     seed: int = 0  # of the first weights and of the dropout
+    through_time: bool = True  # False is a usual bug: the backward pass forgets the gradient from the next step
 
     def __post_init__(self):
         if self.cell not in CELLS:

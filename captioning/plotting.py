@@ -56,8 +56,8 @@ def show_captions(
             axis.annotate(text, (0.0, 0.0), (0, offset), xycoords="axes fraction", textcoords="offset points",
                           va="top", fontsize=9, parse_math=False, **style)  # fmt: skip
             offset -= 12.5 * (1 + text.count("\n"))
-        # Invisible text of the same height keeps the rows of the grid apart.
-        axis.set_title("\n" * tallest, fontsize=9, y=0, va="top")
+        # Invisible text, a little higher than the lines above, keeps the rows of the grid apart.
+        axis.set_title("\n" * tallest, fontsize=9, y=0, va="top", linespacing=1.5)
     return figure
 
 

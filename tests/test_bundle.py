@@ -172,3 +172,9 @@ class TestEvaluation:
         doubled = replace(dataset.records[0], captions=("A Flag.", "a flag"))
         dataset = replace(dataset, records=(doubled, *dataset.records[1:]))
         assert set(evaluation.most_frequent_caption(dataset, dataset.split("test")).values()) == {"a flag"}
+
+    def test_dealt_captions_all_move(self):
+        results = {number: f"caption {number}" for number in range(7)}
+        dealt = evaluation.dealt_to_others(results)
+        assert sorted(dealt.values()) == sorted(results.values())
+        assert all(dealt[number] != results[number] for number in results)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -9,11 +10,18 @@ import tensorflow as tf
 import captioning.quiet  # noqa: F401
 from captioning import models, training
 from captioning.models.bahdanau import BahdanauConfig
+from captioning.models.bilstm import BiLSTMConfig
 from captioning.models.gru import GRUConfig
+from captioning.models.merge import MergeConfig
 from captioning.tokenizer import END, PAD, START
 
 SIZES = {"vocabulary": 11, "regions": 4, "channels": 6, "embedding": 5, "units": 7}
-CONFIGS = [GRUConfig(**SIZES, dropout=0.5), BahdanauConfig(**SIZES, attention=3, dropout=0.5)]
+CONFIGS = [
+    GRUConfig(**SIZES, dropout=0.5),
+    BahdanauConfig(**SIZES, attention=3, dropout=0.5),
+    MergeConfig(**SIZES, dropout=0.5),
+    BiLSTMConfig(**SIZES, attention=3, dropout=0.5, longest=8),
+]
 BY_KIND = pytest.mark.parametrize("config", CONFIGS, ids=models.kind_of)
 
 
@@ -193,6 +201,110 @@ class TestBahdanau:
             assert np.allclose(one[..., 3, :], other[..., 3, :], atol=1e-6) == equal
 
 
+class TestMerge:
+    config = CONFIGS[2]
+
+    def test_one_pass_equals_the_prefix_by_prefix_expansion(self):
+        """Same summed loss and same gradients as one sample per prefix, as most merge models are trained."""
+        model = models.build(self.config, seed=3)
+        rows = tokens(steps=7)
+        rows[0, 0, 4:] = [END, PAD, PAD]
+        inputs, targets = rows[..., :-1], rows[..., 1:]
+
+        with tf.GradientTape() as tape:
+            one_pass = training.masked_crossentropy()(targets, model({"features": features(), "tokens": inputs}))
+        together = tape.gradient(one_pass, model.trainable_variables)
+
+        with tf.GradientTape() as tape:
+            losses = []
+            for image, caption, length in np.argwhere(targets != PAD):
+                prefix = inputs[image, caption, : length + 1][None, None]
+                logits = model({"features": features()[image : image + 1], "tokens": prefix})[0, 0, -1]
+                losses.append(-tf.nn.log_softmax(logits)[targets[image, caption, length]])
+            expanded = tf.add_n(losses) / len(losses)
+        apart = tape.gradient(expanded, model.trainable_variables)
+
+        assert float(one_pass) == pytest.approx(float(expanded), abs=1e-5)
+        for one, other in zip(together, apart, strict=True):
+            np.testing.assert_allclose(tf.convert_to_tensor(one), tf.convert_to_tensor(other), atol=1e-5)
+
+    def test_the_lstm_never_sees_the_picture(self):
+        model = models.build(self.config, seed=3)
+        one, other = (model.step(np.array([START, 5, 6]), model.initial_state(features(seed=s))) for s in (0, 9))
+        np.testing.assert_array_equal(one.state[1], other.state[1])
+
+    def test_the_keras_file_loads_in_safe_mode_and_gives_the_same_logits(self, tmp_path):
+        model = models.build(self.config, seed=3)
+        model.scale_features(np.full(6, 2, np.float32), np.full(6, 9, np.float32))
+        model.functional().save(tmp_path / "merge.keras")
+        loaded = keras.saving.load_model(tmp_path / "merge.keras", safe_mode=True)
+        rows = tokens(captions=1)
+        logits = loaded({"features": features(), "tokens": rows[:, 0]})
+        np.testing.assert_allclose(logits, model({"features": features(), "tokens": rows})[:, 0], atol=1e-5)
+
+
+class TestBiLSTM:
+    config = CONFIGS[3]
+
+    def prefix_by_prefix(self, model, rows):
+        """Return logits and attention from Keras's own layers on every prefix alone, attention in NumPy."""
+        units, depth = self.config.units, self.config.attention
+        _, _, keys, values = (np.asarray(array) for array in model.initial_state(features()))
+        backward = keras.layers.LSTM(units, return_sequences=True, go_backwards=True)
+        backward.build((None, None, self.config.embedding))
+        backward.cell.set_weights(model.backward.get_weights())
+        logits, attention = [], []
+        for length in range(1, rows.shape[1] + 1):
+            embedded = model.embedding(rows[:, :length])
+            ahead = np.asarray(model.forward(embedded))
+            back = np.asarray(backward(embedded))[:, ::-1]  # back to reading order
+            queries = np.asarray(model.query_projection(np.concatenate([ahead, back], -1)))
+            scores = np.exp(np.einsum("bpd,brd->bpr", queries, keys) / depth**0.5)
+            weights = (scores / scores.sum(-1, keepdims=True)).mean(axis=1)
+            context = np.einsum("br,brd->bd", weights, values)
+            joint = model.joint(np.concatenate([ahead[:, -1], back[:, 0], context], -1))
+            logits.append(np.asarray(model.logits(joint)))
+            attention.append(weights)
+        return np.stack(logits, 1), np.stack(attention, 1)
+
+    def test_it_equals_keras_layers_on_every_prefix_alone(self):
+        model = models.build(self.config, seed=3)
+        rows = tokens(captions=1)
+        logits, attention = self.prefix_by_prefix(model, rows[:, 0])
+        np.testing.assert_allclose(model({"features": features(), "tokens": rows})[:, 0], logits, atol=1e-5)
+        state = model.initial_state(features())
+        for position in range(rows.shape[2]):
+            step, state, weights = model.step(rows[:, 0, position], state)
+            np.testing.assert_allclose(step, logits[:, position], atol=1e-5)
+            np.testing.assert_allclose(weights, attention[:, position], atol=1e-6)
+
+    def test_padding_after_the_words_gets_no_attention(self):
+        """The state has room for 8 words: what stands behind the prefix changes nothing."""
+        model = models.build(self.config, seed=3)
+        words, count, keys, values = model.initial_state(features())
+        littered = np.asarray(words).copy()
+        littered[:, 1:] = 9
+        clean = model.step(np.array([START] * 3), (words, count, keys, values))
+        other = model.step(np.array([START] * 3), (littered, count, keys, values))
+        np.testing.assert_allclose(clean.logits, other.logits, atol=1e-6)
+        np.testing.assert_allclose(np.sum(clean.attention, axis=1), 1, atol=1e-6)
+
+    def test_the_image_branch_gets_a_gradient_and_moves_the_context(self):
+        model = models.build(self.config, seed=3)
+        pictures = tf.Variable(features())
+        with tf.GradientTape() as tape:
+            step = model.step(np.array([START, 5, 6]), model.initial_state(pictures))
+            loss = tf.reduce_sum(step.logits**2)
+        assert (np.abs(tape.gradient(loss, pictures)).max(axis=(1, 2)) > 1e-6).all()
+
+
+    def test_the_usual_bug_blinds_the_model(self):
+        """A sum over the softmax's own axis: other pictures, same captions, and no gradient for the image."""
+        model = models.build(replace(self.config, blind=True), seed=3)
+        one, other = (np.asarray(model({"features": features(seed=s), "tokens": tokens()})) for s in (0, 9))
+        np.testing.assert_array_equal(one, other)
+
+
 def test_one_vector_serves_the_region_model_and_regions_the_vector_model():
     one = BahdanauConfig(**(SIZES | {"regions": 1}), attention=3)
     model = models.build(one)
@@ -214,7 +326,7 @@ def test_every_weight_but_the_statistics_gets_a_gradient():
 
 
 def test_an_unknown_kind_or_field_is_refused():
-    with pytest.raises(ValueError, match=r"transformer.*known: gru, bahdanau"):
+    with pytest.raises(ValueError, match=r"transformer.*known: gru, bahdanau, merge, bilstm"):
         models.config_from("transformer", {})
     with pytest.raises(ValueError, match="fields"):
         models.config_from("gru", {"units": 3})

@@ -50,6 +50,19 @@ class CaptionDataset:
         """Return the first `limit` pictures of the fixed shuffled order; all for None."""
         return dataclasses.replace(self, records=self.records[:limit])
 
+    def resplit(self, train_share: float) -> CaptionDataset:
+        """Return the same pictures with a split of our own, by picture, in the fixed shuffled order.
+
+        Args:
+            train_share: share of the pictures for training; a tenth of these, the last ones, becomes val, the rest
+                of the pictures test.
+        """
+        first_test = round(train_share * len(self.records))
+        first_val = first_test - first_test // 10
+        names = ["train" if n < first_val else "val" if n < first_test else "test" for n in range(len(self.records))]
+        records = tuple(dataclasses.replace(r, split=name) for r, name in zip(self.records, names, strict=True))
+        return dataclasses.replace(self, records=records)
+
     def save(self, path: Path) -> None:
         """Write the records as JSON; files below the JSON's folder by their relative path."""
         rows = []

@@ -7,12 +7,16 @@ import dataclasses
 import keras
 
 from captioning.models.bahdanau import BahdanauConfig, BahdanauDecoder
+from captioning.models.bilstm import BiLSTMConfig, BiLSTMDecoder
 from captioning.models.decoder import Decoder, DecoderConfig
 from captioning.models.gru import GRUConfig, GRUDecoder
+from captioning.models.merge import MergeConfig, MergeDecoder
 
 KINDS: dict[str, tuple[type[DecoderConfig], type[Decoder]]] = {
     "gru": (GRUConfig, GRUDecoder),
     "bahdanau": (BahdanauConfig, BahdanauDecoder),
+    "merge": (MergeConfig, MergeDecoder),
+    "bilstm": (BiLSTMConfig, BiLSTMDecoder),
 }
 
 

@@ -1,0 +1,149 @@
+"""A bidirectional LSTM over the words so far, and dot-product attention from them over the image regions."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from keras import layers, ops
+
+from captioning.decoding import Step
+from captioning.models.decoder import Decoder, DecoderConfig
+from captioning.tokenizer import PAD
+
+
+@dataclass(frozen=True)
+class BiLSTMConfig(DecoderConfig):
+    """Sizes of the bidirectional decoder."""
+
+    embedding: int = 192  # numbers per word
+    units: int = 128  # of the LSTM of each direction
+    attention: int = 256  # width of queries, keys and values
+    dropout: float = 0.5  # on regions, embedded words and before the softmax
+    longest: int = 40  # words that the state has room for
+    blind: bool = False  # the usual bug: a sum over the softmax's own axis leaves the text, not the picture
+
+
+class BiLSTMDecoder(Decoder):
+    """For every prefix: text states in both directions, each attends over the regions, the contexts are averaged.
+
+    A bidirectional LSTM that read the whole caption would see the word it has to predict, so the right-to-left LSTM
+    starts anew at the end of *each* prefix. All prefixes of a caption are rows of one run: in its k-th step every
+    prefix reads its k-th word from the end. Attention: Vaswani et al., "Attention Is All You Need" (2017), equation 1.
+    State: (words so far, their number, keys, values).
+    """
+
+    def __init__(self, config: BiLSTMConfig):
+        super().__init__(config)
+        self.embedding = layers.Embedding(config.vocabulary, config.embedding, name="embedding")
+        self.forward = layers.LSTM(config.units, return_sequences=True, name="forward")
+        self.backward = layers.LSTMCell(config.units, name="backward")
+        self.query_projection = layers.Dense(config.attention, name="query_projection")
+        self.key_projection = layers.Dense(config.attention, use_bias=False, name="key_projection")
+        self.value_projection = layers.Dense(config.attention, activation="relu", name="value_projection")
+        self.joint = layers.Dense(config.attention, activation="relu", name="joint")
+        self.logits = layers.Dense(config.vocabulary, name="logits")
+        self.feature_dropout = layers.Dropout(config.dropout)
+        self.word_dropout = layers.Dropout(config.dropout)
+        self.output_dropout = layers.Dropout(config.dropout)
+
+    def initial_state(self, features, training: bool = False):
+        """Project the regions (batch, regions, channels) once; no word has been said."""
+        regions = self.feature_dropout(self.standardize(features), training=training)
+        words = ops.full((ops.shape(features)[0], self.config.longest), PAD, dtype="int32")
+        count = ops.zeros((ops.shape(features)[0],), dtype="int32")
+        return words, count, self.key_projection(regions), self.value_projection(regions)
+
+    def step(self, tokens, state) -> Step:
+        """Predict the word after the words so far and `tokens` (batch,)."""
+        words, count, keys, values = state
+        here = ops.expand_dims(ops.arange(self.config.longest), 0) == ops.expand_dims(count, 1)
+        words = ops.where(here, ops.expand_dims(ops.cast(tokens, "int32"), 1), words)
+        count = ops.minimum(count + 1, self.config.longest)
+        embedded = self.embedding(words)
+        # Column k holds the k-th word from the end; what lies before the first one is masked by the count.
+        place = ops.maximum(ops.expand_dims(count, 1) - 1 - ops.arange(self.config.longest), 0)
+        inputs, ahead = (
+            ops.take_along_axis(array, ops.expand_dims(place, -1), axis=1)
+            for array in (self._project_words(embedded), self.forward(embedded))
+        )
+        back, weights = self._read_backwards(
+            lambda k: ops.expand_dims(ops.take(inputs, k, axis=1), 1),
+            lambda k: ops.expand_dims(ops.take(ahead, k, axis=1), 1),
+            ops.expand_dims(count, 1),
+            ops.max(count),
+            keys,
+        )
+        logits = self._predict(ahead[:, :1], back, weights, values)
+        return Step(logits[:, 0], (words, count, keys, values), weights[:, 0])
+
+    def unroll(self, tokens, state, training: bool = False):
+        """Predict after every prefix of the captions (batch, steps); all prefixes are read in one run."""
+        _, _, keys, values = state
+        steps = ops.shape(tokens)[1]
+        embedded = self.word_dropout(self.embedding(tokens), training=training)
+        ahead = self.forward(embedded)
+        # Prefix t reads word t - k in the run's k-th step: the words, moved right by k.
+        inputs, moved = (
+            ops.concatenate([ops.zeros_like(array), array], axis=1) for array in (self._project_words(embedded), ahead)
+        )
+        places = steps + ops.arange(steps)
+        back, weights = self._read_backwards(
+            lambda k: ops.take(inputs, places - k, axis=1),
+            lambda k: ops.take(moved, places - k, axis=1),
+            ops.expand_dims(ops.arange(1, steps + 1), 0),
+            steps,
+            keys,
+        )
+        return self._predict(ahead, back, weights, values, training=training)
+
+    def _project_words(self, embedded):
+        if not self.backward.built:
+            self.backward.build((None, self.config.embedding))
+        return ops.matmul(embedded, self.backward.kernel) + self.backward.bias
+
+    def _read_backwards(self, inputs_at, ahead_at, count, steps, keys):
+        """Read every prefix from its end and let each text state attend over the regions.
+
+        Args:
+            inputs_at: k -> the projected k-th words from the end, (batch, prefixes, 4 units).
+            ahead_at: k -> the left-to-right states at these words, (batch, prefixes, units).
+            count: words per prefix, (batch or 1, prefixes); what a run reads beyond them counts nowhere.
+            steps: of the longest prefix.
+            keys: (batch, regions, attention).
+
+        Returns:
+            The state at each prefix's first word (batch, prefixes, units), and the attention weights, averaged over
+            the prefix's words (batch, prefixes, regions).
+        """
+        first = ops.zeros_like(ahead_at(0))
+        total = ops.zeros_like(self._attention(first, first, keys))
+
+        def body(k, carried):
+            hidden, cell, at_start, total = carried
+            hidden, cell = self._lstm_step(inputs_at(k), hidden, cell)
+            inside = ops.expand_dims(ops.cast(k < count, "float32"), -1)
+            at_start = ops.where(ops.expand_dims(ops.equal(k, count - 1), -1), hidden, at_start)
+            return hidden, cell, at_start, total + inside * self._attention(ahead_at(k), hidden, keys)
+
+        _, _, at_start, total = ops.fori_loop(0, steps, body, (first, first, first, total))
+        return at_start, total / ops.expand_dims(ops.cast(count, "float32"), -1)
+
+    def _lstm_step(self, projected, hidden, cell):
+        gates = projected + ops.matmul(hidden, self.backward.recurrent_kernel)
+        keep_in, forget, candidate, out = ops.split(gates, 4, axis=-1)
+        cell = ops.sigmoid(forget) * cell + ops.sigmoid(keep_in) * ops.tanh(candidate)
+        return ops.sigmoid(out) * ops.tanh(cell), cell
+
+    def _attention(self, ahead, back, keys):
+        queries = self.query_projection(ops.concatenate([ahead, back], axis=-1))
+        scores = ops.matmul(queries, ops.transpose(keys, (0, 2, 1))) / math.sqrt(self.config.attention)
+        return ops.softmax(scores, axis=-1)
+
+    def _predict(self, ahead, back, weights, values, training: bool = False):
+        if self.config.blind:
+            context = self.query_projection(ops.concatenate([ahead, back], axis=-1))
+        else:
+            context = ops.matmul(weights, values)
+        joint = self.joint(ops.concatenate([ahead, back, context], axis=-1))
+        return self.logits(self.output_dropout(joint, training=training))

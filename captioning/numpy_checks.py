@@ -1,0 +1,109 @@
+"""Check backward passes written by hand: compare them with the slope of the forward pass; NumPy only."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+
+import numpy as np
+
+
+def numeric_gradient(function: Callable[[], float], array: np.ndarray, step: float = 1e-3) -> np.ndarray:
+    """Return the gradient of a function by an array that it reads, from values of the function alone.
+
+    Each number w is moved in turn: (8 (f(w + h) - f(w - h)) - (f(w + 2 h) - f(w - 2 h))) / (12 h), whose error
+    falls with h⁴ (the five-point stencil; Abramowitz & Stegun 1964, table 25.2).
+
+    Args:
+        function: without arguments; reads the array and returns one number.
+        array: float64; moved in place and put back.
+        step: h.
+
+    Returns:
+        The slopes, in the shape of the array.
+
+    Raises:
+        ValueError: the array is not float64: in float32 rounding drowns the differences.
+    """
+    if array.dtype != np.float64:
+        raise ValueError(f"The array is {array.dtype}: check gradients in float64.")
+    slopes = np.zeros_like(array)
+    for place in np.ndindex(array.shape):
+        kept, values = array[place], {}
+        for moves in (-2, -1, 1, 2):
+            array[place] = kept + moves * step
+            values[moves] = function()
+        array[place] = kept
+        slopes[place] = (8 * (values[1] - values[-1]) - (values[2] - values[-2])) / (12 * step)
+    return slopes
+
+
+def relative_error(analytic: np.ndarray, numeric: np.ndarray) -> float:
+    """Return max|a - n| / (max|a| + max|n|) of two gradients by the same array; 0 is equal, 1 has nothing in common.
+
+    Raises:
+        ValueError: other shapes, or both gradients are zero: then the check tests nothing.
+    """
+    analytic, numeric = np.asarray(analytic), np.asarray(numeric)
+    if analytic.shape != numeric.shape:
+        raise ValueError(f"Gradients of shapes {analytic.shape} and {numeric.shape}.")
+    size = np.abs(analytic).max(initial=0) + np.abs(numeric).max(initial=0)
+    if size == 0:
+        raise ValueError("Both gradients are zero everywhere: the check tests nothing, choose other numbers.")
+    return float(np.abs(analytic - numeric).max() / size)
+
+
+def gradient_errors(forward: Callable, backward: Callable, *arguments: np.ndarray, seed: int = 0) -> dict[str, float]:
+    """Compare a backward pass with the slope of its forward pass.
+
+    The results are weighted with random numbers and summed, so that one number depends on all of them.
+
+    Args:
+        forward: from the arguments to its results, then a cache.
+        backward: from one gradient per result, then the cache, to one gradient per argument.
+        arguments: of `forward`; integers, such as tokens, have no gradient and are skipped.
+        seed: of the weights.
+
+    Returns:
+        Name of each argument -> `relative_error` of its gradient.
+    """
+    rng = np.random.default_rng(seed)
+    *results, cache = forward(*arguments)
+    weights = [rng.normal(size=result.shape) for result in results]
+    gradients = backward(*weights, cache)
+    gradients = gradients if isinstance(gradients, tuple) else (gradients,)
+
+    def total() -> float:
+        return sum((weight * result).sum() for weight, result in zip(weights, forward(*arguments), strict=False))
+
+    named = zip(inspect.signature(forward).parameters, arguments, strict=False)
+    named = [(name, values) for name, values in named if values.dtype.kind == "f"]
+    return {
+        name: relative_error(gradient, numeric_gradient(total, values))
+        for (name, values), gradient in zip(named, gradients, strict=True)
+    }
+
+
+def parameter_errors(
+    model, features: np.ndarray, tokens: np.ndarray, dropout_seed: int | None = None
+) -> dict[str, float]:
+    """Compare all gradients of a whole captioner with the slope of its loss.
+
+    Args:
+        model: a `CaptioningRNN` of dtype float64, tiny: the loss is computed four times per weight.
+        features, tokens: as in its `loss`.
+        dropout_seed: the same dropout each time; None means none.
+
+    Returns:
+        Name of each weight -> `relative_error` of its gradient.
+    """
+
+    def loss() -> tuple[float, dict[str, np.ndarray]]:
+        rng = None if dropout_seed is None else np.random.default_rng(dropout_seed)
+        return model.loss(features, tokens, rng)
+
+    gradients = loss()[1]
+    return {
+        name: relative_error(gradients[name], numeric_gradient(lambda: loss()[0], values))
+        for name, values in model.parameters.items()
+    }

@@ -1,0 +1,190 @@
+"""Train the from-scratch captioner until its captions get no better; goes on to the bit after a kill."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from captioning.datasets.dataset import Record
+from captioning.decoding import greedy
+from captioning.features import FeatureStore
+from captioning.metrics import CiderD
+from captioning.numpy_rnn import CaptioningRNN, CaptioningRNNConfig, channel_statistics
+from captioning.numpy_training import (
+    Adam,
+    Epoch,
+    cosine_decay,
+    fit,
+    load_checkpoint,
+    save_checkpoint,
+    shuffled_batches,
+)
+from captioning.tokenizer import END, PAD, Tokenizer
+from captioning.training import read_history, write_history
+
+History = list[dict[str, float]]
+
+
+@dataclass(frozen=True)
+class NumpyTrainingConfig:
+    """How a from-scratch captioner is trained."""
+
+    epochs: int = 10  # at most
+    patience: int = 4  # epochs without a better CIDEr before it stops
+    learning_rate: float = 2e-3  # at its highest; follows a cosine down to 0
+    weight_decay: float = 0.01
+    batch: int = 64  # captions
+    largest_norm: float = 5.0  # of the whole gradient
+    seed: int = 0  # of the order of the captions
+
+
+class CaptionArrays(NamedTuple):
+    """The captions of one split and the vectors of their pictures."""
+
+    features: np.ndarray  # (pictures, channels) float32, raw
+    images: np.ndarray  # (captions,): the row of the picture that each caption describes
+    tokens: np.ndarray  # (captions, steps), START ... END PAD
+
+
+def caption_arrays(
+    records: Sequence[Record], store: FeatureStore, tokenizer: Tokenizer, max_words: int = 20
+) -> CaptionArrays:
+    """Gather all captions of a split in memory, and one vector per picture, the mean over its regions.
+
+    Args:
+        records: the pictures of one split; those without features (unreadable ones) are left out.
+        store: their features.
+        tokenizer: fitted on the train split.
+        max_words: longer captions are cut, and then have no END to learn from.
+    """
+    records = store.readable(records)
+    features = store.averaged([record.image_id for record in records])[:, 0]
+    images = np.repeat(np.arange(len(records)), [len(record.captions) for record in records])
+    tokens = tokenizer.encode_batch(text for record in records for text in record.captions)[:, : max_words + 2]
+    if tokens.shape[1] == max_words + 2:
+        tokens[tokens[:, -1] != END, -1] = PAD
+    return CaptionArrays(features, images, tokens)
+
+
+class Validation:
+    """Scores a captioner on the validation split: true words for the loss, its own words for CIDEr."""
+
+    def __init__(
+        self,
+        records: Sequence[Record],
+        store: FeatureStore,
+        tokenizer: Tokenizer,
+        max_words: int = 20,
+        pictures: int = 200,
+        shown: int = 2,
+    ):
+        """Gather the captions.
+
+        Args:
+            records: the pictures of the validation split.
+            store, tokenizer, max_words: as in `caption_arrays`.
+            pictures: the first so many are captioned.
+            shown: the captions of the first so many are printed after each epoch.
+        """
+        records = store.readable(records)
+        self._captions = caption_arrays(records, store, tokenizer, max_words)
+        self._records, self._tokenizer, self._shown = records[:pictures], tokenizer, shown
+        self._cider = CiderD({record.image_id: list(record.captions) for record in self._records})
+
+    def score(self, model: CaptioningRNN) -> dict[str, float]:
+        """Return val_loss (nats per word), val_accuracy and val_CIDEr (greedy decoding); print some captions."""
+        loss, accuracy = self._with_true_words(model)
+        features = self._captions.features[: len(self._records)]
+        captions = greedy(model.step, model.initial_state(features))
+        texts = [self._tokenizer.decode(caption.tokens) for caption in captions]
+        results = {record.image_id: text for record, text in zip(self._records, texts, strict=True)}
+        cider = float(self._cider.score(results)[0])
+        print(f"val_CIDEr {cider:.3f}  " + "  |  ".join(texts[: self._shown]))
+        return {"val_loss": loss, "val_accuracy": accuracy, "val_CIDEr": cider}
+
+    def _with_true_words(self, model: CaptioningRNN) -> np.ndarray:
+        """Return loss and accuracy, means over all words."""
+        features, images, tokens = self._captions
+        total, words = np.zeros(2), 0
+        for start in range(0, len(tokens), 256):
+            part = slice(start, start + 256)
+            count = np.count_nonzero(tokens[part, 1:] != PAD)
+            total += count * np.array(model.score(features[images[part]], tokens[part]))
+            words += count
+        return (total / words).tolist()
+
+
+def fit_best(
+    config: CaptioningRNNConfig,
+    training: NumpyTrainingConfig,
+    captions: CaptionArrays,
+    validation: Validation,
+    folder: Path,
+) -> tuple[CaptioningRNN, History]:
+    """Train with Adam, keep the weights of the epoch of the highest CIDEr; a run broken off goes on where it was.
+
+    Args:
+        config: of the model.
+        training: how.
+        captions: of the train split; mean and deviation of the features are fitted on them.
+        validation: scores each epoch.
+        folder: the bundle: gets the best weights (`model.npz`), `last/` and `history.csv`.
+
+    Returns:
+        The model with the best weights, and one row per epoch: epoch, loss, val_loss, val_accuracy, val_CIDEr,
+        gradient_norm, seconds.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    steps = -(-len(captions.tokens) // training.batch) * training.epochs
+    # The rate rises over 5 % of the steps, as in `training.compile_model`.
+    optimizer = Adam(cosine_decay(training.learning_rate, steps, max(1, steps // 20)), training.weight_decay)
+    batches = shuffled_batches(*captions, training.batch, training.seed)
+    model, history = _resume(folder, optimizer)
+    if model is None:
+        model = CaptioningRNN(config, *channel_statistics(captions.features))
+    if not _is_done(history, training):
+        for epoch in fit(model, batches, training.epochs, optimizer, training.largest_norm, start=len(history)):
+            history.append(_row(epoch, validation.score(model)))
+            _keep(folder, model, optimizer, history)
+            if _is_done(history, training):
+                break
+    return CaptioningRNN.load(folder / "model.npz"), history
+
+
+def _row(epoch: Epoch, scores: dict[str, float]) -> dict[str, float]:
+    row = {"epoch": epoch.number - 1, "loss": epoch.loss, **scores}
+    return row | {"gradient_norm": epoch.gradient_norm, "seconds": epoch.seconds}
+
+
+def _is_done(history: History, training: NumpyTrainingConfig) -> bool:
+    if not history:
+        return False
+    return len(history) >= training.epochs or len(history) - 1 - _best(history) >= training.patience
+
+
+def _best(history: History) -> int:
+    """Return the epoch of the highest CIDEr, the first of equal ones."""
+    return int(np.argmax([row["val_CIDEr"] for row in history]))
+
+
+def _keep(folder: Path, model: CaptioningRNN, optimizer: Adam, history: History) -> None:
+    """Write what the epoch gave. The checkpoint comes last: a kill before it only makes the epoch run again."""
+    if _best(history) == len(history) - 1:
+        model.save(folder / "model.npz")
+    write_history(folder / "history.csv", history)
+    (folder / "last").mkdir(exist_ok=True)
+    save_checkpoint(folder / "last" / "checkpoint.npz", model, optimizer, len(history))
+
+
+def _resume(folder: Path, optimizer: Adam) -> tuple[CaptioningRNN | None, History]:
+    """Return the model and the history of the last whole epoch; None and [] where there is none."""
+    checkpoint = folder / "last" / "checkpoint.npz"
+    if not checkpoint.is_file():
+        return None, []
+    model, done = load_checkpoint(checkpoint, optimizer)
+    print(f"Going on after epoch {done}.")
+    return model, [row | {"epoch": int(row["epoch"])} for row in read_history(folder / "history.csv")[:done]]

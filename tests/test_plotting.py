@@ -1,0 +1,227 @@
+"""Every figure, for captions of any length; what is drawn is what was given."""
+
+from itertools import pairwise
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from PIL import Image
+
+from captioning.plotting import plot_bars, plot_history, plot_lengths, plot_vectors, show_attention, show_captions
+
+LENGTHS = (0, 1, 2, 3, 5, 40)
+
+
+def caption(length):
+    return " ".join(["umbrella", "a", "red", "dog's"][number % 4] for number in range(length))
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Six pictures: wide, high, grey, with a palette, transparent, tiny."""
+    pictures = [
+        Image.new("RGB", (60, 30), "red"), Image.new("RGB", (30, 60), "green"), Image.new("L", (40, 40), 90),
+        Image.new("RGB", (40, 40), "blue").quantize(4), Image.new("RGBA", (40, 40), (0, 0, 0, 0)),
+        Image.new("RGB", (1, 1)),
+    ]  # fmt: skip
+    for number, picture in enumerate(pictures):
+        picture.save(tmp_path / f"{number}.png")
+    return [tmp_path / f"{number}.png" for number in range(len(pictures))]
+
+
+def texts(figure):
+    """Return the texts below the pictures, line ends undone."""
+    return [text for axis in figure.axes for text in axis.texts]
+
+
+def shown(text):
+    return text.get_text().replace("\n", " ")
+
+
+def draw(figure):
+    figure.canvas.draw()
+    assert figure.axes
+    return figure
+
+
+def test_figures_need_no_screen():
+    assert matplotlib.get_backend().lower() == "agg"
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+def test_captions_of_any_length(length, files):
+    figure = draw(show_captions(files[:1], [caption(length)], [[caption(length), "a ref"]], title="One"))
+    assert figure.get_suptitle() == "One"
+    assert [shown(text) for text in texts(figure)] == [
+        caption(length) or "(empty)",
+        f"ref: {caption(length)}".strip(),
+        "ref: a ref",
+    ]
+
+
+def test_captions_of_all_lengths_side_by_side(files):
+    figure = draw(show_captions(files, [caption(length) for length in LENGTHS], columns=4))
+    assert len(figure.axes) == 8 and not any(axis.axison for axis in figure.axes)
+    assert [shown(text) for text in texts(figure)] == [caption(length) or "(empty)" for length in LENGTHS]
+    assert [len(axis.images) for axis in figure.axes] == [1] * 6 + [0] * 2
+
+
+def test_each_picture_stands_above_its_own_caption(files):
+    figure = show_captions(files[:2], ["the red one", "the green one"])
+    for axis, name, colour in zip(figure.axes, ("red", "green"), ((255, 0, 0), (0, 128, 0)), strict=True):
+        assert shown(axis.texts[0]) == f"the {name} one"
+        assert (np.asarray(axis.images[0].get_array())[..., :3] == colour).all()
+
+
+@pytest.mark.parametrize("references", [None, 5])
+def test_long_captions_do_not_run_into_the_next_row(references, files):
+    refs = None if references is None else [[caption(40)] * references] * 6
+    figure = draw(show_captions(files, [caption(40)] * 6, refs, columns=3))
+    boxes = [axis.get_window_extent() for axis in figure.axes]
+    for number, axis in enumerate(figure.axes):
+        extents = [text.get_window_extent() for text in axis.texts]
+        floor = boxes[number + 3].y1 if number < 3 else 0
+        assert min(extent.y0 for extent in extents) >= floor
+        assert all(upper.y0 > lower.y1 - 3 for upper, lower in pairwise(extents))
+        assert max(extent.x1 for extent in extents) < (boxes[number + 1].x0 if number % 3 < 2 else figure.bbox.x1) + 20
+
+
+def test_references_differ_from_predictions_without_colour(files):
+    figure = show_captions(files[:1], ["a red field"], [["some red", "all red"]])
+    prediction, *references = texts(figure)
+    assert prediction.get_style() == "normal" and prediction.get_fontweight() == "bold"
+    for text in references:
+        assert text.get_style() == "italic" and text.get_text().startswith("ref: ")
+        assert text.get_fontweight() in ("normal", 400)
+    assert len({text.get_color() for text in texts(figure)}) == 1
+
+
+def test_several_captions_per_picture(files):
+    figure = show_captions(files[:2], [["greedy", "beam"], ["one"]])
+    assert [shown(text) for text in texts(figure)] == ["greedy", "beam", "one"]
+
+
+def test_dollars_are_dollars(files):
+    """Two of them enclose a formula for matplotlib, which this is not."""
+    text = r"for $5 or \frac $6"
+    figure = draw(show_captions(files[:1], [text], [[text]]))
+    assert shown(texts(figure)[0]) == text and not any(one.get_parse_math() for one in texts(figure))
+    draw(show_attention(files[0], [r"$\frac$"], np.full((1, 4), 0.25)))
+
+
+@pytest.mark.parametrize(
+    ("pictures", "captions", "references"),
+    [(2, 1, None), (1, 2, None), (3, 2, 2), (2, 2, 1), (0, 0, None)],
+)
+def test_wrong_numbers_of_captions_are_an_error(pictures, captions, references, files):
+    refs = None if references is None else [["a"]] * references
+    with pytest.raises(ValueError, match=f"{pictures} pictures, {captions} captions, "):
+        show_captions(files[:pictures], ["a"] * captions, refs)
+
+
+@pytest.mark.parametrize(("length", "regions"), [*((length, 4) for length in LENGTHS), (3, 1), (3, 49), (5, 64)])
+def test_attention_for_captions_of_any_length(length, regions, files):
+    words = caption(length).split()
+    attention = np.random.default_rng(0).dirichlet(np.ones(regions), length).reshape(length, regions)
+    figure = draw(show_attention(files[0], words, attention, title="Where it looks"))
+    titles = [axis.get_title() for axis in figure.axes if axis.images]
+    assert titles == ["the picture", *words] and figure.get_suptitle() == "Where it looks"
+
+
+@pytest.mark.parametrize("region", range(4))
+def test_the_light_falls_on_the_region(region, tmp_path):
+    """Regions run row by row: region 1 of 2 x 2 is the upper right."""
+    Image.new("RGB", (40, 40), "white").save(tmp_path / "white.png")
+    figure = show_attention(tmp_path / "white.png", ["here"], np.eye(4, dtype=np.float32)[region : region + 1])
+    lit = np.asarray(figure.axes[1].images[0].get_array()).astype(float)[..., 0]
+    corners = [lit[y, x] for y in (2, 37) for x in (2, 37)]
+    assert np.argmax(corners) == region
+    assert corners[region] > 240 and max(np.delete(corners, region)) < 80
+    assert (np.asarray(figure.axes[0].images[0].get_array()) == 255).all()
+
+
+@pytest.mark.parametrize(
+    ("words", "shape", "message"),
+    [(2, (3, 4), "2 words but 3 rows"), (1, (0, 4), "1 words but 0 rows"), (2, (2, 5), "5 regions form no square")],
+)
+def test_attention_of_the_wrong_shape_is_an_error(words, shape, message, files):
+    with pytest.raises(ValueError, match=message):
+        show_attention(files[0], ["a"] * words, np.ones(shape))
+
+
+def test_a_missing_picture_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"missing\.jpg"):
+        show_captions([tmp_path / "missing.jpg"], ["a"])
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 3, 5, 40])
+def test_curves(epochs):
+    names = ("loss", "accuracy", "val_loss", "val_accuracy", "val_CIDEr")
+    history = [
+        {"epoch": e, "seconds": 1.0} | {name: e + 0.1 * i for i, name in enumerate(names)} for e in range(epochs)
+    ]
+    figure = draw(plot_history(history, "GRU"))
+    assert [axis.get_title() for axis in figure.axes] == ["loss", "accuracy", "CIDEr"]
+    train, validation = figure.axes[0].get_lines()
+    assert list(train.get_xdata()) == list(range(1, epochs + 1))
+    np.testing.assert_allclose(validation.get_ydata(), [row["val_loss"] for row in history])
+    assert train.get_linestyle() == "--" and validation.get_linestyle() == "-"
+    assert train.get_marker() != validation.get_marker()
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["train", "validation"]
+    (cider,) = figure.axes[2].get_lines()
+    assert cider.get_label() == "validation"
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 40])
+def test_bars(count):
+    values = {f"model {number}": 0.1 * number - 0.2 for number in range(count)}
+    (axis,) = draw(plot_bars(values, "CIDEr", label="score")).axes
+    np.testing.assert_allclose([patch.get_width() for patch in axis.patches], list(values.values()), atol=1e-12)
+    assert [label.get_text() for label in axis.get_yticklabels()] == list(values)
+    assert axis.get_title() == "CIDEr" and axis.get_xlabel() == "score"
+    heights = [axis.transData.transform((0, patch.get_y()))[1] for patch in axis.patches]
+    assert heights == sorted(heights, reverse=True)  # the first one on top
+
+
+def test_error_bars_end_at_the_intervals():
+    values, intervals = {"a": 0.5, "b": 0.3}, {"a": (0.4, 0.7)}
+    (axis,) = draw(plot_bars(values, "CIDEr", intervals=intervals)).axes
+    ends = [path.vertices[:, 0] for path in axis.collections[0].get_paths()]
+    np.testing.assert_allclose(ends, [(0.4, 0.7), (0.3, 0.3)])
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+def test_lengths_of_captions(length):
+    lengths = {"train": [length, length, 3, 5], "val": [2], "test": [0, 40]}
+    (axis,) = draw(plot_lengths(lengths, cut=length)).axes
+    train, val, test, cut = axis.get_lines()
+    expected = {number: lengths["train"].count(number) / 4 for number in lengths["train"]}
+    shares = dict(zip(train.get_xdata(), train.get_ydata(), strict=True))
+    assert {int(x): share for x, share in shares.items() if share} == expected
+    assert len({line.get_linestyle() for line in (train, val, test)}) == 3
+    assert list(cut.get_xdata()) == [length + 0.5] * 2
+    assert test.get_label() == "test (2 captions)"
+
+
+def test_lengths_without_a_cut():
+    (axis,) = draw(plot_lengths({"train": [1, 2]}, cut=None)).axes
+    assert len(axis.get_lines()) == 1
+
+
+@pytest.mark.parametrize("pictures", [1, 2, 5])
+def test_vectors(pictures):
+    vectors = np.random.default_rng(0).normal(size=(pictures, 768)).astype(np.float16)
+    figure = draw(plot_vectors(vectors, [f"picture {number}" for number in range(pictures)], title="fc2"))
+    for number, axis in enumerate(figure.axes):
+        np.testing.assert_array_equal(axis.images[0].get_array(), vectors[number].astype(np.float32).reshape(16, 48))
+        assert axis.get_ylabel() == f"picture {number}"
+
+
+def test_vectors_without_names_are_an_error():
+    with pytest.raises(ValueError):
+        plot_vectors(np.zeros((3, 64)), ["a", "b"])
+
+
+def test_figures_are_closed_after_each_test():
+    assert plt.get_fignums() == []
