@@ -11,7 +11,7 @@ from pathlib import Path
 DATASETS = ("scenes", "coco2014", "flickr8k", "open-images", "folder")
 ENCODERS = ("vgg16", "inception_v3", "resnet50", "mobilenet")
 PREFIX = "CAPTIONING_"
-VARIABLES = ("DATASET", "ROOT", "LIMIT", "WEIGHTS", "ENCODER", "QUICK", "HOME")
+VARIABLES = ("DATASET", "ROOT", "LIMIT", "WEIGHTS", "ENCODER", "QUICK", "HOME", "MIRROR")  # MIRROR: see `download`
 
 
 class SettingError(ValueError):

@@ -158,3 +158,11 @@ def test_loading_before_preparing_names_the_notebook(tmp_path):
 def test_a_dataset_without_a_root_says_so(name, tmp_path):
     with pytest.raises(SettingError, match=f"CAPTIONING_ROOT is not set: name the folder with the files of {name}"):
         datasets.prepare(Project(name, home=tmp_path))
+
+
+def test_a_split_of_our_own_is_by_picture_and_of_the_asked_size(records):
+    dataset = CaptionDataset("own", tuple(records)).resplit(0.6)
+    counts = [len(dataset.split(name)) for name in ("train", "val", "test")]
+    assert sum(counts) == len(records)
+    assert counts[0] + counts[1] == round(0.6 * len(records))
+    assert [record.image_id for record in dataset.records] == [record.image_id for record in records]

@@ -297,7 +297,6 @@ class TestBiLSTM:
             loss = tf.reduce_sum(step.logits**2)
         assert (np.abs(tape.gradient(loss, pictures)).max(axis=(1, 2)) > 1e-6).all()
 
-
     def test_the_usual_bug_blinds_the_model(self):
         """A sum over the softmax's own axis: other pictures, same captions, and no gradient for the image."""
         model = models.build(replace(self.config, blind=True), seed=3)
