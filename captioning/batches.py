@@ -11,8 +11,6 @@ from captioning.datasets.dataset import Record
 from captioning.features import FeatureStore
 from captioning.tokenizer import END, PAD, Tokenizer
 
-POOL = 16  # batches whose pictures are sorted by the length of their captions: less padding to compute
-
 
 class CaptionBatches:
     """The captions of one split beside their pictures' features.
@@ -80,13 +78,7 @@ class CaptionBatches:
     def epoch(self, epoch: int) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
         """Yield the batches of one epoch, shuffled by (seed, epoch)."""
         random = np.random.default_rng((self.seed, epoch))
-        order = random.permutation(len(self.records))
-        longest = np.array([max(map(len, rows)) for rows in self._tokens])
-        pools = [
-            order[start : start + POOL * self.batch_size] for start in range(0, len(order), POOL * self.batch_size)
-        ]
-        batches = [batch for pool in pools for batch in self._split(pool[np.argsort(longest[pool], kind="stable")])]
-        return self._batches([batches[index] for index in random.permutation(len(batches))], random)
+        return self._batches(self._split(random.permutation(len(self.records))), random)
 
     def _split(self, order: np.ndarray) -> list[np.ndarray]:
         return [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)]

@@ -56,13 +56,6 @@ def test_a_broken_off_training_goes_on_with_the_same_batches(made):
     assert whole[2 * batches(made).steps_per_epoch :] == rest
 
 
-def test_pictures_of_equal_length_share_batches(made):
-    padding = [np.mean(targets == PAD) for inputs, targets in batches(made, captions=1, batch_size=2).epoch(0)]
-    records, _, tokenizer = made
-    longest = max(len(tokenizer.encode(caption)) for record in records for caption in record.captions[:1])
-    assert np.mean(padding) < 0.2 and longest > 3
-
-
 def test_pictures_with_fewer_captions_get_rows_of_padding(made):
     inputs, targets = next(batches(made, captions=5).epoch(0))
     assert inputs["tokens"].shape[1] == 5

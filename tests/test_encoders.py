@@ -37,13 +37,14 @@ def test_every_setting_names_an_encoder():
 
 @pytest.mark.parametrize("name", ENCODERS)
 def test_keras_gives_what_is_written_down(name, cheap_weights, monkeypatch):
-    """The weights have the name under which Keras asks for them, the layer has its shape."""
+    """The weights' name is the one under which Keras asks for them; the layer is the last before any class."""
     spec, asked = encoders.spec_of(name), []
     monkeypatch.setattr("keras.src.utils.file_utils.get_file", lambda fname, *_, **__: asked.append(fname))
     monkeypatch.setattr(keras.Model, "load_weights", lambda *_: None)
     model = spec.builder(weights="imagenet", input_shape=(spec.size, spec.size, 3), **spec.options)
     shape = model.get_layer(spec.layer).output.shape
     assert asked == [spec.file]
+    assert spec.layer == model.layers[-2 if spec.options["include_top"] else -1].name
     assert shape[-1] == spec.channels and np.prod(shape[1:]) == spec.regions * spec.channels
 
 
@@ -98,7 +99,7 @@ def test_random_weights_are_not_all_alike(tiny, tmp_path):
         layer.get_weights()[0] for layer in encoders.load("tiny", "random", tmp_path)._model.layers if layer.weights
     )
     assert first.std() > 0.05 and second.std() > 0.05
-    assert not np.array_equal(first.ravel()[:9], second.ravel()[:9])
+    assert abs(np.corrcoef(first.ravel()[:100], second.ravel()[:100])[0, 1]) < 0.5
 
 
 def test_random_weights_are_kept_for_ever(tiny, pixels, tmp_path, monkeypatch):
