@@ -16,7 +16,8 @@ from captioning.datasets.dataset import CaptionDataset, Record
 from captioning.datasets.scenes import NAMES
 from captioning.features import FeatureStore
 
-BEAM_WIDTHS = (1, 3, 5)
+# Beam width and length penalty; the validation pictures choose among them.
+DECODINGS = ((1, 0.7), (3, 0.7), (3, 1.0), (5, 0.7), (5, 1.0))
 
 
 def references_of(records: Sequence[Record]) -> dict:
@@ -25,21 +26,26 @@ def references_of(records: Sequence[Record]) -> dict:
 
 
 def caption_records(
-    bundle: Bundle, store: FeatureStore, records: Sequence[Record], beam_width: int
+    bundle: Bundle, store: FeatureStore, records: Sequence[Record], beam_width: int, length_penalty: float = 0.7
 ) -> dict[int | str, str]:
-    """Return image id -> caption for pictures that have features."""
+    """Return image id -> caption for pictures that have features; see `decoding.beam_search`."""
     texts = {}
     for start in range(0, len(records), 256):
         part = records[start : start + 256]
-        captions = bundle.decode(store.rows([record.image_id for record in part]), beam_width)
+        features = store.rows([record.image_id for record in part])
+        captions = bundle.decode(features, beam_width, length_penalty=length_penalty)
         texts |= {r.image_id: bundle.tokenizer.decode(c.tokens) for r, c in zip(part, captions, strict=True)}
     return texts
 
 
-def choose_beam_width(bundle: Bundle, store: FeatureStore, validation: Sequence[Record]) -> dict[int, float]:
-    """Return beam width -> CIDEr on validation pictures; the test split has no say in it."""
+def choose_decoding(bundle: Bundle, store: FeatureStore, validation: Sequence[Record]) -> list[dict[str, float]]:
+    """Return each of `DECODINGS` with its CIDEr on validation pictures; the test split has no say in it."""
     cider = metrics.CiderD(references_of(validation))
-    return {width: float(cider.score(caption_records(bundle, store, validation, width))[0]) for width in BEAM_WIDTHS}
+    rows = []
+    for width, penalty in DECODINGS:
+        score, _ = cider.score(caption_records(bundle, store, validation, width, penalty))
+        rows.append({"beam_width": width, "length_penalty": penalty, "validation_CIDEr": float(score)})
+    return rows
 
 
 def evaluate(bundle: Bundle, store: FeatureStore, dataset: CaptionDataset, pictures: int | None = None) -> dict:
@@ -50,7 +56,7 @@ def evaluate(bundle: Bundle, store: FeatureStore, dataset: CaptionDataset, pictu
     Args:
         bundle: the trained model.
         store: features of its encoder.
-        dataset: validation pictures choose the beam width, test pictures are scored.
+        dataset: validation pictures choose beam width and length penalty, test pictures are scored.
         pictures: at most so many validation pictures.
 
     Returns:
@@ -63,10 +69,10 @@ def evaluate(bundle: Bundle, store: FeatureStore, dataset: CaptionDataset, pictu
         kept = json.loads(scores_file.read_text(encoding="utf-8"))
         if kept.get("of") == stamp:
             return kept
-    widths = choose_beam_width(bundle, store, store.readable(dataset.split("val"))[:pictures])
-    best = max(widths, key=lambda width: widths[width])
-    results = caption_records(bundle, store, test, best)
-    decoding = {"method": "beam search", "beam_width": best, "validation_CIDEr": widths}
+    tried = choose_decoding(bundle, store, store.readable(dataset.split("val"))[:pictures])
+    best = max(tried, key=lambda row: row["validation_CIDEr"])
+    results = caption_records(bundle, store, test, best["beam_width"], best["length_penalty"])
+    decoding = {"method": "beam search"} | best | {"tried": tried}
     scores = score_results(results, test, dataset, decoding) | {"of": stamp}
     # COCO's results layout: `python -m captioning.metrics` scores the file too.
     rows = [{"image_id": image_id, "caption": text} for image_id, text in results.items()]
@@ -122,5 +128,5 @@ def _directions(store: FeatureStore, train: Sequence[Record], records: Sequence[
 def _stamp(bundle: Bundle, test: Sequence[Record]) -> str:
     """Return a fingerprint of the weights and the test pictures."""
     digest = hashlib.sha256(bundle.weights_file.read_bytes())
-    digest.update(json.dumps([[record.image_id, record.captions] for record in test]).encode())
+    digest.update(json.dumps([DECODINGS, *[[record.image_id, record.captions] for record in test]]).encode())
     return digest.hexdigest()[:16]

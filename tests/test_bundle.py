@@ -147,8 +147,9 @@ class TestEvaluation:
         folder, _ = finished(made)
         scores = evaluation.evaluate(bundle.load(folder), made[1], made[0])
         assert scores["images"] == len(made[0].split("test"))
-        widths = scores["decoding"]["validation_CIDEr"]
-        assert scores["decoding"]["beam_width"] == max(widths, key=widths.get)
+        decoding = scores["decoding"]
+        assert len(decoding["tried"]) == len(evaluation.DECODINGS)
+        assert decoding["validation_CIDEr"] == max(row["validation_CIDEr"] for row in decoding["tried"])
         rows = evaluation.read_results(folder / "captions.json")
         assert set(rows) == {record.image_id for record in made[0].split("test")}
         monkeypatch.setattr(evaluation, "caption_records", lambda *_: pytest.fail("decoded again"))

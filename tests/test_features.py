@@ -201,13 +201,17 @@ def test_a_changed_picture_is_encoded_again(photos, encoder, folder):
 
 
 def test_shards_of_an_earlier_larger_run_do_not_count(photos, encoder, folder):
-    """When a picture is taken away the others move up: the last shard, no longer used, still has old features."""
-    extract(records := photos(12), encoder, folder)
+    """When pictures are taken away the others move up: the last shard, no longer used, still has old features."""
+    records = photos(12)
+    records[9].file.write_text("not yet a picture")
+    extract(records, encoder, folder)
     replace(records[8])
-    (records[7].file).write_text("no longer a picture")
-    store = extract(records[1:9], encoder, folder)
-    assert (folder / "features-00002.npy").exists() and store.unreadable.keys() == {records[7].image_id}
-    assert_encoded(store, [*records[1:7], records[8]], encoder)
+    replace(records[9])
+    records[10].file.write_text("no longer a picture")
+    store = extract(records[3:11], encoder, folder)
+    assert (folder / "features-00002.npy").exists() and store.unreadable.keys() == {records[10].image_id}
+    assert store.readable(records[3:11]) == records[3:10]
+    assert_encoded(store, records[3:10], encoder)
 
 
 # Broken pictures
