@@ -147,6 +147,8 @@ def fit_best(
     if model is None:
         model = CaptioningRNN(config, *channel_statistics(captions.features))
     if not _is_done(history, training):
+        if history:
+            print(f"Going on after epoch {len(history)} of at most {training.epochs}.")
         for epoch in fit(model, batches, training.epochs, optimizer, training.largest_norm, start=len(history)):
             history.append(_row(epoch, validation.score(model)))
             _keep(folder, model, optimizer, history)
@@ -186,5 +188,4 @@ def _resume(folder: Path, optimizer: Adam) -> tuple[CaptioningRNN | None, Histor
     if not checkpoint.is_file():
         return None, []
     model, done = load_checkpoint(checkpoint, optimizer)
-    print(f"Going on after epoch {done}.")
     return model, [row | {"epoch": int(row["epoch"])} for row in read_history(folder / "history.csv")[:done]]

@@ -11,6 +11,7 @@ from captioning import bundle, encoders, evaluation, models
 from captioning.features import encode_files
 from captioning.models.bahdanau import BahdanauConfig
 from captioning.models.gru import GRUConfig
+from captioning.numpy_rnn import CaptioningRNN, CaptioningRNNConfig, channel_statistics
 from captioning.settings import Project
 from captioning.tokenizer import Tokenizer
 from captioning.training import TrainingConfig
@@ -26,7 +27,10 @@ def made(tmp_path):
 def start(made, kind="bahdanau", training=None, **sizes):
     dataset, store, tokenizer, project = made
     shape = {"vocabulary": len(tokenizer), "channels": store.channels, "embedding": 4, "units": 5} | sizes
-    config = GRUConfig(regions=1, **shape) if kind == "gru" else BahdanauConfig(regions=4, attention=3, **shape)
+    if kind.startswith("numpy_"):
+        config = CaptioningRNNConfig(cell=kind.removeprefix("numpy_"), **shape)
+    else:
+        config = GRUConfig(regions=1, **shape) if kind == "gru" else BahdanauConfig(regions=4, attention=3, **shape)
     settings = bundle.settings_for(config, training or TrainingConfig(), dataset, tokenizer)
     folder = bundle.start(project.checkpoints / f"{kind}-mobilenet", settings, tokenizer, store, project)
     return folder, config
@@ -34,20 +38,25 @@ def start(made, kind="bahdanau", training=None, **sizes):
 
 def finished(made, kind="bahdanau", seed=0):
     folder, config = start(made, kind)
-    model = models.build(config, seed=seed)
-    model.scale_features(*made[1].statistics(made[0].split("train")))
-    model.save_weights(folder / "model.weights.h5")
+    if kind.startswith("numpy_"):
+        train = [record.image_id for record in made[0].split("train")]
+        model = CaptioningRNN(config, *channel_statistics(made[1].rows(train)))
+        model.save(folder / "model.npz")
+    else:
+        model = models.build(config, seed=seed)
+        model.scale_features(*made[1].statistics(made[0].split("train")))
+        model.save_weights(folder / "model.weights.h5")
     bundle.finish(folder)
     return folder, model
 
 
-@pytest.mark.parametrize("kind", ["gru", "bahdanau"])
+@pytest.mark.parametrize("kind", ["gru", "bahdanau", "numpy_rnn", "numpy_lstm"])
 def test_a_loaded_bundle_decodes_like_the_model_it_was_made_of(made, kind):
     folder, model = finished(made, kind)
     features = made[1].rows([0, 1, 2])
     loaded = bundle.load(folder)
     captions = loaded.decode(features, beam_width=2, max_length=5)
-    regions = features.mean(axis=1, keepdims=True, dtype=np.float32) if kind == "gru" else features
+    regions = features if kind == "bahdanau" else features.mean(axis=1, keepdims=True, dtype=np.float32)
     initial_state, step = model.compile_step()
     expected = bundle.decoding.beam_search(step, initial_state(regions), beam_width=2, max_length=5)
     assert [caption.tokens for caption in captions] == [caption.tokens for caption in expected]
@@ -129,6 +138,40 @@ def test_weights_of_other_sizes_are_refused(made):
         bundle.load(folder)
 
 
+@pytest.mark.parametrize("change", [{"units": 9}, {"cell": "rnn"}, {"dropout": 0.2}])
+def test_numpy_weights_trained_with_other_settings_are_refused(made, change):
+    folder, model = finished(made, "numpy_lstm")
+    CaptioningRNN(replace(model.config, **change)).save(folder / "model.npz")
+    with pytest.raises(bundle.BundleError, match=f"does not fit.*{next(iter(change))}"):
+        bundle.load(folder)
+
+
+def test_numpy_weights_of_another_kind_or_none_are_refused(made):
+    folder, _ = finished(made, "numpy_lstm")
+    settings = json.loads((folder / "settings.json").read_text())
+    (folder / "settings.json").write_text(json.dumps(settings | {"kind": "numpy_rnn"}))
+    with pytest.raises(bundle.BundleError, match="holds a numpy_lstm, not a numpy_rnn"):
+        bundle.load(folder)
+    (folder / "settings.json").write_text(json.dumps(settings | {"kind": "transformer"}))
+    with pytest.raises(bundle.BundleError, match="'transformer'; known: gru,"):
+        bundle.load(folder)
+    (folder / "settings.json").write_text(json.dumps(settings))
+    (folder / "model.npz").write_bytes(b"half")
+    with pytest.raises(bundle.BundleError, match=r"model\.npz"):
+        bundle.load(folder)
+    (folder / "model.npz").unlink()
+    with pytest.raises(FileNotFoundError, match="08_rnn_from_scratch"):
+        bundle.load(folder)
+
+
+def test_a_numpy_bundle_trained_with_another_setting_moves_aside(made, capsys):
+    folder, _ = finished(made, "numpy_rnn")
+    assert start(made, "numpy_rnn")[0] == folder and "it is loaded" in capsys.readouterr().out
+    start(made, "numpy_rnn", units=6)
+    assert "model.units" in capsys.readouterr().out
+    assert (folder.with_name(folder.name + ".previous") / "model.npz").is_file()
+
+
 def test_a_missing_bundle_names_the_notebook_that_makes_it(tmp_path):
     with pytest.raises(FileNotFoundError, match="05_inceptionv3_bahdanau_attention"):
         bundle.load(tmp_path / "bahdanau-inception_v3")
@@ -138,8 +181,9 @@ def test_a_missing_bundle_names_the_notebook_that_makes_it(tmp_path):
 
 def test_only_finished_bundles_are_found(made):
     folder, _ = finished(made)
+    of_numpy, _ = finished(made, "numpy_lstm")
     start(made, "gru")
-    assert bundle.find(made[3].checkpoints) == [folder]
+    assert bundle.find(made[3].checkpoints) == [folder, of_numpy]
 
 
 class TestEvaluation:
@@ -160,6 +204,14 @@ class TestEvaluation:
         folder, _ = finished(made)
         first = evaluation.evaluate(bundle.load(folder), made[1], made[0])
         models.build(start(made)[1], seed=5).save_weights(folder / "model.weights.h5")
+        assert evaluation.evaluate(bundle.load(folder), made[1], made[0])["of"] != first["of"]
+
+    def test_a_numpy_bundle_is_scored_and_scored_anew_with_other_weights(self, made):
+        folder, model = finished(made, "numpy_lstm")
+        first = evaluation.evaluate(bundle.load(folder), made[1], made[0])
+        assert evaluation.evaluate(bundle.load(folder), made[1], made[0]) == first
+        model.parameters["output_bias"][:] += np.arange(model.config.vocabulary)
+        model.save(folder / "model.npz")
         assert evaluation.evaluate(bundle.load(folder), made[1], made[0])["of"] != first["of"]
 
     def test_the_nearest_neighbour_gives_the_caption_of_an_equal_picture(self, made):

@@ -57,14 +57,22 @@ def test_the_words_are_plain(path):
 
 
 @pytest.fixture(scope="module")
-def executed(tmp_path_factory):
+def executed_once(tmp_path_factory):
     """Run the whole series on a few drawn scenes, once for all tests below."""
     home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CAPTIONING_HOME", str(home))
         patch.setenv("CAPTIONING_QUICK", "1")
         notebooks.run(FILES, home / "runs")
-        yield home
+    return home
+
+
+@pytest.fixture
+def executed(executed_once, monkeypatch):
+    """The folder of that run, and its settings: every test starts without any."""
+    monkeypatch.setenv("CAPTIONING_HOME", str(executed_once))
+    monkeypatch.setenv("CAPTIONING_QUICK", "1")
+    return executed_once
 
 
 @pytest.mark.notebooks
