@@ -11,7 +11,7 @@ from captioning.numpy_training import Epoch
 
 
 def plot_norms(runs: Mapping[str, Sequence[Epoch]], limit: float | None, title: str = "") -> Figure:
-    """Draw the gradient norms of several runs on a logarithmic axis, and their losses.
+    """Draw the gradient norms of several runs and their losses, on logarithmic axes.
 
     Args:
         runs: name -> one `Epoch` per update (`numpy_training.fit` with epochs of one batch); runs may end early.
@@ -23,7 +23,7 @@ def plot_norms(runs: Mapping[str, Sequence[Epoch]], limit: float | None, title: 
     for (name, updates), style in zip(runs.items(), ("C1x-", "C0o--", "C2s:"), strict=False):
         numbers = range(1, len(updates) + 1)
         norms.semilogy(numbers, [update.gradient_norm for update in updates], style, label=name, markersize=4)
-        losses.plot(numbers, [update.loss for update in updates], style, label=name, markersize=4)
+        losses.semilogy(numbers, [update.loss for update in updates], style, label=name, markersize=4)
     if limit is not None:
         norms.axhline(limit, color="black", alpha=0.5, label=f"limit {limit:g}")
     norms.set(title="norm of the gradient before clipping", xlabel="update", ylabel="norm")

@@ -55,6 +55,7 @@ def test_a_loaded_bundle_decodes_like_the_model_it_was_made_of(made, kind):
     folder, model = finished(made, kind)
     features = made[1].rows([0, 1, 2])
     loaded = bundle.load(folder)
+    assert loaded.settings["kind"] == kind
     captions = loaded.decode(features, beam_width=2, max_length=5)
     regions = features if kind == "bahdanau" else features.mean(axis=1, keepdims=True, dtype=np.float32)
     initial_state, step = model.compile_step()

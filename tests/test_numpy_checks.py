@@ -65,6 +65,19 @@ def test_a_right_backward_pass_passes_and_a_forgetful_one_is_seen_in_every_array
     assert min(wrong.values()) > 1e-3
 
 
+@pytest.mark.parametrize("cell", ["rnn", "lstm"])
+def test_the_forgetful_pass_gives_the_first_state_what_the_first_step_gives(cell):
+    inputs, *rest = arguments(cell)
+    states = 2 if cell == "lstm" else 1
+    by_states = draw(3, 4, 2, seed=5)
+    _, cache = getattr(layers, f"{cell}_forward")(inputs, *rest)
+    whole = getattr(layers, f"{cell}_backward")(by_states, cache, through_time=False)
+    _, cache = getattr(layers, f"{cell}_forward")(inputs[:, :1], *rest)
+    first = getattr(layers, f"{cell}_backward")(by_states[:, :1], cache)
+    for of_whole, of_first in zip(whole[1 : 1 + states], first[1 : 1 + states], strict=True):
+        np.testing.assert_allclose(of_whole, of_first, rtol=1e-12)
+
+
 def test_every_result_counts_and_integers_are_skipped():
     made = [draw(3, 5), *arguments("lstm")[1:]]
     assert max(gradient_errors(layers.lstm_step_forward, layers.lstm_step_backward, *made).values()) < 1e-7

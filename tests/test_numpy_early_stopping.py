@@ -78,7 +78,7 @@ def test_validation_averages_over_words_and_scores_free_running_captions(made):
     records = dataset.split("val") * 80  # more captions than one part
     validation = Validation(records, store, tokenizer, pictures=5, shown=0)
     features, images, tokens = caption_arrays(records, store, tokenizer)
-    model = CaptioningRNN(CaptioningRNNConfig(len(tokenizer), store.channels, units=6, embedding=4))
+    model = CaptioningRNN(CaptioningRNNConfig(len(tokenizer), store.channels, units=6, embedding=4, dropout=0.4))
     scores = validation.score(model)
     loss, _ = model.loss(features[images], tokens)
     assert scores["val_loss"] == pytest.approx(loss, rel=1e-5)
@@ -158,10 +158,11 @@ def test_patience_is_remembered_after_a_kill(made, tmp_path):
     assert len(history) == 3
 
 
-def test_a_finished_training_is_loaded_and_not_run_again(made, tmp_path):
+def test_a_finished_training_is_loaded_and_not_run_again(made, tmp_path, capsys):
     model, history = run(made, tmp_path, validation=Scores(0.1, 0.4, 0.3, 0.2))
     again, same_history = run(made, tmp_path, validation=Scores())
     assert same_history == history and same(model.arrays(), again.arrays())
+    assert "Going on" not in capsys.readouterr().out
 
 
 def test_the_history_and_the_files_are_those_of_a_bundle(made, tmp_path):
