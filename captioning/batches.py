@@ -38,14 +38,16 @@ class CaptionBatches:
             store: their features; pictures without any (unreadable ones) are left out.
             tokenizer: fitted on the train split.
             batch_size: pictures per batch.
-            captions: captions per picture; a picture with more shows other ones each epoch.
+            captions: captions per picture at most; a picture with more shows other ones each epoch.
             max_words: longer captions are cut, and then have no END to learn from.
             averaged: give one vector per picture, the mean over its regions.
             seed: of the order; the order is a function of (seed, epoch).
         """
         self.records = store.readable(records)
         self.store = store
-        self.batch_size, self.captions, self.seed = batch_size, captions, seed
+        self.batch_size, self.max_words, self.seed = batch_size, max_words, seed
+        # Where pictures have one caption each, five rows would be four times padding.
+        self.captions = min(captions, max((len(record.captions) for record in self.records), default=1))
         self._tokens = [[tokenizer.encode(text)[: max_words + 2] for text in r.captions] for r in self.records]
         for rows in self._tokens:
             for row in rows:

@@ -110,11 +110,13 @@ class Bundle:
         Args:
             features: (pictures, regions, channels), raw.
             beam_width: 1 is greedy.
-            options: for `decoding.beam_search`.
+            options: for `decoding.beam_search`; captions may be as long as the longest that were trained on.
 
         Returns:
             One caption per picture.
         """
+        max_length = max(decoding.MAX_LENGTH, self.settings.get("batches", {}).get("max_words", 0))
+        options = {"max_length": max_length} | options
         captions: list[decoding.Caption] = []
         for start in range(0, len(features), 64):  # a beam of 64 pictures and their regions fits into memory
             state = self.initial_state(features[start : start + 64])

@@ -33,6 +33,8 @@ from captioning.tokenizer import END, START
 
 __all__ = ["Caption", "Step", "StepFunction", "beam_search", "greedy", "sample"]
 
+MAX_LENGTH = 30  # words, where nobody says otherwise
+
 _NOTHING_ALLOWED = (
     "At position {position} the step gives probability 0 to END and to every word that may follow: "
     "its logits are -inf for them. Does its vocabulary belong to this tokenizer?"
@@ -49,7 +51,7 @@ class Caption(NamedTuple):
     attention: np.ndarray | None  # (words, regions): where the decoder looked as it chose each word
 
 
-def greedy(step: StepFunction, state: Any, max_length: int = 30) -> list[Caption]:
+def greedy(step: StepFunction, state: Any, max_length: int = MAX_LENGTH) -> list[Caption]:
     """Take the likeliest token at every position (ties: the lower id).
 
     Args:
@@ -69,7 +71,7 @@ def greedy(step: StepFunction, state: Any, max_length: int = 30) -> list[Caption
 def sample(
     step: StepFunction,
     state: Any,
-    max_length: int = 30,
+    max_length: int = MAX_LENGTH,
     temperature: float = 1.0,
     top_k: int | None = None,
     seed: int = 0,
@@ -109,7 +111,7 @@ def beam_search(
     step: StepFunction,
     state: Any,
     beam_width: int = 3,
-    max_length: int = 30,
+    max_length: int = MAX_LENGTH,
     length_penalty: float = 0.7,
     no_repeat_ngram: int = 0,
     return_all: bool = False,

@@ -76,3 +76,20 @@ def load_pixels(path: Path | str, size: int) -> np.ndarray:
     """
     image = open_image(path, near=size)
     return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR, reducing_gap=2.0))
+
+
+def shrink(path: Path, long_side: int) -> None:
+    """Write a picture over itself as an upright JPEG whose longer side has at most `long_side` pixels.
+
+    A JPEG that is small enough stays as it is, byte for byte.
+
+    Raises:
+        ImageError: see `open_image`.
+    """
+    image = open_image(path, near=long_side)
+    with Image.open(path) as original:
+        if original.format == "JPEG" and max(original.size) <= long_side:
+            return
+    scale = min(1.0, long_side / max(image.size))
+    size = tuple(max(1, round(scale * side)) for side in image.size)
+    image.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0).save(path, "JPEG", quality=90)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from captioning.datasets.dataset import Record
-from captioning.decoding import greedy
+from captioning.decoding import MAX_LENGTH, greedy
 from captioning.features import FeatureStore
 from captioning.metrics import CiderD
 from captioning.numpy_rnn import CaptioningRNN, CaptioningRNNConfig, channel_statistics
@@ -93,13 +93,14 @@ class Validation:
         records = store.readable(records)
         self._captions = caption_arrays(records, store, tokenizer, max_words)
         self._records, self._tokenizer, self._shown = records[:pictures], tokenizer, shown
+        self._max_length = max(MAX_LENGTH, max_words)
         self._cider = CiderD({record.image_id: list(record.captions) for record in self._records})
 
     def score(self, model: CaptioningRNN) -> dict[str, float]:
         """Return val_loss (nats per word), val_accuracy and val_CIDEr (greedy decoding); print some captions."""
         loss, accuracy = self._with_true_words(model)
         features = self._captions.features[: len(self._records)]
-        captions = greedy(model.step, model.initial_state(features))
+        captions = greedy(model.step, model.initial_state(features), self._max_length)
         texts = [self._tokenizer.decode(caption.tokens) for caption in captions]
         results = {record.image_id: text for record, text in zip(self._records, texts, strict=True)}
         cider = float(self._cider.score(results)[0])

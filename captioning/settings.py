@@ -41,6 +41,11 @@ class Project:
         return self.home / "data" / self.name
 
     @property
+    def originals(self) -> Path:
+        """The folder with this dataset's own files: `root`, else where they are downloaded to; quick runs share it."""
+        return Path(self.root) if self.root else self.home / "data" / "originals" / self.dataset
+
+    @property
     def checkpoints(self) -> Path:
         """The folder with the bundles trained on this dataset."""
         return self.home / "checkpoints" / self.name

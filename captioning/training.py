@@ -18,7 +18,7 @@ import numpy as np
 from keras import ops
 
 from captioning.batches import CaptionBatches
-from captioning.decoding import greedy
+from captioning.decoding import MAX_LENGTH, greedy
 from captioning.metrics import CiderD
 from captioning.models.decoder import Decoder
 from captioning.tokenizer import PAD, Tokenizer
@@ -92,6 +92,7 @@ class FreeRunning(keras.callbacks.Callback):
         store = batches.store
         self._features = store.averaged(ids) if batches.regions < store.regions else store.rows(ids)
         self._tokenizer, self._shown = tokenizer, shown
+        self._max_length = max(MAX_LENGTH, batches.max_words)
         self._cider = CiderD({record.image_id: list(record.captions) for record in self._records})
 
     def on_train_begin(self, logs=None):
@@ -107,7 +108,7 @@ class FreeRunning(keras.callbacks.Callback):
         texts = []
         for start in range(0, len(self._records), 100):
             state = self._initial_state(self._features[start : start + 100])
-            texts += [self._tokenizer.decode(caption.tokens) for caption in greedy(self._step, state)]
+            texts += [self._tokenizer.decode(caption.tokens) for caption in greedy(self._step, state, self._max_length)]
         results = {record.image_id: text for record, text in zip(self._records, texts, strict=True)}
         return float(self._cider.score(results)[0]), texts
 

@@ -10,6 +10,7 @@ import sys
 import time
 import zipfile
 import zlib
+from fnmatch import fnmatch
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
@@ -33,7 +34,13 @@ class UnpackError(RuntimeError):
 
 
 def unpack(
-    zip_path: Path | str, folder: Path | str, *, delete: bool = False, progress: bool = True, largest: int = LARGEST
+    zip_path: Path | str,
+    folder: Path | str,
+    *,
+    only: str = "*",
+    delete: bool = False,
+    progress: bool = True,
+    largest: int = LARGEST,
 ) -> list[Path]:
     """Unpack a zip into a folder; files that are there and right are left alone.
 
@@ -43,12 +50,13 @@ def unpack(
     Args:
         zip_path: the archive; methods stored and deflate, without password.
         folder: where the files go; made when missing.
+        only: a pattern as of `fnmatch`; files whose path in the zip does not match it stay packed.
         delete: remove the zip once all its files are there.
         progress: show a bar with rate and time left on stdout.
         largest: refuse an archive with more bytes than this, unpacked.
 
     Returns:
-        The files, folders left out, in the order of the zip.
+        The files that match, folders left out, in the order of the zip.
 
     Raises:
         UnpackError: an entry would land outside the folder or is no plain file, the archive is truncated, damaged or a
@@ -63,6 +71,7 @@ def unpack(
         with only_one(folder / zip_path.name), zipfile.ZipFile(zip_path) as archive:
             files = _contents(archive, zip_path, folder)
             _check_amount(archive, zip_path, largest)
+            files = {target: entry for target, entry in files.items() if fnmatch(entry.filename, only)}
             _unpack_all(archive, zip_path, folder, files, progress)
     except BusyError as error:
         raise UnpackError(str(error)) from None

@@ -1,5 +1,7 @@
 """Batches: teacher forcing, order, padding, one read per picture."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -57,9 +59,19 @@ def test_a_broken_off_training_goes_on_with_the_same_batches(made):
 
 
 def test_pictures_with_fewer_captions_get_rows_of_padding(made):
-    inputs, targets = next(batches(made, captions=5).epoch(0))
-    assert inputs["tokens"].shape[1] == 5
-    assert (inputs["tokens"][:, 3:] == PAD).all() and (targets[:, 3:] == PAD).all()
+    records, store, tokenizer = made
+    records = [dataclasses.replace(r, captions=r.captions[: 1 + 2 * (r.image_id == 0)]) for r in records]
+    for inputs, targets in batches((records, store, tokenizer), captions=5).epoch(0):
+        assert inputs["tokens"].shape[1] == 3
+        rows = (inputs["tokens"] != PAD).any(axis=2).sum(axis=1)
+        assert set(rows) <= {1, 3} and ((targets != PAD).any(axis=2).sum(axis=1) == rows).all()
+
+
+def test_one_caption_per_picture_is_not_padded_to_five(made):
+    records, store, tokenizer = made
+    records = [dataclasses.replace(record, captions=record.captions[:1]) for record in records]
+    inputs, _ = next(batches((records, store, tokenizer), captions=5).epoch(0))
+    assert inputs["tokens"].shape[1] == 1
 
 
 def test_pictures_with_more_captions_show_other_ones_each_epoch(made):

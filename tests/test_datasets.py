@@ -11,6 +11,7 @@ from captioning import datasets
 from captioning.datasets import CaptionDataset, DatasetError, Record
 from captioning.datasets.dataset import assemble
 from captioning.settings import Project, SettingError
+from tests import originals
 
 
 def photo(path):
@@ -133,19 +134,32 @@ def coco_root(tmp_path):
     return tmp_path / "coco"
 
 
-def test_prepared_is_loaded(coco_root, tmp_path):
+def test_what_was_saved_is_loaded(coco_root, tmp_path):
     project = Project("coco2014", root=str(coco_root), limit=9, home=tmp_path / "home")
-    prepared = datasets.prepare(project)
-    assert len(prepared.records) == 9 and datasets.load(project) == prepared
+    dataset = datasets.obtain(project)
+    datasets.save(project, dataset)
+    assert len(dataset.records) == 9 and datasets.load(project) == dataset
+
+
+def test_the_report_stands_beside_the_captions(coco_root, tmp_path):
+    (coco_root / "val2014" / "11.png").write_bytes(b"broken")
+    (coco_root / "val2014" / "12.png").unlink()
+    project = Project("coco2014", root=str(coco_root), home=tmp_path / "home")
+    checked = datasets.check(project, datasets.obtain(project))
+    report = datasets.save(project, checked)
+    assert report.parent == project.data and len(datasets.load(project).records) == 8
+    assert checked.left_out == {"annotated photos that are not on disk": 1, "broken photos": 1}
+    assert "1 broken photos" in report.read_text() and "11.png is not a picture" in report.read_text()
 
 
 def test_an_empty_split_is_an_error(coco_root, tmp_path):
-    project = Project("coco2014", root=str(coco_root), home=tmp_path / "home")
+    project = Project("coco2014", root=str(coco_root), limit=1, home=tmp_path / "home")
     with pytest.raises(DatasetError, match=r"no picture for .*val.* with CAPTIONING_LIMIT=1; raise the limit"):
-        datasets.prepare(dataclasses.replace(project, limit=1))
+        datasets.save(project, datasets.obtain(project))
     (coco_root / "annotations" / "captions_val2014.json").unlink()
+    project = dataclasses.replace(project, limit=None)
     with pytest.raises(DatasetError, match=r"coco2014 has no picture for val and test\.$"):
-        datasets.prepare(project)
+        datasets.save(project, datasets.obtain(project))
     assert not project.data.exists()
 
 
@@ -154,10 +168,21 @@ def test_loading_before_preparing_names_the_notebook(tmp_path):
         datasets.load(Project("flickr8k", home=tmp_path))
 
 
-@pytest.mark.parametrize("name", ["coco2014", "flickr8k"])
-def test_a_dataset_without_a_root_says_so(name, tmp_path):
-    with pytest.raises(SettingError, match=f"CAPTIONING_ROOT is not set: name the folder with the files of {name}"):
-        datasets.prepare(Project(name, home=tmp_path))
+def test_a_folder_of_ones_own_must_be_named(tmp_path):
+    with pytest.raises(SettingError, match=r"CAPTIONING_ROOT is not set: name your folder of photos\..*captions\.csv"):
+        datasets.obtain(Project("folder", home=tmp_path))
+
+
+def test_pictures_without_splits_get_some(tmp_path):
+    originals.write_folder(tmp_path / "own", photos=40)
+    dataset = datasets.obtain(Project("folder", root=str(tmp_path / "own"), limit=30, home=tmp_path))
+    assert [len(dataset.split(name)) for name in ("train", "val", "test")] == [25, 2, 3]
+
+
+def test_the_advice_knows_scenes_from_photos():
+    photos, scenes = datasets.advice(Project("coco2014")), datasets.advice(Project("scenes"))
+    assert photos.dropout > scenes.dropout and photos.max_words == scenes.max_words
+    assert datasets.advice(Project("open-images")).max_words > photos.max_words
 
 
 def test_a_split_of_our_own_is_by_picture_and_of_the_asked_size(records):
@@ -166,3 +191,25 @@ def test_a_split_of_our_own_is_by_picture_and_of_the_asked_size(records):
     assert sum(counts) == len(records)
     assert counts[0] + counts[1] == round(0.6 * len(records))
     assert [record.image_id for record in dataset.records] == [record.image_id for record in records]
+
+
+def test_letters_only_cleans_train_and_leaves_what_is_scored(records):
+    texts = ("A dog's 2 balls, one-eyed.", "Über-cool!", "42 17")
+    dataset = CaptionDataset("own", tuple(dataclasses.replace(record, captions=texts) for record in records))
+    cleaned = dataset.letters_only()
+    assert set(cleaned.captions("train")) == {"a dogs balls oneeyed", "übercool"}
+    assert cleaned.split("val") == dataset.split("val") and cleaned.split("test") == dataset.split("test")
+
+
+def test_the_report_counts_and_names(records):
+    dataset = CaptionDataset("own", tuple(records), {"photos in no split": 1200})
+    assert CaptionDataset("own", tuple(records)).report() == "Nothing was left out, nothing was found.\n"
+    dataset = dataset.found("broken photos", ["a", "b", "c"]).found("lost rows", [])
+    assert dataset.report() == "1,200 photos in no split\nbroken photos (3):\n  a\n  b\n  c\n"
+    assert dataset.report(most=2).endswith("broken photos (3):\n  a\n  b\n  ...\n")
+
+
+def test_two_pictures_with_one_id_are_an_error(records):
+    records[1] = dataclasses.replace(records[1], image_id=0)
+    with pytest.raises(DatasetError, match="1 image ids stand for two pictures"):
+        assemble("any", records, {})

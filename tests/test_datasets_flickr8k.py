@@ -57,12 +57,23 @@ def test_flickr8k(flickr_root):
     assert splits_of(dataset) == {"1_a": "train", "2_b": "val", "3_c": "test"}
     assert dataset.captions("train") == ["A dog , running .", "Two dogs play ."]
     assert dataset.captions("test") == ['A sign says "stop" , twice .', "A sign ."]
-    assert dataset.left_out == {"photos in no official split": 2}
+    assert dataset.left_out == {"photos in no official split": 1, "captions of photos that do not exist": 1}
+    assert dataset.findings["other numbers than in the release"][:2] == (
+        "photos: 4 of 8,091",
+        "listed for train: 1 of 6,000",
+    )
 
 
 def test_the_captions_of_kaggle_are_the_same(flickr_root):
     official = flickr8k.read(flickr_root)
     assert flickr8k.read(kaggle(flickr_root)).records == official.records
+
+
+def test_kaggle_without_the_lists_is_in_no_split_yet(flickr_root):
+    kaggle(flickr_root)
+    for name in LISTS.values():
+        (flickr_root / "Flickr8k_text" / name).unlink()
+    assert splits_of(flickr8k.read(flickr_root)) == {"1_a": "", "2_b": "", "3_c": "", "4_d": ""}
 
 
 @pytest.mark.parametrize("folder", flickr8k.PHOTO_FOLDERS)
@@ -128,9 +139,13 @@ def test_no_photo_folder(flickr_root):
 def test_the_real_flickr8k(tmp_path):
     dataset = flickr8k.read(REAL / "flickr8k")
     assert len(dataset.records) == 1053 - 10 and all(len(record.captions) == 5 for record in dataset.records)
-    outside = dataset.left_out["photos in no official split"]
-    assert outside + dataset.left_out["annotated photos that are not on disk"] + 1043 == 8092
-    assert outside == 8092 - 8000
+    assert dataset.left_out == {
+        "photos in no official split": 10,
+        "captions of photos that do not exist": 5 * (8092 - 8000 - 10),
+        "annotated photos that are not on disk": 8000 - 1043,
+    }
+    assert "photos: 1,053 of 8,091" in dataset.findings["other numbers than in the release"]
+    assert not any(line.startswith("listed") for line in dataset.findings["other numbers than in the release"])
     for name in ("Flicker8k_Dataset", "Flickr8k_text"):
         (tmp_path / name).mkdir(exist_ok=True)
     for file in (REAL / "flickr8k" / "Flickr8k_text").iterdir():

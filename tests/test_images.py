@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from captioning.images import ImageError, load_pixels, open_image
+from captioning.images import ImageError, load_pixels, open_image, shrink
 
 RED, GREEN, BLUE, GREY = (255, 0, 0), (0, 128, 0), (0, 0, 255), (90, 90, 90)
 ORIENTATION, X_RESOLUTION = 0x0112, 0x011A
@@ -230,3 +230,32 @@ def test_random_damage_is_an_image_error_or_nothing(kind, tmp_path):
         except ImageError:
             refused += 1
     assert refused > 30
+
+
+def test_shrink(tmp_path):
+    large, small, png = tmp_path / "large.jpg", tmp_path / "small.jpg", tmp_path / "png.jpg"
+    Image.effect_noise((640, 480), 30).convert("RGB").save(large)
+    Image.new("RGB", (64, 48)).save(small)
+    Image.new("RGBA", (300, 900), (255, 0, 0, 0)).save(png, "PNG")
+    kept = small.read_bytes()
+    for path in (large, small, png):
+        shrink(path, 100)
+    assert Image.open(large).size == (100, 75) and small.read_bytes() == kept
+    assert Image.open(png).size == (33, 100) and Image.open(png).format == "JPEG"
+    assert Image.open(png).getpixel((5, 5)) == (255, 255, 255)
+
+
+def test_shrink_turns_a_photo_upright(tmp_path):
+    path = tmp_path / "turned.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (640, 480)).save(path, exif=exif)
+    shrink(path, 100)
+    assert Image.open(path).size == (75, 100) and not Image.open(path).getexif()
+
+
+def test_shrink_refuses_what_is_no_picture(tmp_path):
+    path = tmp_path / "page.jpg"
+    path.write_text("<html>")
+    with pytest.raises(ImageError, match="not a picture"):
+        shrink(path, 100)

@@ -9,6 +9,8 @@ import pytest
 from papermill.exceptions import PapermillExecutionError
 
 from captioning import bundle, notebooks, settings
+from tests import originals
+from tests.server import Server
 
 FILES = sorted(notebooks.FOLDER.glob("[0-9]*.ipynb"))
 BY_NAME = pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -107,6 +109,39 @@ class TestExecuted:
     def test_the_repository_is_left_alone(self, executed):
         assert settings.active().home == executed
         assert not (notebooks.FOLDER / "data").exists()
+
+
+@pytest.fixture
+def every_dataset(tmp_path, monkeypatch):
+    """Return a function that makes one dataset available: on a server on the loopback address, or in a folder."""
+    monkeypatch.setenv("CAPTIONING_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("CAPTIONING_LIMIT", "40")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    source = originals.real_or_made_up()
+
+    def offer(name):
+        monkeypatch.setenv("CAPTIONING_DATASET", name)
+        if name == "folder":
+            originals.write_folder(tmp_path / "own", source=source)
+            monkeypatch.setenv("CAPTIONING_ROOT", str(tmp_path / "own"))
+        else:
+            getattr(originals, f"serve_{name.replace('-', '_').removesuffix('2014')}")(server, source=source)
+
+    with Server() as server:
+        monkeypatch.setenv("CAPTIONING_MIRROR", server.url(originals.MIRROR))
+        yield offer
+
+
+@pytest.mark.notebooks
+@pytest.mark.parametrize("name", ["coco2014", "flickr8k", "open-images", "folder"])
+def test_the_first_two_notebooks_prepare_every_dataset(name, every_dataset, tmp_path):
+    every_dataset(name)
+    notebooks.run([path for path in FILES if path.name[:2] in ("01", "02")], tmp_path / "runs")
+    data = tmp_path / "home" / "data" / name
+    assert len(json.loads((data / "captions.json").read_text(encoding="utf-8"))["records"]) == 40
+    assert (data / "tokenizer.json").is_file() and (data / "report.txt").is_file()
+    for path in sorted((tmp_path / "runs").glob("*.html")):
+        assert "data:image/png" in path.read_text(encoding="utf-8")
 
 
 def write(folder, name, *sources):

@@ -1,31 +1,81 @@
-"""One loader per source, all giving the same `CaptionDataset`."""
+"""One source per file, all giving the same `CaptionDataset`: fetched or drawn, read, checked, saved."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from dataclasses import dataclass
 from pathlib import Path
 
-from captioning.datasets import coco, flickr8k, scenes
-from captioning.datasets.dataset import SPLITS, CaptionDataset, DatasetError, Record
+from captioning.datasets import coco, flickr8k, folder, needs, open_images, photo_check, scenes
+from captioning.datasets.dataset import NOT_ON_DISK, SPLITS, UNSPLIT, CaptionDataset, DatasetError, Record
+from captioning.datasets.fetching import Wanted
 from captioning.settings import Project, SettingError, require
 
-__all__ = ["CaptionDataset", "DatasetError", "Record", "advised_dropout", "load", "prepare"]
+__all__ = ["Advice", "CaptionDataset", "DatasetError", "Record", "advice", "check", "cost", "load", "obtain", "save"]
+
+QUICK_PHOTOS = 120  # in quick runs on photos, where no limit is set
 
 
-def prepare(project: Project) -> CaptionDataset:
-    """Draw or find the pictures and captions, and write data/<dataset>/captions.json.
+def cost(project: Project, long_side: int = Wanted.long_side) -> str:
+    """Return what `obtain` fetches where nothing is there yet: bytes, disk, minutes.
 
     Raises:
-        SettingError: this dataset needs a folder that is not set, or cannot be prepared yet.
-        DatasetError: the files are not as they should be.
+        DatasetError: the disk is too small.
     """
-    dataset = _PREPARE[project.dataset](project).first(project.limit)
+    fetched = project.dataset in _DOWNLOADS and project.root is None
+    wanted = Wanted(_limit(project), long_side)
+    items = _DOWNLOADS[project.dataset].needs(project.originals, wanted) if fetched else []
+    return needs.state(items, project.originals)
+
+
+def obtain(project: Project, long_side: int = Wanted.long_side, delete_zips: bool = False) -> CaptionDataset:
+    """Draw the pictures, read them from CAPTIONING_ROOT, or fetch what is missing; and read them.
+
+    Args:
+        project: dataset, root and limit.
+        long_side: pixels; larger photos of Open Images are shrunk when they arrive.
+        delete_zips: remove each zip once it is unpacked.
+
+    Returns:
+        The pictures within the limit, in their fixed shuffled order; `left_out` and `findings` tell of the others.
+        Where the source has no splits, nine tenths are for training and validation, one for the test.
+
+    Raises:
+        SettingError: this dataset needs a folder that is not set.
+        DatasetError: the files are not as they should be.
+        DownloadError: something cannot be fetched.
+        UnpackError: a zip is damaged.
+    """
+    if project.dataset in _DOWNLOADS:
+        dataset = _download(project, Wanted(_limit(project), long_side, delete_zips))
+    else:
+        dataset = {"scenes": _scenes, "folder": _folder}[project.dataset](project)
+    dataset = dataset.first(_limit(project))
+    return dataset.resplit(0.9) if any(record.split == UNSPLIT for record in dataset.records) else dataset
+
+
+def check(project: Project, dataset: CaptionDataset) -> CaptionDataset:
+    """Return the dataset without the pictures that cannot be decoded; see `photo_check.check`."""
+    return photo_check.check(dataset, project.data / "checked_photos.jsonl")
+
+
+def save(project: Project, dataset: CaptionDataset) -> Path:
+    """Write data/<dataset>/captions.json, which the later notebooks read, and report.txt with all findings.
+
+    Returns:
+        The report's path.
+
+    Raises:
+        DatasetError: a split is empty.
+    """
     empty = [split for split in SPLITS if not dataset.split(split)]
     if empty:
         limit = f" with CAPTIONING_LIMIT={project.limit}; raise the limit" if project.limit else ""
         raise DatasetError(f"{project.dataset} has no picture for {' and '.join(empty)}{limit}.")
     dataset.save(project.data / "captions.json")
-    return dataset
+    report = project.data / "report.txt"
+    report.write_text(dataset.report(), encoding="utf-8")
+    return report
 
 
 def load(project: Project) -> CaptionDataset:
@@ -37,12 +87,39 @@ def load(project: Project) -> CaptionDataset:
     return CaptionDataset.load(require(project.data / "captions.json", made_by="01_download"))
 
 
-def advised_dropout(project: Project) -> float:
-    """Return the share of values that decoders set to 0 in training, where a notebook does not say.
+@dataclass(frozen=True)
+class Advice:
+    """What suits a dataset, where a notebook does not say."""
 
-    Photos are few and varied: without strong dropout a decoder learns them by heart. Scenes come from one generator.
-    """
-    return 0.15 if project.dataset == "scenes" else 0.5
+    dropout: float = 0.5  # photos are few and varied: without strong dropout a decoder learns them by heart
+    max_words: int = 20  # longer captions are cut in training
+
+
+def advice(project: Project) -> Advice:
+    """Return the advice for the active dataset."""
+    return {
+        "scenes": Advice(dropout=0.15),  # they come from one generator
+        "open-images": Advice(max_words=50),  # whole paragraphs, spoken
+    }.get(project.dataset, Advice())
+
+
+def _limit(project: Project) -> int | None:
+    quick_photos = QUICK_PHOTOS if project.quick and project.dataset != "scenes" else None
+    return project.limit or quick_photos
+
+
+def _download(project: Project, wanted: Wanted) -> CaptionDataset:
+    """Fetch what is missing, unless a folder is named, and read."""
+    source = _DOWNLOADS[project.dataset]
+    failed = source.fetch(project.originals, wanted) if project.root is None else None
+    dataset = source.read(project.originals)
+    if failed is None:
+        return dataset
+    # Photos that nobody asked for are not missing.
+    left_out = {reason: count for reason, count in dataset.left_out.items() if reason != NOT_ON_DISK}
+    left_out |= {"photos that could not be fetched": len(failed)} if failed else {}
+    dataset = dataclasses.replace(dataset, left_out=left_out)
+    return dataset.found("photos that could not be fetched", (f"{path.name}: {why}" for path, why in failed.items()))
 
 
 def _scenes(project: Project) -> CaptionDataset:
@@ -51,28 +128,14 @@ def _scenes(project: Project) -> CaptionDataset:
     return scenes.read(project.data)
 
 
-def _on_disk(read: Callable[[Path], CaptionDataset]) -> Callable[[Project], CaptionDataset]:
-    def prepare(project: Project) -> CaptionDataset:
-        if project.root is None:
-            raise SettingError(
-                f"CAPTIONING_ROOT is not set: name the folder with the files of {project.dataset}. "
-                "Downloading it from here is not possible yet."
-            )
-        return read(Path(project.root))
-
-    return prepare
+def _folder(project: Project) -> CaptionDataset:
+    if project.root is None:
+        raise SettingError(
+            "CAPTIONING_ROOT is not set: name your folder of photos. It also holds captions.csv, with the columns "
+            "`image,caption`, or captions.jsonl, or captions.json in COCO's layout."
+        )
+    return folder.read(Path(project.root))
 
 
-def _not_yet(project: Project) -> CaptionDataset:
-    raise SettingError(
-        f"CAPTIONING_DATASET={project.dataset} cannot be prepared yet: use scenes, coco2014 or flickr8k."
-    )
-
-
-_PREPARE: dict[str, Callable[[Project], CaptionDataset]] = {
-    "scenes": _scenes,
-    "coco2014": _on_disk(coco.read),
-    "flickr8k": _on_disk(flickr8k.read),
-    "open-images": _not_yet,
-    "folder": _not_yet,
-}
+# Sources with `needs`, `fetch` and `read`.
+_DOWNLOADS = {"coco2014": coco, "flickr8k": flickr8k, "open-images": open_images}

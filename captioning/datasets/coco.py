@@ -6,8 +6,77 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
-from captioning.datasets.dataset import CaptionDataset, DatasetError, Record, assemble
+from captioning.datasets.dataset import CaptionDataset, DatasetError, Record, assemble, shuffled
+from captioning.datasets.fetching import Wanted, fetch_archive, fetch_photos
+from captioning.datasets.needs import Need, photos_to_fetch
+from captioning.download import URLS, DownloadError
+from captioning.unpack import UnpackError
+
+_PARTS = ("train2014", "val2014")
+_SPLIT_FILES = ("splits.json", "dataset_coco.json")  # ours, Karpathy's
+_PHOTO_MB = 0.165  # on average
+
+
+class Captioned(NamedTuple):
+    """One image of a captions file."""
+
+    image_id: int
+    file_name: str
+    captions: list[str]
+    url: str  # empty where the file gives none
+
+
+def needs(root: Path, wanted: Wanted) -> list[Need]:
+    """Return what `fetch` brings."""
+    captions = Need("captions", 253, 352, _captions_file(root, "val2014"))
+    if wanted.limit:
+        folders = [root / part for part in _PARTS]
+        return [captions, photos_to_fetch(wanted.limit, folders, download=_PHOTO_MB, disk=_PHOTO_MB)]
+    zips = [(f"coco-{part}", root / f".{part}.unpacked") for part in _PARTS]
+    sizes = [(name, URLS[name]["size"] / 1e6, finished) for name, finished in zips]
+    return [captions, *(Need(name, megabytes, 2 * megabytes, finished) for name, megabytes, finished in sizes)]
+
+
+def fetch(root: Path, wanted: Wanted) -> dict[Path, str] | None:
+    """Download COCO 2014 into its official layout; what is there is kept.
+
+    Args:
+        root: gets `annotations/captions_{train,val}2014.json`, the photos in `{train,val}2014/`, and Karpathy's
+            `dataset_coco.json` where it can be had.
+        wanted: with a limit, the first so many photos of the fixed shuffled order, one by one; else both zips, 20 GB.
+
+    Returns:
+        Photos that could not be had -> why; None where all were asked for, as zips.
+
+    Raises:
+        DownloadError: the captions or a zip cannot be had.
+        UnpackError: a zip is damaged.
+    """
+    fetch_archive("coco-annotations", root, only="annotations/captions_*2014.json", delete=wanted.delete_zips)
+    _fetch_karpathys_splits(root)
+    if wanted.limit is None:
+        for part in _PARTS:
+            fetch_archive(f"coco-{part}", root, delete=wanted.delete_zips)
+        return None
+    images = {image.image_id: (part, image) for part in _PARTS for image in read_captions(_captions_file(root, part))}
+    first = [images[image_id] for image_id in shuffled(images)[: wanted.limit]]
+    return fetch_photos([(_address(part, image), root / part / image.file_name) for part, image in first])
+
+
+def _address(part: str, image: Captioned) -> str:
+    return image.url or URLS["coco-photo"]["url"].format(folder=part, name=image.file_name)
+
+
+def _fetch_karpathys_splits(root: Path) -> None:
+    """Fetch the splits that papers use; they stand on a private page that may go: then go on without."""
+    if any((root / name).is_file() for name in _SPLIT_FILES):
+        return
+    try:
+        fetch_archive("karpathy-splits", root, only="dataset_coco.json", delete=True, retries=1)
+    except (DownloadError, UnpackError) as error:
+        print(f"{error} Without Karpathy's splits, val2014 is halved into val and test.")
 
 
 def read(root: Path) -> CaptionDataset:
@@ -21,7 +90,7 @@ def read(root: Path) -> CaptionDataset:
     Raises:
         DatasetError: a file is missing or not in COCO's layout.
     """
-    parts = [part for part in ("train2014", "val2014") if _captions_file(root, part).is_file()]
+    parts = [part for part in _PARTS if _captions_file(root, part).is_file()]
     if not parts:
         raise DatasetError(
             f"{root} holds neither annotations/captions_train2014.json nor annotations/captions_val2014.json: "
@@ -31,7 +100,7 @@ def read(root: Path) -> CaptionDataset:
     left_out: Counter = Counter()
     records = []
     for part in parts:
-        for image_id, file_name, captions in read_captions(_captions_file(root, part)):
+        for image_id, file_name, captions, _ in read_captions(_captions_file(root, part)):
             split = _default_split(part, image_id) if splits is None else splits.get(image_id)
             if split is None:
                 left_out["photos in no split"] += 1
@@ -40,8 +109,8 @@ def read(root: Path) -> CaptionDataset:
     return assemble("coco2014", records, left_out)
 
 
-def read_captions(path: Path) -> Iterator[tuple[int, str, list[str]]]:
-    """Yield (image id, file name, captions) of each image in a captions file.
+def read_captions(path: Path) -> Iterator[Captioned]:
+    """Yield each image of a captions file.
 
     Layout: the "Image Captioning" section of COCO's data format page.
 
@@ -50,17 +119,15 @@ def read_captions(path: Path) -> Iterator[tuple[int, str, list[str]]]:
     """
     content = load_json(path)
     try:
-        names = {image["id"]: image["file_name"] for image in content["images"]}
-        captions: dict[int, list[str]] = {image_id: [] for image_id in names}
+        images = {i["id"]: Captioned(i["id"], i["file_name"], [], i.get("coco_url", "")) for i in content["images"]}
         for annotation in content["annotations"]:
-            captions[annotation["image_id"]].append(annotation["caption"].strip())
+            images[annotation["image_id"]].captions.append(annotation["caption"].strip())
     except (KeyError, TypeError, AttributeError) as error:
         raise DatasetError(
             f"{path} is not in COCO's captions layout ({error!r}): it needs "
             '"images": [{"id", "file_name"}] and "annotations": [{"image_id", "caption"}].'
         ) from error
-    for image_id, file_name in names.items():
-        yield image_id, file_name, captions[image_id]
+    yield from images.values()
 
 
 def read_splits(root: Path) -> dict[int, str] | None:
@@ -71,7 +138,7 @@ def read_splits(root: Path) -> dict[int, str] | None:
     Raises:
         DatasetError: the file is not in its layout, or puts a photo into two splits.
     """
-    ours, karpathy = root / "splits.json", root / "dataset_coco.json"
+    ours, karpathy = (root / name for name in _SPLIT_FILES)
     path = ours if ours.is_file() else karpathy
     if not path.is_file():
         return None

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 SPLITS = ("train", "val", "test")
+UNSPLIT = ""  # the split of a picture whose source has none
+NOT_ON_DISK = "annotated photos that are not on disk"
 
 
 class DatasetError(ValueError):
@@ -35,6 +37,7 @@ class CaptionDataset:
     name: str
     records: tuple[Record, ...]
     left_out: dict[str, int] = field(default_factory=dict)  # reason -> how many
+    findings: dict[str, tuple[str, ...]] = field(default_factory=dict, compare=False)  # what to look at -> names
 
     def split(self, name: str) -> list[Record]:
         """Return the records of one split: train, val or test."""
@@ -49,6 +52,36 @@ class CaptionDataset:
     def first(self, limit: int | None) -> CaptionDataset:
         """Return the first `limit` pictures of the fixed shuffled order; all for None."""
         return dataclasses.replace(self, records=self.records[:limit])
+
+    def found(self, what: str, names: Iterable[str]) -> CaptionDataset:
+        """Return the same pictures with one more finding for the report; none where there are no names."""
+        names = tuple(names)
+        return dataclasses.replace(self, findings=self.findings | {what: names}) if names else self
+
+    def report(self, most: int | None = None) -> str:
+        """Return what was left out and what was found, one line each.
+
+        Args:
+            most: names per finding; None for all.
+        """
+        lines = [f"{count:,} {reason}" for reason, count in self.left_out.items()]
+        for what, names in self.findings.items():
+            lines += [f"{what} ({len(names):,}):", *(f"  {name}" for name in names[:most])]
+            lines += ["  ..."] if most is not None and len(names) > most else []
+        return "\n".join(lines or ["Nothing was left out, nothing was found."]) + "\n"
+
+    def letters_only(self) -> CaptionDataset:
+        """Return the dataset with the captions of train in lower case and without all but letters.
+
+        The usual cleaning of Flickr8k notebooks. The captions of val and test stay as people wrote them: they are what
+        a caption is scored against, and cleaned references give other scores.
+        """
+        records = [
+            dataclasses.replace(r, captions=tuple(filter(None, map(_letters_only, r.captions))))
+            if r.split == "train" else r
+            for r in self.records
+        ]  # fmt: skip
+        return dataclasses.replace(self, records=tuple(record for record in records if record.captions))
 
     def resplit(self, train_share: float) -> CaptionDataset:
         """Return the same pictures with a split of our own, by picture, in the fixed shuffled order.
@@ -73,6 +106,7 @@ class CaptionDataset:
             row["file"] = str(file.relative_to(path.parent.resolve()) if inside else file)
             rows.append(row)
         path.parent.mkdir(parents=True, exist_ok=True)
+        # Findings have a file of their own: the later notebooks do not need them.
         content = {"name": self.name, "left_out": self.left_out, "records": rows}
         partial = path.with_suffix(".part")
         partial.write_text(json.dumps(content, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
@@ -89,10 +123,13 @@ class CaptionDataset:
         return cls(content["name"], records, content["left_out"])
 
 
+def shuffled(image_ids: Iterable[int | str]) -> list[int | str]:
+    """Return the ids in the fixed shuffled order: that of a hash, so it stays when pictures are added."""
+    return sorted(image_ids, key=lambda image_id: hashlib.sha256(str(image_id).encode()).digest())
+
+
 def assemble(name: str, records: Iterable[Record], left_out: Counter) -> CaptionDataset:
     """Put the records into the fixed shuffled order and leave out what cannot be used.
-
-    The order is that of a hash of the image id, so it does not change when pictures are added.
 
     Args:
         name: the dataset's name.
@@ -110,16 +147,26 @@ def assemble(name: str, records: Iterable[Record], left_out: Counter) -> Caption
         captions = tuple(" ".join(caption.split()) for caption in record.captions if caption.strip())
         left_out["empty captions"] += len(record.captions) - len(captions)
         if record.file.name not in present[record.file.parent]:
-            left_out["annotated photos that are not on disk"] += 1
+            left_out[NOT_ON_DISK] += 1
         elif not captions:
             left_out["photos without a caption"] += 1
         else:
             usable.append(dataclasses.replace(record, captions=captions))
-    if not any(record.split == "train" for record in usable):
+    if not any(record.split in ("train", UNSPLIT) for record in usable):
         reasons = ", ".join(f"{count} {reason}" for reason, count in left_out.items() if count)
         raise DatasetError(f"{name}: no usable picture to train on ({reasons or 'none was found'}).")
-    usable.sort(key=lambda record: hashlib.sha256(str(record.image_id).encode()).digest())
-    return CaptionDataset(name, tuple(usable), {reason: n for reason, n in left_out.items() if n})
+    by_id = {record.image_id: record for record in usable}
+    if len(by_id) < len(usable):
+        raise DatasetError(f"{name}: {len(usable) - len(by_id)} image ids stand for two pictures.")
+    return CaptionDataset(
+        name, tuple(by_id[image_id] for image_id in shuffled(by_id)), {reason: n for reason, n in left_out.items() if n}
+    )
+
+
+def _letters_only(caption: str) -> str:
+    """Return the caption in lower case; marks go, a word that holds anything else than letters goes as a whole."""
+    words = "".join(c for c in caption.lower() if c.isalnum() or c.isspace()).split()
+    return " ".join(word for word in words if word.isalpha())
 
 
 def _names(folder: Path) -> set[str]:

@@ -7,10 +7,32 @@ import io
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from captioning.datasets.dataset import CaptionDataset, DatasetError, Record, assemble
+from captioning.datasets.dataset import UNSPLIT, CaptionDataset, DatasetError, Record, assemble
+from captioning.datasets.fetching import Wanted, fetch_archive
+from captioning.datasets.needs import Need
 
 PHOTO_FOLDERS = ("Flicker8k_Dataset", "Flickr8k_Dataset", "Images", "images")
+PHOTOS, SIZES = 8091, {"train": 6000, "val": 1000, "test": 1000}  # of the release
 LISTS = {"train": "Flickr_8k.trainImages.txt", "val": "Flickr_8k.devImages.txt", "test": "Flickr_8k.testImages.txt"}
+
+
+def needs(root: Path, wanted: Wanted) -> list[Need]:
+    """Return what `fetch` brings."""
+    return [
+        Need("flickr8k-text", 2, 12, root / ".Flickr8k_text.unpacked"),
+        Need("flickr8k-photos", 1115, 2240, root / ".Flickr8k_Dataset.unpacked"),
+    ]
+
+
+def fetch(root: Path, wanted: Wanted) -> None:
+    """Download the release's two zips and unpack them, whatever the limit; what is there is kept.
+
+    Raises:
+        DownloadError: a zip cannot be had.
+        UnpackError: a zip is damaged.
+    """
+    for name in ("flickr8k-text", "flickr8k-photos"):
+        fetch_archive(name, root, delete=wanted.delete_zips)
 
 
 def read(root: Path) -> CaptionDataset:
@@ -18,23 +40,43 @@ def read(root: Path) -> CaptionDataset:
 
     Args:
         root: holds a photo folder (`Flicker8k_Dataset`, the release's own spelling, or `Images`) and, there or in
-            `Flickr8k_text`, `Flickr8k.token.txt` (or the `captions.txt` of Kaggle) and the official lists
-            `Flickr_8k.{train,dev,test}Images.txt`.
+            `Flickr8k_text`, `Flickr8k.token.txt` with the official lists `Flickr_8k.{train,dev,test}Images.txt`, or
+            the `captions.txt` of Kaggle, with the lists or without: then the pictures are in no split yet.
 
     Raises:
         DatasetError: a file is missing or a line is not in the release's layout.
     """
     photos = _photo_folder(root)
     text = root / "Flickr8k_text" if (root / "Flickr8k_text").is_dir() else root
-    splits = {name: split for split, file in LISTS.items() for name in _text(text / file).splitlines()}
+    captions, splits = _captions(text), _splits(text)
+    on_disk = {path.name for path in photos.iterdir()}
     left_out: Counter = Counter()
     records = []
-    for name, captions in _captions(text).items():
-        if name in splits:
-            records.append(Record(Path(name).stem, photos / name, tuple(captions), splits[name]))
-        else:
+    for name, captions_of_one in captions.items():
+        if name in splits or not splits:
+            split = splits.get(name, UNSPLIT)
+            records.append(Record(Path(name).stem, photos / name, tuple(captions_of_one), split))
+        elif name in on_disk:
             left_out["photos in no official split"] += 1
-    return assemble("flickr8k", records, left_out)
+        else:
+            left_out["captions of photos that do not exist"] += len(captions_of_one)
+    return _compared_with_the_release(assemble("flickr8k", records, left_out), len(on_disk), splits)
+
+
+def _compared_with_the_release(dataset: CaptionDataset, photos: int, splits: dict[str, str]) -> CaptionDataset:
+    """Note where there are other numbers of photos than in the release."""
+    listed = Counter(splits.values())
+    counts = {"photos": (photos, PHOTOS)} | {f"listed for {split}": (listed[split], SIZES[split]) for split in listed}
+    counts |= {f"usable for {split}": (len(dataset.split(split)), SIZES[split]) for split in listed}
+    fewer = [f"{what}: {have:,} of {all_:,}" for what, (have, all_) in counts.items() if have != all_]
+    return dataset.found("other numbers than in the release", fewer)
+
+
+def _splits(text: Path) -> dict[str, str]:
+    """Return file name -> split; empty where Kaggle's captions come without the lists."""
+    if (text / "captions.txt").is_file() and not any((text / file).exists() for file in LISTS.values()):
+        return {}
+    return {name: split for split, file in LISTS.items() for name in _text(text / file).splitlines()}
 
 
 def _captions(text: Path) -> dict[str, list[str]]:

@@ -161,6 +161,6 @@ def read(folder: Path | str) -> CaptionDataset:
     truth = load_json(folder / "truth.json")
     records = [
         Record(image_id, folder / "images" / file_name, tuple(captions), splits[image_id], truth[str(image_id)])
-        for image_id, file_name, captions in read_captions(folder / _RECORDS[0])
+        for image_id, file_name, captions, _ in read_captions(folder / _RECORDS[0])
     ]
     return assemble("scenes", records, Counter())

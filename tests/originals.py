@@ -1,0 +1,118 @@
+"""Small originals of every downloadable dataset, as their servers offer them."""
+
+import csv
+import io
+import json
+import random
+import zipfile
+from pathlib import Path
+
+from PIL import Image
+
+REAL = Path(__file__).parents[2] / "shared" / "real" / "coco"
+MIRROR = "/mirror"
+COCO = f"{MIRROR}/images.cocodataset.org"
+KARPATHY = f"{MIRROR}/cs.stanford.edu/people/karpathy/deepimagesent/caption_datasets.zip"
+FLICKR = f"{MIRROR}/github.com/jbrownlee/Datasets/releases/download/Flickr8k"
+NARRATIVES = f"{MIRROR}/storage.googleapis.com/localized-narratives/annotations/open_images_train_v6_captions.jsonl"
+OPEN_IMAGES = f"{MIRROR}/open-images-dataset.s3.amazonaws.com/train"
+COLOURS = ("red", "green", "blue", "white", "black")
+SPLITS = ("train", "train", "train", "val", "test")
+
+
+def jpeg(number, size=(32, 24)):
+    """Return the bytes of a photo; another number is another photo."""
+    image = Image.effect_noise(size, 40).convert("RGB")
+    image.paste(COLOURS[number % 5], (0, 0, size[0] // 2, size[1]))
+    file = io.BytesIO()
+    image.save(file, "JPEG", comment=str(number))
+    return file.getvalue()
+
+
+def made_up(number):
+    """Return a photo and five captions of some variety."""
+    words = random.Random(number)
+    things = [words.choice(("dog", "cat", "child", "boat", "house")) for _ in range(5)]
+    return jpeg(number), [f"A {COLOURS[number % 5]} {thing} stands in picture {number % 3}." for thing in things]
+
+
+def real_or_made_up():
+    """Return a function like `made_up` that gives real photos with their real captions where these are present."""
+    if not REAL.is_dir():
+        return made_up
+    content = json.loads((REAL / "annotations" / "captions_val2014.json").read_text())
+    captions = {image["id"]: [] for image in content["images"]}
+    for row in content["annotations"]:
+        captions[row["image_id"]].append(" ".join(row["caption"].split()))
+    pairs = [(REAL / "val2014" / image["file_name"], captions[image["id"]]) for image in content["images"]]
+    return lambda number: (pairs[number][0].read_bytes(), pairs[number][1])
+
+
+def packed(files):
+    """Return a zip of name -> bytes."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return file.getvalue()
+
+
+def serve_coco(server, train=30, val=20, karpathy=True, source=made_up):
+    """Offer COCO 2014: both zips, every photo by itself, the annotations; return file name -> photo."""
+    annotations, photos, splits = {"annotations/instances_val2014.json": b"not wanted"}, {}, []
+    for part, ids in (("train2014", range(1, 1 + train)), ("val2014", range(1001, 1001 + val))):
+        names = {number: f"COCO_{part}_{number:012d}.jpg" for number in ids}
+        own = {f"{part}/{name}": source(number)[0] for number, name in names.items()}
+        images = [
+            {"id": number, "file_name": name, "coco_url": f"http://images.cocodataset.org/{part}/{name}"}
+            for number, name in names.items()
+        ]
+        rows = [{"image_id": number, "caption": text} for number in ids for text in source(number)[1]]
+        content = json.dumps({"images": images, "annotations": rows}).encode()
+        annotations[f"annotations/captions_{part}.json"] = content
+        server.files[f"{COCO}/zips/{part}.zip"] = packed(own)
+        server.files |= {f"{COCO}/{name}": photo for name, photo in own.items()}
+        photos |= own
+        splits += [{"cocoid": number, "split": SPLITS[number % 5]} for number in ids]
+    server.files[f"{COCO}/annotations/annotations_trainval2014.zip"] = packed(annotations)
+    if karpathy:
+        files = {"dataset_coco.json": json.dumps({"images": splits}), "dataset_flickr8k.json": "{}"}
+        server.files[KARPATHY] = packed(files)
+    return photos
+
+
+def serve_flickr8k(server, photos=40, source=made_up):
+    """Offer Flickr8k; a caption of a photo that does not exist is in it, as in the release."""
+    names = {number: f"{number}_abc.jpg" for number in range(photos)}
+    lines = [f"{name}#{n}\t{text}" for number, name in names.items() for n, text in enumerate(source(number)[1])]
+    lines.append("2258277193_586949ec62.jpg.1#0\tA photo that does not exist .")
+    text = {"Flickr8k.token.txt": "\n".join(lines) + "\n"}
+    for split, file in (("train", "trainImages"), ("val", "devImages"), ("test", "testImages")):
+        text[f"Flickr_8k.{file}.txt"] = "\n".join(name for n, name in names.items() if SPLITS[n % 5] == split) + "\n"
+    server.files[f"{FLICKR}/Flickr8k_text.zip"] = packed(text)
+    contents = {f"Flicker8k_Dataset/{name}": source(number)[0] for number, name in names.items()}
+    server.files[f"{FLICKR}/Flickr8k_Dataset.zip"] = packed(contents | {"__MACOSX/._x": b"left by a Mac"})
+
+
+def serve_open_images(server, photos=40, source=made_up):
+    """Offer Open Images: one long caption each."""
+    rows = []
+    for number in range(photos):
+        image_id = f"{number:016x}"
+        photo, texts = source(number)
+        text = " ".join(texts[:4]) + " In the background there are trees, a building and the sky."
+        rows.append({"dataset_id": "train", "image_id": image_id, "annotator_id": 1, "caption": text})
+        server.files[f"{OPEN_IMAGES}/{image_id}.jpg"] = photo
+    server.files[NARRATIVES] = "".join(json.dumps(row) + "\n" for row in rows).encode()
+
+
+def write_folder(root, photos=40, source=made_up):
+    """Write a folder of one's own photos with a CSV of captions."""
+    (root / "holidays").mkdir(parents=True)
+    with (root / "captions.csv").open("w", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow(["image", "caption"])
+        for number in range(photos):
+            photo, texts = source(number)
+            (root / "holidays" / f"{number:03d}.jpg").write_bytes(photo)
+            rows.writerows([f"holidays/{number:03d}.jpg", text] for text in texts[:2])

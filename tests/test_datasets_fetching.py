@@ -1,0 +1,211 @@
+"""Every dataset is fetched from a server on the loopback address that offers what the real ones do."""
+
+import json
+
+import pytest
+from PIL import Image
+
+from captioning import datasets, settings
+from captioning.datasets import DatasetError, fetching, needs
+from captioning.datasets.needs import Need
+from captioning.download import DownloadError
+from tests import originals
+from tests.server import Fault, Server
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*as published")  # the small zips here have other sizes and sums
+
+
+@pytest.fixture
+def server(monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with Server() as server:
+        monkeypatch.setenv("CAPTIONING_MIRROR", server.url(originals.MIRROR))
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch):
+    monkeypatch.setattr("captioning.transfer.Transfer._pause", lambda *_: None)
+
+
+def project(name, **options):
+    return settings.choose(name, **options)
+
+
+def prepared(project, **options):
+    dataset = datasets.check(project, datasets.obtain(project, **options))
+    datasets.save(project, dataset)
+    return dataset
+
+
+def asked(server, start=""):
+    return [seen.path for seen in server.seen if seen.path.startswith(start)]
+
+
+def limited(limit=20):
+    return project("coco2014", limit=limit)
+
+
+def test_a_small_real_coco_fetches_the_captions_and_those_photos_only(server):
+    photos = originals.serve_coco(server)
+    dataset = prepared(limited())
+    assert len(dataset.records) == 20 and not dataset.left_out
+    assert len(asked(server, f"{originals.COCO}/train2014") + asked(server, f"{originals.COCO}/val2014")) == 20
+    for record in dataset.records:
+        assert record.file.read_bytes() == photos[f"{record.file.parent.name}/{record.file.name}"]
+        assert record.split == originals.SPLITS[record.image_id % 5] and len(record.captions) == 5
+    root = limited().originals
+    assert not (root / "annotations" / "instances_val2014.json").exists()
+    assert (root / "annotations_trainval2014.zip").exists() and not (root / "caption_datasets.zip").exists()
+
+
+def test_a_second_call_asks_for_nothing_and_a_larger_limit_only_adds(server):
+    originals.serve_coco(server)
+    first = prepared(limited())
+    server.seen.clear()
+    assert prepared(limited()) == first and server.seen == []
+    more = prepared(limited(25))
+    assert more.records[:20] == first.records and len(asked(server)) == 5
+
+
+def test_photos_that_are_gone_are_listed_and_skipped(server):
+    originals.serve_coco(server)
+    gone = prepared(limited()).records[3].file
+    server.always[f"{originals.COCO}/{gone.parent.name}/{gone.name}"] = Fault(status=404)
+    gone.unlink()
+    dataset = prepared(limited())
+    assert len(dataset.records) == 19 and dataset.left_out == {"photos that could not be fetched": 1}
+    report = (limited().data / "report.txt").read_text()
+    assert f"{gone.name}: " in report and "HTTP 404" in report
+
+
+def test_all_of_coco_comes_as_zips(server):
+    photos = originals.serve_coco(server)
+    with pytest.warns(UserWarning, match="its size is .* as published"):
+        dataset = prepared(project("coco2014"), delete_zips=True)
+    assert len(dataset.records) == len(photos) and not dataset.left_out
+    assert not list(project("coco2014").originals.glob("*.zip"))
+    server.seen.clear()
+    assert prepared(project("coco2014"), delete_zips=True) == dataset and server.seen == []
+
+
+def test_zips_are_still_fetched_after_a_small_coco(server):
+    photos = originals.serve_coco(server)
+    prepared(limited())
+    assert len(prepared(project("coco2014"), delete_zips=True).records) == len(photos)
+
+
+def test_without_karpathys_page_val2014_is_halved(server, capsys):
+    originals.serve_coco(server, karpathy=False)
+    dataset = prepared(limited(50))
+    assert "Without Karpathy's splits" in capsys.readouterr().out
+    assert {record.split for record in dataset.records if record.image_id % 2 and record.image_id > 1000} == {"test"}
+
+
+def test_captions_that_cannot_be_had_are_an_error(server):
+    with pytest.raises(DownloadError, match=r"annotations_trainval2014\.zip: HTTP 404"):
+        datasets.obtain(limited())
+
+
+def test_flickr8k_comes_as_two_zips(server):
+    originals.serve_flickr8k(server)
+    dataset = prepared(project("flickr8k"))
+    assert [len(dataset.split(name)) for name in ("train", "val", "test")] == [24, 8, 8]
+    assert dataset.left_out == {"captions of photos that do not exist": 1}
+    assert "photos: 40 of 8,091" in dataset.findings["other numbers than in the release"]
+    server.seen.clear()
+    assert prepared(project("flickr8k")) == dataset and server.seen == []
+
+
+def test_open_images_are_shrunk_when_they_arrive_and_split_by_photo(server):
+    originals.serve_open_images(server)
+    dataset = prepared(project("open-images", limit=30), long_side=16)
+    assert len(dataset.records) == 30 and {len(record.captions) for record in dataset.records} == {1}
+    assert {Image.open(record.file).size for record in dataset.records} == {(16, 12)}
+    assert [len(dataset.split(name)) for name in ("train", "val", "test")] == [25, 2, 3]
+    server.seen.clear()
+    assert prepared(project("open-images", limit=30), long_side=16) == dataset and server.seen == []
+
+
+def test_an_open_images_photo_that_is_no_photo_is_listed(server):
+    originals.serve_open_images(server)
+    path = f"{originals.OPEN_IMAGES}/{7:016x}.jpg"
+    server.files[path] = b"<html>Denied</html>"
+    server.always[f"{originals.OPEN_IMAGES}/{8:016x}.jpg"] = Fault(status=403)
+    dataset = prepared(project("open-images"))
+    assert len(dataset.records) == 38
+    failed = dict(line.split(": ", 1) for line in dataset.findings["photos that could not be fetched"])
+    assert "not a picture" in failed[f"{7:016x}.jpg"] and "HTTP 403" in failed[f"{8:016x}.jpg"]
+
+
+def test_a_strange_line_of_the_narratives_is_named(server):
+    originals.serve_open_images(server)
+    server.files[originals.NARRATIVES] += b'{"image_id": "x"}\n'
+    with pytest.raises(DatasetError, match=r"captions\.jsonl, line 41: not .*KeyError\('caption'\)"):
+        datasets.obtain(project("open-images"))
+
+
+@pytest.mark.parametrize("name", ["coco2014", "open-images"])
+def test_a_named_folder_is_read_and_never_written_to(name, server):
+    {"coco2014": originals.serve_coco, "open-images": originals.serve_open_images}[name](server)
+    fetched = prepared(project(name, limit=30))
+    root = project(name).originals
+    before = sorted((path, path.stat().st_mtime_ns) for path in root.rglob("*"))
+    server.seen.clear()
+    again = prepared(project(name, root=str(root), limit=30))
+    assert again.records == fetched.records and server.seen == []
+    assert before == sorted((path, path.stat().st_mtime_ns) for path in root.rglob("*"))
+
+
+def test_a_zip_that_was_unpacked_half_is_finished(server, monkeypatch):
+    originals.serve_flickr8k(server)
+    folder = project("flickr8k").originals
+
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("captioning.unpack.os.replace", killed)
+        fetching.fetch_archive("flickr8k-text", folder, delete=True)
+    with pytest.warns(UserWarning, match="as published"):
+        fetching.fetch_archive("flickr8k-text", folder, delete=True)
+    assert (folder / "Flickr8k.token.txt").is_file() and not (folder / "Flickr8k_text.zip").exists()
+
+
+def test_the_cost_is_stated_before_anything_is_fetched(server, monkeypatch):
+    text = datasets.cost(limited(2000))
+    assert "2,000 photos" in text and "330 MB to fetch" in text and "583 MB to fetch" in text and server.seen == []
+    assert "20,156 MB" not in text and "together" in datasets.cost(project("coco2014"))
+    assert "200,000 photos" in datasets.cost(project("open-images"))
+    assert datasets.cost(project("scenes")) == "Nothing has to be fetched."
+
+
+def test_what_is_there_costs_nothing(server):
+    originals.serve_coco(server)
+    prepared(limited())
+    assert datasets.cost(limited()) == "Nothing has to be fetched."
+    assert "5 photos" in datasets.cost(limited(25))
+
+
+def test_a_disk_that_is_too_small_is_seen_before(tmp_path):
+    with pytest.raises(DatasetError, match=r"The disk is too small: free some, or set a smaller CAPTIONING_LIMIT"):
+        needs.state([Need("everything", 1, 1e12)], tmp_path / "not" / "there")
+
+
+def test_quick_runs_on_photos_take_few(server, monkeypatch):
+    monkeypatch.setenv("CAPTIONING_QUICK", "1")
+    monkeypatch.setattr(datasets, "QUICK_PHOTOS", 10)
+    originals.serve_coco(server)
+    assert len(datasets.obtain(project("coco2014")).records) == 10
+
+
+def test_what_a_kill_leaves_is_gone_on_with(server):
+    originals.serve_open_images(server)
+    active = project("open-images", limit=30)
+    datasets.obtain(active)
+    kept = json.loads((active.home / "data" / "active.json").read_text())
+    assert kept["dataset"] == "open-images"
+    for _ in range(5):
+        next(iter(sorted((active.originals / "train").glob("*.jpg")))).unlink()
+    server.seen.clear()
+    assert len(datasets.obtain(active).records) == 30 and len(server.seen) == 5
