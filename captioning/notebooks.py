@@ -39,7 +39,7 @@ def run(notebooks: Sequence[Path], folder: Path) -> dict[str, float]:
         started = time.perf_counter()
         executed = folder / notebook.name
         try:
-            with _stderr_into(folder / "kernels.log"):
+            with _stderr_into(folder / "kernels.log"), _inline_figures():
                 papermill.execute_notebook(
                     notebook, executed, cwd=notebook.parent, kernel_name="python3", progress_bar=False
                 )
@@ -63,6 +63,17 @@ def _stderr_into(path: Path) -> Iterator[None]:
         sys.stderr.flush()
         os.dup2(kept, 2)
         os.close(kept)
+
+
+@contextlib.contextmanager
+def _inline_figures() -> Iterator[None]:
+    """Hide MPLBACKEND from kernels: with a backend named there, figures would not appear in the notebooks."""
+    kept = os.environ.pop("MPLBACKEND", None)
+    try:
+        yield
+    finally:
+        if kept is not None:
+            os.environ["MPLBACKEND"] = kept
 
 
 def write_page(notebook: Path) -> Path:

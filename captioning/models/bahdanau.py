@@ -42,17 +42,16 @@ class AdditiveAttention(layers.Layer):
         """Mix the regions.
 
         Args:
-            query: (batch, units of the GRU).
-            keys: (batch, regions, units), from `project_keys`.
+            query: (batch, captions, units of the GRU).
+            keys: (batch, regions, units), from `project_keys`; the captions of a picture share them.
             values: (batch, regions, channels).
 
         Returns:
-            The context (batch, channels) and the weights (batch, regions), which sum to 1.
+            The context (batch, captions, channels) and the weights (batch, captions, regions), which sum to 1.
         """
-        hidden = ops.tanh(ops.expand_dims(self.query_projection(query), 1) + keys)
+        hidden = ops.tanh(ops.expand_dims(self.query_projection(query), 2) + ops.expand_dims(keys, 1))
         weights = ops.softmax(ops.squeeze(self.score(hidden), -1), axis=-1)
-        context = ops.squeeze(ops.matmul(ops.expand_dims(weights, 1), values), 1)
-        return context, weights
+        return ops.matmul(weights, values), weights
 
 
 class BahdanauDecoder(Decoder):
@@ -91,31 +90,40 @@ class BahdanauDecoder(Decoder):
 
     def step(self, tokens, state) -> Step:
         """Predict the word after `tokens` (batch,)."""
-        words = self.embedding(tokens)
-        hidden, context, weights = self._advance(words, state)
+        hidden, keys, values = state
+        words, hidden = (ops.expand_dims(array, 1) for array in (self.embedding(tokens), hidden))  # one caption each
+        hidden, context, weights = self._advance(words, hidden, keys, values)
         logits = self._logits(words, ops.concatenate([hidden, context], axis=-1))
-        return Step(logits, (hidden, *state[1:]), weights)
+        return Step(logits[:, 0], (hidden[:, 0], keys, values), weights[:, 0])
 
     def unroll(self, tokens, state, training: bool = False):
-        """Take all steps of the captions; the products with the vocabulary wait until the end and become one."""
-        words = self.word_dropout(self.embedding(tokens), training=training)  # (batch, steps, embedding)
+        """Take all steps of the captions (batch, captions, steps).
+
+        The captions of a picture stand side by side and share its regions; the products with the vocabulary wait
+        until the end and become one.
+        """
+        hidden, keys, values = state
+        words = self.word_dropout(self.embedding(tokens), training=training)  # (batch, captions, steps, embedding)
+        hidden = ops.repeat(ops.expand_dims(hidden, 1), ops.shape(tokens)[1], axis=1)
 
         # ops.scan wants what it carries and what it collects in one shape: hidden and context side by side.
         def body(seen, words_now):
-            hidden, context, _ = self._advance(words_now, (seen[:, : self.config.units], *state[1:]))
+            hidden, context, _ = self._advance(words_now, seen[..., : self.config.units], keys, values)
             seen = ops.concatenate([hidden, context], axis=-1)
             return seen, seen
 
-        start = ops.concatenate([state[0], ops.zeros_like(state[0])], axis=-1)
-        _, seen = ops.scan(body, start, ops.transpose(words, (1, 0, 2)))
-        return self._logits(words, ops.transpose(seen, (1, 0, 2)), training=training)
+        start = ops.concatenate([hidden, ops.zeros_like(hidden)], axis=-1)
+        _, seen = ops.scan(body, start, ops.transpose(words, (2, 0, 1, 3)))
+        return self._logits(words, ops.transpose(seen, (1, 2, 0, 3)), training=training)
 
-    def _advance(self, words, state):
-        hidden, keys, values = state
+    def _advance(self, words, hidden, keys, values):
+        """Take one step of all captions: words and hidden are (batch, captions, ...)."""
         context, weights = self.attention(hidden, keys, values)
         before = ops.zeros_like(hidden) if self.config.restart else hidden
-        hidden, _ = self.cell(ops.concatenate([words, context], axis=-1), [before])
-        return hidden, context, weights
+        inputs = ops.concatenate([words, context], axis=-1)
+        inputs, before = (ops.reshape(array, (-1, array.shape[-1])) for array in (inputs, before))
+        after, _ = self.cell(inputs, [before])
+        return ops.reshape(after, ops.shape(hidden)), context, weights
 
     def _logits(self, words, seen, training: bool = False):
         mixed = ops.tanh(self.mixture(ops.concatenate([words, seen], axis=-1)))

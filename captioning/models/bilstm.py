@@ -20,7 +20,7 @@ class BiLSTMConfig(DecoderConfig):
     units: int = 128  # of the LSTM of each direction
     attention: int = 256  # width of queries, keys and values
     dropout: float = 0.5  # on regions, embedded words and before the softmax
-    longest: int = 40  # words that the state has room for
+    longest: int = 31  # words that the state has room for, START included
     blind: bool = False  # the usual bug: a sum over the softmax's own axis leaves the text, not the picture
 
 
@@ -61,36 +61,40 @@ class BiLSTMDecoder(Decoder):
         words = ops.where(here, ops.expand_dims(ops.cast(tokens, "int32"), 1), words)
         count = ops.minimum(count + 1, self.config.longest)
         embedded = self.embedding(words)
+        ahead = self.forward(embedded)
         # Column k holds the k-th word from the end; what lies before the first one is masked by the count.
         place = ops.maximum(ops.expand_dims(count, 1) - 1 - ops.arange(self.config.longest), 0)
-        inputs, ahead = (
+        inputs, scores = (
             ops.take_along_axis(array, ops.expand_dims(place, -1), axis=1)
-            for array in (self._project_words(embedded), self.forward(embedded))
+            for array in (self._project_words(embedded), self._scores_ahead(ahead, keys))
         )
         back, weights = self._read_backwards(
             lambda k: ops.expand_dims(ops.take(inputs, k, axis=1), 1),
-            lambda k: ops.expand_dims(ops.take(ahead, k, axis=1), 1),
+            lambda k: ops.expand_dims(ops.take(scores, k, axis=1), 1),
             ops.expand_dims(count, 1),
             ops.max(count),
             keys,
         )
-        logits = self._predict(ahead[:, :1], back, weights, values)
+        last = ops.take_along_axis(ahead, place[:, :1, None], axis=1)
+        logits = self._predict(last, back, weights, values)
         return Step(logits[:, 0], (words, count, keys, values), weights[:, 0])
 
     def unroll(self, tokens, state, training: bool = False):
-        """Predict after every prefix of the captions (batch, steps); all prefixes are read in one run."""
+        """Predict after every prefix of the captions (batch, captions, steps); all prefixes are read in one run."""
         _, _, keys, values = state
-        steps = ops.shape(tokens)[1]
+        steps = ops.shape(tokens)[2]
+        tokens = ops.reshape(tokens, (-1, steps))  # the captions of a picture one below the other
         embedded = self.word_dropout(self.embedding(tokens), training=training)
         ahead = self.forward(embedded)
         # Prefix t reads word t - k in the run's k-th step: the words, moved right by k.
-        inputs, moved = (
-            ops.concatenate([ops.zeros_like(array), array], axis=1) for array in (self._project_words(embedded), ahead)
+        inputs, scores = (
+            ops.concatenate([ops.zeros_like(array), array], axis=1)
+            for array in (self._project_words(embedded), self._scores_ahead(ahead, keys))
         )
         places = steps + ops.arange(steps)
         back, weights = self._read_backwards(
             lambda k: ops.take(inputs, places - k, axis=1),
-            lambda k: ops.take(moved, places - k, axis=1),
+            lambda k: ops.take(scores, places - k, axis=1),
             ops.expand_dims(ops.arange(1, steps + 1), 0),
             steps,
             keys,
@@ -102,29 +106,35 @@ class BiLSTMDecoder(Decoder):
             self.backward.build((None, self.config.embedding))
         return ops.matmul(embedded, self.backward.kernel) + self.backward.bias
 
-    def _read_backwards(self, inputs_at, ahead_at, count, steps, keys):
+    def _read_backwards(self, inputs_at, scores_at, count, steps, keys):
         """Read every prefix from its end and let each text state attend over the regions.
 
+        A query is W [ahead, back] + b, its score q . key / sqrt(depth). The part of `ahead` is the same in all
+        prefixes: it comes from outside. For the part of `back`, W and the keys are multiplied first, once.
+
         Args:
-            inputs_at: k -> the projected k-th words from the end, (batch, prefixes, 4 units).
-            ahead_at: k -> the left-to-right states at these words, (batch, prefixes, units).
-            count: words per prefix, (batch or 1, prefixes); what a run reads beyond them counts nowhere.
+            inputs_at: k -> the projected k-th words from the end, (captions, prefixes, 4 units).
+            scores_at: k -> the left-to-right part of their scores, (captions, prefixes, regions).
+            count: words per prefix, (captions or 1, prefixes); what a run reads beyond them counts nowhere.
             steps: of the longest prefix.
-            keys: (batch, regions, attention).
+            keys: (batch, regions, attention); captions / batch of them in a row share the same keys.
 
         Returns:
-            The state at each prefix's first word (batch, prefixes, units), and the attention weights, averaged over
-            the prefix's words (batch, prefixes, regions).
+            The state at each prefix's first word (captions, prefixes, units), and the attention weights, averaged over
+            the prefix's words (captions, prefixes, regions).
         """
-        first = ops.zeros_like(ahead_at(0))
-        total = ops.zeros_like(self._attention(first, first, keys))
+        units = self.config.units
+        back_keys = ops.matmul(self.query_projection.kernel[units:], self._scaled(keys))  # (batch, units, regions)
+        total = ops.zeros_like(scores_at(0))
+        first = ops.zeros_like(inputs_at(0)[..., :units])
 
         def body(k, carried):
             hidden, cell, at_start, total = carried
             hidden, cell = self._lstm_step(inputs_at(k), hidden, cell)
+            weights = ops.softmax(scores_at(k) + _per_picture(hidden, back_keys), axis=-1)
             inside = ops.expand_dims(ops.cast(k < count, "float32"), -1)
             at_start = ops.where(ops.expand_dims(ops.equal(k, count - 1), -1), hidden, at_start)
-            return hidden, cell, at_start, total + inside * self._attention(ahead_at(k), hidden, keys)
+            return hidden, cell, at_start, total + inside * weights
 
         _, _, at_start, total = ops.fori_loop(0, steps, body, (first, first, first, total))
         return at_start, total / ops.expand_dims(ops.cast(count, "float32"), -1)
@@ -135,15 +145,26 @@ class BiLSTMDecoder(Decoder):
         cell = ops.sigmoid(forget) * cell + ops.sigmoid(keep_in) * ops.tanh(candidate)
         return ops.sigmoid(out) * ops.tanh(cell), cell
 
-    def _attention(self, ahead, back, keys):
-        queries = self.query_projection(ops.concatenate([ahead, back], axis=-1))
-        scores = ops.matmul(queries, ops.transpose(keys, (0, 2, 1))) / math.sqrt(self.config.attention)
-        return ops.softmax(scores, axis=-1)
+    def _scores_ahead(self, ahead, keys):
+        if not self.query_projection.built:
+            self.query_projection.build((None, 2 * self.config.units))
+        kernel = self.query_projection.kernel[: self.config.units]
+        return _per_picture(ops.matmul(ahead, kernel) + self.query_projection.bias, self._scaled(keys))
+
+    def _scaled(self, keys):
+        return ops.transpose(keys, (0, 2, 1)) / math.sqrt(self.config.attention)
 
     def _predict(self, ahead, back, weights, values, training: bool = False):
         if self.config.blind:
             context = self.query_projection(ops.concatenate([ahead, back], axis=-1))
         else:
-            context = ops.matmul(weights, values)
+            context = _per_picture(weights, values)
         joint = self.joint(ops.concatenate([ahead, back, context], axis=-1))
         return self.logits(self.output_dropout(joint, training=training))
+
+
+def _per_picture(rows, matrices):
+    """Multiply (captions, prefixes, n) by (batch, n, m): all captions of a picture by its one matrix at once."""
+    batch, n, m = ops.shape(matrices)
+    product = ops.matmul(ops.reshape(rows, (batch, -1, n)), matrices)
+    return ops.reshape(product, (-1, ops.shape(rows)[1], m))

@@ -23,11 +23,27 @@ class DecoderConfig:
     channels: int  # of the features
 
 
+def for_each_caption(tokens, state):
+    """Return the captions one below the other, and for each of them the state of its picture.
+
+    Args:
+        tokens: (batch, captions, steps).
+        state: nested arrays (batch, ...).
+
+    Returns:
+        Tokens (batch * captions, steps) and the state, nested arrays (batch * captions, ...).
+    """
+    captions, steps = ops.shape(tokens)[1:]
+    state = tf.nest.map_structure(lambda array: ops.repeat(array, captions, axis=0), state)
+    return ops.reshape(tokens, (-1, steps)), state
+
+
 class Decoder(keras.Model):
     """A caption decoder over the features of a frozen encoder.
 
     Subclasses give `initial_state(features, training) -> state`, `step(tokens, state) -> Step` and
-    `unroll(tokens, state, training) -> logits`; `call` with teacher forcing equals the same steps in a row.
+    `unroll(tokens, state, training) -> logits`, for tokens (batch, captions, steps) and the state of each picture;
+    `call` with teacher forcing equals the same steps in a row.
     """
 
     averaged = False  # whether it works on one vector per picture
@@ -74,8 +90,7 @@ class Decoder(keras.Model):
         """
         captions, steps = ops.shape(inputs["tokens"])[1:]
         state = self.initial_state(inputs["features"], training=training)
-        state = tf.nest.map_structure(lambda array: ops.repeat(array, captions, axis=0), state)
-        logits = self.unroll(ops.reshape(inputs["tokens"], (-1, steps)), state, training=training)
+        logits = self.unroll(inputs["tokens"], state, training=training)
         return ops.reshape(logits, (-1, captions, steps, self.config.vocabulary))
 
     def compile_step(self) -> tuple[Callable, Callable]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from keras import layers, ops
 
 from captioning.decoding import Step
-from captioning.models.decoder import Decoder, DecoderConfig
+from captioning.models.decoder import Decoder, DecoderConfig, for_each_caption
 
 LAYERS = 3
 
@@ -53,7 +53,8 @@ class GRUDecoder(Decoder):
         return Step(self.logits(below), tuple(after), None)
 
     def unroll(self, tokens, state, training: bool = False):
-        """Take all steps of the captions (batch, steps), layer by layer."""
+        """Take all steps of the captions (batch, captions, steps), layer by layer."""
+        tokens, state = for_each_caption(tokens, state)
         below = self.layer_dropouts[0](self.embedding(tokens), training=training)
         for gru, hidden, dropout in zip(self.grus, state, self.layer_dropouts[1:], strict=True):
             below = dropout(gru(below, initial_state=hidden), training=training)

@@ -8,7 +8,7 @@ import keras
 from keras import layers, ops
 
 from captioning.decoding import Step
-from captioning.models.decoder import Decoder, DecoderConfig
+from captioning.models.decoder import Decoder, DecoderConfig, for_each_caption
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,7 @@ class MergeDecoder(Decoder):
 
     def unroll(self, tokens, state, training: bool = False):
         """Take all steps in one run: what the LSTM has read after t words serves the prefix of t words."""
+        tokens, state = for_each_caption(tokens, state)
         words = self.word_dropout(self.embedding(tokens), training=training)
         hidden = self.lstm(words, initial_state=list(state[1:]))
         return self._merge(ops.expand_dims(state[0], 1), hidden)
