@@ -178,3 +178,9 @@ def test_require_gives_what_is_there(tmp_path):
 def test_require_names_the_notebook(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"shards is missing\. Run notebooks/03_vgg16_transfer_values\.ipynb"):
         require(tmp_path / "shards", made_by="03_vgg16_transfer_values")
+
+
+def test_originals_lie_in_the_root_or_are_shared_by_quick_and_full_runs(tmp_path):
+    quick, full = (settings.Project("coco2014", quick=quick, home=tmp_path) for quick in (True, False))
+    assert quick.originals == full.originals == tmp_path / "data" / "originals" / "coco2014"
+    assert settings.Project("coco2014", root=str(tmp_path)).originals == tmp_path

@@ -391,3 +391,17 @@ def test_fetched_from_a_server_and_unpacked(tmp_path, monkeypatch):
     unpack(path, tmp_path / "to", delete=True, progress=False)
     assert files_in(tmp_path / "to") == FILES and sorted(os.listdir(tmp_path)) == ["made.zip", "to"]
     assert Path(path).suffix == ".zip"
+
+
+def test_only_what_matches_is_unpacked(tmp_path):
+    path = make(tmp_path / "a.zip")
+    paths = unpack(path, tmp_path / "target", only="photos/*", progress=False)
+    assert paths == [tmp_path / "target" / "photos" / "a.jpg", tmp_path / "target" / "photos" / "deep" / "b.jpg"]
+    assert set(files_in(tmp_path / "target")) == {"photos/a.jpg", "photos/deep/b.jpg"}
+
+
+def test_an_entry_that_stays_packed_is_checked_all_the_same(outer, tmp_path):
+    path = make(tmp_path / "evil.zip", FILES | {"../evil": b"x"})
+    with pytest.raises(UnpackError, match="lands outside"):
+        unpack(path, outer / "target", only="photos/*", progress=False)
+    assert files_in(outer) == {}
