@@ -7,9 +7,11 @@ import random
 import zipfile
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
-REAL = Path(__file__).parents[2] / "shared" / "real" / "coco"
+REAL = Path(__file__).parents[2] / "shared" / "real"
+needs_real = pytest.mark.skipif(not REAL.is_dir(), reason=f"the real photos are not here: {REAL}")
 MIRROR = "/mirror"
 COCO = f"{MIRROR}/images.cocodataset.org"
 KARPATHY = f"{MIRROR}/cs.stanford.edu/people/karpathy/deepimagesent/caption_datasets.zip"
@@ -18,6 +20,18 @@ NARRATIVES = f"{MIRROR}/storage.googleapis.com/localized-narratives/annotations/
 OPEN_IMAGES = f"{MIRROR}/open-images-dataset.s3.amazonaws.com/train"
 COLOURS = ("red", "green", "blue", "white", "black")
 SPLITS = ("train", "train", "train", "val", "test")
+
+
+def photo(path):
+    """Write a small black photo and return its path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (4, 4)).save(path)
+    return path
+
+
+def splits_of(dataset):
+    """Return image id -> split."""
+    return {record.image_id: record.split for record in dataset.records}
 
 
 def jpeg(number, size=(32, 24)):
@@ -40,11 +54,11 @@ def real_or_made_up():
     """Return a function like `made_up` that gives real photos with their real captions where these are present."""
     if not REAL.is_dir():
         return made_up
-    content = json.loads((REAL / "annotations" / "captions_val2014.json").read_text())
+    content = json.loads((REAL / "coco" / "annotations" / "captions_val2014.json").read_text())
     captions = {image["id"]: [] for image in content["images"]}
     for row in content["annotations"]:
         captions[row["image_id"]].append(" ".join(row["caption"].split()))
-    pairs = [(REAL / "val2014" / image["file_name"], captions[image["id"]]) for image in content["images"]]
+    pairs = [(REAL / "coco" / "val2014" / image["file_name"], captions[image["id"]]) for image in content["images"]]
     return lambda number: (pairs[number][0].read_bytes(), pairs[number][1])
 
 

@@ -5,23 +5,13 @@ import json
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from captioning import datasets
 from captioning.datasets import CaptionDataset, DatasetError, Record
 from captioning.datasets.dataset import assemble
 from captioning.settings import Project, SettingError
 from tests import originals
-
-
-def photo(path):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", (4, 4)).save(path)
-    return path
-
-
-def splits_of(dataset):
-    return {record.image_id: record.split for record in dataset.records}
+from tests.originals import photo, splits_of
 
 
 @pytest.fixture

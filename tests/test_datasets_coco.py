@@ -1,25 +1,11 @@
 """COCO: its official layout, the splits that researchers use, and files that are something else."""
 
 import json
-from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from captioning.datasets import DatasetError, coco
-
-REAL = Path(__file__).parents[2] / "shared" / "real"
-needs_real = pytest.mark.skipif(not REAL.is_dir(), reason=f"the real photos are not here: {REAL}")
-
-
-def photo(path):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", (4, 4)).save(path)
-    return path
-
-
-def splits_of(dataset):
-    return {record.image_id: record.split for record in dataset.records}
+from tests.originals import REAL, needs_real, photo, splits_of
 
 
 def write(path, content):

@@ -1,14 +1,10 @@
 """Flickr8k: two caption files with the same captions, official lists, and the traps in both."""
 
-from pathlib import Path
-
 import pytest
-from PIL import Image
 
 from captioning.datasets import DatasetError, flickr8k
+from tests.originals import REAL, needs_real, photo, splits_of
 
-REAL = Path(__file__).parents[2] / "shared" / "real"
-needs_real = pytest.mark.skipif(not REAL.is_dir(), reason=f"the real photos are not here: {REAL}")
 LISTS = flickr8k.LISTS
 FLICKR = {
     "1_a.jpg": ["A dog , running .", "Two\u2028dogs\x0bplay ."],
@@ -17,16 +13,6 @@ FLICKR = {
     "4_d.jpg": ["In no official split ."],
     "2258277193_586949ec62.jpg.1": ["A photo that does not exist ."],
 }
-
-
-def photo(path):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", (4, 4)).save(path)
-    return path
-
-
-def splits_of(dataset):
-    return {record.image_id: record.split for record in dataset.records}
 
 
 @pytest.fixture

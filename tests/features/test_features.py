@@ -13,7 +13,6 @@ from tiny_encoder import (
     contents,
     forbidden,
     ids_of,
-    noise_records,
     state,
     tiny_encoder,
 )  # fmt: skip
@@ -24,27 +23,6 @@ from captioning.encoders import Encoder
 from captioning.features import FeatureError, FeatureStore, encode_files, extract
 from captioning.images import ImageError
 from captioning.settings import Project
-
-
-@pytest.fixture(autouse=True)
-def small_shards(monkeypatch):
-    monkeypatch.setattr(features, "SHARD", 4)
-
-
-@pytest.fixture
-def encoder():
-    return tiny_encoder()
-
-
-@pytest.fixture
-def folder(tmp_path):
-    return tmp_path / "tiny-last-random"
-
-
-@pytest.fixture
-def photos(tmp_path):
-    return lambda count: noise_records(tmp_path / "photos", count)
-
 
 # What is in the shards
 

@@ -14,34 +14,11 @@ from tiny_encoder import (
     assert_encoded,
     contents,
     forbidden,
-    noise_records,
     state,
-    tiny_encoder,
 )  # fmt: skip
 
 from captioning import features
 from captioning.features import FeatureStore, extract
-
-
-@pytest.fixture(autouse=True)
-def small_shards(monkeypatch):
-    monkeypatch.setattr(features, "SHARD", 4)
-
-
-@pytest.fixture
-def encoder():
-    return tiny_encoder()
-
-
-@pytest.fixture
-def folder(tmp_path):
-    return tmp_path / "tiny-last-random"
-
-
-@pytest.fixture
-def photos(tmp_path):
-    return lambda count: noise_records(tmp_path / "photos", count)
-
 
 # A full disk
 
