@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from captioning.datasets.dataset import Record
-from captioning.features import FeatureStore
+from captioning.features import FeatureStore, untuned
 from captioning.tokenizer import END, PAD, Tokenizer
 
 
@@ -115,4 +115,4 @@ class CaptionBatches:
         features = tf.TensorSpec((None, self.regions, self.store.channels), kind)
         signature = ({"features": features, "tokens": tokens}, tokens)
         batches = tf.data.Dataset.from_generator(generator, output_signature=signature)
-        return batches.apply(tf.data.experimental.assert_cardinality(count)).prefetch(2)
+        return untuned(batches.apply(tf.data.experimental.assert_cardinality(count)).prefetch(2))

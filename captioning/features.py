@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import shutil
 import sys
 import time
@@ -168,6 +169,16 @@ def encode_files(files: Sequence[Path | str], encoder: Encoder) -> np.ndarray:
     return np.concatenate([rows for rows, _ in _encoded_batches([Path(file) for file in files], encoder)])
 
 
+def untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Return the dataset without TensorFlow's tuning thread.
+
+    There is little to tune here, and an iterator that ends waits for that thread's next look: up to a minute.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)
+
+
 def _write_shards(missing: dict[int, list[Record]], encoder: Encoder, folder: Path) -> None:
     files = [record.file for shard in missing.values() for record in shard]
     batches = _encoded_batches(files, encoder, breaks=[len(shard) for shard in missing.values()])
@@ -204,9 +215,10 @@ def _encoded_batches(
         pixels, problem = tf.numpy_function(load, [number], [tf.uint8, tf.string])
         return number, tf.ensure_shape(pixels, (size, size, 3)), problem
 
-    batches = tf.data.Dataset.from_tensor_slices(numbers).map(load_in_graph, num_parallel_calls=tf.data.AUTOTUNE)
+    batches = tf.data.Dataset.from_tensor_slices(numbers).map(load_in_graph, num_parallel_calls=os.cpu_count())
+    batches = untuned(batches.batch(BATCH, drop_remainder=True).prefetch(2))
     run = tf.function(encoder, input_signature=[tf.TensorSpec((BATCH, size, size, 3), tf.uint8)])
-    for numbers_now, pixels, problems in batches.batch(BATCH, drop_remainder=True).prefetch(2):
+    for numbers_now, pixels, problems in batches:
         real = numbers_now.numpy() >= 0
         yield _to_float16(run(pixels).numpy()[real], encoder), [p.decode() for p in problems.numpy()[real]]
 
