@@ -31,7 +31,7 @@ def test_targets_are_the_inputs_one_step_later(made):
 
 def test_an_epoch_shows_every_caption_once_beside_its_own_picture(made):
     records, store, tokenizer = made
-    by_features = {store.rows([record.image_id]).astype(np.float32).tobytes(): record for record in records}
+    by_features = {store.rows([record.image_id]).tobytes(): record for record in records}
     seen = []
     for inputs, targets in batches(made).epoch(3):
         for features, rows in zip(inputs["features"], targets, strict=True):
@@ -100,3 +100,8 @@ def test_evaluation_keeps_the_order_of_the_records(made):
     records, store, _ = made
     features = np.concatenate([inputs["features"] for inputs, _ in batches(made).evaluation()])
     np.testing.assert_array_equal(features, store.rows([record.image_id for record in records]))
+
+
+def test_no_iterator_waits_for_the_tuning_thread_when_it_ends(made):
+    for dataset in (batches(made).training(0, 1), batches(made).evaluation()):
+        assert dataset.options().autotune.enabled is False
