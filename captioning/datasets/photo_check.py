@@ -65,6 +65,8 @@ def _check_files(files: Iterable[Path], known: Path) -> dict[Path, _Seen]:
         known.parent.mkdir(parents=True, exist_ok=True)
         # Pillow lets other threads run while it decodes.
         with ThreadPoolExecutor(os.cpu_count()) as pool, known.open("a", encoding="utf-8") as log:
+            if log.tell() and not known.read_bytes().endswith(b"\n"):
+                log.write("\n")  # ends a line that a kill has cut off
             results = tqdm(pool.map(_look, new), "Checking photos", len(new), unit=" photos", file=sys.stdout)
             for file, found in zip(new, results, strict=True):
                 seen[file] = found
