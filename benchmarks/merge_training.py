@@ -9,10 +9,12 @@ maps a picture once; the softmax over the vocabulary costs both the same, so the
 
 import time
 
+import captioning.quiet  # noqa: F401
+
+# isort: split
 import numpy as np
 import tensorflow as tf
 
-import captioning.quiet  # noqa: F401
 from captioning import models, training
 from captioning.models.merge import MergeConfig
 from captioning.tokenizer import END, PAD, START

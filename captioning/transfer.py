@@ -225,8 +225,9 @@ class Transfer:
 
     def _finish(self) -> None:
         """Check the whole file, let `arrive` have it, give it its name."""
-        fault = self._fault("size", self.size, self.partial.size())
-        if self.md5 and not fault:
+        size = self.partial.size()
+        fault = self._fault("size", self.size, size)
+        if self.md5 and self.size in (None, size):  # with another size the sum is another one, too
             with open(self.partial.path, "rb") as part:
                 fault = self._fault("MD5 sum", self.md5.lower(), hashlib.file_digest(part, "md5").hexdigest())
         if fault:

@@ -1,0 +1,32 @@
+"""A server with one file, and a way to fetch it without waiting."""
+
+import pytest
+
+from captioning.download import fetch
+from tests.download.served import BODY
+from tests.server import Server
+
+
+@pytest.fixture(autouse=True)
+def plain_environment(monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.delenv("CAPTIONING_MIRROR", raising=False)
+
+
+@pytest.fixture
+def server():
+    with Server() as server:
+        server.files["/a"] = BODY
+        yield server
+
+
+@pytest.fixture
+def get(server, tmp_path):
+    """Fetch /a without waiting; `get.waits` are the waits it asked for."""
+
+    def get(path="/a", name="a", **options):
+        options = {"progress": False, "timeout": 5.0, "sleep": get.waits.append} | options
+        return fetch(server.url(path), tmp_path / name, **options)
+
+    get.waits = []
+    return get

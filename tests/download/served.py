@@ -1,0 +1,17 @@
+"""The files that the server of these tests holds, and what it was asked for."""
+
+import hashlib
+import random
+
+BODY = random.Random(1).randbytes(300_000)
+OTHER = random.Random(2).randbytes(300_000)
+LONGER = random.Random(3).randbytes(400_000)
+MD5 = hashlib.md5(BODY).hexdigest()
+
+
+def starts(server, path="/a"):
+    return [seen.start for seen in server.of(path)]
+
+
+def files_in(folder):
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())

@@ -1,0 +1,132 @@
+"""A file gets its name when it is whole, as published and accepted; by one process at a time, where there is room."""
+
+import sys
+from contextlib import contextmanager
+
+import pytest
+
+from captioning import transfer
+from captioning.download import DownloadError
+from captioning.partial import only_one
+from tests.download.served import BODY, MD5, OTHER, files_in, starts
+from tests.server import Fault
+
+
+def test_the_right_sum_passes(get, server):
+    assert get(md5=MD5.upper(), size=len(BODY)).read_bytes() == BODY
+
+
+def test_the_wrong_sum_is_refused_and_nothing_is_left(get, server, tmp_path):
+    with pytest.raises(DownloadError, match=f"MD5 sum is {MD5}, not 0000"):
+        get(md5="0000")
+    assert files_in(tmp_path) == [] and starts(server) == [0, 0]  # a second time, in case the way has damaged it
+
+
+def test_damage_on_the_way_is_repaired(get, server):
+    server.files["/a"] = OTHER
+    server.faults["/a"] = [Fault(), Fault(change=BODY)]
+    assert get(md5=MD5).read_bytes() == BODY
+
+
+@pytest.mark.parametrize("known", [{"md5": "0000"}, {"size": 7}])
+def test_warn_only_keeps_the_file(get, known):
+    with pytest.warns(UserWarning, match="published"):
+        assert get(warn_only=True, **known).read_bytes() == BODY
+
+
+def test_a_file_of_another_size_costs_no_bytes(get, server, tmp_path):
+    """Not even those that are there: the answer may be the sign-in page of a network."""
+    server.faults["/a"] = [Fault(drop=100_000)]
+    with pytest.raises(DownloadError):
+        get(retries=0, size=len(BODY))
+    server.faults["/a"] = [Fault(change=b"<html>sign in</html>")]
+    with pytest.raises(DownloadError, match="offers 20 bytes"):
+        get(retries=0, size=len(BODY))
+    server.files["/a"] = BODY
+    assert get(size=len(BODY)).read_bytes() == BODY and starts(server)[-1] == 100_000
+
+
+def test_a_file_that_is_there_with_another_size_is_refused(get, tmp_path):
+    (tmp_path / "a").write_bytes(b"short")
+    with pytest.raises(DownloadError, match="Delete it"):
+        get(size=len(BODY))
+    assert (tmp_path / "a").read_bytes() == b"short"
+
+
+def test_a_folder_in_place_of_the_file_is_refused(get, tmp_path):
+    (tmp_path / "a").mkdir()
+    with pytest.raises(DownloadError, match="folder"):
+        get()
+
+
+def test_too_small_a_disk_is_refused_before_any_byte(get, server, tmp_path, monkeypatch):
+    usage = type("Usage", (), {"free": transfer.SPARE + len(BODY) - 1})
+    monkeypatch.setattr(transfer.shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(DownloadError, match="make room"):
+        get()
+    assert files_in(tmp_path) == []
+    usage.free += 1
+    assert get().read_bytes() == BODY
+
+
+def test_what_is_there_needs_no_room(get, server, monkeypatch):
+    server.faults["/a"] = [Fault(drop=100_000)]
+    free = iter([10**12, transfer.SPARE + len(BODY) - 100_000])
+    monkeypatch.setattr(transfer.shutil, "disk_usage", lambda path: type("Usage", (), {"free": next(free)}))
+    assert get().read_bytes() == BODY
+
+
+def test_the_rest_needs_room_too(get, server, monkeypatch):
+    server.faults["/a"] = [Fault(drop=100_000)]
+    free = iter([10**12, transfer.SPARE + len(BODY) - 100_001])
+    monkeypatch.setattr(transfer.shutil, "disk_usage", lambda path: type("Usage", (), {"free": next(free)}))
+    with pytest.raises(DownloadError, match="make room"):
+        get()
+
+
+def test_arrive_has_the_whole_file_before_it_gets_its_name(get, tmp_path):
+    def halve(part):
+        assert part.read_bytes() == BODY and not (tmp_path / "a").exists()
+        part.write_bytes(BODY[:150_000])
+
+    assert get(arrive=halve, size=len(BODY)).read_bytes() == BODY[:150_000]
+    get(arrive=halve, size=len(BODY))
+
+
+def test_what_arrive_refuses_is_fetched_twice_at_the_most(get, server, tmp_path):
+    def refuse(part):
+        raise ValueError("no photo")
+
+    with pytest.raises(DownloadError, match="no photo"):
+        get(arrive=refuse)
+    assert files_in(tmp_path) == [] and starts(server) == [0, 0]
+
+
+def test_a_kill_during_arrive_leaves_nothing_to_continue(get, server, tmp_path, monkeypatch):
+    def killed(part):
+        part.write_bytes(b"x" * 100_000)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(transfer.Partial, "tidy", lambda self: None)  # a kill does not tidy
+    with pytest.raises(KeyboardInterrupt):
+        get(arrive=killed)
+    monkeypatch.undo()
+    assert files_in(tmp_path) == ["a.part"]
+    assert get().read_bytes() == BODY
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no file locks on Windows")
+def test_two_processes_do_not_make_the_same_file(get, tmp_path):
+    with only_one(tmp_path / "a"), pytest.raises(DownloadError, match="another process"):
+        get()
+    assert get().read_bytes() == BODY and files_in(tmp_path) == ["a"]
+
+
+def test_a_file_that_another_process_has_just_finished(get, server, tmp_path, monkeypatch):
+    @contextmanager
+    def waited(target):
+        target.write_bytes(BODY)
+        yield
+
+    monkeypatch.setattr(transfer, "only_one", waited)
+    assert get().read_bytes() == BODY and server.seen == []

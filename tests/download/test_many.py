@@ -1,0 +1,92 @@
+"""Many files in parallel: bounded, in order, and one bad file does not stop the others."""
+
+import threading
+import time
+
+import pytest
+
+from captioning.download import fetch_many
+from tests.download.served import BODY
+from tests.server import Fault
+
+
+def test_many_in_order_and_a_second_call(server, tmp_path):
+    server.files |= {f"/{index}": BODY[:1000] for index in range(40) if index != 7}
+    files = [(server.url(f"/{index}"), tmp_path / str(index)) for index in range(40)]
+    report = fetch_many(iter(files), workers=3, progress=False)
+    assert report.fetched == [path for _, path in files if path.name != "7"]
+    assert list(report.failed) == [tmp_path / "7"] and "404" in report.failed[tmp_path / "7"]
+    assert "39 fetched, 0 present, 1 failed" in str(report)
+    before = len(server.seen)
+    report = fetch_many(files, workers=3, progress=False)
+    assert len(report.present) == 39 and not report.fetched and len(server.seen) == before + 1
+
+
+def test_as_many_at_a_time_as_asked_for(server, tmp_path):
+    server.files |= {f"/{index}": BODY[:1000] for index in range(12)}
+    together, lock, most = [], threading.Lock(), []
+
+    def arrive(part):
+        with lock:
+            together.append(part)
+            most.append(len(together))
+        time.sleep(0.1)
+        with lock:
+            together.remove(part)
+
+    files = [(server.url(f"/{index}"), tmp_path / str(index)) for index in range(12)]
+    fetch_many(files, workers=3, progress=False, arrive=arrive)
+    assert max(most) == 3
+
+
+def test_many_keeps_connections(server, tmp_path):
+    server.files |= {f"/{index}": BODY[:1000] for index in range(40)}
+    fetch_many([(server.url(f"/{index}"), tmp_path / str(index)) for index in range(40)], workers=2, progress=False)
+    assert server.connections == 2
+
+
+def test_the_same_pair_twice_is_fetched_once(server, tmp_path):
+    report = fetch_many([(server.url("/a"), tmp_path / "a")] * 3, workers=1, progress=False)
+    assert report.fetched == [tmp_path / "a"] and len(server.seen) == 1
+
+
+def test_two_addresses_for_one_path_are_an_error(server, tmp_path):
+    with pytest.raises(ValueError, match="two addresses"):
+        fetch_many([(server.url("/a"), tmp_path / "a"), (server.url("/b"), tmp_path / "a")], progress=False)
+
+
+def test_a_path_that_cannot_be_made_is_listed(server, tmp_path):
+    (tmp_path / "file").touch()
+    report = fetch_many(
+        [(server.url("/a"), tmp_path / "file" / "a"), (server.url("/a"), tmp_path / "b")], progress=False
+    )
+    assert list(report.failed) == [tmp_path / "file" / "a"] and report.fetched == [tmp_path / "b"]
+
+
+def test_a_bug_in_arrive_stops_the_others(server, tmp_path):
+    server.files |= {f"/{index}": BODY[:1000] for index in range(200)}
+    server.always = {f"/{index}": Fault(pause=0.01) for index in range(200)}
+
+    def bug(part):
+        raise TypeError("a bug")
+
+    files = [(server.url(f"/{index}"), tmp_path / str(index)) for index in range(200)]
+    with pytest.raises(TypeError, match="a bug"):
+        fetch_many(files, progress=False, arrive=bug)
+    assert len(server.seen) < 30
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault(status=503, headers={"Retry-After": "60"}), Fault(piece=2000, pause=0.1)], ids=["waits", "reads"]
+)
+def test_an_error_stops_those_under_way(server, tmp_path, fault):
+    server.files["/slow"], server.always["/slow"] = BODY, fault
+
+    def bug(part):
+        time.sleep(0.3)
+        raise TypeError("a bug")
+
+    began = time.monotonic()
+    with pytest.raises(TypeError):
+        fetch_many([(server.url("/slow"), tmp_path / "slow"), (server.url("/a"), tmp_path / "a")], arrive=bug)
+    assert time.monotonic() - began < 8 and len(server.of("/slow")) == 1

@@ -1,0 +1,39 @@
+"""CAPTIONING_MIRROR points every address of the table elsewhere."""
+
+import pytest
+
+from captioning.download import URLS, DownloadError, fetch, fetch_many, mirror
+from tests.download.served import BODY, MD5
+
+
+@pytest.mark.parametrize(
+    "url, base, expected",
+    [
+        ("http://host/x/y.zip", "https://m.example/files/", "https://m.example/files/host/x/y.zip"),
+        ("https://host:81/x?a=1", "http://m", "http://m/host:81/x?a=1"),
+        ("http://m/host/x", "http://m", "http://m/host/x"),
+        ("http://host/x", "", "http://host/x"),
+    ],
+)
+def test_mirror(url, base, expected):
+    assert mirror(url, base) == expected
+
+
+def test_a_mirror_serves_every_address_of_the_table(server, tmp_path, monkeypatch):
+    monkeypatch.setenv("CAPTIONING_MIRROR", server.url("/files"))
+    monkeypatch.setitem(URLS, "flickr8k-text", URLS["flickr8k-text"] | {"md5": MD5})
+    server.files["/files/github.com/jbrownlee/Datasets/releases/download/Flickr8k/Flickr8k_text.zip"] = BODY
+    path = fetch(path=tmp_path / "text.zip", progress=False, **URLS["flickr8k-text"])
+    assert path.read_bytes() == BODY
+    report = fetch_many([(URLS["flickr8k-text"]["url"], tmp_path / "again.zip")], progress=False)
+    assert report.fetched == [tmp_path / "again.zip"] and not report.failed
+    assert all(mirror(entry["url"]).startswith(server.url("/files/")) for entry in URLS.values())
+
+
+@pytest.mark.parametrize(
+    "call", [lambda path: fetch("http://h/a", path), lambda path: fetch_many([("http://h/a", path)])]
+)
+def test_a_wrong_mirror_is_named(monkeypatch, tmp_path, call):
+    monkeypatch.setenv("CAPTIONING_MIRROR", "mirror.example")
+    with pytest.raises(DownloadError, match="CAPTIONING_MIRROR"):
+        call(tmp_path / "a")
