@@ -18,9 +18,12 @@ NAMES = {
 }
 
 
-def scene(*objects, place="beach", unseen=False, **more):
-    things = [dict(zip(("colour", "object"), thing.split(maxsplit=1), strict=True)) for thing in objects]
-    return {"place": place, "objects": things, "unseen": unseen, **more}
+def scene(*objects, place="beach", unseen=(), **more):
+    things = [
+        dict(zip(("colour", "object"), thing.split(maxsplit=1), strict=True)) | {"unseen": thing in unseen}
+        for thing in objects
+    ]
+    return {"place": place, "objects": things, **more}
 
 
 def one(caption, *objects, **more):
@@ -99,8 +102,12 @@ def test_colours_of_the_place_are_neither_right_nor_wrong():
     assert (shares["colour"], shares["pair"]) == (1, 1)
 
 
-def test_shares_are_of_all_pictures_and_the_unseen_ones_stand_apart():
-    truth = {1: scene("red boat"), 2: scene("red boat", "blue house", unseen=True), 3: scene("blue boat", unseen=True)}
+def test_shares_are_of_all_pictures_and_the_unseen_objects_stand_apart():
+    truth = {
+        1: scene("red boat"),
+        2: scene("red boat", "blue house", unseen=["blue house"]),
+        3: scene("blue boat", unseen=["blue boat"]),
+    }
     results = {3: "a red boat", 2: "a red boat at the beach", 1: "a red boat"}
     shares = grounding(truth, results, NAMES)
     assert shares["place"] == pytest.approx(1 / 3)
@@ -108,7 +115,7 @@ def test_shares_are_of_all_pictures_and_the_unseen_ones_stand_apart():
     assert shares["pair"] == pytest.approx(2 / 4)
     assert shares["false_named"] == pytest.approx(1 / 6)
     assert shares["unseen"] == pytest.approx(
-        {"place": 1 / 2, "object": 2 / 3, "colour": 1 / 3, "pair": 1 / 3, "false_named": 1 / 4}
+        {"place": 1 / 2, "object": 1 / 2, "colour": 0, "pair": 0, "false_named": 1 / 4}
     )
 
 

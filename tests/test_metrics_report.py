@@ -87,7 +87,7 @@ def test_report_holds_what_scores_json_needs():
 
 def test_report_of_drawn_scenes():
     names = {"place": {"lake": ["lake"]}, "object": {"boat": ["boats"]}, "colour": {"red": ["red"]}}
-    truth = {1: {"place": "lake", "objects": [{"object": "boat", "colour": "red"}], "unseen": True}}
+    truth = {1: {"place": "lake", "objects": [{"object": "boat", "colour": "red", "unseen": True}]}}
     scores = report({1: ["a red boat"]}, {1: "red boats"}, [], {}, truth, names)
     assert scores["grounding"]["pair"] == scores["grounding"]["unseen"]["pair"] == 1
     assert scores["grounding"]["place"] == 0

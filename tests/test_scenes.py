@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import json
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -12,7 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from captioning.datasets import scenes
+from captioning.datasets import DatasetError, scenes
+from captioning.datasets.scene_captions import describe
 from captioning.datasets.scene_objects import render
 from captioning.datasets.scene_plan import COLOURS, OBJECTS, PLACES, SIZE, UNSEEN, plan
 from captioning.datasets.scenes import draw
@@ -91,7 +93,7 @@ def test_unseen_triples_are_a_tenth_and_in_test_only(full):
 
 def test_unseen_pictures_are_marked(full, records):
     _, splits, truth = records
-    marked = {int(image_id) for image_id, entry in truth.items() if entry["unseen"]}
+    marked = {int(image_id) for image_id, entry in truth.items() if any(o["unseen"] for o in entry["objects"])}
     assert marked == {scene.image_id for scene in full if set(triples(scene)) & set(UNSEEN)}
     assert marked <= set(splits["test"])
     assert len(marked) >= 40 and len(splits["test"]) - len(marked) >= 120
@@ -119,8 +121,32 @@ def test_truth_is_what_was_composed(full, records):
         entry = truth[str(scene.image_id)]
         assert entry["place"] == scene.place
         expected = sorted(scene.items, key=lambda item: item.box[0])
-        assert entry["objects"] == [{"object": item.object, "colour": item.colour} for item in expected]
+        assert entry["objects"] == [
+            {"object": i.object, "colour": i.colour, "unseen": (scene.place, i.object, i.colour) in UNSEEN}
+            for i in expected
+        ]
         assert entry["place_colours"] == (["green"] if scene.place == "meadow" else [])
+
+
+def test_every_record_has_its_own_captions_split_and_truth(folder):
+    dataset = scenes.read(folder)
+    assert len(dataset.records) == 50
+    truth, splits = read(folder, "truth.json"), read(folder, "splits.json")
+    planned = {scene.image_id: scene for scene in plan(**COUNTS, seed=0)}
+    for record in dataset.records:
+        assert record.truth == truth[str(record.image_id)] and record.image_id in splits[record.split]
+        assert record.file.name == f"{record.image_id:012d}.jpg" and record.file.is_file()
+        scene = planned[record.image_id]
+        assert list(record.captions) == describe(scene) and record.truth["place"] == scene.place
+
+
+def test_a_drawing_that_is_not_finished_or_was_changed_is_refused(folder, tmp_path):
+    with pytest.raises(DatasetError, match=r"no finished drawing: run 01_download"):
+        scenes.read(tmp_path)
+    changed = shutil.copytree(folder, tmp_path / "changed")
+    (changed / "truth.json").write_text("{}")
+    with pytest.raises(DatasetError, match=r"lack picture .* Delete the folder"):
+        scenes.read(changed)
 
 
 def test_too_few_train_pictures():
@@ -141,7 +167,7 @@ def test_same_bytes_again_and_other_scenes_for_another_seed(folder, tmp_path):
 
 def test_records_are_the_same_on_every_machine(folder):
     digest = hashlib.sha256(b"".join((folder / name).read_bytes() for name in RECORDS)).hexdigest()
-    assert digest == "cec5c947dac7c9ceec7bbee905de7cde06896f9ce7f7a0714ead53b53edca257"
+    assert digest == "91ae0403fdbc2334bcbcf0fc149fd6102d2e00f763c111d1e18fd2018848a765"
 
 
 def broken(monkeypatch, after):

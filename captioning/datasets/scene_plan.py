@@ -83,8 +83,12 @@ class Scene:
 
     @property
     def unseen(self) -> bool:
-        """Tell whether a (place, object, colour) triple of this scene occurs in the test split only."""
-        return any((self.place, item.object, item.colour) in UNSEEN for item in self.items)
+        """Tell whether an item of this scene is unseen."""
+        return any(map(self.is_unseen, self.items))
+
+    def is_unseen(self, item: Item) -> bool:
+        """Tell whether this object in this colour occurs at this place in the test split only."""
+        return (self.place, item.object, item.colour) in UNSEEN
 
     def random(self, purpose: str) -> random.Random:
         """Return a generator of its own for one purpose, so that captions do not depend on the drawing."""

@@ -20,7 +20,7 @@ from captioning.datasets.scene_words import NAMES, PLACE_COLOURS
 
 __all__ = ["NAMES", "draw", "read"]
 
-_VERSION = 1  # of the drawing: another number draws every folder anew
+_VERSION = 2  # of the drawing: another number draws every folder anew
 _FINISHED, _STARTED = "scenes.json", "scenes.unfinished.json"
 _RECORDS = ("annotations/captions_scenes.json", "splits.json", "truth.json")
 _PICTURE = re.compile(r"\d{12}\.jpg")
@@ -112,9 +112,10 @@ def _truth(scene: Scene) -> dict:
     """Return what a picture shows, in the names of `NAMES`; objects from left to right."""
     return {
         "place": scene.place,
-        "objects": [{"object": item.object, "colour": item.colour} for item in scene.items],
+        "objects": [
+            {"object": item.object, "colour": item.colour, "unseen": scene.is_unseen(item)} for item in scene.items
+        ],
         "place_colours": PLACE_COLOURS.get(scene.place, []),
-        "unseen": scene.unseen,
     }
 
 
@@ -157,10 +158,14 @@ def read(folder: Path | str) -> CaptionDataset:
     folder = Path(folder)
     if not (folder / _FINISHED).is_file():
         raise DatasetError(f"{folder} holds no finished drawing: run 01_download again, it goes on where it stopped.")
-    splits = read_splits(folder) or {}
-    truth = load_json(folder / "truth.json")
-    records = [
-        Record(image_id, folder / "images" / file_name, tuple(captions), splits[image_id], truth[str(image_id)])
-        for image_id, file_name, captions, _ in read_captions(folder / _RECORDS[0])
-    ]
+    splits, truth = read_splits(folder) or {}, load_json(folder / "truth.json")
+    try:
+        records = [
+            Record(image_id, folder / "images" / file_name, tuple(captions), splits[image_id], truth[str(image_id)])
+            for image_id, file_name, captions, _ in read_captions(folder / _RECORDS[0])
+        ]
+    except KeyError as error:
+        raise DatasetError(
+            f"{folder}: its files lack picture {error}. Delete the folder and run 01_download."
+        ) from error
     return assemble("scenes", records, Counter())

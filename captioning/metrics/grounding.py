@@ -11,7 +11,7 @@ from captioning.tokenizer import words
 
 # {"place": {name: its words}, "object": {...}, "colour": {...}}; a word may be a phrase or a plural.
 Names = Mapping[str, Mapping[str, Iterable[str]]]
-# {"place": "beach", "objects": [{"object": "boat", "colour": "red"}], "unseen": False, "place_colours": ["green"]}
+# {"place": "beach", "objects": [{"object": "boat", "colour": "red", "unseen": True}], "place_colours": ["green"]}
 Truth = Mapping[str, Any]
 
 KINDS = ("place", "object", "colour")
@@ -76,8 +76,9 @@ def grounding(truth: Mapping[ImageId, Truth], results: Mapping[ImageId, str], na
     """Check captions against what is in the pictures.
 
     Args:
-        truth: image id -> `place`, `objects` (each with `object` and `colour`), `unseen`, and optionally
-            `place_colours`: colours that belong to the place by nature ("green meadow"), neither right nor wrong.
+        truth: image id -> `place`, `objects` (each with `object` and `colour`, and `unseen` where place, object and
+            colour occur together in no train picture), and optionally `place_colours`: colours that belong to the place
+            by nature ("green meadow"), neither right nor wrong.
         results: image id -> raw caption; the images of the truth.
         names: the words for every name.
 
@@ -85,7 +86,8 @@ def grounding(truth: Mapping[ImageId, Truth], results: Mapping[ImageId, str], na
         `place`, `object`, `colour`: the share of the true ones that are named. `pair`: the share of the objects
         that are named with their own colour right before them ("red boat", "red small boat"). `false_named`:
         the share of the named objects and colours that are not in the picture. Names count once per picture; a
-        share of nothing is None. `unseen`: the same of the pictures whose truth says so, None without such.
+        share of nothing is None. `unseen`: the same of the unseen objects alone, `place` and `false_named` of the
+            pictures that hold one; None without such.
 
     Raises:
         ValueError: an image is in only one of the two, or the truth holds a name that the names lack.
@@ -95,7 +97,11 @@ def grounding(truth: Mapping[ImageId, Truth], results: Mapping[ImageId, str], na
             raise ValueError(f"Grounding {problem}: {some_images(odd)}.")
     lexicon = Lexicon(names)
     counts = {image: _count(image, truth[image], results[image], lexicon) for image in truth}
-    unseen = [counts[image] for image in truth if truth[image].get("unseen")]
+    unseen = []
+    for image, content in truth.items():
+        if things := [thing for thing in content["objects"] if thing.get("unseen")]:
+            of_these = _count(image, {**content, "objects": things}, results[image], lexicon)
+            unseen.append(of_these | {"false_named": counts[image]["false_named"]})
     return {**_shares(counts.values()), "unseen": _shares(unseen) if unseen else None}
 
 
