@@ -62,8 +62,12 @@ class CaptionBatches:
         """Number of batches per epoch; the last one may be smaller."""
         return -(-len(self.records) // self.batch_size)
 
+    def statistics(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return mean and variance per channel of the features as the batches give them: `Decoder.scale_features`."""
+        return self.store.statistics(self.records, averaged=self._vectors is not None)
+
     def training(self, first_epoch: int, epochs: int) -> tf.data.Dataset:
-        """Return the batches of the epochs `first_epoch` to `epochs` - 1 in one endless-looking stream.
+        """Return the batches of the epochs `first_epoch` to `epochs` - 1 in one stream.
 
         Args:
             first_epoch: where to go on after a break; the order does not depend on the earlier epochs.

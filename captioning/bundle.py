@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -110,18 +111,44 @@ class Bundle:
         Args:
             features: (pictures, regions, channels), raw.
             beam_width: 1 is greedy.
-            options: for `decoding.beam_search`; captions may be as long as the longest that were trained on.
+            options: for `decoding.beam_search`; `max_length` is as long as the longest captions trained on, 30 words or
+                more, unless it is given.
 
         Returns:
             One caption per picture.
+
+        Raises:
+            ValueError: `max_length` is more than the model has room for.
         """
         max_length = max(decoding.MAX_LENGTH, self.settings.get("batches", {}).get("max_words", 0))
         options = {"max_length": max_length} | options
+        longest = self.settings["model"].get("longest")
+        if longest is not None and options["max_length"] >= longest:
+            raise ValueError(f"{self.name} has room for {longest - 1} words, not for {options['max_length']}.")
         captions: list[decoding.Caption] = []
         for start in range(0, len(features), 64):  # a beam of 64 pictures and their regions fits into memory
             state = self.initial_state(features[start : start + 64])
             captions += decoding.beam_search(self.step, state, beam_width=beam_width, **options)
         return captions
+
+    def check_fits(self, store: FeatureStore, dataset: CaptionDataset) -> None:
+        """Refuse features of another encoder, and pictures that may have been trained on under another split.
+
+        Raises:
+            BundleError: the bundle was trained with other features, captions or splits than these.
+        """
+        kind = self.settings["kind"]
+        for field in IDENTITY:
+            if store.manifest[field] != self.encoder_identity[field]:
+                raise BundleError(
+                    f"{self.folder} was trained with {field} {self.encoder_identity[field]!r}, {store.folder} has "
+                    f"{store.manifest[field]!r}: run notebooks/{NOTEBOOKS[kind]}.ipynb again."
+                )
+        if self.settings["data"]["captions"] != _fingerprint_of_captions(dataset):
+            raise BundleError(
+                f"{self.folder} was trained on other captions or splits than notebook 01 has made since: run "
+                f"notebooks/{NOTEBOOKS[kind]}.ipynb again, or move the folder away."
+            )
 
     @cached_property
     def encoder(self) -> encoders.Encoder:
@@ -132,7 +159,7 @@ class Bundle:
         """
         identity = self.encoder_identity
         source = identity["weights_folder"] if identity["weights"] == "files" else identity["weights"]
-        encoder = encoders.load(identity["encoder"], source, Path(identity["random_folder"]))
+        encoder = encoders.load(identity["encoder"], source, (self.folder / identity["random_folder"]).resolve())
         for field in IDENTITY:
             if encoder.identity[field] != identity[field]:
                 raise BundleError(
@@ -180,7 +207,8 @@ def settings_for(
 def start(folder: Path, settings: dict, tokenizer: Tokenizer, store: FeatureStore, project: Project) -> Path:
     """Make a bundle's folder ready for training, or find it trained; says which.
 
-    A bundle with other settings, tokenizer, encoder or data is moved to `<name>.previous`.
+    A bundle with other settings, tokenizer, encoder or data is moved to `<name>.previous`; only a finished one takes
+    the place of a finished one. Edited code is not seen: delete the folder to train again with it.
 
     Returns:
         The folder.
@@ -190,10 +218,7 @@ def start(folder: Path, settings: dict, tokenizer: Tokenizer, store: FeatureStor
     if kept is not None:
         difference = _difference(kept, settings) or _difference(_read_json(folder / "encoder.json"), encoder)
         if difference:
-            previous = folder.with_name(folder.name + ".previous")
-            print(f"{folder.name}: {difference}. The old bundle moves to {previous.name}; training starts anew.")
-            shutil.rmtree(previous, ignore_errors=True)
-            folder.rename(previous)
+            _set_aside(folder, kept["finished"], difference)
         elif kept["finished"]:
             print(f"{folder.name}: trained with these very settings; it is loaded.")
             return folder
@@ -202,7 +227,8 @@ def start(folder: Path, settings: dict, tokenizer: Tokenizer, store: FeatureStor
             return folder
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(folder / "tokenizer.json")
-    places = {"random_folder": str(project.encoders), "weights_folder": project.weights}
+    # Relative: the project's folder may move.
+    places = {"random_folder": os.path.relpath(project.encoders, folder), "weights_folder": project.weights}
     _write_json(folder / "encoder.json", encoder | places)
     _write_json(folder / "settings.json", settings | {"finished": False})
     return folder
@@ -259,6 +285,18 @@ def find(checkpoints: Path) -> list[Path]:
     return finished
 
 
+def _set_aside(folder: Path, finished: bool, difference: str) -> None:
+    previous = folder.with_name(folder.name + ".previous")
+    if not finished and (previous / "settings.json").is_file() and _read_json(previous / "settings.json")["finished"]:
+        print(f"{folder.name}: {difference}. It was unfinished and is deleted; training starts anew.")
+        shutil.rmtree(folder)
+        return
+    replaced = ", in place of the one there" if previous.exists() else ""
+    print(f"{folder.name}: {difference}. The old bundle moves to {previous.name}{replaced}; training starts anew.")
+    shutil.rmtree(previous, ignore_errors=True)
+    folder.rename(previous)
+
+
 def _kind_of(config: DecoderConfig | CaptioningRNNConfig) -> str:
     return f"numpy_{config.cell}" if isinstance(config, CaptioningRNNConfig) else models.kind_of(config)
 
@@ -290,4 +328,4 @@ def _read_json(path: Path) -> dict:
 def _write_json(path: Path, content: dict) -> None:
     partial = path.with_suffix(".part")
     partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    partial.rename(path)
+    partial.replace(path)

@@ -164,7 +164,7 @@ def _random(spec: EncoderSpec, file: Path) -> keras.Model:
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name("partial-" + file.name)
     model.save_weights(partial)
-    partial.rename(file)
+    partial.replace(file)
     return model
 
 

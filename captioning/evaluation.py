@@ -38,7 +38,7 @@ def caption_records(
     return texts
 
 
-def choose_decoding(bundle: Bundle, store: FeatureStore, validation: Sequence[Record]) -> list[dict[str, float]]:
+def try_decodings(bundle: Bundle, store: FeatureStore, validation: Sequence[Record]) -> list[dict[str, float]]:
     """Return each of `DECODINGS` with its CIDEr on validation pictures; the test split has no say in it."""
     cider = metrics.CiderD(references_of(validation))
     rows = []
@@ -48,36 +48,40 @@ def choose_decoding(bundle: Bundle, store: FeatureStore, validation: Sequence[Re
     return rows
 
 
-def evaluate(bundle: Bundle, store: FeatureStore, dataset: CaptionDataset, pictures: int | None = None) -> dict:
+def evaluate(bundle: Bundle, store: FeatureStore, dataset: CaptionDataset, val_pictures: int | None = None) -> dict:
     """Score a bundle on the test split and keep `scores.json` and `captions.json` in its folder.
 
-    Nothing is computed when both are there and belong to these weights.
+    Nothing is computed when both are there and belong to these weights and pictures.
 
     Args:
         bundle: the trained model.
         store: features of its encoder.
         dataset: validation pictures choose beam width and length penalty, test pictures are scored.
-        pictures: at most so many validation pictures.
+        val_pictures: at most so many validation pictures.
 
     Returns:
         The scores, see `metrics.report`.
+
+    Raises:
+        BundleError: see `Bundle.check_fits`.
     """
+    bundle.check_fits(store, dataset)
     scores_file, captions_file = bundle.folder / "scores.json", bundle.folder / "captions.json"
-    test = store.readable(dataset.split("test"))
-    stamp = _stamp(bundle, test)
+    val, test = (store.readable(dataset.split(split)) for split in ("val", "test"))
+    fingerprint = _fingerprint(bundle, val[:val_pictures], test)
     if scores_file.is_file() and captions_file.is_file():
         kept = json.loads(scores_file.read_text(encoding="utf-8"))
-        if kept.get("of") == stamp:
+        if kept.get("fingerprint") == fingerprint:
             return kept
-    tried = choose_decoding(bundle, store, store.readable(dataset.split("val"))[:pictures])
+    tried = try_decodings(bundle, store, val[:val_pictures])
     best = max(tried, key=lambda row: row["validation_CIDEr"])
     results = caption_records(bundle, store, test, best["beam_width"], best["length_penalty"])
     decoding = {"method": "beam search"} | best | {"tried": tried}
-    scores = score_results(results, test, dataset, decoding) | {"of": stamp}
+    scores = score_results(results, test, dataset, decoding) | {"fingerprint": fingerprint}
     # COCO's results layout: `python -m captioning.metrics` scores the file too.
     rows = [{"image_id": image_id, "caption": text} for image_id, text in results.items()]
-    captions_file.write_text(json.dumps(rows, indent=0, ensure_ascii=False) + "\n", encoding="utf-8")
-    scores_file.write_text(json.dumps(scores, indent=1) + "\n", encoding="utf-8")
+    _write(captions_file, json.dumps(rows, indent=0, ensure_ascii=False))
+    _write(scores_file, json.dumps(scores, indent=1))
     return scores
 
 
@@ -87,11 +91,6 @@ def score_results(results: Mapping, records: Sequence[Record], dataset: CaptionD
     return metrics.report(
         references_of(records), dict(results), dataset.captions("train"), decoding, truth=truth or None, names=NAMES
     )
-
-
-def read_results(path: Path) -> dict[int | str, str]:
-    """Return image id -> caption from a `captions.json`."""
-    return {row["image_id"]: row["caption"] for row in json.loads(path.read_text(encoding="utf-8"))}
 
 
 def most_frequent_caption(dataset: CaptionDataset, records: Sequence[Record]) -> dict[int | str, str]:
@@ -119,14 +118,22 @@ def nearest_neighbour(store: FeatureStore, dataset: CaptionDataset, records: Seq
 
 
 def _directions(store: FeatureStore, train: Sequence[Record], records: Sequence[Record]) -> np.ndarray:
-    mean, variance = store.statistics(train)
+    mean, variance = store.statistics(train, averaged=True)
     vectors = store.averaged([record.image_id for record in records])[:, 0]
     vectors = (vectors - mean) / np.sqrt(variance)
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 
-def _stamp(bundle: Bundle, test: Sequence[Record]) -> str:
-    """Return a fingerprint of the weights and the test pictures."""
+def _fingerprint(bundle: Bundle, val: Sequence[Record], test: Sequence[Record]) -> str:
+    """Return a fingerprint of all that decides the scores."""
     digest = hashlib.sha256(bundle.weights_file.read_bytes())
-    digest.update(json.dumps([DECODINGS, *[[record.image_id, record.captions] for record in test]]).encode())
+    pictures = [[[record.image_id, record.captions] for record in part] for part in (val, test)]
+    digest.update(json.dumps([DECODINGS, pictures]).encode())
     return digest.hexdigest()[:16]
+
+
+def _write(path: Path, text: str) -> None:
+    """Write under another name first: a kill leaves no half of a file."""
+    partial = path.with_suffix(".part")
+    partial.write_text(text + "\n", encoding="utf-8")
+    partial.replace(path)

@@ -101,22 +101,27 @@ class FeatureStore:
             self.rows(image_ids[part]).mean(axis=1, dtype=np.float32, keepdims=True, out=vectors[part])
         return vectors
 
-    def statistics(self, records: Sequence[Record]) -> tuple[np.ndarray, np.ndarray]:
-        """Return mean and variance per channel over the pictures and regions of the records.
+    def statistics(self, records: Sequence[Record], averaged: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        """Return mean and variance per channel over the pictures of the records.
 
         Channels that hardly vary get the average variance: else a picture in which such a channel does fire would
         drown all others.
+
+        Args:
+            records: pictures with features.
+            averaged: take the vectors of `averaged`, which vary less than the regions that they are the means of.
 
         Returns:
             Two float32 arrays (channels,).
         """
         total, squares = np.zeros(self.channels), np.zeros(self.channels)
         image_ids = [record.image_id for record in records]
+        rows = self.averaged if averaged else self.rows
         for start in range(0, len(image_ids), 64):
-            values = self.rows(image_ids[start : start + 64]).astype(np.float64).reshape(-1, self.channels)
+            values = rows(image_ids[start : start + 64]).astype(np.float64).reshape(-1, self.channels)
             total += values.sum(axis=0)
             squares += (values**2).sum(axis=0)
-        count = len(image_ids) * self.regions
+        count = len(image_ids) * (1 if averaged else self.regions)
         mean = total / count
         variance = np.maximum(squares / count - mean**2, 0)
         average = variance.mean()
@@ -250,10 +255,10 @@ def _write_shard(path: Path, shard: list[Record], rows: np.ndarray, reasons: lis
     try:
         path.unlink(missing_ok=True)  # a shorter shard of an earlier, smaller limit
         partial.write_text(json.dumps(contents), encoding="utf-8")
-        partial.rename(path.with_suffix(".json"))
+        partial.replace(path.with_suffix(".json"))
         with partial.open("wb") as file:
             _write_array(file, rows)
-        partial.rename(path)
+        partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)
         if error.errno not in _DISK_FULL:
@@ -297,7 +302,7 @@ def _check_manifest(folder: Path, encoder: Encoder) -> None:
         versions = {"keras": keras.__version__, "tensorflow": tf.__version__, "numpy": np.__version__}
         partial = path.with_suffix(".part")
         partial.write_text(json.dumps(now | {"versions": versions}, indent=1) + "\n", encoding="utf-8")
-        partial.rename(path)
+        partial.replace(path)
 
 
 def _check_disk(folder: Path, pictures: int, encoder: Encoder) -> None:

@@ -24,7 +24,7 @@ from captioning.numpy_training import (
     shuffled_batches,
 )
 from captioning.tokenizer import END, PAD, Tokenizer
-from captioning.training import read_history, write_history
+from captioning.training import best_epoch, is_complete, read_history, write_history
 
 History = list[dict[str, float]]
 
@@ -107,7 +107,7 @@ class Validation:
         print(f"val_CIDEr {cider:.3f}  " + "  |  ".join(texts[: self._shown]))
         return {"val_loss": loss, "val_accuracy": accuracy, "val_CIDEr": cider}
 
-    def _with_true_words(self, model: CaptioningRNN) -> np.ndarray:
+    def _with_true_words(self, model: CaptioningRNN) -> list[float]:
         """Return loss and accuracy, means over all words."""
         features, images, tokens = self._captions
         total, words = np.zeros(2), 0
@@ -144,16 +144,16 @@ def fit_best(
     # The rate rises over 5 % of the steps, as in `training.compile_model`.
     optimizer = Adam(cosine_decay(training.learning_rate, steps, max(1, steps // 20)), training.weight_decay)
     batches = shuffled_batches(*captions, training.batch, training.seed)
-    model, history = _resume(folder, optimizer)
+    model, history = _resume(folder, optimizer, training)
     if model is None:
         model = CaptioningRNN(config, *channel_statistics(captions.features))
-    if not _is_done(history, training):
+    if not is_complete(history, training):
         if history:
             print(f"Going on after epoch {len(history)} of at most {training.epochs}.")
         for epoch in fit(model, batches, training.epochs, optimizer, training.largest_norm, start=len(history)):
             history.append(_row(epoch, validation.score(model)))
             _keep(folder, model, optimizer, history)
-            if _is_done(history, training):
+            if is_complete(history, training):
                 break
     return CaptioningRNN.load(folder / "model.npz"), history
 
@@ -163,30 +163,21 @@ def _row(epoch: Epoch, scores: dict[str, float]) -> dict[str, float]:
     return row | {"gradient_norm": epoch.gradient_norm, "seconds": epoch.seconds}
 
 
-def _is_done(history: History, training: NumpyTrainingConfig) -> bool:
-    if not history:
-        return False
-    return len(history) >= training.epochs or len(history) - 1 - _best(history) >= training.patience
-
-
-def _best(history: History) -> int:
-    """Return the epoch of the highest CIDEr, the first of equal ones."""
-    return int(np.argmax([row["val_CIDEr"] for row in history]))
-
-
 def _keep(folder: Path, model: CaptioningRNN, optimizer: Adam, history: History) -> None:
     """Write what the epoch gave. The checkpoint comes last: a kill before it only makes the epoch run again."""
-    if _best(history) == len(history) - 1:
+    if best_epoch(history) == len(history) - 1:
         model.save(folder / "model.npz")
     write_history(folder / "history.csv", history)
     (folder / "last").mkdir(exist_ok=True)
     save_checkpoint(folder / "last" / "checkpoint.npz", model, optimizer, len(history))
 
 
-def _resume(folder: Path, optimizer: Adam) -> tuple[CaptioningRNN | None, History]:
+def _resume(folder: Path, optimizer: Adam, training: NumpyTrainingConfig) -> tuple[CaptioningRNN | None, History]:
     """Return the model and the history of the last whole epoch; None and [] where there is none."""
-    checkpoint = folder / "last" / "checkpoint.npz"
+    checkpoint, history = folder / "last" / "checkpoint.npz", read_history(folder / "history.csv")
+    if is_complete(history, training) and (folder / "model.npz").is_file():
+        return CaptioningRNN.load(folder / "model.npz"), history
     if not checkpoint.is_file():
         return None, []
     model, done = load_checkpoint(checkpoint, optimizer)
-    return model, [row | {"epoch": int(row["epoch"])} for row in read_history(folder / "history.csv")[:done]]
+    return model, history[:done]

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import json
-import math
 import os
 import shutil
 import time
@@ -35,7 +33,6 @@ class TrainingConfig:
     label_smoothing: float = 0.1  # share of the target spread over all words
     clip_norm: float = 5.0  # of the whole gradient
     mask_padding: bool = True  # False is the usual bug: padding is learned, and counted in the mean
-    seed: int = 0
 
 
 def masked_crossentropy(label_smoothing: float = 0.0, mask_padding: bool = True) -> Callable:
@@ -120,17 +117,11 @@ class Snapshots(keras.callbacks.Callback):
     score, patience and history. (Keras's BackupAndRestore forgets early stopping and the dropout seeds.)
     """
 
-    def __init__(self, folder: Path, monitor: str = "val_CIDEr", patience: int = 5):
-        """Take the bundle's folder; training stops after `patience` epochs without a higher `monitor`."""
+    def __init__(self, folder: Path, config: TrainingConfig):
+        """Take the bundle's folder; training stops after `config.patience` epochs without a higher val_CIDEr."""
         super().__init__()
-        self.folder, self.monitor, self.patience = Path(folder), monitor, patience
+        self.folder, self.config = Path(folder), config
         self.history: list[dict[str, float]] = []
-        self.best, self.best_epoch = -math.inf, -1
-
-    @property
-    def finished_by_patience(self) -> bool:
-        """Whether the score has not risen for `patience` epochs."""
-        return len(self.history) - 1 - self.best_epoch >= self.patience
 
     def on_epoch_begin(self, epoch, logs=None):
         """Start the clock."""
@@ -140,35 +131,46 @@ class Snapshots(keras.callbacks.Callback):
         """Write everything down."""
         row = {"epoch": epoch} | {name: float(value) for name, value in logs.items()}
         self.history.append(row | {"seconds": time.perf_counter() - self._started})
-        if row[self.monitor] > self.best:
-            self.best, self.best_epoch = row[self.monitor], epoch
+        if best_epoch(self.history) == epoch:
             self._save_best()
-        self._save_last()
         write_history(self.folder / "history.csv", self.history)
-        if self.finished_by_patience:
-            print(f"No better {self.monitor} for {self.patience} epochs: training stops.")
+        self._save_last()  # last: a kill before it only makes the epoch run again
+        if is_complete(self.history, self.config) and len(self.history) < self.config.epochs:
+            print(f"No better val_CIDEr for {self.config.patience} epochs: training stops.")
             self.model.stop_training = True
 
     def restore(self, model: Decoder) -> int:
         """Set the model and this callback to where the last run was broken off.
 
+        A complete training is known by its history and weights alone: what is for resuming may be missing.
+
         Returns:
             The epoch to go on with; 0 where there is nothing to restore.
+
+        Raises:
+            ValueError: the variables are those of another model.
         """
         last = self.folder / "last"
-        if not (last / "state.json").is_file():
+        written = read_history(self.folder / "history.csv")
+        if is_complete(written, self.config) and (self.folder / "model.weights.h5").is_file():
+            self.history = written
+            return len(written)
+        if not (last / "history.json").is_file():
             return 0
-        state = json.loads((last / "state.json").read_text(encoding="utf-8"))
-        self.history, self.best, self.best_epoch = state["history"], state["best"], state["best_epoch"]
-        with np.load(last / "variables.npz") as values:
-            for index, variable in enumerate(_all_variables(model)):
-                variable.assign(values[str(index)])
+        self.history = json.loads((last / "history.json").read_text(encoding="utf-8"))
+        variables = _all_variables(model)
+        with np.load(last / "variables.npz") as archive:
+            values = [archive[str(index)] for index in range(len(archive.files))]
+        if [value.shape for value in values] != [tuple(variable.shape) for variable in variables]:
+            raise ValueError(f"{last} is of another model; was its code changed? Delete {self.folder} and train anew.")
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
         return len(self.history)
 
     def _save_best(self) -> None:
         partial = self.folder / "partial.weights.h5"
         self.model.save_weights(partial)
-        partial.rename(self.folder / "model.weights.h5")
+        partial.replace(self.folder / "model.weights.h5")
 
     def _save_last(self) -> None:
         partial, last, old = (self.folder / name for name in ("last.part", "last", "last.old"))
@@ -177,8 +179,7 @@ class Snapshots(keras.callbacks.Callback):
         partial.mkdir(parents=True)
         values = {str(index): np.asarray(variable) for index, variable in enumerate(_all_variables(self.model))}
         np.savez(partial / "variables.npz", **values)
-        state = {"history": self.history, "best": self.best, "best_epoch": self.best_epoch}
-        (partial / "state.json").write_text(json.dumps(state), encoding="utf-8")
+        (partial / "history.json").write_text(json.dumps(self.history), encoding="utf-8")
         if last.exists():
             last.rename(old)
         partial.rename(last)
@@ -206,16 +207,17 @@ def fit(
         callbacks: more of them, for example a test's.
 
     Returns:
-        One row per epoch: loss, accuracy, val_loss, val_accuracy, val_CIDEr, seconds. The model has the best weights.
+        One row per epoch: epoch, loss, accuracy, val_loss, val_accuracy, val_CIDEr, seconds; both losses with label
+        smoothing. The model has the best weights.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    snapshots = Snapshots(folder, patience=config.patience)
+    snapshots = Snapshots(folder, config)
     compile_model(model, config, steps=train.steps_per_epoch * config.epochs)
     _finish_rename(folder)
     first_epoch = snapshots.restore(model)
-    if first_epoch:
-        print(f"Going on after epoch {first_epoch} of at most {config.epochs}.")
-    if first_epoch < config.epochs and not (first_epoch and snapshots.finished_by_patience):
+    if not is_complete(snapshots.history, config):
+        if first_epoch:
+            print(f"Going on after epoch {first_epoch} of at most {config.epochs}.")
         model.fit(
             train.training(first_epoch, config.epochs),
             steps_per_epoch=train.steps_per_epoch,
@@ -259,14 +261,28 @@ def write_history(path: Path, history: Sequence[dict[str, float]]) -> None:
 
 
 def read_history(path: Path) -> list[dict[str, float]]:
-    """Read what `write_history` wrote."""
+    """Read what `write_history` wrote; no rows where there is no such file."""
+    if not path.is_file():
+        return []
     with path.open(newline="", encoding="utf-8") as file:
-        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+        rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    return [row | {"epoch": int(row["epoch"])} for row in rows]
 
 
-def settings_of(config: TrainingConfig) -> dict:
-    """Return the configuration as plain JSON values."""
-    return dataclasses.asdict(config)
+def best_epoch(history: Sequence[dict[str, float]]) -> int:
+    """Return the epoch of the highest val_CIDEr, the first of equal ones; -1 before the first."""
+    return int(np.argmax([row["val_CIDEr"] for row in history])) if history else -1
+
+
+def is_complete(history: Sequence[dict[str, float]], config) -> bool:
+    """Tell whether a training has had all its epochs, or no better val_CIDEr for `patience` of them.
+
+    Args:
+        history: one row per epoch.
+        config: with `epochs` and `patience`.
+    """
+    waited = len(history) - 1 - best_epoch(history)
+    return bool(history) and (len(history) >= config.epochs or waited >= config.patience)
 
 
 def _finish_rename(folder: Path) -> None:

@@ -105,3 +105,13 @@ def test_evaluation_keeps_the_order_of_the_records(made):
 def test_no_iterator_waits_for_the_tuning_thread_when_it_ends(made):
     for dataset in (batches(made).training(0, 1), batches(made).evaluation()):
         assert dataset.options().autotune.enabled is False
+
+
+@pytest.mark.parametrize("averaged", [False, True])
+def test_statistics_are_those_of_what_the_batches_give(made, averaged):
+    """A vector that is the mean of regions varies less than they do: scaled by theirs it would be too small."""
+    ours = batches(made, averaged=averaged)
+    values = np.concatenate([inputs["features"] for inputs, _ in ours.evaluation()], dtype=np.float64)
+    mean, variance = ours.statistics()
+    np.testing.assert_allclose(mean, values.mean(axis=(0, 1)), rtol=1e-4)
+    np.testing.assert_allclose(variance, values.var(axis=(0, 1)), rtol=1e-3)

@@ -11,14 +11,16 @@ import pytest
 import captioning.quiet  # noqa: F401
 from captioning import models, training
 from captioning.batches import CaptionBatches
+from captioning.decoding import Caption
 from captioning.models.bahdanau import BahdanauConfig
 from captioning.models.bilstm import BiLSTMConfig
 from captioning.models.gru import GRUConfig
 from captioning.models.merge import MergeConfig
-from captioning.tokenizer import END, PAD
+from captioning.tokenizer import END, PAD, Tokenizer
 from tests.tiny import store_of, tiny_dataset, tokenizer_of
 
-CONFIG = training.TrainingConfig(epochs=4, patience=9, learning_rate=0.02, seed=1)
+NOTHING = Caption([], 0.0, 0.0, True, None)
+CONFIG = training.TrainingConfig(epochs=4, patience=9, learning_rate=0.02)
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +42,8 @@ def run(made, folder, kind="bahdanau", config=CONFIG, callbacks=(), dropout=0.3,
         CaptionBatches(dataset.split(split), store, tokenizer, batch_size=5, captions=captions, averaged=averaged)
         for split in ("train", "val")
     )
-    model = models.build(CONFIGS[kind](**sizes), seed=config.seed)
-    model.scale_features(*store.statistics(dataset.split("train")))
+    model = models.build(CONFIGS[kind](**sizes), seed=1)
+    model.scale_features(*train.statistics())
     history = training.fit(model, train, validation, tokenizer, config, folder, callbacks)
     return model, history
 
@@ -88,17 +90,71 @@ def test_two_epochs_a_kill_and_two_more_equal_four_to_the_bit(made, tmp_path, ki
 
 
 def test_a_kill_between_the_two_renames_loses_nothing(made, tmp_path):
-    run(made, tmp_path, config=replace(CONFIG, epochs=4), callbacks=[])
+    with pytest.raises(Killed):
+        run(made, tmp_path, callbacks=[KillAfter(2)])
+    kept = training.read_history(tmp_path / "history.csv")
     (tmp_path / "last").rename(tmp_path / "last.old")
     (tmp_path / "last.part").mkdir()
     _, history = run(made, tmp_path)
-    assert len(history) == 4
+    assert len(kept) == 2 and history[:2] == kept and len(history) == 4  # the same seconds: not trained again
 
 
-def test_a_finished_training_is_not_run_again(made, tmp_path):
-    _, history = run(made, tmp_path)
-    _, again = run(made, tmp_path, callbacks=[KillAfter(0)])
+@pytest.mark.parametrize("for_resuming", [True, False])
+def test_a_finished_training_is_not_run_again(made, tmp_path, for_resuming):
+    model, history = run(made, tmp_path)
+    if not for_resuming:
+        shutil.rmtree(tmp_path / "last")
+    loaded, again = run(made, tmp_path, callbacks=[KillAfter(0)])
     assert again == history
+    for one, other in zip(model.get_weights(), loaded.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_snapshot_of_another_model_is_named(made, tmp_path):
+    with pytest.raises(Killed):
+        run(made, tmp_path, "gru", callbacks=[KillAfter(1)])
+    with pytest.raises(ValueError, match=r"last is of another model; .* Delete .* and train anew"):
+        run(made, tmp_path, "merge")
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"learning_rate": 0.01},
+        {"weight_decay": 0.5},
+        {"clip_norm": 0.01},
+        {"label_smoothing": 0.0},
+        {"mask_padding": False},
+    ],
+    ids=lambda setting: next(iter(setting)),
+)
+def test_every_setting_of_the_training_matters(made, tmp_path, setting):
+    config = replace(CONFIG, epochs=1)
+    usual, other = (
+        run(made, tmp_path / name, "gru", replace(config, **change))[0]
+        for name, change in (("usual", {}), ("other", setting))
+    )
+    assert any((one != another).any() for one, another in zip(usual.get_weights(), other.get_weights(), strict=True))
+
+
+def test_the_rate_rises_and_follows_a_cosine_to_zero(made):
+    model = models.build(GRUConfig(9, 1, 5, embedding=3, units=4))
+    training.compile_model(model, replace(CONFIG, learning_rate=0.1), steps=100)
+    rates = [float(model.optimizer._learning_rate(step)) for step in (0, 5, 52, 100)]
+    np.testing.assert_allclose(rates, [0.01, 0.1, 0.1 * (1 + np.cos(np.pi * 47 / 95)) / 2, 0], atol=1e-4)
+
+
+def test_validation_captions_come_from_the_pictures_own_features(tmp_path, monkeypatch):
+    """More pictures than are decoded at once."""
+    dataset = tiny_dataset(tmp_path, pictures=130, splits=("val",))
+    store, tokenizer = store_of(dataset, tmp_path), Tokenizer.fit(dataset.captions("val"))
+    batches = CaptionBatches(dataset.split("val"), store, tokenizer, batch_size=9)
+    free = training.FreeRunning(batches, tokenizer)
+    seen = []
+    monkeypatch.setattr(training, "greedy", lambda step, state, length: seen.extend(state) or [NOTHING] * len(state))
+    free._initial_state, free._step = (lambda features: features), None
+    free._score()
+    np.testing.assert_array_equal(seen, store.rows([record.image_id for record in batches.records]))
 
 
 @pytest.mark.parametrize("kind", list(CONFIGS))
@@ -139,7 +195,7 @@ def test_it_stops_by_the_captions_and_keeps_the_best_weights(made, tmp_path, mon
     assert [row["val_CIDEr"] for row in history] == [0.1, 0.5, 0.3, 0.2]
     for best, weight in zip(kept[1], model.get_weights(), strict=True):
         np.testing.assert_array_equal(best, weight)
-    assert json.loads((tmp_path / "last" / "state.json").read_text())["best_epoch"] == 1
+    assert json.loads((tmp_path / "last" / "history.json").read_text()) == history
 
 
 def test_patience_is_remembered_after_a_kill(made, tmp_path, monkeypatch):
@@ -155,15 +211,16 @@ def test_patience_is_remembered_after_a_kill(made, tmp_path, monkeypatch):
 def test_the_last_snapshot_survives_a_full_disk(made, tmp_path, monkeypatch):
     with pytest.raises(Killed):
         run(made, tmp_path, callbacks=[KillAfter(2)])
-    before = (tmp_path / "last" / "state.json").read_text()
+    before = (tmp_path / "last" / "history.json").read_text()
+    kept = json.loads(before)
     with monkeypatch.context() as patched:
         patched.setattr(np, "savez", lambda *_, **__: (_ for _ in ()).throw(OSError(28, "No space left on device")))
         with pytest.raises(OSError, match="No space"):
             run(made, tmp_path)
-    assert (tmp_path / "last" / "state.json").read_text() == before
+    assert (tmp_path / "last" / "history.json").read_text() == before
     shutil.rmtree(tmp_path / "last.part")
     _, history = run(made, tmp_path)
-    assert len(history) == 4
+    assert history[:2] == kept and len(history) == 4
 
 
 def test_accuracy_counts_end_but_never_padding():

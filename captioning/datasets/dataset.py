@@ -110,7 +110,7 @@ class CaptionDataset:
         content = {"name": self.name, "left_out": self.left_out, "records": rows}
         partial = path.with_suffix(".part")
         partial.write_text(json.dumps(content, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
-        partial.rename(path)
+        partial.replace(path)
 
     @classmethod
     def load(cls, path: Path) -> CaptionDataset:

@@ -1,6 +1,7 @@
 """Caption scores with the numbers of coco-caption, without Java: BLEU, ROUGE-L, CIDEr-D, and checks beside them."""
 
 from captioning.metrics.cider import CiderD
+from captioning.metrics.coco_files import read_references, read_results
 from captioning.metrics.controls import bootstrap_interval, distinct_captions, novel_captions, shuffled_cider
 from captioning.metrics.grounding import grounding
 from captioning.metrics.ptb import tokenize
@@ -14,6 +15,8 @@ __all__ = [
     "distinct_captions",
     "grounding",
     "novel_captions",
+    "read_references",
+    "read_results",
     "report",
     "score",
     "shuffled_cider",

@@ -75,6 +75,16 @@ def test_the_statistics_are_those_of_all_train_features(photos, encoder, folder)
     np.testing.assert_allclose(variance, values.var(axis=0), rtol=1e-4)
 
 
+def test_averaged_features_have_statistics_of_their_own(photos, encoder, folder):
+    store = extract(records := photos(70), encoder, folder)
+    assert store.regions > 1
+    vectors = store.averaged(ids_of(records)).astype(np.float64)[:, 0]
+    mean, variance = store.statistics(records, averaged=True)
+    np.testing.assert_allclose(mean, vectors.mean(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(variance, vectors.var(axis=0), rtol=1e-4)
+    assert variance.mean() < 0.5 * store.statistics(records)[1].mean()
+
+
 def test_statistics_of_small_features_do_not_vanish(photos, folder):
     """Random InceptionV3 gives 0.0005 on average: the floor of the variance has to be relative."""
     store = extract(records := photos(12), tiny_encoder(scale=1e-3), folder)
