@@ -21,8 +21,8 @@ ROOT = Path(__file__).resolve().parents[1]
 SHARD, PICTURES = 4, 120
 
 
-def work(photos: Path, folder: Path, delay: float) -> None:
-    """Encode the photos; after `delay` seconds of it this process kills itself, where that is not 0."""
+def work(photos: Path, folder: Path, shards: int, delay: float) -> None:
+    """Encode the photos; `delay` seconds after so many shards are whole, this process kills itself; never for -1."""
     sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
     from tiny_encoder import tiny_encoder
 
@@ -32,16 +32,22 @@ def work(photos: Path, folder: Path, delay: float) -> None:
     features.SHARD = SHARD
     records = [Record(file.stem, file, ("a photo",), "train") for file in sorted(photos.iterdir())]
     encoder = tiny_encoder()
-    if delay:
-        timer = threading.Timer(delay, os.kill, (os.getpid(), signal.SIGKILL))
-        timer.daemon = True
-        timer.start()
+    if shards >= 0:
+        threading.Thread(target=kill_myself, args=(folder, shards, delay), daemon=True).start()
     started = time.perf_counter()
     features.extract(records, encoder, folder)
     print(f"seconds {time.perf_counter() - started}")
 
 
-def start(photos: Path, folder: Path, delay: float = 0.0) -> float | None:
+def kill_myself(folder: Path, shards: int, delay: float) -> None:
+    """Wait for the shards and the delay: a slow machine is hit at the same points as a fast one."""
+    while shards_in(folder) < shards:
+        time.sleep(0.001)
+    time.sleep(delay)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def start(photos: Path, folder: Path, shards: int = -1, delay: float = 0.0) -> float | None:
     """Run `work` in a process of its own.
 
     Returns:
@@ -50,7 +56,7 @@ def start(photos: Path, folder: Path, delay: float = 0.0) -> float | None:
     Raises:
         RuntimeError: it failed otherwise.
     """
-    command = [sys.executable, __file__, str(photos), str(folder), str(delay)]
+    command = [sys.executable, __file__, str(photos), str(folder), str(shards), str(delay)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode == -signal.SIGKILL:
         return None
@@ -94,15 +100,14 @@ def kill_run(kills: int = 20, seed: int = 0) -> dict:
         seconds = start(photos, undisturbed)
         expected = contents(undisturbed)
         while counts["kills"] < kills or not counts["ended"] or folder.exists():
-            left = 1 - (shards_in(folder) if folder.exists() else 0) / whole
-            late = counts["kills"] >= kills
-            ended = start(photos, folder, 0.0 if late else chance.uniform(0.02, 1.1 * left * seconds))
+            goal = chance.randrange(min(shards_in(folder), whole - 1), whole) if counts["kills"] < kills else -1
+            ended = start(photos, folder, goal, chance.uniform(0, 2 * seconds / whole))
             found = contents(folder) if folder.exists() else {}
-            shards = [name for name in found if name.endswith(".npy")]
-            counts["changed_shards"] += sum(found[name] != expected[name] for name in shards)
+            made = [name for name in found if name.endswith(".npy")]
+            counts["changed_shards"] += sum(found[name] != expected[name] for name in made)
             if ended is None:
                 counts["kills"] += 1
-                counts["in_the_middle"] += 0 < len(shards) < whole
+                counts["in_the_middle"] += 0 < len(made) < whole
             else:
                 counts["ended"] += 1
                 counts["right"] += found == expected
@@ -111,8 +116,8 @@ def kill_run(kills: int = 20, seed: int = 0) -> dict:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 4:
-        work(Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3]))
+    if len(sys.argv) == 5:
+        work(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]))
     else:
         began = time.monotonic()
         print(kill_run(), f"{time.monotonic() - began:.0f} s")

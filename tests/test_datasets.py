@@ -144,11 +144,11 @@ def test_the_report_stands_beside_the_captions(coco_root, tmp_path):
 
 def test_an_empty_split_is_an_error(coco_root, tmp_path):
     project = Project("coco2014", root=str(coco_root), limit=1, home=tmp_path / "home")
-    with pytest.raises(DatasetError, match=r"no picture for .*val.* with CAPTIONING_LIMIT=1; raise the limit"):
+    with pytest.raises(DatasetError, match=r"too few pictures for .*val.* with CAPTIONING_LIMIT=1; raise the limit"):
         datasets.save(project, datasets.obtain(project))
     (coco_root / "annotations" / "captions_val2014.json").unlink()
     project = dataclasses.replace(project, limit=None)
-    with pytest.raises(DatasetError, match=r"coco2014 has no picture for val and test\.$"):
+    with pytest.raises(DatasetError, match=r"coco2014 has too few pictures for val \(0\) and test \(0\)\.$"):
         datasets.save(project, datasets.obtain(project))
     assert not project.data.exists()
 
@@ -181,6 +181,25 @@ def test_a_split_of_our_own_is_by_picture_and_of_the_asked_size(records):
     assert sum(counts) == len(records)
     assert counts[0] + counts[1] == round(0.6 * len(records))
     assert [record.image_id for record in dataset.records] == [record.image_id for record in records]
+
+
+def test_the_choices_of_the_classic_notebooks(records):
+    dataset = assemble("any", records, {})
+    assert datasets.arrange(dataset) == dataset
+    arranged = datasets.arrange(dataset, "90/10", "letters")
+    assert [len(arranged.split(name)) for name in ("train", "val", "test")] == [17, 1, 2]
+    assert set(arranged.captions("train")) == {"caption"} and all(
+        "caption " in text for text in arranged.captions("val")
+    )
+    with pytest.raises(SettingError, match="Unknown SPLIT '90-10'; known: official, 90/10"):
+        datasets.arrange(dataset, "90-10")
+    with pytest.raises(SettingError, match="Unknown CLEANING 'letter'; known: none, letters"):
+        datasets.arrange(dataset, cleaning="letter")
+    drawn = dataclasses.replace(
+        dataset, records=tuple(dataclasses.replace(r, truth={"place": "lake"}) for r in records)
+    )
+    with pytest.raises(SettingError, match="is for photos"):
+        datasets.arrange(drawn, "90/10")
 
 
 def test_letters_only_cleans_train_and_leaves_what_is_scored(records):

@@ -65,11 +65,12 @@ def test_an_unknown_encoder_lists_the_known_ones(tmp_path):
             ask("vgg19")
 
 
-def test_it_is_the_cnn_up_to_the_layer(tiny, pixels, tmp_path):
-    whole = build(None, (SIZE, SIZE, 3))  # with a top
-    encoder = tiny_encoder()
-    for mine, theirs in zip(whole.layers[1:3], encoder._model.layers[-2:], strict=True):
-        mine.set_weights(theirs.get_weights())
+def test_it_is_the_cnn_up_to_the_layer(pixels, tmp_path, monkeypatch):
+    with_top = dataclasses.replace(SPEC, options={"include_top": True})
+    monkeypatch.setitem(encoders.SPECS, "tiny", with_top)
+    whole = build(None, (SIZE, SIZE, 3), include_top=True)
+    whole.save_weights(tmp_path / SPEC.file)
+    encoder = encoders.load("tiny", str(tmp_path), tmp_path)
     inner = keras.Model(whole.input, whole.get_layer("last").output)
     expected = keras.ops.convert_to_numpy(inner(preprocess(pixels.astype(np.float32)))).reshape(3, REGIONS, CHANNELS)
     features = keras.ops.convert_to_numpy(encoder(pixels))

@@ -6,7 +6,17 @@ from pathlib import Path
 
 import pytest
 
-LIGHT = ("settings", "download", "tokenizer", "metrics", "decoding", "numpy_rnn")
+LIGHT = (
+    "settings",
+    "download",
+    "unpack",
+    "tokenizer",
+    "metrics.__main__",
+    "decoding",
+    "numpy_rnn",
+    "numpy_training",
+    "datasets.scenes",
+)
 HEAVY = "{'tensorflow', 'keras', 'torch', 'jax'}"
 
 

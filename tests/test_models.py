@@ -178,8 +178,19 @@ class TestBahdanau:
         np.testing.assert_allclose(np.sum(first.attention, axis=1), 1, atol=1e-6)
         assert np.abs(np.asarray(first.attention) - np.asarray(second.attention)).max() > 1e-5
 
-    def test_the_context_follows_the_attended_region(self):
-        """Only one region carries anything: moving it moves the attention, not the words."""
+    def test_the_context_is_the_region_that_is_attended_to(self):
+        attention = models.build(self.config, seed=3).attention
+        random = np.random.default_rng(0)
+        query, keys, values = (
+            random.normal(size=shape).astype(np.float32) for shape in ((2, 1, 7), (2, 4, 3), (2, 4, 7))
+        )
+        attention.score.kernel.assign(100 * np.sign(attention.score.kernel))
+        keys[:, 2] = 9 * np.sign(attention.score.kernel)[:, 0]  # beyond doubt
+        context, weights = attention(query, keys, values)
+        np.testing.assert_allclose(np.asarray(weights)[:, 0, 2], 1, atol=1e-3)
+        np.testing.assert_allclose(np.asarray(context)[:, 0], values[:, 2], atol=1e-2)
+
+    def test_the_order_of_the_regions_moves_the_attention_and_not_the_words(self):
         model = models.build(self.config, seed=3)
         one = np.zeros((1, 4, 6), np.float32)
         one[0, 1] = 3
@@ -289,7 +300,7 @@ class TestBiLSTM:
         np.testing.assert_allclose(clean.logits, other.logits, atol=1e-6)
         np.testing.assert_allclose(np.sum(clean.attention, axis=1), 1, atol=1e-6)
 
-    def test_the_image_branch_gets_a_gradient_and_moves_the_context(self):
+    def test_the_image_branch_gets_a_gradient_from_every_picture(self):
         model = models.build(self.config, seed=3)
         pictures = tf.Variable(features())
         with tf.GradientTape() as tape:
@@ -322,6 +333,17 @@ def test_every_weight_but_the_statistics_gets_a_gradient():
         gradients = tape.gradient(loss, model.trainable_variables)
         for variable, gradient in zip(model.trainable_variables, gradients, strict=True):
             assert gradient is not None and np.abs(tf.convert_to_tensor(gradient)).max() > 0, variable.path
+
+
+@BY_KIND
+def test_dropout_is_on_in_training_alone(config):
+    inputs = {"features": features(), "tokens": tokens()}
+    model = models.build(replace(config, dropout=0.5), seed=3)
+    one, other, plain = (np.asarray(model(inputs, training=training)) for training in (True, True, False))
+    assert not np.allclose(one, other) and not np.allclose(one, plain)
+    np.testing.assert_array_equal(plain, model(inputs))
+    without = models.build(replace(config, dropout=0.0), seed=3)
+    np.testing.assert_array_equal(without(inputs, training=True), without(inputs))
 
 
 def test_an_unknown_kind_or_field_is_refused():

@@ -3,7 +3,6 @@
 from itertools import pairwise
 
 import matplotlib
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from PIL import Image
@@ -221,7 +220,3 @@ def test_vectors(pictures):
 def test_vectors_without_names_are_an_error():
     with pytest.raises(ValueError):
         plot_vectors(np.zeros((3, 64)), ["a", "b"])
-
-
-def test_figures_are_closed_after_each_test():
-    assert plt.get_fignums() == []

@@ -11,9 +11,22 @@ from captioning.datasets.dataset import NOT_ON_DISK, SPLITS, UNSPLIT, CaptionDat
 from captioning.datasets.fetching import Wanted
 from captioning.settings import Project, SettingError, require
 
-__all__ = ["Advice", "CaptionDataset", "DatasetError", "Record", "advice", "check", "cost", "load", "obtain", "save"]
+__all__ = [
+    "Advice",
+    "CaptionDataset",
+    "DatasetError",
+    "Record",
+    "advice",
+    "arrange",
+    "check",
+    "cost",
+    "load",
+    "obtain",
+    "save",
+]
 
 QUICK_PHOTOS = 120  # in quick runs on photos, where no limit is set
+FEWEST = {"train": 1, "val": 2, "test": 2}  # pictures: captions are also dealt to *other* ones
 
 
 def cost(project: Project, long_side: int = Wanted.long_side) -> str:
@@ -54,6 +67,29 @@ def obtain(project: Project, long_side: int = Wanted.long_side, delete_zips: boo
     return dataset.resplit(0.9) if any(record.split == UNSPLIT for record in dataset.records) else dataset
 
 
+def arrange(dataset: CaptionDataset, split: str = "official", cleaning: str = "none") -> CaptionDataset:
+    """Return the dataset split and cleaned as it is, or as the classic Flickr8k notebooks do.
+
+    Args:
+        dataset: as `obtain` returns it.
+        split: "official", or "90/10": nine tenths of the pictures for train and val, one for test.
+        cleaning: "none", or "letters": see `CaptionDataset.letters_only`.
+
+    Raises:
+        SettingError: an unknown choice; another split of scenes, whose test split holds what train never shows.
+    """
+    for name, value, known in (("SPLIT", split, ("official", "90/10")), ("CLEANING", cleaning, ("none", "letters"))):
+        if value not in known:
+            raise SettingError(f"Unknown {name} {value!r}; known: {', '.join(known)}.")
+    if split == "90/10":
+        if any(record.truth for record in dataset.records):
+            raise SettingError(
+                "SPLIT = '90/10' is for photos: the test split of scenes is made of unseen combinations."
+            )
+        dataset = dataset.resplit(0.9)
+    return dataset.letters_only() if cleaning == "letters" else dataset
+
+
 def check(project: Project, dataset: CaptionDataset) -> CaptionDataset:
     """Return the dataset without the pictures that cannot be decoded; see `photo_check.check`."""
     return photo_check.check(dataset, project.data / "checked_photos.jsonl")
@@ -66,12 +102,14 @@ def save(project: Project, dataset: CaptionDataset) -> Path:
         The report's path.
 
     Raises:
-        DatasetError: a split is empty.
+        DatasetError: a split has too few pictures.
     """
-    empty = [split for split in SPLITS if not dataset.split(split)]
-    if empty:
-        limit = f" with CAPTIONING_LIMIT={project.limit}; raise the limit" if project.limit else ""
-        raise DatasetError(f"{project.dataset} has no picture for {' and '.join(empty)}{limit}.")
+    too_few = [
+        f"{split} ({len(dataset.split(split))})" for split in SPLITS if len(dataset.split(split)) < FEWEST[split]
+    ]
+    if too_few:
+        way_out = f" with CAPTIONING_LIMIT={project.limit}; raise the limit" if project.limit else ""
+        raise DatasetError(f"{project.dataset} has too few pictures for {' and '.join(too_few)}{way_out}.")
     dataset.save(project.data / "captions.json")
     report = project.data / "report.txt"
     report.write_text(dataset.report(), encoding="utf-8")

@@ -28,10 +28,23 @@ def test_damage_on_the_way_is_repaired(get, server):
     assert get(md5=MD5).read_bytes() == BODY
 
 
-@pytest.mark.parametrize("known", [{"md5": "0000"}, {"size": 7}])
-def test_warn_only_keeps_the_file(get, known):
-    with pytest.warns(UserWarning, match="published"):
+@pytest.mark.parametrize("known", [{"md5": "0000"}, {"size": 7}, {"md5": "0000", "size": 7}])
+def test_warn_only_keeps_the_file_and_warns_once(get, known):
+    with pytest.warns(UserWarning, match="published") as warned:
         assert get(warn_only=True, **known).read_bytes() == BODY
+    assert len(warned) == 1
+
+
+def test_a_disk_that_fills_up_keeps_what_came(get, tmp_path, monkeypatch):
+    def full(self, response, have, total):
+        with open(self.partial.path, "r+b") as part:
+            part.write(BODY[:1000])
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched, pytest.raises(DownloadError, match=r"a\.part cannot be written.*No space"):
+        patched.setattr(transfer.Transfer, "_write", full)
+        get()
+    assert (tmp_path / "a.part").read_bytes() == BODY[:1000] and get().read_bytes() == BODY
 
 
 def test_a_file_of_another_size_costs_no_bytes(get, server, tmp_path):

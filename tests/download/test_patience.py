@@ -99,9 +99,9 @@ def test_a_malformed_address_is_not_tried_again(get, tmp_path, url):
 
 
 def test_a_trickle_that_is_fast_enough_is_waited_for(get, server):
-    server.files["/t"] = BODY[:4000]
-    server.faults["/t"] = [Fault(piece=200, pause=0.05)]  # 4,000 bytes per second
-    assert get("/t", timeout=0.4).read_bytes() == BODY[:4000] and len(server.seen) == 1
+    server.files["/t"] = BODY[:15_000]
+    server.faults["/t"] = [Fault(piece=200, pause=0.04)]  # 5,000 bytes per second
+    assert get("/t", timeout=1.5).read_bytes() == BODY[:15_000] and len(server.seen) == 1
 
 
 def test_a_trickle_that_is_too_slow_counts_as_broken(get, server):
