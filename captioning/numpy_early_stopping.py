@@ -10,9 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from captioning.datasets.dataset import Record
-from captioning.decoding import MAX_LENGTH, greedy
 from captioning.features import FeatureStore
-from captioning.metrics import CiderD
+from captioning.free_running import FreeRunning
 from captioning.numpy_rnn import CaptioningRNN, CaptioningRNNConfig, channel_statistics
 from captioning.numpy_training import (
     Adam,
@@ -38,7 +37,7 @@ class NumpyTrainingConfig:
     learning_rate: float = 2e-3  # at its highest; follows a cosine down to 0
     weight_decay: float = 0.01
     batch: int = 64  # captions
-    largest_norm: float = 5.0  # of the whole gradient
+    clip_norm: float = 5.0  # of the whole gradient
     seed: int = 0  # of the order of the captions
 
 
@@ -80,7 +79,6 @@ class Validation:
         tokenizer: Tokenizer,
         max_words: int = 20,
         pictures: int = 200,
-        shown: int = 2,
     ):
         """Gather the captions.
 
@@ -88,23 +86,15 @@ class Validation:
             records: the pictures of the validation split.
             store, tokenizer, max_words: as in `caption_arrays`.
             pictures: the first so many are captioned.
-            shown: the captions of the first so many are printed after each epoch.
         """
         records = store.readable(records)
         self._captions = caption_arrays(records, store, tokenizer, max_words)
-        self._records, self._tokenizer, self._shown = records[:pictures], tokenizer, shown
-        self._max_length = max(MAX_LENGTH, max_words)
-        self._cider = CiderD({record.image_id: list(record.captions) for record in self._records})
+        self._free = FreeRunning(records[:pictures], self._captions.features[:pictures], tokenizer, max_words)
 
     def score(self, model: CaptioningRNN) -> dict[str, float]:
         """Return val_loss (nats per word), val_accuracy and val_CIDEr (greedy decoding); print some captions."""
         loss, accuracy = self._with_true_words(model)
-        features = self._captions.features[: len(self._records)]
-        captions = greedy(model.step, model.initial_state(features), self._max_length)
-        texts = [self._tokenizer.decode(caption.tokens) for caption in captions]
-        results = {record.image_id: text for record, text in zip(self._records, texts, strict=True)}
-        cider = float(self._cider.score(results)[0])
-        print(f"val_CIDEr {cider:.3f}  " + "  |  ".join(texts[: self._shown]))
+        cider = self._free.score(*model.compile_step(), shown=2)
         return {"val_loss": loss, "val_accuracy": accuracy, "val_CIDEr": cider}
 
     def _with_true_words(self, model: CaptioningRNN) -> list[float]:
@@ -150,7 +140,7 @@ def fit_best(
     if not is_complete(history, training):
         if history:
             print(f"Going on after epoch {len(history)} of at most {training.epochs}.")
-        for epoch in fit(model, batches, training.epochs, optimizer, training.largest_norm, start=len(history)):
+        for epoch in fit(model, batches, training.epochs, optimizer, training.clip_norm, start=len(history)):
             history.append(_row(epoch, validation.score(model)))
             _keep(folder, model, optimizer, history)
             if is_complete(history, training):

@@ -23,7 +23,7 @@ from captioning.numpy_layers import (
     temporal_softmax_loss,
 )
 from captioning.numpy_weights import CELLS, CaptioningRNNConfig, first_weights
-from captioning.tokenizer import PAD, START, UNK
+from captioning.tokenizer import PAD
 
 
 class CaptioningRNN:
@@ -64,7 +64,7 @@ class CaptioningRNN:
         Args:
             features: (batch, regions, channels) or (batch, channels), any float type.
             tokens: (batch, steps), START ... END PAD.
-            rng: draws dropout and word dropout; None means none, as in `step`.
+            rng: draws the dropout; None means none, as in `step`.
 
         Returns:
             The loss in nats per word, and the gradient by each of `parameters` under the same name.
@@ -73,7 +73,7 @@ class CaptioningRNN:
             ValueError: features or tokens that do not fit the settings, or no word at all.
         """
         tokens = self._checked(tokens, len(features))
-        inputs, targets = self._drop_words(tokens[:, :-1], rng), tokens[:, 1:]
+        inputs, targets = tokens[:, :-1], tokens[:, 1:]
         words = targets != PAD
         states, caches = self._run(features, inputs, rng)
         # Padding is left out before the largest product, not only masked after it: (words, units).
@@ -87,7 +87,7 @@ class CaptioningRNN:
         return loss, gradients | self._run_backward(by_states, caches)
 
     def score(self, features: np.ndarray, tokens: np.ndarray) -> tuple[float, float]:
-        """Return the loss without gradients and without dropout, and the share of the words guessed right.
+        """Return the loss without dropout, and the share of the words guessed right.
 
         Args:
             features, tokens: as in `loss`.
@@ -241,13 +241,6 @@ class CaptioningRNN:
             raise ValueError(f"A token id is outside the vocabulary of {self.config.vocabulary} ids.")
         used = np.flatnonzero((tokens != PAD).any(axis=0))
         return tokens[:, : used[-1] + 1 if used.size else 1]
-
-    def _drop_words(self, inputs: np.ndarray, rng: np.random.Generator | None) -> np.ndarray:
-        """Replace a share of the words by UNK, so that the state must remember the image (Bowman et al. 2016)."""
-        if rng is None or not self.config.word_dropout:
-            return inputs
-        dropped = (rng.random(inputs.shape) < self.config.word_dropout) & (inputs != START)
-        return np.where(dropped, UNK, inputs)
 
 
 def channel_statistics(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -130,20 +130,20 @@ def cosine_decay(peak: float, updates: int, warmup: int = 0) -> Callable[[int], 
     return rate
 
 
-def clip_gradients(gradients: Arrays, largest: float | None) -> float:
-    """Scale all gradients in place so that their global norm is at most `largest` (Pascanu et al. 2013, algorithm 1).
+def clip_gradients(gradients: Arrays, clip_norm: float | None) -> float:
+    """Scale all gradients in place so that their global norm is at most `clip_norm` (Pascanu et al. 2013, algorithm 1).
 
     Args:
         gradients: by name.
-        largest: the largest norm; None only measures.
+        clip_norm: the largest norm; None only measures.
 
     Returns:
         The norm before clipping: square root of the sum of all squares.
     """
     norm = float(np.sqrt(sum(np.square(values, dtype=np.float64).sum() for values in gradients.values())))
-    if largest is not None and norm > largest:
+    if clip_norm is not None and norm > clip_norm:
         for values in gradients.values():
-            values *= largest / norm
+            values *= clip_norm / norm
     return norm
 
 
@@ -181,7 +181,7 @@ def fit(
     batches: Batches,
     epochs: int,
     optimizer: Optimizer,
-    largest_norm: float | None = 5.0,
+    clip_norm: float | None = 5.0,
     start: int = 0,
 ) -> Iterator[Epoch]:
     """Train, and yield after each epoch: the caller plots, scores, saves, or breaks to stop early.
@@ -194,7 +194,7 @@ def fit(
         batches: from the number of an epoch to its (features, tokens), for example `shuffled_batches`.
         epochs: number of epochs of the whole training.
         optimizer: changed in place.
-        largest_norm: clip the global norm of the gradients to it; None does not clip.
+        clip_norm: clip the global norm of the gradients to it; None does not clip.
         start: number of epochs that are done already, from `load_checkpoint`.
 
     Raises:
@@ -206,23 +206,23 @@ def fit(
         for features, tokens in batches(number):
             rng = np.random.default_rng((model.config.seed, optimizer.updates))
             loss, gradients = model.loss(features, tokens, rng)
-            norm = clip_gradients(gradients, largest_norm)
+            norm = clip_gradients(gradients, clip_norm)
             if not np.isfinite(loss + norm):
                 raise FloatingPointError(
                     f"Loss {loss}, gradient norm {norm} after {optimizer.updates} updates: "
-                    "lower the learning rate or largest_norm."
+                    "lower the learning rate or clip_norm."
                 )
             optimizer.update(model.parameters, gradients)
             history.append((loss, norm, (tokens[:, 1:] != PAD).sum()))
-        yield _report(number, history, largest_norm, time.perf_counter() - began)
+        yield _report(number, history, clip_norm, time.perf_counter() - began)
 
 
-def _report(number: int, history: list[tuple], largest_norm: float | None, seconds: float) -> Epoch:
+def _report(number: int, history: list[tuple], clip_norm: float | None, seconds: float) -> Epoch:
     """Sum up the (loss, gradient norm, words) of the updates of an epoch."""
     if not history:
         raise ValueError("The epoch has no batch: is the list of captions empty?")
     losses, norms, words = np.array(history).T
-    clipped = 0.0 if largest_norm is None else (norms > largest_norm).mean()
+    clipped = 0.0 if clip_norm is None else (norms > clip_norm).mean()
     mean_loss = np.average(losses, weights=words)
     return Epoch(number + 1, *map(float, (mean_loss, norms.mean(), norms.max(), clipped, seconds)))
 

@@ -49,7 +49,6 @@ class CaptioningRNNConfig:
     embedding: int = 256  # channels of a word vector
     units: int = 384  # size of the hidden state
     dropout: float = 0.0  # share zeroed in image features, word vectors and hidden states while training
-    word_dropout: float = 0.0  # share of input words that training replaces by UNK
     dtype: str = "float32"  # "float64" for gradient checks
     seed: int = 0  # of the first weights and of the dropout
     through_time: bool = True  # False is a usual bug: the backward pass forgets the gradient from the next step
@@ -61,8 +60,8 @@ class CaptioningRNNConfig:
             raise ValueError(f"dtype is {self.dtype!r}; use float32 or float64.")
         if min(self.channels, self.embedding, self.units) < 1 or self.vocabulary <= len(SPECIAL):
             raise ValueError(f"Sizes must be at least 1, the vocabulary more than {len(SPECIAL)}: {self}.")
-        if not (0 <= self.dropout < 1 and 0 <= self.word_dropout < 1):
-            raise ValueError(f"dropout and word_dropout must be at least 0 and below 1: {self}.")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must be at least 0 and below 1: {self}.")
 
 
 def first_weights(config: CaptioningRNNConfig) -> dict[str, np.ndarray]:

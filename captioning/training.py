@@ -16,8 +16,7 @@ import numpy as np
 from keras import ops
 
 from captioning.batches import CaptionBatches
-from captioning.decoding import MAX_LENGTH, greedy
-from captioning.metrics import CiderD
+from captioning.free_running import FreeRunning
 from captioning.models.decoder import Decoder
 from captioning.tokenizer import PAD, Tokenizer
 
@@ -78,36 +77,25 @@ class MaskedAccuracy(keras.metrics.Metric):
         return self.right / ops.maximum(self.words, 1.0)
 
 
-class FreeRunning(keras.callbacks.Callback):
-    """Captions validation pictures after each epoch, word for word from its own words, and adds `val_CIDEr`."""
+class ValidationCaptions(keras.callbacks.Callback):
+    """Captions validation pictures after each epoch, and adds `val_CIDEr` to the logs."""
 
-    def __init__(self, batches: CaptionBatches, tokenizer: Tokenizer, pictures: int = 200, shown: int = 3):
-        """Take the validation batches; the first `pictures` are captioned and the first `shown` printed."""
+    def __init__(self, batches: CaptionBatches, tokenizer: Tokenizer, pictures: int = 200):
+        """Take the validation batches, of which the first `pictures` are captioned."""
         super().__init__()
-        self._records = batches.records[:pictures]
-        ids = [record.image_id for record in self._records]
+        records = batches.records[:pictures]
+        ids = [record.image_id for record in records]
         store = batches.store
-        self._features = store.averaged(ids) if batches.regions < store.regions else store.rows(ids)
-        self._tokenizer, self._shown = tokenizer, shown
-        self._max_length = max(MAX_LENGTH, batches.max_words)
-        self._cider = CiderD({record.image_id: list(record.captions) for record in self._records})
+        features = store.averaged(ids) if batches.regions < store.regions else store.rows(ids)
+        self._captions = FreeRunning(records, features, tokenizer, batches.max_words)
 
     def on_train_begin(self, logs=None):
         """Compile the step once, for all epochs."""
-        self._initial_state, self._step = self.model.compile_step()
+        self._compiled = self.model.compile_step()
 
     def on_epoch_end(self, epoch, logs=None):
-        """Caption, score and show."""
-        logs["val_CIDEr"], texts = self._score()
-        print(f"\nval_CIDEr {logs['val_CIDEr']:.3f}  " + "  |  ".join(texts[: self._shown]))
-
-    def _score(self) -> tuple[float, list[str]]:
-        texts = []
-        for start in range(0, len(self._records), 100):
-            state = self._initial_state(self._features[start : start + 100])
-            texts += [self._tokenizer.decode(caption.tokens) for caption in greedy(self._step, state, self._max_length)]
-        results = {record.image_id: text for record, text in zip(self._records, texts, strict=True)}
-        return float(self._cider.score(results)[0]), texts
+        """Caption, show and score."""
+        logs["val_CIDEr"] = self._captions.score(*self._compiled)
 
 
 class Snapshots(keras.callbacks.Callback):
@@ -226,7 +214,7 @@ def fit(
             validation_data=validation.evaluation(),
             # The order matters: val_CIDEr must be in the logs before the others read them.
             callbacks=[
-                FreeRunning(validation, tokenizer),
+                ValidationCaptions(validation, tokenizer),
                 snapshots,
                 keras.callbacks.TensorBoard(folder / "logs", write_graph=False),
                 *callbacks,

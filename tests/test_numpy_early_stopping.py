@@ -76,7 +76,7 @@ def test_the_arrays_hold_what_the_batches_of_the_keras_models_hold(made, max_wor
 def test_validation_averages_over_words_and_scores_free_running_captions(made):
     dataset, store, tokenizer = made
     records = dataset.split("val") * 80  # more captions than one part
-    validation = Validation(records, store, tokenizer, pictures=5, shown=0)
+    validation = Validation(records, store, tokenizer, pictures=5)
     features, images, tokens = caption_arrays(records, store, tokenizer)
     model = CaptioningRNN(CaptioningRNNConfig(len(tokenizer), store.channels, units=6, embedding=4, dropout=0.4))
     scores = validation.score(model)
@@ -94,7 +94,7 @@ def test_a_trained_captioner_scores_higher_than_a_new_one(made, capsys, tmp_path
     dataset, store, tokenizer = made
     records = dataset.split("val")
     by_heart, _ = run(made, tmp_path, training=replace(TRAINING, epochs=60), dropout=0.0)
-    validation = Validation(records, store, tokenizer, shown=1)
+    validation = Validation(records, store, tokenizer)
     good = validation.score(by_heart)["val_CIDEr"]
     poor = validation.score(CaptioningRNN(by_heart.config))["val_CIDEr"]
     assert good > 1 > 0.3 > poor
@@ -179,7 +179,7 @@ def test_every_setting_of_the_training_matters(made, tmp_path):
         "plain": {},
         "rate": {"learning_rate": 0.002},
         "decay": {"weight_decay": 0.5},
-        "norm": {"largest_norm": 1e-3},
+        "norm": {"clip_norm": 1e-3},
         "order": {"seed": 2},
     }.items():
         runs[name], _ = run(made, tmp_path / name, training=replace(TRAINING, **change), validation=Scores(1, 2, 3, 4))

@@ -6,7 +6,7 @@ import pytest
 from captioning import decoding
 from captioning.numpy_rnn import CaptioningRNN, CaptioningRNNConfig, channel_statistics
 from captioning.numpy_training import Adam, load_checkpoint
-from captioning.tokenizer import END, PAD, START, UNK
+from captioning.tokenizer import END, PAD, START
 from tests.numpy_cases import CELLS, assert_gradient, draw, make_model, slope
 
 TOKENS = np.array(
@@ -17,7 +17,7 @@ TOKENS = np.array(
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("seed", [None, 0], ids=["plain", "dropout"])
 def test_gradients_of_the_whole_captioner(cell, seed):
-    model = make_model(cell, dropout=0.3, word_dropout=0.3)
+    model = make_model(cell, dropout=0.3)
     features = draw(4, 2, 5)
 
     def loss():
@@ -108,21 +108,12 @@ def test_statistics_of_the_pooled_features_and_a_channel_that_never_varies():
     assert (model._standardised(features + np.float16(1))[:, 3] == 0).all()
 
 
-@pytest.mark.parametrize("settings", [{"dropout": 0.5}, {"word_dropout": 0.5}])
-def test_dropout_is_seeded_and_off_without_a_generator(settings):
-    model, plain, features = make_model(**settings), make_model(), draw(4, 5)
+def test_dropout_is_seeded_and_off_without_a_generator():
+    model, plain, features = make_model(dropout=0.5), make_model(), draw(4, 5)
     assert model.loss(features, TOKENS)[0] == plain.loss(features, TOKENS)[0]
     first, second, other = (model.loss(features, TOKENS, np.random.default_rng(s))[0] for s in (0, 0, 1))
     assert first == second != other
     assert plain.loss(features, TOKENS, np.random.default_rng(0))[0] == plain.loss(features, TOKENS)[0]
-
-
-def test_word_dropout_replaces_its_share_by_unk_and_never_start():
-    tokens = np.full((100, 101), 5)
-    tokens[:, 0] = START
-    dropped = make_model(word_dropout=0.2)._drop_words(tokens, np.random.default_rng(0))
-    assert (dropped[:, 0] == START).all() and set(np.unique(dropped[:, 1:])) == {UNK, 5}
-    assert (dropped[:, 1:] == UNK).mean() == pytest.approx(0.2, abs=0.02)
 
 
 @pytest.mark.parametrize("cell", CELLS)

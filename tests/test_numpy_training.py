@@ -28,7 +28,7 @@ def training(cell="lstm", count=10, **settings):
     for row in tokens:
         length = rng.integers(1, 5)
         row[: length + 2] = [START, *rng.integers(4, 9, length), END]
-    settings = {"dropout": 0.3, "word_dropout": 0.2, "dtype": "float32"} | settings
+    settings = {"dropout": 0.3, "dtype": "float32"} | settings
     model = make_model(cell, **settings)
     return model, shuffled_batches(draw(4, 5), rng.integers(0, 4, count), tokens, batch_size=4)
 
@@ -113,7 +113,7 @@ def test_batches_put_captions_of_one_length_together():
 
 
 def test_the_loss_of_an_epoch_is_the_mean_over_its_words():
-    model, batches = training(dropout=0.0, word_dropout=0.0)
+    model, batches = training(dropout=0.0)
     whole = [np.concatenate(parts) for parts in zip(*batches(0), strict=True)]
     epoch = next(fit(model, batches, 1, SGD(0.0)))
     assert epoch.loss == pytest.approx(model.loss(*whole)[0], rel=1e-6)
@@ -121,7 +121,7 @@ def test_the_loss_of_an_epoch_is_the_mean_over_its_words():
 
 def test_training_reports_norms_and_stops_with_an_error_when_it_diverges():
     model, batches = training()
-    epoch = next(fit(model, batches, 1, SGD(0.1), largest_norm=1e-3))
+    epoch = next(fit(model, batches, 1, SGD(0.1), clip_norm=1e-3))
     assert epoch.clipped == 1 and epoch.largest_norm >= epoch.gradient_norm > 1e-3 and epoch.loss > 0
     model.parameters["output_kernel"][0, 0] = np.nan
     with pytest.raises(FloatingPointError, match="learning rate"):
@@ -139,7 +139,7 @@ def test_fifty_captions_are_learned_by_heart(cell):
         row[: length + 2] = [START, *rng.integers(4, 40, length), END]
     model = CaptioningRNN(CaptioningRNNConfig(40, 16, cell, embedding=24, units=48), *channel_statistics(features))
     batches = shuffled_batches(features, np.arange(50), tokens, batch_size=25)
-    *_, last = fit(model, batches, 150, Adam(0.01), largest_norm=5.0)
+    *_, last = fit(model, batches, 150, Adam(0.01), clip_norm=5.0)
     assert last.loss < 0.1
     captions = decoding.greedy(model.step, model.initial_state(features), 12)
     assert [c.tokens for c in captions] == [

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import captioning.quiet  # noqa: F401
-from captioning import models, training
+from captioning import free_running, models, training
 from captioning.batches import CaptionBatches
 from captioning.decoding import Caption
 from captioning.models.bahdanau import BahdanauConfig
@@ -149,11 +149,12 @@ def test_validation_captions_come_from_the_pictures_own_features(tmp_path, monke
     dataset = tiny_dataset(tmp_path, pictures=130, splits=("val",))
     store, tokenizer = store_of(dataset, tmp_path), Tokenizer.fit(dataset.captions("val"))
     batches = CaptionBatches(dataset.split("val"), store, tokenizer, batch_size=9)
-    free = training.FreeRunning(batches, tokenizer)
     seen = []
-    monkeypatch.setattr(training, "greedy", lambda step, state, length: seen.extend(state) or [NOTHING] * len(state))
-    free._initial_state, free._step = (lambda features: features), None
-    free._score()
+    say_nothing = lambda step, state, length: seen.extend(state) or [NOTHING] * len(state)  # noqa: E731
+    monkeypatch.setattr(free_running, "greedy", say_nothing)
+    after_each_epoch = training.ValidationCaptions(batches, tokenizer)
+    after_each_epoch._compiled = (lambda features: features), None
+    after_each_epoch.on_epoch_end(0, {})
     np.testing.assert_array_equal(seen, store.rows([record.image_id for record in batches.records]))
 
 
@@ -184,7 +185,7 @@ def test_history_stands_in_the_csv_and_in_tensorboard(made, tmp_path):
 
 def test_it_stops_by_the_captions_and_keeps_the_best_weights(made, tmp_path, monkeypatch):
     scores = iter([0.1, 0.5, 0.3, 0.2, 0.9])
-    monkeypatch.setattr(training.FreeRunning, "_score", lambda self: (next(scores), []))
+    monkeypatch.setattr(training.FreeRunning, "score", lambda *_: next(scores))
     kept = []
 
     class Keep(keras.callbacks.Callback):
@@ -200,7 +201,7 @@ def test_it_stops_by_the_captions_and_keeps_the_best_weights(made, tmp_path, mon
 
 def test_patience_is_remembered_after_a_kill(made, tmp_path, monkeypatch):
     scores = iter([0.5, 0.3, 0.2, 0.1])
-    monkeypatch.setattr(training.FreeRunning, "_score", lambda self: (next(scores), []))
+    monkeypatch.setattr(training.FreeRunning, "score", lambda *_: next(scores))
     config = replace(CONFIG, epochs=9, patience=2)
     with pytest.raises(Killed):
         run(made, tmp_path, config=config, callbacks=[KillAfter(2)])

@@ -72,9 +72,9 @@ class Painter:
         fine = [(x * _FINE, y * _FINE) for x, y in points]
         self._draw.line(fine, self._ink(fill), max(1, round(width * _FINE)), "curve")
 
-    def rectangle(self, left, top, right, bottom, fill: Colour, outline: Colour | None = None) -> None:
+    def rectangle(self, left, top, right, bottom, fill: Colour) -> None:
         """Fill a rectangle."""
-        self.polygon([(left, top), (right, top), (right, bottom), (left, bottom)], fill, outline)
+        self.polygon([(left, top), (right, top), (right, bottom), (left, bottom)], fill)
 
     def ellipse(self, x, y, across, along, fill: Colour, outline: Colour | None = None) -> None:
         """Fill an ellipse around (x, y) with two radii: horizontal and vertical."""

@@ -62,7 +62,7 @@ def report(
     Args:
         references, results: as in `score`.
         train_captions: the raw captions of the train split.
-        decoding: how the captions were made, for example {"method": "beam", "width": 3}.
+        decoding: how the captions were made, for example {"method": "beam search", "beam_width": 3}.
         truth: on scenes, what is in each picture (see `grounding`).
         names: on scenes, the words for it (see `grounding`).
 

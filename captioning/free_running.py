@@ -1,0 +1,49 @@
+"""Caption validation pictures while a model is trained, word for word from its own words, and score the captions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from captioning.datasets.dataset import Record
+from captioning.decoding import MAX_LENGTH, StepFunction, greedy
+from captioning.metrics import CiderD
+from captioning.tokenizer import Tokenizer
+
+_TOGETHER = 100  # pictures decoded at a time
+
+
+class FreeRunning:
+    """Greedy captions of the same pictures after each epoch; their CIDEr decides which epoch is the best."""
+
+    def __init__(self, records: Sequence[Record], features: np.ndarray, tokenizer: Tokenizer, max_words: int):
+        """Take the pictures.
+
+        Args:
+            records: validation pictures with features.
+            features: (pictures, ...), one row for each record, as the model takes them.
+            tokenizer: to write the captions out.
+            max_words: of the captions trained on; what is said may be as long, or 30 words.
+        """
+        self._records, self._features, self._tokenizer = records, features, tokenizer
+        self._max_length = max(MAX_LENGTH, max_words)
+        self._cider = CiderD({record.image_id: list(record.captions) for record in records})
+
+    def score(self, initial_state: Callable[[np.ndarray], Any], step: StepFunction, shown: int = 3) -> float:
+        """Return the CIDEr of the captions, and print the first ones.
+
+        Args:
+            initial_state: features -> state.
+            step: see `captioning.decoding`.
+            shown: how many are printed.
+        """
+        texts: list[str] = []
+        for start in range(0, len(self._records), _TOGETHER):
+            state = initial_state(self._features[start : start + _TOGETHER])
+            texts += [self._tokenizer.decode(caption.tokens) for caption in greedy(step, state, self._max_length)]
+        results = {record.image_id: text for record, text in zip(self._records, texts, strict=True)}
+        cider = float(self._cider.score(results)[0])
+        print(f"\nval_CIDEr {cider:.3f}  " + "  |  ".join(texts[:shown]))
+        return cider
