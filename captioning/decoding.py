@@ -133,7 +133,8 @@ def beam_search(
         max_length: largest number of words; END may still follow the last of them.
         length_penalty: the exponent alpha; 0 ranks by the sum, 1 by the mean per token.
         no_repeat_ngram: forbid a caption to hold the same run of that many words twice; 0 allows it.
-        return_all: return up to beam_width captions per image, the best first, in place of the best one.
+        return_all: return up to beam_width captions per image, the best first, in place of the best one; the same
+            `max_length` words may be among them twice, finished and cut off.
 
     Returns:
         One caption per row of the state; with `return_all` a list of captions per row.

@@ -118,17 +118,14 @@ def plot_bars(values: Mapping[str, float], title: str, label: str = "", interval
         values: name -> length.
         title: above the figure.
         label: of the axis.
-        intervals: name -> (low, high), drawn as error bars.
+        intervals: name -> (low, high) around the value, drawn as error bars.
     """
     names = list(values)
     errors = None
     if intervals is not None:
         ends = [intervals.get(name) or (values[name], values[name]) for name in names]
-        errors = np.abs(
-            np.array(
-                [[values[name] - low, high - values[name]] for name, (low, high) in zip(names, ends, strict=True)]
-            ).T
-        )
+        spans = [[values[name] - low, high - values[name]] for name, (low, high) in zip(names, ends, strict=True)]
+        errors = np.maximum(np.array(spans).T, 0)  # rounding may leave a value outside an interval of no length
     figure, axis = plt.subplots(figsize=(8, 0.8 + 0.3 * len(names)), layout="constrained")
     axis.barh(names, list(values.values()), xerr=errors, capsize=3)
     axis.invert_yaxis()
