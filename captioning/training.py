@@ -182,6 +182,7 @@ def fit(
     config: TrainingConfig,
     folder: Path,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    stop_after: int | None = None,
 ) -> list[dict[str, float]]:
     """Train with `Model.fit`; a run that was broken off goes on where it was.
 
@@ -193,6 +194,7 @@ def fit(
         config: how.
         folder: the bundle: gets the best weights, `last/`, `history.csv` and TensorBoard's `logs/`.
         callbacks: more of them, for example a test's.
+        stop_after: train only so many of the epochs, with the rate of the whole training: for comparing beginnings.
 
     Returns:
         One row per epoch: epoch, loss, accuracy, val_loss, val_accuracy, val_CIDEr, seconds; both losses with label
@@ -210,7 +212,7 @@ def fit(
             train.training(first_epoch, config.epochs),
             steps_per_epoch=train.steps_per_epoch,
             initial_epoch=first_epoch,
-            epochs=config.epochs,
+            epochs=min(config.epochs, stop_after or config.epochs),
             validation_data=validation.evaluation(),
             # The order matters: val_CIDEr must be in the logs before the others read them.
             callbacks=[

@@ -33,7 +33,7 @@ def made(tmp_path_factory):
 CONFIGS = {"gru": GRUConfig, "bahdanau": BahdanauConfig, "merge": MergeConfig, "bilstm": BiLSTMConfig}
 
 
-def run(made, folder, kind="bahdanau", config=CONFIG, callbacks=(), dropout=0.3, captions=2):
+def run(made, folder, kind="bahdanau", config=CONFIG, callbacks=(), dropout=0.3, captions=2, stop_after=None):
     dataset, store, tokenizer = made
     averaged = models.KINDS[kind][1].averaged
     sizes = {"vocabulary": len(tokenizer), "channels": store.channels, "embedding": 8, "units": 12, "dropout": dropout}
@@ -44,7 +44,7 @@ def run(made, folder, kind="bahdanau", config=CONFIG, callbacks=(), dropout=0.3,
     )
     model = models.build(CONFIGS[kind](**sizes), seed=1)
     model.scale_features(*train.statistics())
-    history = training.fit(model, train, validation, tokenizer, config, folder, callbacks)
+    history = training.fit(model, train, validation, tokenizer, config, folder, callbacks, stop_after)
     return model, history
 
 
@@ -108,6 +108,12 @@ def test_a_finished_training_is_not_run_again(made, tmp_path, for_resuming):
     assert again == history
     for one, other in zip(model.get_weights(), loaded.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_the_beginning_of_a_training_equals_that_of_the_whole(made, tmp_path):
+    _, whole = run(made, tmp_path / "whole")
+    _, beginning = run(made, tmp_path / "beginning", stop_after=2)
+    assert scores_only(beginning) == scores_only(whole)[:2]
 
 
 def test_a_snapshot_of_another_model_is_named(made, tmp_path):

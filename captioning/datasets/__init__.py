@@ -132,14 +132,18 @@ class Advice:
     dropout: float = 0.5  # photos are few and varied: without strong dropout a decoder learns them by heart
     max_words: int = 20  # longer captions are cut in training
     longer: float = 1.8  # times as many epochs as scenes need, because of the dropout
-    batch: int = 16  # pictures per step of the Bahdanau model: chosen on validation photos, two seeds each
-    learning_rate: float = 2e-3  # of the same model
+    # Of the Bahdanau model, chosen on validation pictures:
+    attention: int = 256  # width of the additive score
+    batch: int = 16  # pictures per step
+    learning_rate: float = 2e-3
 
 
 def advice(project: Project) -> Advice:
     """Return the advice for the active dataset."""
     return {
-        "scenes": Advice(dropout=0.15, longer=1.0, batch=32, learning_rate=3e-3),  # they come from one generator
+        "scenes": Advice(
+            dropout=0.15, longer=1.0, attention=128, batch=32, learning_rate=3e-3
+        ),  # they come from one generator
         "open-images": Advice(max_words=50),  # whole paragraphs, spoken
     }.get(project.dataset, Advice())
 

@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tqdm import tqdm
@@ -52,10 +53,13 @@ def draw(folder: Path | str, train: int = 1500, val: int = 200, test: int = 200,
         return
     scenes = plan(train, val, test, seed)
     _prepare(folder, parameters)
-    for scene in tqdm(scenes, desc="Drawing scenes", unit="picture", mininterval=1, file=sys.stdout):
-        path = folder / "images" / _file_name(scene)
-        if not path.exists():
-            _save_picture(scene, path)
+    paths = {folder / "images" / _file_name(scene): scene for scene in scenes}
+    missing = {path: scene for path, scene in paths.items() if not path.exists()}
+    # Pillow lets other threads run while it shrinks and encodes.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        drawn = pool.map(_save_picture, missing.values(), missing)
+        for _ in tqdm(drawn, "Drawing scenes", len(missing), unit="picture", mininterval=1, file=sys.stdout):
+            pass
     for name, content in zip(_RECORDS, _records(scenes), strict=True):
         _write_json(folder / name, content)
     os.replace(folder / _STARTED, folder / _FINISHED)
