@@ -15,9 +15,12 @@ import captioning.quiet  # noqa: F401
 import numpy as np
 import tensorflow as tf
 
-from captioning import models, training
+from captioning import models
 from captioning.models.merge import MergeConfig
 from captioning.tokenizer import END, PAD, START
+from captioning.training import fit
+from captioning.training.config import TrainingConfig
+from captioning.training.loss import masked_crossentropy
 
 PICTURES, CAPTIONS, WORDS = 32, 5, 12
 # Vocabulary and channels of the image vector, as the series has them.
@@ -61,7 +64,7 @@ def samples(vocabulary: int, channels: int) -> tuple[tuple, tuple]:
 def whole_loss(model, features, tokens, targets, training_now=False):
     """All prefixes of a caption out of one run of the LSTM."""
     logits = model({"features": features, "tokens": tokens}, training=training_now)
-    return training.masked_crossentropy()(targets, logits)
+    return masked_crossentropy()(targets, logits)
 
 
 def prefix_loss(model, features, prefixes, targets, training_now=False):
@@ -69,12 +72,12 @@ def prefix_loss(model, features, prefixes, targets, training_now=False):
     image, *zeros = model.initial_state(features, training=training_now)
     words = model.word_dropout(model.embedding(prefixes), training=training_now)
     hidden = model.lstm(words, mask=prefixes != PAD, initial_state=zeros)[:, -1]
-    return training.masked_crossentropy()(targets, model.logits(model.joint(image + hidden)))
+    return masked_crossentropy()(targets, model.logits(model.joint(image + hidden)))
 
 
 def rate(model, loss, batch, repeats: int = 5) -> float:
     """Return captions per second of whole training steps: loss, gradients, optimizer."""
-    training.compile_model(model, training.TrainingConfig(), steps=100)
+    fit.compile_model(model, TrainingConfig(), steps=100)
     weights = model.trainable_variables
 
     @tf.function

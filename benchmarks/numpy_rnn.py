@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from captioning.numpy_rnn import CaptioningRNN, CaptioningRNNConfig
+from captioning.from_scratch.rnn import CaptioningRNN, CaptioningRNNConfig
 from captioning.tokenizer import END, PAD, START
 
 VOCABULARY, CHANNELS, BATCH, LONGEST = 1_700, 768, 64, 18

@@ -18,13 +18,13 @@ import numpy as np
 from captioning import decoding, encoders, models
 from captioning.datasets.dataset import CaptionDataset
 from captioning.features import FeatureStore, encode_files
+from captioning.from_scratch.early_stopping import NumpyTrainingConfig
+from captioning.from_scratch.rnn import CaptioningRNN
+from captioning.from_scratch.weights import CaptioningRNNConfig
 from captioning.models.decoder import Decoder, DecoderConfig
-from captioning.numpy_early_stopping import NumpyTrainingConfig
-from captioning.numpy_rnn import CaptioningRNN
-from captioning.numpy_weights import CaptioningRNNConfig
 from captioning.settings import Project, require
 from captioning.tokenizer import Tokenizer
-from captioning.training import TrainingConfig
+from captioning.training.config import TrainingConfig
 
 NOTEBOOKS = {
     "gru": "04_gru_decoder",

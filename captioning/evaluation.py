@@ -13,7 +13,7 @@ import numpy as np
 from captioning import metrics
 from captioning.bundle import Bundle
 from captioning.datasets.dataset import CaptionDataset, Record
-from captioning.datasets.scenes import NAMES
+from captioning.datasets.scenes.words import NAMES
 from captioning.features import FeatureStore
 
 # Beam width and length penalty; the validation pictures choose among them.

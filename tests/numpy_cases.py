@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from captioning.numpy_rnn import CaptioningRNN, CaptioningRNNConfig
+from captioning.from_scratch.rnn import CaptioningRNN, CaptioningRNNConfig
 
 CELLS = ("rnn", "lstm")
 

@@ -9,13 +9,13 @@ import pytest
 import captioning.quiet  # noqa: F401
 from captioning import bundle, encoders, evaluation, metrics, models
 from captioning.features import FeatureStore, encode_files
+from captioning.from_scratch.rnn import CaptioningRNN, CaptioningRNNConfig, channel_statistics
 from captioning.models.bahdanau import BahdanauConfig
 from captioning.models.bilstm import BiLSTMConfig
 from captioning.models.gru import GRUConfig
-from captioning.numpy_rnn import CaptioningRNN, CaptioningRNNConfig, channel_statistics
 from captioning.settings import Project
 from captioning.tokenizer import END, Tokenizer
-from captioning.training import TrainingConfig
+from captioning.training.config import TrainingConfig
 from tests.tiny import store_of, tiny_dataset, tokenizer_of
 
 

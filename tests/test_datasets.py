@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from captioning import datasets
-from captioning.datasets import CaptionDataset, DatasetError, Record
-from captioning.datasets.dataset import assemble
+from captioning.datasets import prepare as datasets
+from captioning.datasets.dataset import CaptionDataset, DatasetError, Record, assemble
 from captioning.settings import Project, SettingError
+from captioning.training.config import advice
 from tests import originals
 from tests.originals import photo, splits_of
 
@@ -170,9 +170,9 @@ def test_pictures_without_splits_get_some(tmp_path):
 
 
 def test_the_advice_knows_scenes_from_photos():
-    photos, scenes = datasets.advice(Project("coco2014")), datasets.advice(Project("scenes"))
+    photos, scenes = advice(Project("coco2014")), advice(Project("scenes"))
     assert photos.dropout > scenes.dropout and photos.max_words == scenes.max_words
-    assert datasets.advice(Project("open-images")).max_words > photos.max_words
+    assert advice(Project("open-images")).max_words > photos.max_words
 
 
 def test_a_split_of_our_own_is_by_picture_and_of_the_asked_size(records):

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from captioning.datasets import DatasetError, coco
+from captioning.datasets import coco
+from captioning.datasets.dataset import DatasetError
 from tests.originals import REAL, needs_real, photo, splits_of
 
 

@@ -3,10 +3,12 @@
 import pytest
 from PIL import Image
 
-from captioning import datasets, settings
-from captioning.datasets import DatasetError, fetching, needs
+from captioning import settings
+from captioning.datasets import fetching, needs
+from captioning.datasets import prepare as datasets
+from captioning.datasets.dataset import DatasetError
 from captioning.datasets.needs import Need
-from captioning.download import DownloadError
+from captioning.fetching.download import DownloadError
 from tests import originals
 from tests.server import Fault, Server
 
@@ -23,7 +25,7 @@ def server(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch):
-    monkeypatch.setattr("captioning.transfer.Transfer._pause", lambda *_: None)
+    monkeypatch.setattr("captioning.fetching.resumable.Transfer._pause", lambda *_: None)
 
 
 def project(name, **options):
@@ -163,7 +165,7 @@ def test_a_zip_that_was_unpacked_half_is_finished(server, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("captioning.unpack.os.replace", killed)
+        patch.setattr("captioning.fetching.unpack.os.replace", killed)
         fetching.fetch_archive("flickr8k-text", folder, delete=True)
     with pytest.warns(UserWarning, match="as published"):
         fetching.fetch_archive("flickr8k-text", folder, delete=True)

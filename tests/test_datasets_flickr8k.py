@@ -2,7 +2,8 @@
 
 import pytest
 
-from captioning.datasets import DatasetError, flickr8k
+from captioning.datasets import flickr8k
+from captioning.datasets.dataset import DatasetError
 from tests.originals import REAL, needs_real, photo, splits_of
 
 LISTS = flickr8k.LISTS

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from captioning.datasets import DatasetError, folder
+from captioning.datasets import folder
+from captioning.datasets.dataset import DatasetError
 from tests import originals
 
 

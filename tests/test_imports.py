@@ -8,14 +8,15 @@ import pytest
 
 LIGHT = (
     "settings",
-    "download",
-    "unpack",
+    "fetching.download",
+    "fetching.unpack",
     "tokenizer",
     "metrics.__main__",
     "decoding",
-    "numpy_rnn",
-    "numpy_training",
-    "datasets.scenes",
+    "from_scratch.checks",
+    "from_scratch.early_stopping",
+    "datasets.scenes.scenes",
+    "training.history",
 )
 HEAVY = "{'tensorflow', 'keras', 'torch', 'jax'}"
 

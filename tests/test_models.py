@@ -8,12 +8,15 @@ import pytest
 import tensorflow as tf
 
 import captioning.quiet  # noqa: F401
-from captioning import models, training
+from captioning import models
 from captioning.models.bahdanau import BahdanauConfig
 from captioning.models.bilstm import BiLSTMConfig
 from captioning.models.gru import GRUConfig
 from captioning.models.merge import MergeConfig
 from captioning.tokenizer import END, PAD, START
+from captioning.training import fit
+from captioning.training.config import TrainingConfig
+from captioning.training.loss import masked_crossentropy
 
 SIZES = {"vocabulary": 11, "regions": 4, "channels": 6, "embedding": 5, "units": 7}
 CONFIGS = [
@@ -105,7 +108,7 @@ def test_weights_and_statistics_survive_the_disk(config, tmp_path):
 @BY_KIND
 def test_padding_changes_neither_loss_nor_accuracy(config):
     model = models.build(config, seed=3)
-    training.compile_model(model, training.TrainingConfig(), steps=10)
+    fit.compile_model(model, TrainingConfig(), steps=10)
     rows = tokens(steps=7)
     rows[0, 0, 4:] = [END, PAD, PAD]
     padded = np.concatenate([rows, np.full((3, 2, 5), PAD, np.int32)], axis=-1)
@@ -125,14 +128,14 @@ def test_the_loss_is_the_mean_of_minus_log_probability_over_the_words():
     chosen = [(0, 0), (0, 1), (0, 2), (1, 0)]
     for smoothing in (0.0, 0.1):
         by_hand = [-(1 - smoothing) * log_p[i, j, targets[i, j]] - smoothing * log_p[i, j].mean() for i, j in chosen]
-        loss = training.masked_crossentropy(smoothing)(targets, logits.astype(np.float32))
+        loss = masked_crossentropy(smoothing)(targets, logits.astype(np.float32))
         assert float(loss) == pytest.approx(np.mean(by_hand), abs=1e-5)
 
 
 def test_the_usual_bug_lets_padding_into_the_loss():
     logits, targets = np.zeros((1, 2, 5), np.float32), np.array([[4, PAD]])
     logits[..., PAD] = 5
-    right, wrong = (float(training.masked_crossentropy(0.0, mask)(targets, logits)) for mask in (True, False))
+    right, wrong = (float(masked_crossentropy(0.0, mask)(targets, logits)) for mask in (True, False))
     assert wrong < right
 
 
@@ -223,7 +226,7 @@ class TestMerge:
         inputs, targets = rows[..., :-1], rows[..., 1:]
 
         with tf.GradientTape() as tape:
-            one_pass = training.masked_crossentropy()(targets, model({"features": features(), "tokens": inputs}))
+            one_pass = masked_crossentropy()(targets, model({"features": features(), "tokens": inputs}))
         together = tape.gradient(one_pass, model.trainable_variables)
 
         with tf.GradientTape() as tape:
@@ -329,7 +332,7 @@ def test_every_weight_but_the_statistics_gets_a_gradient():
     for config in CONFIGS:
         model = models.build(config, seed=3)
         with tf.GradientTape() as tape:
-            loss = training.masked_crossentropy()(tokens(seed=5), model({"features": features(), "tokens": tokens()}))
+            loss = masked_crossentropy()(tokens(seed=5), model({"features": features(), "tokens": tokens()}))
         gradients = tape.gradient(loss, model.trainable_variables)
         for variable, gradient in zip(model.trainable_variables, gradients, strict=True):
             assert gradient is not None and np.abs(tf.convert_to_tensor(gradient)).max() > 0, variable.path

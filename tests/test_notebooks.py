@@ -8,7 +8,8 @@ import nbformat
 import pytest
 from papermill.exceptions import PapermillExecutionError
 
-from captioning import bundle, datasets, notebooks, settings
+from captioning import bundle, notebooks, settings
+from captioning.datasets import prepare
 from captioning.tokenizer import Tokenizer
 from tests import originals
 from tests.server import Server
@@ -129,7 +130,7 @@ class TestExecuted:
 
     def test_the_vocabulary_is_that_of_train_alone(self, executed):
         project = settings.active()
-        train = datasets.load(project).captions("train")
+        train = prepare.load(project).captions("train")
         assert Tokenizer.load(project.data / "tokenizer.json") == Tokenizer.fit(train, minimum_count=4)
 
 

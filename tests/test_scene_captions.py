@@ -6,9 +6,9 @@ from collections import Counter
 
 import pytest
 
-from captioning.datasets.scene_captions import describe
-from captioning.datasets.scene_plan import COLOURS, OBJECTS, PLACES, SIZE, plan
-from captioning.datasets.scene_words import NAMES, PLACE_COLOURS
+from captioning.datasets.scenes.captions import describe
+from captioning.datasets.scenes.plan import COLOURS, OBJECTS, PLACES, SIZE, plan
+from captioning.datasets.scenes.words import NAMES, PLACE_COLOURS
 
 COLOUR_OF = {phrase: name for name, phrases in NAMES["colour"].items() for phrase in phrases}
 OBJECT_OF = {phrase: name for name, phrases in NAMES["object"].items() for phrase in phrases}

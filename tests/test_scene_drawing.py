@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from captioning.datasets.scene_objects import render
-from captioning.datasets.scene_plan import COLOURS, OBJECTS, PLACES, SIZE, Scene, compose, plan
+from captioning.datasets.scenes.objects import render
+from captioning.datasets.scenes.plan import COLOURS, OBJECTS, PLACES, SIZE, Scene, compose, plan
 
 HUES = {"red": (340, 18), "yellow": (38, 62), "green": (115, 165), "blue": (210, 245), "purple": (265, 300)}
 

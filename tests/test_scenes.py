@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from captioning.datasets import DatasetError, scenes
-from captioning.datasets.scene_captions import describe
-from captioning.datasets.scene_objects import render
-from captioning.datasets.scene_plan import COLOURS, OBJECTS, PLACES, SIZE, UNSEEN, plan
-from captioning.datasets.scenes import draw
+from captioning.datasets.dataset import DatasetError
+from captioning.datasets.scenes import scenes
+from captioning.datasets.scenes.captions import describe
+from captioning.datasets.scenes.objects import render
+from captioning.datasets.scenes.plan import COLOURS, OBJECTS, PLACES, SIZE, UNSEEN, plan
+from captioning.datasets.scenes.scenes import draw
 
 COUNTS = {"train": 40, "val": 2, "test": 8}
 RECORDS = ("annotations/captions_scenes.json", "splits.json", "truth.json")

@@ -5,7 +5,7 @@ import pytest
 from toy_steps import VOCABULARY, assert_same, hashed_step, images
 
 from captioning.decoding import Step, beam_search, greedy, sample
-from captioning.steps import draw, largest, survivors
+from captioning.decoding.steps import draw, largest, survivors
 from captioning.tokenizer import END
 
 

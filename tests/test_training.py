@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import captioning.quiet  # noqa: F401
-from captioning import free_running, models, training
+from captioning import models
 from captioning.batches import CaptionBatches
 from captioning.decoding import Caption
 from captioning.models.bahdanau import BahdanauConfig
@@ -17,10 +17,14 @@ from captioning.models.bilstm import BiLSTMConfig
 from captioning.models.gru import GRUConfig
 from captioning.models.merge import MergeConfig
 from captioning.tokenizer import END, PAD, Tokenizer
+from captioning.training import fit, free_running
+from captioning.training.config import TrainingConfig
+from captioning.training.history import read_history
+from captioning.training.loss import MaskedAccuracy
 from tests.tiny import store_of, tiny_dataset, tokenizer_of
 
 NOTHING = Caption([], 0.0, 0.0, True, None)
-CONFIG = training.TrainingConfig(epochs=4, patience=9, learning_rate=0.02)
+CONFIG = TrainingConfig(epochs=4, patience=9, learning_rate=0.02)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +48,7 @@ def run(made, folder, kind="bahdanau", config=CONFIG, callbacks=(), dropout=0.3,
     )
     model = models.build(CONFIGS[kind](**sizes), seed=1)
     model.scale_features(*train.statistics())
-    history = training.fit(model, train, validation, tokenizer, config, folder, callbacks, stop_after)
+    history = fit.fit(model, train, validation, tokenizer, config, folder, callbacks, stop_after)
     return model, history
 
 
@@ -92,7 +96,7 @@ def test_two_epochs_a_kill_and_two_more_equal_four_to_the_bit(made, tmp_path, ki
 def test_a_kill_between_the_two_renames_loses_nothing(made, tmp_path):
     with pytest.raises(Killed):
         run(made, tmp_path, callbacks=[KillAfter(2)])
-    kept = training.read_history(tmp_path / "history.csv")
+    kept = read_history(tmp_path / "history.csv")
     (tmp_path / "last").rename(tmp_path / "last.old")
     (tmp_path / "last.part").mkdir()
     _, history = run(made, tmp_path)
@@ -145,7 +149,7 @@ def test_every_setting_of_the_training_matters(made, tmp_path, setting):
 
 def test_the_rate_rises_and_follows_a_cosine_to_zero(made):
     model = models.build(GRUConfig(9, 1, 5, embedding=3, units=4))
-    training.compile_model(model, replace(CONFIG, learning_rate=0.1), steps=100)
+    fit.compile_model(model, replace(CONFIG, learning_rate=0.1), steps=100)
     rates = [float(model.optimizer._learning_rate(step)) for step in (0, 5, 52, 100)]
     np.testing.assert_allclose(rates, [0.01, 0.1, 0.1 * (1 + np.cos(np.pi * 47 / 95)) / 2, 0], atol=1e-4)
 
@@ -158,7 +162,7 @@ def test_validation_captions_come_from_the_pictures_own_features(tmp_path, monke
     seen = []
     say_nothing = lambda step, state, length: seen.extend(state) or [NOTHING] * len(state)  # noqa: E731
     monkeypatch.setattr(free_running, "greedy", say_nothing)
-    after_each_epoch = training.ValidationCaptions(batches, tokenizer)
+    after_each_epoch = fit.ValidationCaptions(batches, tokenizer)
     after_each_epoch._compiled = (lambda features: features), None
     after_each_epoch.on_epoch_end(0, {})
     np.testing.assert_array_equal(seen, store.rows([record.image_id for record in batches.records]))
@@ -182,7 +186,7 @@ def test_one_caption_per_picture_is_enough(made, tmp_path):
 
 def test_history_stands_in_the_csv_and_in_tensorboard(made, tmp_path):
     _, history = run(made, tmp_path)
-    assert training.read_history(tmp_path / "history.csv") == history
+    assert read_history(tmp_path / "history.csv") == history
     assert {"loss", "accuracy", "val_loss", "val_accuracy", "val_CIDEr"} < set(history[0])
     events = b"".join(path.read_bytes() for path in (tmp_path / "logs" / "train").iterdir())
     events += b"".join(path.read_bytes() for path in (tmp_path / "logs" / "validation").iterdir())
@@ -191,7 +195,7 @@ def test_history_stands_in_the_csv_and_in_tensorboard(made, tmp_path):
 
 def test_it_stops_by_the_captions_and_keeps_the_best_weights(made, tmp_path, monkeypatch):
     scores = iter([0.1, 0.5, 0.3, 0.2, 0.9])
-    monkeypatch.setattr(training.FreeRunning, "score", lambda *_: next(scores))
+    monkeypatch.setattr(fit.FreeRunning, "score", lambda *_: next(scores))
     kept = []
 
     class Keep(keras.callbacks.Callback):
@@ -207,7 +211,7 @@ def test_it_stops_by_the_captions_and_keeps_the_best_weights(made, tmp_path, mon
 
 def test_patience_is_remembered_after_a_kill(made, tmp_path, monkeypatch):
     scores = iter([0.5, 0.3, 0.2, 0.1])
-    monkeypatch.setattr(training.FreeRunning, "score", lambda *_: next(scores))
+    monkeypatch.setattr(fit.FreeRunning, "score", lambda *_: next(scores))
     config = replace(CONFIG, epochs=9, patience=2)
     with pytest.raises(Killed):
         run(made, tmp_path, config=config, callbacks=[KillAfter(2)])
@@ -231,7 +235,7 @@ def test_the_last_snapshot_survives_a_full_disk(made, tmp_path, monkeypatch):
 
 
 def test_accuracy_counts_end_but_never_padding():
-    metric = training.MaskedAccuracy()
+    metric = MaskedAccuracy()
     logits = np.zeros((1, 1, 4, 6), np.float32)
     logits[0, 0, [0, 1, 2, 3], [5, 4, END, PAD]] = 1
     metric.update_state(np.array([[[5, 5, END, PAD]]]), logits)

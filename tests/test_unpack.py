@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from captioning import unpack as module
-from captioning.download import fetch
-from captioning.partial import only_one
-from captioning.unpack import UnpackError, unpack
+from captioning.fetching import unpack as module
+from captioning.fetching.download import fetch
+from captioning.fetching.unpack import UnpackError, unpack
+from captioning.files import only_one
 from tests.server import Server
 
 NOISE = random.Random(1).randbytes(50_000)

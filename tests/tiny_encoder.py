@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from PIL import Image
 
-from captioning.datasets import Record
+from captioning.datasets.dataset import Record
 from captioning.encoders import Encoder, EncoderSpec
 from captioning.images import load_pixels
 

@@ -11,8 +11,8 @@ from typing import NamedTuple
 from captioning.datasets.dataset import CaptionDataset, DatasetError, Record, assemble, shuffled
 from captioning.datasets.fetching import Wanted, fetch_archive, fetch_photos
 from captioning.datasets.needs import Need, photos_to_fetch
-from captioning.download import URLS, DownloadError
-from captioning.unpack import UnpackError
+from captioning.fetching.download import URLS, DownloadError
+from captioning.fetching.unpack import UnpackError
 
 _PARTS = ("train2014", "val2014")
 _SPLIT_FILES = ("splits.json", "dataset_coco.json")  # ours, Karpathy's

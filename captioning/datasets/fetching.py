@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from captioning.download import URLS, fetch, fetch_many
-from captioning.unpack import unpack
+from captioning.fetching.download import URLS, fetch, fetch_many
+from captioning.fetching.unpack import unpack
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from pathlib import Path
 from captioning.datasets.dataset import UNSPLIT, CaptionDataset, DatasetError, Record, assemble, shuffled
 from captioning.datasets.fetching import Wanted, fetch_photos
 from captioning.datasets.needs import Need, photos_to_fetch
-from captioning.download import URLS
-from captioning.download import fetch as fetch_file
+from captioning.fetching.download import URLS
+from captioning.fetching.download import fetch as fetch_file
 from captioning.images import shrink
 
 PHOTOS = 200_000  # of the 507,000 with a caption, where no limit is set

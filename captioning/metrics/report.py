@@ -74,7 +74,7 @@ def report(
         ValueError: as in `score`; or truth without names.
     """
     if truth is not None and names is None:
-        raise ValueError("Truth was given without names: pass names=captioning.datasets.scenes.NAMES too.")
+        raise ValueError("Truth was given without names: pass names=captioning.datasets.scenes.words.NAMES too.")
     references = references if isinstance(references, References) else References(references)
     scores = score(references, results)
     scores |= {

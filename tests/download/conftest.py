@@ -2,7 +2,7 @@
 
 import pytest
 
-from captioning.download import fetch
+from captioning.fetching.download import fetch
 from tests.download.served import BODY
 from tests.server import Server
 

@@ -5,9 +5,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from captioning import transfer
-from captioning.download import DownloadError
-from captioning.partial import only_one
+from captioning.fetching import resumable
+from captioning.fetching.download import DownloadError
+from captioning.files import only_one
 from tests.download.served import BODY, MD5, OTHER, files_in, starts
 from tests.server import Fault
 
@@ -42,7 +42,7 @@ def test_a_disk_that_fills_up_keeps_what_came(get, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched, pytest.raises(DownloadError, match=r"a\.part cannot be written.*No space"):
-        patched.setattr(transfer.Transfer, "_write", full)
+        patched.setattr(resumable.Transfer, "_write", full)
         get()
     assert (tmp_path / "a.part").read_bytes() == BODY[:1000] and get().read_bytes() == BODY
 
@@ -73,8 +73,8 @@ def test_a_folder_in_place_of_the_file_is_refused(get, tmp_path):
 
 
 def test_too_small_a_disk_is_refused_before_any_byte(get, server, tmp_path, monkeypatch):
-    usage = type("Usage", (), {"free": transfer.SPARE + len(BODY) - 1})
-    monkeypatch.setattr(transfer.shutil, "disk_usage", lambda path: usage)
+    usage = type("Usage", (), {"free": resumable.SPARE + len(BODY) - 1})
+    monkeypatch.setattr(resumable.shutil, "disk_usage", lambda path: usage)
     with pytest.raises(DownloadError, match="make room"):
         get()
     assert files_in(tmp_path) == []
@@ -84,15 +84,15 @@ def test_too_small_a_disk_is_refused_before_any_byte(get, server, tmp_path, monk
 
 def test_what_is_there_needs_no_room(get, server, monkeypatch):
     server.faults["/a"] = [Fault(drop=100_000)]
-    free = iter([10**12, transfer.SPARE + len(BODY) - 100_000])
-    monkeypatch.setattr(transfer.shutil, "disk_usage", lambda path: type("Usage", (), {"free": next(free)}))
+    free = iter([10**12, resumable.SPARE + len(BODY) - 100_000])
+    monkeypatch.setattr(resumable.shutil, "disk_usage", lambda path: type("Usage", (), {"free": next(free)}))
     assert get().read_bytes() == BODY
 
 
 def test_the_rest_needs_room_too(get, server, monkeypatch):
     server.faults["/a"] = [Fault(drop=100_000)]
-    free = iter([10**12, transfer.SPARE + len(BODY) - 100_001])
-    monkeypatch.setattr(transfer.shutil, "disk_usage", lambda path: type("Usage", (), {"free": next(free)}))
+    free = iter([10**12, resumable.SPARE + len(BODY) - 100_001])
+    monkeypatch.setattr(resumable.shutil, "disk_usage", lambda path: type("Usage", (), {"free": next(free)}))
     with pytest.raises(DownloadError, match="make room"):
         get()
 
@@ -120,7 +120,7 @@ def test_a_kill_during_arrive_leaves_nothing_to_continue(get, server, tmp_path, 
         part.write_bytes(b"x" * 100_000)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(transfer.Partial, "tidy", lambda self: None)  # a kill does not tidy
+    monkeypatch.setattr(resumable.Partial, "tidy", lambda self: None)  # a kill does not tidy
     with pytest.raises(KeyboardInterrupt):
         get(arrive=killed)
     monkeypatch.undo()
@@ -141,5 +141,5 @@ def test_a_file_that_another_process_has_just_finished(get, server, tmp_path, mo
         target.write_bytes(BODY)
         yield
 
-    monkeypatch.setattr(transfer, "only_one", waited)
+    monkeypatch.setattr(resumable, "only_one", waited)
     assert get().read_bytes() == BODY and server.seen == []

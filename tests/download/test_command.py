@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from captioning.download import fetch_many, main
+from captioning.fetching.download import fetch_many, main
 from tests.download.served import BODY, MD5
 from tests.server import Fault
 
@@ -68,7 +68,7 @@ def test_command_with_wrong_arguments(arguments, capsys):
 
 
 def test_exit_code_of_the_process(server, tmp_path):
-    run = [sys.executable, "-m", "captioning.download"]
+    run = [sys.executable, "-m", "captioning.fetching.download"]
     done = subprocess.run([*run, server.url("/a"), tmp_path / "a"], cwd=Path(__file__).parents[2], capture_output=True)
     assert done.returncode == 0 and (tmp_path / "a").read_bytes() == BODY and done.stderr == b""
     gone = subprocess.run([*run, server.url("/none"), tmp_path / "b"], cwd=Path(__file__).parents[2])

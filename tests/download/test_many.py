@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from captioning.download import fetch_many
+from captioning.fetching.download import fetch_many
 from tests.download.served import BODY
 from tests.server import Fault
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from captioning.download import URLS, DownloadError, fetch, fetch_many, mirror
+from captioning.fetching.download import URLS, DownloadError, fetch, fetch_many, mirror
 from tests.download.served import BODY, MD5
 
 

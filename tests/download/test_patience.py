@@ -6,8 +6,8 @@ from email.utils import formatdate
 
 import pytest
 
-from captioning.download import DownloadError, fetch
-from captioning.transfer import BUFFER
+from captioning.fetching.download import DownloadError, fetch
+from captioning.fetching.resumable import BUFFER
 from tests.download.served import BODY, files_in, starts
 from tests.server import Fault
 

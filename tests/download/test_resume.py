@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from captioning import transfer
-from captioning.download import DownloadError
+from captioning.fetching import resumable
+from captioning.fetching.download import DownloadError
 from tests.download.served import BODY, LONGER, MD5, OTHER, files_in, starts
 from tests.server import Fault
 
@@ -35,7 +35,7 @@ def test_short_parts_are_put_together(get, server):
 
 
 def test_every_byte_is_on_disk_before_the_next_is_read(get, server, monkeypatch):
-    real, sizes = transfer.Transfer._chunks, []
+    real, sizes = resumable.Transfer._chunks, []
 
     def watched(self, response):
         received = 0
@@ -44,7 +44,7 @@ def test_every_byte_is_on_disk_before_the_next_is_read(get, server, monkeypatch)
             received += len(chunk)
             sizes.append((self.partial.size(), received))
 
-    monkeypatch.setattr(transfer.Transfer, "_chunks", watched)
+    monkeypatch.setattr(resumable.Transfer, "_chunks", watched)
     server.files["/a"] = BODY[:3000]
     server.faults["/a"] = [Fault(piece=300, pause=0.01)]
     get()
@@ -164,7 +164,7 @@ def test_a_partial_file_that_is_too_long_is_started_over(get, server, tmp_path):
 
 
 def test_a_whole_partial_file_is_only_renamed(get, server, tmp_path, monkeypatch):
-    monkeypatch.setattr(transfer.Partial, "finish", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(resumable.Partial, "finish", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         get()
     monkeypatch.undo()

@@ -18,7 +18,7 @@ from tiny_encoder import (
 )  # fmt: skip
 
 from captioning import features
-from captioning.datasets import Record
+from captioning.datasets.dataset import Record
 from captioning.encoders import Encoder
 from captioning.features import FeatureError, FeatureStore, encode_files, extract
 from captioning.images import ImageError

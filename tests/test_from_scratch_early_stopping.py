@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 import captioning.quiet  # noqa: F401
-from captioning import numpy_early_stopping
 from captioning.batches import CaptionBatches
-from captioning.numpy_early_stopping import NumpyTrainingConfig, Validation, caption_arrays, fit_best
-from captioning.numpy_rnn import CaptioningRNN, CaptioningRNNConfig, channel_statistics
+from captioning.from_scratch import early_stopping
+from captioning.from_scratch.early_stopping import NumpyTrainingConfig, Validation, caption_arrays, fit_best
+from captioning.from_scratch.rnn import CaptioningRNN, CaptioningRNNConfig, channel_statistics
 from captioning.tokenizer import PAD, START
-from captioning.training import read_history
+from captioning.training.history import read_history
 from tests.tiny import store_of, tiny_dataset, tokenizer_of
 
 TRAINING = NumpyTrainingConfig(epochs=4, patience=9, learning_rate=0.02, batch=5, seed=1)
@@ -125,7 +125,7 @@ def test_two_epochs_a_kill_and_two_more_equal_four_to_the_bit(made, tmp_path, ce
 def test_a_kill_between_the_files_of_an_epoch_makes_it_run_again(made, tmp_path, monkeypatch, lost):
     scores = (0.1, 0.3, 0.2, 0.6)
     whole, history = run(made, tmp_path / "whole", validation=Scores(*scores))
-    kept, calls = getattr(numpy_early_stopping, lost), []
+    kept, calls = getattr(early_stopping, lost), []
 
     def dies(*arguments):
         calls.append(arguments)
@@ -134,7 +134,7 @@ def test_a_kill_between_the_files_of_an_epoch_makes_it_run_again(made, tmp_path,
         kept(*arguments)
 
     with monkeypatch.context() as patched:
-        patched.setattr(numpy_early_stopping, lost, dies)
+        patched.setattr(early_stopping, lost, dies)
         with pytest.raises(Killed):
             run(made, tmp_path / "broken", validation=Scores(*scores))
     resumed, again = run(made, tmp_path / "broken", validation=Scores(*scores[1:]))

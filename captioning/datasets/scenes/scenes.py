@@ -14,10 +14,10 @@ from tqdm import tqdm
 
 from captioning.datasets.coco import load_json, read_captions, read_splits
 from captioning.datasets.dataset import CaptionDataset, DatasetError, Record, assemble
-from captioning.datasets.scene_captions import describe
-from captioning.datasets.scene_objects import render
-from captioning.datasets.scene_plan import SIZE, Scene, plan
-from captioning.datasets.scene_words import NAMES, PLACE_COLOURS
+from captioning.datasets.scenes.captions import describe
+from captioning.datasets.scenes.objects import render
+from captioning.datasets.scenes.plan import SIZE, Scene, plan
+from captioning.datasets.scenes.words import NAMES, PLACE_COLOURS
 
 __all__ = ["NAMES", "draw", "read"]
 

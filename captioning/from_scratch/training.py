@@ -1,8 +1,7 @@
-"""Train the from-scratch captioner: SGD, Adam, gradient clipping, shuffled batches, checkpoints; NumPy only."""
+"""Train the from-scratch captioner: shuffled batches, epochs, checkpoints; NumPy only."""
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -10,11 +9,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from captioning.numpy_archive import copy_into, read_arrays, write_arrays
-from captioning.numpy_rnn import CaptioningRNN
+from captioning.from_scratch.archive import copy_into, read_arrays, write_arrays
+from captioning.from_scratch.optimizers import Optimizer, clip_gradients
+from captioning.from_scratch.rnn import CaptioningRNN
 from captioning.tokenizer import PAD
 
-Arrays = dict[str, np.ndarray]
 Batches = Callable[[int], Iterable[tuple[np.ndarray, np.ndarray]]]
 
 
@@ -27,124 +26,6 @@ class Epoch(NamedTuple):
     largest_norm: float
     clipped: float  # share of the updates that were clipped
     seconds: float
-
-
-class Optimizer:
-    """What SGD and Adam share: the rate, the count of updates, and state arrays that can be saved."""
-
-    slots: tuple[str, ...] = ()  # names of the state arrays that each weight has
-
-    def __init__(self, learning_rate: float | Callable[[int], float]):
-        """Take the learning rate, or a function from the number of updates done to it (`cosine_decay`)."""
-        self.learning_rate = learning_rate
-        self.updates = 0
-        self.state: Arrays = {}  # "slot/name of the weight" -> array
-
-    def rate(self) -> float:
-        """Return the learning rate of the next update."""
-        return self.learning_rate(self.updates) if callable(self.learning_rate) else self.learning_rate
-
-    def prepare(self, parameters: Arrays) -> None:
-        """Make the state arrays that are missing, zeros in the shape of their weight."""
-        for slot in self.slots:
-            for name, values in parameters.items():
-                self.state.setdefault(f"{slot}/{name}", np.zeros_like(values))
-
-    def update(self, parameters: Arrays, gradients: Arrays) -> None:
-        """Change the parameters in place by one step against their gradients."""
-        self.prepare(parameters)
-        rate = self.rate()
-        self.updates += 1
-        for name, values in parameters.items():
-            values -= self.change(name, values, gradients[name], rate)
-
-    def change(self, name: str, values: np.ndarray, gradient: np.ndarray, rate: float) -> np.ndarray:
-        """Return what is subtracted from one parameter."""
-        raise NotImplementedError
-
-
-class SGD(Optimizer):
-    """Stochastic gradient descent with momentum, as `keras.optimizers.SGD`: v = momentum v + rate g; w -= v."""
-
-    slots = ("velocity",)
-
-    def __init__(self, learning_rate: float | Callable[[int], float] = 0.1, momentum: float = 0.0):
-        """Take the learning rate and the momentum (0: none)."""
-        super().__init__(learning_rate)
-        self.momentum = momentum
-
-    def change(self, name: str, values: np.ndarray, gradient: np.ndarray, rate: float) -> np.ndarray:
-        """Return the velocity of one parameter."""
-        velocity = self.state[f"velocity/{name}"]
-        velocity *= self.momentum
-        velocity += rate * gradient
-        return velocity
-
-
-class Adam(Optimizer):
-    """Adam (Kingma & Ba 2015, algorithm 1) with decoupled weight decay (Loshchilov & Hutter 2019, algorithm 2)."""
-
-    slots = ("mean", "square")
-
-    def __init__(
-        self,
-        learning_rate: float | Callable[[int], float] = 1e-3,
-        weight_decay: float = 0.0,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-8,
-    ):
-        """Take the learning rate, the decay of the matrices (biases never decay) and the paper's constants."""
-        super().__init__(learning_rate)
-        self.weight_decay, self.beta_1, self.beta_2, self.epsilon = weight_decay, beta_1, beta_2, epsilon
-
-    def change(self, name: str, values: np.ndarray, gradient: np.ndarray, rate: float) -> np.ndarray:
-        """Return rate * (m / (1 - beta_1^t) / (sqrt(v / (1 - beta_2^t)) + epsilon) + weight_decay * w)."""
-        mean, square = self.state[f"mean/{name}"], self.state[f"square/{name}"]
-        mean += (1 - self.beta_1) * (gradient - mean)
-        square += (1 - self.beta_2) * (gradient**2 - square)
-        change = np.sqrt(square / (1 - self.beta_2**self.updates))
-        change += self.epsilon
-        np.divide(mean, change, out=change)
-        change *= rate / (1 - self.beta_1**self.updates)
-        if self.weight_decay and values.ndim > 1:
-            change += rate * self.weight_decay * values
-        return change
-
-
-def cosine_decay(peak: float, updates: int, warmup: int = 0) -> Callable[[int], float]:
-    """Return a learning rate that rises linearly, then falls to 0 along a cosine (Loshchilov & Hutter 2017).
-
-    Args:
-        peak: the largest rate.
-        updates: number of updates of the whole training.
-        warmup: number of updates of the rise.
-    """
-
-    def rate(done: int) -> float:
-        if done < warmup:
-            return peak * (done + 1) / (warmup + 1)
-        # math, not NumPy: a float64 scalar of NumPy would turn float32 weights into float64 on the way.
-        return peak * (1 + math.cos(math.pi * min(1.0, (done - warmup) / max(1, updates - warmup)))) / 2
-
-    return rate
-
-
-def clip_gradients(gradients: Arrays, clip_norm: float | None) -> float:
-    """Scale all gradients in place so that their global norm is at most `clip_norm` (Pascanu et al. 2013, algorithm 1).
-
-    Args:
-        gradients: by name.
-        clip_norm: the largest norm; None only measures.
-
-    Returns:
-        The norm before clipping: square root of the sum of all squares.
-    """
-    norm = float(np.sqrt(sum(np.square(values, dtype=np.float64).sum() for values in gradients.values())))
-    if clip_norm is not None and norm > clip_norm:
-        for values in gradients.values():
-            values *= clip_norm / norm
-    return norm
 
 
 def shuffled_batches(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 
-from captioning.datasets.scene_plan import SIZE, Item, Scene
-from captioning.datasets.scene_words import AFLOAT, LIGHT_PHRASES, NAMES, VERBS, WORDINGS
+from captioning.datasets.scenes.plan import SIZE, Item, Scene
+from captioning.datasets.scenes.words import AFLOAT, LIGHT_PHRASES, NAMES, VERBS, WORDINGS
 
 
 def describe(scene: Scene) -> list[str]:

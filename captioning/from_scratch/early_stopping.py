@@ -5,25 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from captioning.datasets.dataset import Record
-from captioning.features import FeatureStore
-from captioning.free_running import FreeRunning
-from captioning.numpy_rnn import CaptioningRNN, CaptioningRNNConfig, channel_statistics
-from captioning.numpy_training import (
-    Adam,
-    Epoch,
-    cosine_decay,
-    fit,
-    load_checkpoint,
-    save_checkpoint,
-    shuffled_batches,
-)
+from captioning.from_scratch.optimizers import Adam, cosine_decay
+from captioning.from_scratch.rnn import CaptioningRNN, CaptioningRNNConfig, channel_statistics
+from captioning.from_scratch.training import Epoch, fit, load_checkpoint, save_checkpoint, shuffled_batches
 from captioning.tokenizer import END, PAD, Tokenizer
-from captioning.training import best_epoch, is_complete, read_history, write_history
+from captioning.training.free_running import FreeRunning
+from captioning.training.history import best_epoch, is_complete, read_history, write_history
+
+if TYPE_CHECKING:
+    from captioning.features import FeatureStore  # needs TensorFlow
 
 History = list[dict[str, float]]
 
@@ -131,7 +126,7 @@ def fit_best(
     """
     folder.mkdir(parents=True, exist_ok=True)
     steps = -(-len(captions.tokens) // training.batch) * training.epochs
-    # The rate rises over 5 % of the steps, as in `training.compile_model`.
+    # The rate rises over 5 % of the steps, as in `training.fit.compile_model`.
     optimizer = Adam(cosine_decay(training.learning_rate, steps, max(1, steps // 20)), training.weight_decay)
     batches = shuffled_batches(*captions, training.batch, training.seed)
     model, history = _resume(folder, optimizer, training)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from captioning.steps import (
+from captioning.decoding.steps import (
     Step,
     StepFunction,
     advance,

@@ -12,8 +12,8 @@ import numpy as np
 
 from captioning import decoding
 from captioning.decoding import Caption, Step
-from captioning.numpy_archive import copy_into, read_arrays, write_arrays
-from captioning.numpy_layers import (
+from captioning.from_scratch.archive import copy_into, read_arrays, write_arrays
+from captioning.from_scratch.layers import (
     affine_backward,
     affine_forward,
     dropout_backward,
@@ -22,7 +22,7 @@ from captioning.numpy_layers import (
     embedding_forward,
     temporal_softmax_loss,
 )
-from captioning.numpy_weights import CELLS, CaptioningRNNConfig, first_weights
+from captioning.from_scratch.weights import CELLS, CaptioningRNNConfig, first_weights
 from captioning.tokenizer import PAD
 
 

@@ -5,11 +5,11 @@ from functools import partial
 import numpy as np
 import pytest
 
-from captioning import numpy_layers as layers
-from captioning.numpy_checks import gradient_errors, numeric_gradient, parameter_errors, relative_error
-from captioning.numpy_rnn import CaptioningRNN, CaptioningRNNConfig
-from captioning.numpy_training import Epoch
-from captioning.plotting_norms import plot_norms
+from captioning.from_scratch import cells, layers
+from captioning.from_scratch.checks import gradient_errors, numeric_gradient, parameter_errors, relative_error
+from captioning.from_scratch.rnn import CaptioningRNN, CaptioningRNNConfig
+from captioning.from_scratch.training import Epoch
+from captioning.plotting import plot_norms
 from captioning.tokenizer import END, PAD, START
 
 
@@ -56,7 +56,7 @@ def test_relative_error_has_its_definition():
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm"])
 def test_a_right_backward_pass_passes_and_a_forgetful_one_is_seen_in_every_array(cell):
-    forward, backward = getattr(layers, f"{cell}_forward"), getattr(layers, f"{cell}_backward")
+    forward, backward = getattr(cells, f"{cell}_forward"), getattr(cells, f"{cell}_backward")
     right = gradient_errors(forward, backward, *arguments(cell))
     state = ["hidden", "cell"] if cell == "lstm" else ["hidden"]
     assert list(right) == ["inputs", *state, "kernel", "recurrent_kernel", "bias"]
@@ -70,22 +70,22 @@ def test_the_forgetful_pass_gives_the_first_state_what_the_first_step_gives(cell
     inputs, *rest = arguments(cell)
     states = 2 if cell == "lstm" else 1
     by_states = draw(3, 4, 2, seed=5)
-    _, cache = getattr(layers, f"{cell}_forward")(inputs, *rest)
-    whole = getattr(layers, f"{cell}_backward")(by_states, cache, through_time=False)
-    _, cache = getattr(layers, f"{cell}_forward")(inputs[:, :1], *rest)
-    first = getattr(layers, f"{cell}_backward")(by_states[:, :1], cache)
+    _, cache = getattr(cells, f"{cell}_forward")(inputs, *rest)
+    whole = getattr(cells, f"{cell}_backward")(by_states, cache, through_time=False)
+    _, cache = getattr(cells, f"{cell}_forward")(inputs[:, :1], *rest)
+    first = getattr(cells, f"{cell}_backward")(by_states[:, :1], cache)
     for of_whole, of_first in zip(whole[1 : 1 + states], first[1 : 1 + states], strict=True):
         np.testing.assert_allclose(of_whole, of_first, rtol=1e-12)
 
 
 def test_every_result_counts_and_integers_are_skipped():
     made = [draw(3, 5), *arguments("lstm")[1:]]
-    assert max(gradient_errors(layers.lstm_step_forward, layers.lstm_step_backward, *made).values()) < 1e-7
+    assert max(gradient_errors(cells.lstm_step_forward, cells.lstm_step_backward, *made).values()) < 1e-7
 
     def without_cell(by_hidden, by_cell, cache):
-        return layers.lstm_step_backward(by_hidden, 0 * by_cell, cache)
+        return cells.lstm_step_backward(by_hidden, 0 * by_cell, cache)
 
-    assert gradient_errors(layers.lstm_step_forward, without_cell, *made)["cell"] > 1e-3
+    assert gradient_errors(cells.lstm_step_forward, without_cell, *made)["cell"] > 1e-3
     tokens = np.array([[4, 1, 4], [0, 4, 1]])
     found = gradient_errors(layers.embedding_forward, layers.embedding_backward, tokens, draw(7, 5))
     assert list(found) == ["table"] and found["table"] < 1e-7

@@ -1,4 +1,4 @@
-"""Fetch files: resumed after a break or a kill, checked, in parallel; `python -m captioning.download URL PATH`."""
+"""Fetch files, resumed and checked, in parallel: `python -m captioning.fetching.download URL PATH`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import requests
 from tqdm import tqdm
 
-from captioning.transfer import DownloadError, Transfer
+from captioning.fetching.resumable import DownloadError, Transfer
 
 __all__ = ["URLS", "DownloadError", "FetchReport", "fetch", "fetch_many", "mirror"]
 
@@ -255,7 +255,7 @@ def _listed(file: Path) -> Iterator[tuple[str, str]]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Fetch what the command line asks for; return 0 when all is there, else 1."""
-    parser = argparse.ArgumentParser(prog="python -m captioning.download", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m captioning.fetching.download", description=main.__doc__)
     parser.add_argument("url", nargs="?")
     parser.add_argument("path", nargs="?", type=Path)
     parser.add_argument("--list", type=Path, metavar="FILE", help='lines "url path", in place of one url and path')

@@ -6,17 +6,9 @@ import numpy as np
 import pytest
 
 from captioning import decoding
-from captioning.numpy_rnn import CaptioningRNN, CaptioningRNNConfig, channel_statistics
-from captioning.numpy_training import (
-    SGD,
-    Adam,
-    clip_gradients,
-    cosine_decay,
-    fit,
-    load_checkpoint,
-    save_checkpoint,
-    shuffled_batches,
-)
+from captioning.from_scratch.optimizers import SGD, Adam, clip_gradients, cosine_decay
+from captioning.from_scratch.rnn import CaptioningRNN, CaptioningRNNConfig, channel_statistics
+from captioning.from_scratch.training import fit, load_checkpoint, save_checkpoint, shuffled_batches
 from captioning.tokenizer import END, PAD, START
 from tests.numpy_cases import CELLS, draw, make_model
 

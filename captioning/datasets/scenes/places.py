@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from captioning.datasets.scene_brushes import Colour, Painter, Point, darker, lighter, mix
-from captioning.datasets.scene_plan import SIZE
-from captioning.datasets.scene_sky import LIGHTS, paint_sky
+from captioning.datasets.scenes.brushes import Colour, Painter, Point, darker, lighter, mix
+from captioning.datasets.scenes.plan import SIZE
+from captioning.datasets.scenes.sky import LIGHTS, paint_sky
 
 
 def paint_place(painter: Painter, place: str, light: str) -> None:

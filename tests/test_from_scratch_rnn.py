@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from captioning import decoding
-from captioning.numpy_rnn import CaptioningRNN, CaptioningRNNConfig, channel_statistics
-from captioning.numpy_training import Adam, load_checkpoint
+from captioning.from_scratch.optimizers import Adam
+from captioning.from_scratch.rnn import CaptioningRNN, CaptioningRNNConfig, channel_statistics
+from captioning.from_scratch.training import load_checkpoint
 from captioning.tokenizer import END, PAD, START
 from tests.numpy_cases import CELLS, assert_gradient, draw, make_model, slope
 

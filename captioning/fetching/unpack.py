@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
-from captioning.partial import BusyError, only_one
+from captioning.files import BusyError, only_one
 
 BUFFER = 1024 * 1024  # bytes
 LARGEST = 100 * 1024**3  # bytes; train2014 of COCO, the largest archive of the project, has 13.5e9

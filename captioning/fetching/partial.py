@@ -1,61 +1,12 @@
-"""A file that is being made: its bytes in `.part`, whose bytes they are in `.part.json`, and a lock."""
+"""A file that is being made: its bytes in `.part`, and whose bytes they are in `.part.json`."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-try:
-    import fcntl
-except ImportError:  # Windows has no such locks: there, two runs that make the same file are not told apart.
-    fcntl = None
-
-
-class BusyError(RuntimeError):
-    """Another process is making the same file."""
-
-
-def beside(target: Path, ending: str) -> Path:
-    """Return the path of a companion of a file, for example its `.part`."""
-    return target.with_name(target.name + ending)
-
-
-@contextmanager
-def only_one(target: Path) -> Iterator[None]:
-    """Hold the right to make one file: a lock beside it, which ends with the process that holds it.
-
-    Args:
-        target: the file; its folder exists.
-
-    Raises:
-        BusyError: another process holds it.
-    """
-    name = beside(target, ".part.lock")
-    lock = _lock(name, target) if fcntl else None
-    try:
-        yield
-    finally:
-        if lock is not None:
-            name.unlink(missing_ok=True)
-            os.close(lock)
-
-
-def _lock(name: Path, target: Path) -> int:
-    while True:
-        lock = os.open(name, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.path.samestat(os.fstat(lock), os.stat(name)):
-                return lock
-        except FileNotFoundError:  # its last holder has removed it since: take a new one
-            pass
-        except BlockingIOError:
-            os.close(lock)
-            raise BusyError(f"{target} is being made by another process: wait for it.") from None
-        os.close(lock)
+from captioning.files import beside, write_json
 
 
 class Partial:
@@ -92,9 +43,7 @@ class Partial:
         self.forget()
         self.path.write_bytes(b"")
         if any(identity.get(name) is not None for name in ("etag", "modified", "total")):
-            draft = beside(self.note, ".new")
-            draft.write_text(json.dumps(identity), encoding="utf-8")
-            os.replace(draft, self.note)
+            write_json(self.note, identity, indent=None)
 
     def forget(self) -> None:
         """Drop the identity: what is there is not continued any more."""

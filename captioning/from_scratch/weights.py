@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from captioning.numpy_layers import (
+from captioning.from_scratch.cells import (
     lstm_backward,
     lstm_forward,
     lstm_step_forward,

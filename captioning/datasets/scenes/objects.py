@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from PIL import Image
 
-from captioning.datasets.scene_brushes import Colour, Painter, Point, darker, lighter
-from captioning.datasets.scene_places import paint_place
-from captioning.datasets.scene_plan import Item, Scene
-from captioning.datasets.scene_sky import LIGHTS
+from captioning.datasets.scenes.brushes import Colour, Painter, Point, darker, lighter
+from captioning.datasets.scenes.places import paint_place
+from captioning.datasets.scenes.plan import Item, Scene
+from captioning.datasets.scenes.sky import LIGHTS
 
 PAINT = {
     "red": (222, 34, 38),

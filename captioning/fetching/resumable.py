@@ -19,7 +19,8 @@ import requests
 import urllib3
 from tqdm import tqdm
 
-from captioning.partial import BusyError, Partial, only_one
+from captioning.fetching.partial import Partial
+from captioning.files import BusyError, only_one
 
 BUFFER = 64 * 1024  # bytes per read: the most that a kill loses
 SLOWEST = 1024  # bytes per second; a connection below it for `timeout` seconds counts as broken
@@ -50,7 +51,7 @@ _PASSING = (
 
 @dataclass
 class Transfer:
-    """What to fetch, how patiently, and what it must be; see `captioning.download.fetch`."""
+    """What to fetch, how patiently, and what it must be; see `captioning.fetching.download.fetch`."""
 
     url: str
     path: Path

@@ -10,7 +10,7 @@ from functools import cache
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from captioning.datasets.scene_plan import SIZE
+from captioning.datasets.scenes.plan import SIZE
 
 Colour = tuple[float, float, float]
 Point = tuple[float, float]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from captioning import numpy_layers as layers
+from captioning.from_scratch import cells, layers
 from tests.numpy_cases import CELLS, assert_gradient, draw, slope
 
 BATCH, STEPS, CHANNELS, UNITS = 3, 4, 5, 2
@@ -21,8 +21,8 @@ def make_layer_cases():
     yield "affine", layers.affine_forward, layers.affine_backward, [draw(3, 4, 5), draw(5, 2), draw(2)], 1
     for cell in CELLS:
         outputs = 2 if cell == "lstm" else 1
-        step = getattr(layers, f"{cell}_step_forward"), getattr(layers, f"{cell}_step_backward")
-        run = getattr(layers, f"{cell}_forward"), getattr(layers, f"{cell}_backward")
+        step = getattr(cells, f"{cell}_step_forward"), getattr(cells, f"{cell}_step_backward")
+        run = getattr(cells, f"{cell}_forward"), getattr(cells, f"{cell}_backward")
         yield f"{cell}_step", *step, recurrent_arguments(cell), outputs
         yield f"{cell}", *run, recurrent_arguments(cell, STEPS), 1
 
@@ -90,27 +90,27 @@ def test_dropout_keeps_the_mean_and_its_backward_pass_uses_the_same_mask():
 def test_a_sequence_equals_its_steps_in_a_row(cell):
     inputs, *rest = recurrent_arguments(cell, STEPS)
     state, weights = rest[:-3], rest[-3:]
-    states, _ = getattr(layers, f"{cell}_forward")(inputs, *state, *weights)
+    states, _ = getattr(cells, f"{cell}_forward")(inputs, *state, *weights)
     for step in range(STEPS):
-        *state, _ = getattr(layers, f"{cell}_step_forward")(inputs[:, step], *state, *weights)
+        *state, _ = getattr(cells, f"{cell}_step_forward")(inputs[:, step], *state, *weights)
         np.testing.assert_allclose(states[:, step], state[0], rtol=1e-12)
 
 
 @pytest.mark.filterwarnings("error")
 def test_saturated_gates_do_not_overflow():
     arguments = [a.astype(np.float32) * 1e4 for a in recurrent_arguments("lstm", STEPS)]
-    states, cache = layers.lstm_forward(*arguments)
+    states, cache = cells.lstm_forward(*arguments)
     assert np.isfinite(states).all()
-    assert all(np.isfinite(g).all() for g in layers.lstm_backward(np.ones_like(states), cache))
+    assert all(np.isfinite(g).all() for g in cells.lstm_backward(np.ones_like(states), cache))
 
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_states_and_gradients_equal_keras(cell):
     keras, tf = pytest.importorskip("keras"), pytest.importorskip("tensorflow")
     arguments = [a.astype(np.float32) for a in recurrent_arguments(cell, steps=7, batch=4)]
-    states, cache = getattr(layers, f"{cell}_forward")(*arguments)
+    states, cache = getattr(cells, f"{cell}_forward")(*arguments)
     weight = draw(*states.shape, seed=3).astype(np.float32)
-    gradients = getattr(layers, f"{cell}_backward")(weight, cache)
+    gradients = getattr(cells, f"{cell}_backward")(weight, cache)
 
     kind = {"rnn": keras.layers.SimpleRNN, "lstm": keras.layers.LSTM}[cell]
     layer = kind(UNITS, return_sequences=True)

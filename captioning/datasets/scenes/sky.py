@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from captioning.datasets.scene_brushes import Colour, Painter
-from captioning.datasets.scene_plan import SIZE
+from captioning.datasets.scenes.brushes import Colour, Painter
+from captioning.datasets.scenes.plan import SIZE
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Pictures that the series draws itself, with captions and the truth about them."""

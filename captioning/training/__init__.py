@@ -1,0 +1,1 @@
+"""Training: settings, loss, history, snapshots, captions of validation pictures, and `fit.fit`."""
