@@ -54,7 +54,7 @@ class CaptionBatches:
                 if len(row) == max_words + 2 and row[-1] != END:
                     del row[-1]
         # Vectors are small: kept in memory. Regions are read from the memory map, batch by batch.
-        self._vectors = store.averaged([r.image_id for r in self.records]) if averaged else None
+        self._vectors = store.averaged(self.records) if averaged else None
         self.regions = 1 if averaged else store.regions
 
     @property
@@ -98,7 +98,7 @@ class CaptionBatches:
         if self._vectors is not None:
             return self._vectors[numbers]
         # As they are on disk, in float16: TensorFlow widens them many times faster than NumPy.
-        return self.store.rows([self.records[number].image_id for number in numbers])
+        return self.store.rows([self.records[number] for number in numbers])
 
     def _choose(self, rows: list[list[int]], random: np.random.Generator | None) -> list[list[int]]:
         if random is None or len(rows) <= self.captions:

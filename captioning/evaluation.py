@@ -32,7 +32,7 @@ def caption_records(
     texts = {}
     for start in range(0, len(records), 256):
         part = records[start : start + 256]
-        features = store.rows([record.image_id for record in part])
+        features = store.rows(part)
         captions = bundle.decode(features, beam_width, length_penalty=length_penalty)
         texts |= {r.image_id: bundle.tokenizer.decode(c.tokens) for r, c in zip(part, captions, strict=True)}
     return texts
@@ -119,7 +119,7 @@ def nearest_neighbour(store: FeatureStore, dataset: CaptionDataset, records: Seq
 
 def _directions(store: FeatureStore, train: Sequence[Record], records: Sequence[Record]) -> np.ndarray:
     mean, variance = store.statistics(train, averaged=True)
-    vectors = store.averaged([record.image_id for record in records])[:, 0]
+    vectors = store.averaged(records)[:, 0]
     vectors = (vectors - mean) / np.sqrt(variance)
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 

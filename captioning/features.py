@@ -85,20 +85,20 @@ class FeatureStore:
             )
         return [record for record in records if record.image_id in self._place]
 
-    def rows(self, image_ids: Sequence[int | str]) -> np.ndarray:
+    def rows(self, records: Sequence[Record]) -> np.ndarray:
         """Return the features of the pictures, in this order: float16 (pictures, regions, channels)."""
-        features = np.empty((len(image_ids), self.regions, self.channels), np.float16)
-        for target, image_id in zip(features, image_ids, strict=True):
-            shard, row = self._place[image_id]
+        features = np.empty((len(records), self.regions, self.channels), np.float16)
+        for target, record in zip(features, records, strict=True):
+            shard, row = self._place[record.image_id]
             target[...] = self._shards[shard][row]
         return features
 
-    def averaged(self, image_ids: Sequence[int | str]) -> np.ndarray:
+    def averaged(self, records: Sequence[Record]) -> np.ndarray:
         """Return one vector per picture, the mean over its regions: float32 (pictures, 1, channels)."""
-        vectors = np.empty((len(image_ids), 1, self.channels), np.float32)
-        for start in range(0, len(image_ids), 64):
+        vectors = np.empty((len(records), 1, self.channels), np.float32)
+        for start in range(0, len(records), 64):
             part = slice(start, start + 64)
-            self.rows(image_ids[part]).mean(axis=1, dtype=np.float32, keepdims=True, out=vectors[part])
+            self.rows(records[part]).mean(axis=1, dtype=np.float32, keepdims=True, out=vectors[part])
         return vectors
 
     def statistics(self, records: Sequence[Record], averaged: bool = False) -> tuple[np.ndarray, np.ndarray]:
@@ -115,13 +115,12 @@ class FeatureStore:
             Two float32 arrays (channels,).
         """
         total, squares = np.zeros(self.channels), np.zeros(self.channels)
-        image_ids = [record.image_id for record in records]
         rows = self.averaged if averaged else self.rows
-        for start in range(0, len(image_ids), 64):
-            values = rows(image_ids[start : start + 64]).astype(np.float64).reshape(-1, self.channels)
+        for start in range(0, len(records), 64):
+            values = rows(records[start : start + 64]).astype(np.float64).reshape(-1, self.channels)
             total += values.sum(axis=0)
             squares += (values**2).sum(axis=0)
-        count = len(image_ids) * (1 if averaged else self.regions)
+        count = len(records) * (1 if averaged else self.regions)
         mean = total / count
         variance = np.maximum(squares / count - mean**2, 0)
         average = variance.mean()

@@ -31,7 +31,7 @@ def test_targets_are_the_inputs_one_step_later(made):
 
 def test_an_epoch_shows_every_caption_once_beside_its_own_picture(made):
     records, store, tokenizer = made
-    by_features = {store.rows([record.image_id]).tobytes(): record for record in records}
+    by_features = {store.rows([record]).tobytes(): record for record in records}
     seen = []
     for inputs, targets in batches(made).epoch(3):
         for features, rows in zip(inputs["features"], targets, strict=True):
@@ -91,7 +91,7 @@ def test_one_vector_per_picture_is_the_mean_over_its_regions(made):
     records, store, _ = made
     averaged = batches(made, averaged=True)
     inputs, _ = next(iter(averaged.evaluation()))
-    rows = store.rows([record.image_id for record in records[:4]]).astype(np.float64)
+    rows = store.rows(records[:4]).astype(np.float64)
     assert averaged.regions == 1
     np.testing.assert_allclose(inputs["features"], rows.mean(axis=1, keepdims=True), rtol=1e-5)
 
@@ -99,7 +99,7 @@ def test_one_vector_per_picture_is_the_mean_over_its_regions(made):
 def test_evaluation_keeps_the_order_of_the_records(made):
     records, store, _ = made
     features = np.concatenate([inputs["features"] for inputs, _ in batches(made).evaluation()])
-    np.testing.assert_array_equal(features, store.rows([record.image_id for record in records]))
+    np.testing.assert_array_equal(features, store.rows(records))
 
 
 def test_no_iterator_waits_for_the_tuning_thread_when_it_ends(made):

@@ -40,7 +40,7 @@ def start(made, kind="bahdanau", training=None, batches=None, **sizes):
 def finished(made, kind="bahdanau", seed=0, **settings):
     folder, config = start(made, kind, **settings)
     if kind.startswith("numpy_"):
-        train = [record.image_id for record in made[0].split("train")]
+        train = made[0].split("train")
         model = CaptioningRNN(config, *channel_statistics(made[1].rows(train)))
         model.save(folder / "model.npz")
     else:
@@ -54,7 +54,7 @@ def finished(made, kind="bahdanau", seed=0, **settings):
 @pytest.mark.parametrize("kind", ["gru", "bahdanau", "numpy_rnn", "numpy_lstm"])
 def test_a_loaded_bundle_decodes_like_the_model_it_was_made_of(made, kind):
     folder, model = finished(made, kind)
-    features = made[1].rows([0, 1, 2])
+    features = made[1].rows(made[0].records[:3])
     loaded = bundle.load(folder)
     assert loaded.settings["kind"] == kind
     captions = loaded.decode(features, beam_width=2, max_length=5)
@@ -149,7 +149,7 @@ def test_many_pictures_are_decoded_as_one_by_one(tmp_path, kind):
     dataset = tiny_dataset(tmp_path, pictures=70)
     made = dataset, store_of(dataset, tmp_path), tokenizer_of(dataset), Project(home=tmp_path)
     loaded = bundle.load(finished(made, kind)[0])
-    features = made[1].rows(range(70))
+    features = made[1].rows(made[0].records)
     together = [caption.tokens for caption in loaded.decode(features, 2, max_length=4)]
     assert together == [loaded.decode(row[None], 2, max_length=4)[0].tokens for row in features]
 
@@ -158,7 +158,7 @@ def test_captions_may_be_as_long_as_those_trained_on(made):
     folder, model = finished(made, "numpy_rnn", batches={"max_words": 50})
     model.parameters["output_bias"][END] = -99
     model.save(folder / "model.npz")
-    loaded, features = bundle.load(folder), made[1].rows([0])
+    loaded, features = bundle.load(folder), made[1].rows(made[0].records[:1])
     assert len(loaded.decode(features, 1)[0].tokens) == 50
     assert len(loaded.decode(features, 1, max_length=7)[0].tokens) == 7
 
@@ -171,9 +171,9 @@ def test_a_model_with_room_for_so_many_words_refuses_more(made):
     folder = bundle.start(project.checkpoints / "bilstm-mobilenet", settings, tokenizer, store, project)
     models.build(config).save_weights(folder / "model.weights.h5")
     loaded = bundle.load(folder)
-    assert loaded.decode(store.rows([0]), 1, max_length=31)
+    assert loaded.decode(store.rows(dataset.records[:1]), 1, max_length=31)
     with pytest.raises(ValueError, match="room for 31 words, not for 32"):
-        loaded.decode(store.rows([0]), 1, max_length=32)
+        loaded.decode(store.rows(dataset.records[:1]), 1, max_length=32)
 
 
 def test_a_tokenizer_that_does_not_fit_the_weights_is_refused(made):

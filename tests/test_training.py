@@ -165,7 +165,7 @@ def test_validation_captions_come_from_the_pictures_own_features(tmp_path, monke
     after_each_epoch = fit.ValidationCaptions(batches, tokenizer)
     after_each_epoch._compiled = (lambda features: features), None
     after_each_epoch.on_epoch_end(0, {})
-    np.testing.assert_array_equal(seen, store.rows([record.image_id for record in batches.records]))
+    np.testing.assert_array_equal(seen, store.rows(batches.records))
 
 
 @pytest.mark.parametrize("kind", list(CONFIGS))

@@ -78,7 +78,7 @@ def alone(record, encoder):
 
 def assert_encoded(store, records, encoder):
     """The rows are the encoder's float32 values, rounded to the 11 bits of float16."""
-    rows = store.rows(ids_of(records))
+    rows = store.rows(records)
     assert rows.dtype == np.float16 and rows.shape == (len(records), REGIONS, CHANNELS)
     single = np.array([alone(record, encoder) for record in records])
     np.testing.assert_allclose(rows, single, rtol=2**-11 + 1e-4, atol=1e-6)

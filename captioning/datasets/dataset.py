@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from captioning.provenance import FileState
+
 SPLITS = ("train", "val", "test")
 UNSPLIT = ""  # the split of a picture whose source has none
 NOT_ON_DISK = "annotated photos that are not on disk"
@@ -28,6 +30,8 @@ class Record:
     captions: tuple[str, ...]
     split: str
     truth: dict | None = None  # what is really in a drawn scene
+    content: str = ""  # digest of the file's bytes; empty until the photo check has read them
+    state: FileState | None = None  # of the file as the photo check read it
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ def caption_arrays(
         max_words: longer captions are cut, and then have no END to learn from.
     """
     records = store.readable(records)
-    features = store.averaged([record.image_id for record in records])[:, 0]
+    features = store.averaged(records)[:, 0]
     images = np.repeat(np.arange(len(records)), [len(record.captions) for record in records])
     tokens = tokenizer.encode_batch(text for record in records for text in record.captions)[:, : max_words + 2]
     if tokens.shape[1] == max_words + 2:

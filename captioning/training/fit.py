@@ -24,9 +24,8 @@ class ValidationCaptions(keras.callbacks.Callback):
         """Take the validation batches, of which the first `pictures` are captioned."""
         super().__init__()
         records = batches.records[:pictures]
-        ids = [record.image_id for record in records]
         store = batches.store
-        features = store.averaged(ids) if batches.regions < store.regions else store.rows(ids)
+        features = store.averaged(records) if batches.regions < store.regions else store.rows(records)
         self._captions = FreeRunning(records, features, tokenizer, batches.max_words)
 
     def on_train_begin(self, logs=None):

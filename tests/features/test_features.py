@@ -12,7 +12,6 @@ from tiny_encoder import (
     assert_encoded,
     contents,
     forbidden,
-    ids_of,
     state,
     tiny_encoder,
 )  # fmt: skip
@@ -52,15 +51,15 @@ def test_the_ids_may_be_texts(photos, encoder, folder):
 def test_one_vector_per_picture_is_the_mean_over_its_regions(photos, encoder, folder):
     records = photos(70)
     store = extract(records, encoder, folder)
-    vectors = store.averaged(ids_of(records))
+    vectors = store.averaged(records)
     assert vectors.shape == (70, 1, CHANNELS) and vectors.dtype == np.float32
-    expected = store.rows(ids_of(records)).astype(np.float64).mean(axis=1, keepdims=True)
+    expected = store.rows(records).astype(np.float64).mean(axis=1, keepdims=True)
     np.testing.assert_allclose(vectors, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_pictures_without_a_folder(photos, encoder, folder):
     records = photos(20)
-    stored = extract(records, encoder, folder).rows(ids_of(records))
+    stored = extract(records, encoder, folder).rows(records)
     assert np.array_equal(encode_files([str(record.file) for record in records], encoder), stored)
 
 
@@ -68,7 +67,7 @@ def test_the_statistics_are_those_of_all_train_features(photos, encoder, folder)
     records = photos(100)
     store, train = extract(records, encoder, folder), [r for r in records if r.split == "train"]
     assert len(train) > 64
-    values = store.rows(ids_of(train)).astype(np.float64).reshape(-1, CHANNELS)
+    values = store.rows(train).astype(np.float64).reshape(-1, CHANNELS)
     mean, variance = store.statistics(train)
     assert mean.dtype == variance.dtype == np.float32
     np.testing.assert_allclose(mean, values.mean(axis=0), rtol=1e-5)
@@ -78,7 +77,7 @@ def test_the_statistics_are_those_of_all_train_features(photos, encoder, folder)
 def test_averaged_features_have_statistics_of_their_own(photos, encoder, folder):
     store = extract(records := photos(70), encoder, folder)
     assert store.regions > 1
-    vectors = store.averaged(ids_of(records)).astype(np.float64)[:, 0]
+    vectors = store.averaged(records).astype(np.float64)[:, 0]
     mean, variance = store.statistics(records, averaged=True)
     np.testing.assert_allclose(mean, vectors.mean(axis=0), rtol=1e-5)
     np.testing.assert_allclose(variance, vectors.var(axis=0), rtol=1e-4)
@@ -88,7 +87,7 @@ def test_averaged_features_have_statistics_of_their_own(photos, encoder, folder)
 def test_statistics_of_small_features_do_not_vanish(photos, folder):
     """Random InceptionV3 gives 0.0005 on average: the floor of the variance has to be relative."""
     store = extract(records := photos(12), tiny_encoder(scale=1e-3), folder)
-    values = store.rows(ids_of(records)).astype(np.float64).reshape(-1, CHANNELS)
+    values = store.rows(records).astype(np.float64).reshape(-1, CHANNELS)
     assert values.max() < 0.003
     np.testing.assert_allclose(store.statistics(records)[1], values.var(axis=0), rtol=1e-3)
 
