@@ -1,32 +1,29 @@
-"""Model + settings + tokenizer + encoder in one folder; refuses a mismatch."""
+"""A trained captioner in one folder: model, settings, tokenizer and encoder; refuses a mismatch."""
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
-import os
-import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
+import h5py
 import numpy as np
 
 from captioning import decoding, encoders, models
 from captioning.datasets.dataset import CaptionDataset
 from captioning.features import FeatureStore, encode_files
-from captioning.from_scratch.early_stopping import NumpyTrainingConfig
+from captioning.files import DamagedError, read_json
 from captioning.from_scratch.rnn import CaptioningRNN
-from captioning.from_scratch.weights import CaptioningRNNConfig
-from captioning.models.decoder import Decoder, DecoderConfig
-from captioning.settings import Project, require
+from captioning.models.decoder import Decoder
+from captioning.provenance import code_digest, difference, digest, require_same
+from captioning.settings import from_environment, require
 from captioning.tokenizer import Tokenizer
-from captioning.training.config import TrainingConfig
 
-NOTEBOOKS = {
+FORMAT = 2  # of settings.json
+MADE_BY = {
     "gru": "04_gru_decoder",
     "bahdanau": "05_inceptionv3_bahdanau_attention",
     "merge": "06_lstm_merge",
@@ -34,36 +31,31 @@ NOTEBOOKS = {
     "numpy_rnn": "08_rnn_from_scratch",
     "numpy_lstm": "08_rnn_from_scratch",
 }
-IDENTITY = ("encoder", "layer", "weights", "weights_hash", "image_size", "preprocessing", "regions", "channels")
 
 
 class BundleError(ValueError):
-    """The files of a bundle do not fit each other."""
+    """The files of a bundle do not fit each other, or not what is here now; the message says what to do."""
 
 
-def _load_keras(kind: str, fields: dict, weights: Path) -> Decoder:
-    model = models.build(models.config_from(kind, fields))
-    model.load_weights(weights)
-    return model
+def maker(kind: str) -> str:
+    """Return the name of the notebook that trains a kind of model."""
+    return MADE_BY.get(kind, "04_gru_decoder")
 
 
-def _load_numpy(kind: str, fields: dict, weights: Path) -> CaptioningRNN:
-    model = CaptioningRNN.load(weights)  # the file holds its own settings, too
-    difference = _difference(dataclasses.asdict(model.config), fields)
-    if difference or kind != _kind_of(model.config):
-        raise ValueError(difference or f"it holds a {_kind_of(model.config)}, not a {kind}")
-    return model
+def weights_file(kind: str) -> str:
+    """Return the name of the file that holds the weights of a kind of model."""
+    return "model.npz" if kind.startswith("numpy_") else "model.weights.h5"
 
 
-class Format(NamedTuple):
-    """How the weights of a kind of model are kept."""
-
-    weights: str  # the file's name
-    load: Callable[[str, dict, Path], Decoder | CaptioningRNN]  # from kind, fields of the settings and file
-
-
-KERAS, NUMPY = Format("model.weights.h5", _load_keras), Format("model.npz", _load_numpy)
-FORMATS = {kind: NUMPY if kind.startswith("numpy_") else KERAS for kind in NOTEBOOKS}
+def data_of(dataset: CaptionDataset, store: FeatureStore) -> dict:
+    """Return what a model is trained and validated on, as settings.json holds it."""
+    train, val = (store.readable(dataset.split(split)) for split in ("train", "val"))
+    return {
+        "dataset": dataset.name,
+        "pictures": len(train),
+        "captions": dataset.digest("train", "val"),
+        "features": store.digest([*train, *val]),
+    }
 
 
 @dataclass(frozen=True)
@@ -73,18 +65,27 @@ class Bundle:
     folder: Path
     model: Decoder | CaptioningRNN  # anything with `averaged` and `compile_step`
     tokenizer: Tokenizer
-    encoder_identity: dict
     settings: dict
 
     @property
     def name(self) -> str:
-        """The folder's name: kind of model and encoder."""
+        """The folder's name: kind of model, encoder, and what differs from the first such experiment."""
         return self.folder.name
+
+    @property
+    def kind(self) -> str:
+        """The kind of model, such as "bahdanau"."""
+        return self.settings["kind"]
 
     @property
     def weights_file(self) -> Path:
         """The file that the model was loaded from."""
-        return self.folder / FORMATS[self.settings["kind"]].weights
+        return self.folder / weights_file(self.kind)
+
+    @property
+    def max_length(self) -> int:
+        """Words of the longest caption that is decoded where nobody says otherwise: as long as those trained on."""
+        return max(decoding.MAX_LENGTH, self.settings["batches"].get("max_words", 0))
 
     @cached_property
     def _compiled(self):
@@ -111,8 +112,7 @@ class Bundle:
         Args:
             features: (pictures, regions, channels), raw.
             beam_width: 1 is greedy.
-            options: for `decoding.beam_search`; `max_length` is as long as the longest captions trained on, 30 words or
-                more, unless it is given.
+            options: for `decoding.beam_search`; `max_length` is `self.max_length` unless it is given.
 
         Returns:
             One caption per picture.
@@ -120,8 +120,7 @@ class Bundle:
         Raises:
             ValueError: `max_length` is more than the model has room for.
         """
-        max_length = max(decoding.MAX_LENGTH, self.settings.get("batches", {}).get("max_words", 0))
-        options = {"max_length": max_length} | options
+        options = {"max_length": self.max_length} | options
         longest = self.settings["model"].get("longest")
         if longest is not None and options["max_length"] >= longest:
             raise ValueError(f"{self.name} has room for {longest - 1} words, not for {options['max_length']}.")
@@ -132,44 +131,37 @@ class Bundle:
         return captions
 
     def check_fits(self, store: FeatureStore, dataset: CaptionDataset) -> None:
-        """Refuse features of another encoder, and pictures that may have been trained on under another split.
+        """Refuse features of another encoder or of other photos, and splits under which test photos were trained on.
 
         Raises:
-            BundleError: the bundle was trained with other features, captions or splits than these.
+            StaleError: the bundle was trained with other features, captions or splits than these.
         """
-        kind = self.settings["kind"]
-        for field in IDENTITY:
-            if store.manifest[field] != self.encoder_identity[field]:
-                raise BundleError(
-                    f"{self.folder} was trained with {field} {self.encoder_identity[field]!r}, {store.folder} has "
-                    f"{store.manifest[field]!r}: run notebooks/{NOTEBOOKS[kind]}.ipynb again."
-                )
-        if self.settings["data"]["captions"] != _fingerprint_of_captions(dataset):
-            raise BundleError(
-                f"{self.folder} was trained on other captions or splits than notebook 01 has made since: run "
-                f"notebooks/{NOTEBOOKS[kind]}.ipynb again, or move the folder away."
-            )
+        kept = {name: self.settings[name] for name in ("encoder", "data")}
+        require_same(self.folder, kept, {"encoder": store.identity, "data": data_of(dataset, store)}, maker(self.kind))
 
     @cached_property
     def encoder(self) -> encoders.Encoder:
-        """The frozen CNN that the features were made with.
+        """The frozen CNN that the features were made with; random weights are drawn again, nothing is written.
 
         Raises:
             BundleError: its weights are not those that the bundle was trained with.
+            SettingError: there are none.
         """
-        identity = self.encoder_identity
-        source = identity["weights_folder"] if identity["weights"] == "files" else identity["weights"]
-        encoder = encoders.load(identity["encoder"], source, (self.folder / identity["random_folder"]).resolve())
-        for field in IDENTITY:
-            if encoder.identity[field] != identity[field]:
-                raise BundleError(
-                    f"{self.folder} was trained with {field} {identity[field]!r}, here it is "
-                    f"{encoder.identity[field]!r}: use the same encoder weights, or train the bundle again."
-                )
+        identity = self.settings["encoder"]
+        weights = identity["weights"]
+        if weights == "files":
+            now = from_environment().weights
+            weights = self.settings["weights_folder"] if now in (None, "imagenet", "random") else now
+        encoder = encoders.load(identity["encoder"], weights, folder=None)
+        if found := difference(identity, encoder.identity):
+            raise BundleError(
+                f"{self.folder} was trained with another encoder: {found}. Let CAPTIONING_WEIGHTS name the folder with "
+                "the weights it was trained with, or train it again."
+            )
         return encoder
 
-    def caption(self, files: Sequence[Path | str], beam_width: int = 3) -> list[str]:
-        """Caption picture files.
+    def caption(self, files: Path | str | Sequence[Path | str], beam_width: int = 3) -> list[str]:
+        """Caption picture files, or one of them.
 
         Raises:
             ImageError: a file is not a readable picture.
@@ -178,154 +170,87 @@ class Bundle:
         return [self.tokenizer.decode(caption.tokens) for caption in captions]
 
 
-def settings_for(
-    config: DecoderConfig | CaptioningRNNConfig,
-    training: TrainingConfig | NumpyTrainingConfig,
-    dataset: CaptionDataset,
-    tokenizer: Tokenizer,
-    **more,
-) -> dict:
-    """Return all that decides how a model comes out, as JSON values.
+def load(folder: Path | str, other_code: bool = False) -> Bundle:
+    """Load a bundle; nothing is written, and no random state is touched.
 
     Args:
-        config: of the model.
-        training: of its training.
-        dataset: gives name and fingerprint of the captions that are trained and validated on.
-        tokenizer: its fingerprint ties the ids to the weights.
-        more: further settings of a notebook, such as the longest caption.
-    """
-    return {
-        "kind": _kind_of(config),
-        "model": dataclasses.asdict(config),
-        "training": dataclasses.asdict(training),
-        "data": {"dataset": dataset.name, "captions": _fingerprint_of_captions(dataset)},
-        "tokenizer": _fingerprint(tokenizer.vocabulary),
-        "batches": more,
-    }
-
-
-def start(folder: Path, settings: dict, tokenizer: Tokenizer, store: FeatureStore, project: Project) -> Path:
-    """Make a bundle's folder ready for training, or find it trained; says which.
-
-    A bundle with other settings, tokenizer, encoder or data is moved to `<name>.previous`; only a finished one takes
-    the place of a finished one. Edited code is not seen: delete the folder to train again with it.
-
-    Returns:
-        The folder.
-    """
-    encoder = {field: store.manifest[field] for field in IDENTITY}
-    kept = _read_json(folder / "settings.json") if (folder / "settings.json").is_file() else None
-    if kept is not None:
-        difference = _difference(kept, settings) or _difference(_read_json(folder / "encoder.json"), encoder)
-        if difference:
-            _set_aside(folder, kept["finished"], difference)
-        elif kept["finished"]:
-            print(f"{folder.name}: trained with these very settings; it is loaded.")
-            return folder
-        else:
-            print(f"{folder.name}: found unfinished; training goes on.")
-            return folder
-    folder.mkdir(parents=True, exist_ok=True)
-    tokenizer.save(folder / "tokenizer.json")
-    # Relative: the project's folder may move.
-    places = {"random_folder": os.path.relpath(project.encoders, folder), "weights_folder": project.weights}
-    _write_json(folder / "encoder.json", encoder | places)
-    _write_json(folder / "settings.json", settings | {"finished": False})
-    return folder
-
-
-def finish(folder: Path) -> None:
-    """Mark a bundle as trained."""
-    _write_json(folder / "settings.json", _read_json(folder / "settings.json") | {"finished": True})
-
-
-def load(folder: Path | str) -> Bundle:
-    """Load a bundle.
+        folder: as an experiment left it; a line tells where its training is unfinished.
+        other_code: load it also where the code of its model has changed since; its captions may be others then.
 
     Raises:
         FileNotFoundError: the bundle or a file of it is missing.
-        BundleError: settings, tokenizer and weights do not belong together.
+        BundleError: settings, tokenizer, weights and the model's code do not belong together.
     """
     folder = Path(folder)
-    maker = NOTEBOOKS.get(folder.name.split("-")[0], "04_gru_decoder")
-    settings = _read_json(require(folder / "settings.json", made_by=maker))
-    tokenizer = Tokenizer.load(require(folder / "tokenizer.json", made_by=maker))
-    if settings["kind"] not in FORMATS:
-        raise BundleError(f"{folder} holds a {settings['kind']!r}; known: {', '.join(FORMATS)}.")
+    settings = read_settings(folder)
+    kind, made_by = settings["kind"], maker(settings["kind"])
+    tokenizer = Tokenizer.load(require(folder / "tokenizer.json", made_by))
     vocabulary = settings["model"].get("vocabulary")
-    if _fingerprint(tokenizer.vocabulary) != settings["tokenizer"] or len(tokenizer) != vocabulary:
+    if digest(tokenizer.vocabulary) != settings["tokenizer"] or len(tokenizer) != vocabulary:
         raise BundleError(
             f"{folder}/tokenizer.json ({len(tokenizer)} ids) is not the tokenizer that the weights were trained with "
-            f"({vocabulary} ids): put the right one back, or delete the folder and run {maker} again."
+            f"({vocabulary} ids): put the right one back, or delete the folder and run {made_by} again."
         )
-    form = FORMATS[settings["kind"]]
-    weights = require(folder / form.weights, made_by=maker)
+    weights = require(folder / weights_file(kind), made_by)
     try:
-        model = form.load(settings["kind"], settings["model"], weights)
-    except (ValueError, KeyError, OSError) as error:
+        model_class = CaptioningRNN if kind.startswith("numpy_") else models.find_class(**_name_of_class(settings))
+        if not other_code and code_digest(model_class) != settings["class"]["code"]:
+            raise BundleError(
+                f"{folder} was trained with other code of {model_class.__name__} than there is now. Run "
+                f"notebooks/{made_by}.ipynb to train the new code beside it, or load it with other_code=True."
+            )
+        model = _load_model(model_class, settings["model"], weights)
+    except BundleError:
+        raise
+    except (ValueError, KeyError, TypeError, OSError) as error:
         raise BundleError(f"{weights} does not fit {folder}/settings.json: {error}") from error
-    return Bundle(folder, model, tokenizer, _read_json(folder / "encoder.json"), settings)
+    if not settings["finished"]:
+        print(f"{folder.name}: its training is unfinished; these are the best weights so far.")
+    return Bundle(folder, model, tokenizer, settings)
 
 
-def find(checkpoints: Path) -> list[Path]:
-    """Return the folders of all finished bundles, by name.
+def read_settings(folder: Path) -> dict:
+    """Return a bundle's settings.
 
     Raises:
-        FileNotFoundError: there is none.
+        FileNotFoundError: the folder is no bundle.
+        BundleError: they are damaged, or of another version of this package.
     """
-    folders = sorted(path.parent for path in checkpoints.glob("*/settings.json"))
-    finished = [
-        path for path in folders if ".previous" not in path.name and _read_json(path / "settings.json")["finished"]
-    ]
-    if not finished:
+    file = folder / "settings.json"
+    if not file.is_file():
         raise FileNotFoundError(
-            f"{checkpoints} holds no trained model. Run a model notebook first, for example "
-            f"notebooks/{NOTEBOOKS['gru']}.ipynb."
+            f"{file} is missing: {folder} is no trained bundle. A model notebook, 04 to 08, makes one."
         )
-    return finished
+    try:
+        settings = read_json(file, "Delete the folder and train it again.")
+        if not isinstance(settings, dict) or settings.get("format") != FORMAT:
+            raise DamagedError(f"{file} was written by another version of this package. Train it again.")
+    except DamagedError as error:
+        raise BundleError(str(error)) from error
+    return settings
 
 
-def _set_aside(folder: Path, finished: bool, difference: str) -> None:
-    previous = folder.with_name(folder.name + ".previous")
-    if not finished and (previous / "settings.json").is_file() and _read_json(previous / "settings.json")["finished"]:
-        print(f"{folder.name}: {difference}. It was unfinished and is deleted; training starts anew.")
-        shutil.rmtree(folder)
-        return
-    replaced = ", in place of the one there" if previous.exists() else ""
-    print(f"{folder.name}: {difference}. The old bundle moves to {previous.name}{replaced}; training starts anew.")
-    shutil.rmtree(previous, ignore_errors=True)
-    folder.rename(previous)
+def _name_of_class(settings: dict) -> dict[str, str]:
+    return {field: settings["class"][field] for field in ("name", "module")}
 
 
-def _kind_of(config: DecoderConfig | CaptioningRNNConfig) -> str:
-    return f"numpy_{config.cell}" if isinstance(config, CaptioningRNNConfig) else models.kind_of(config)
+def _load_model(model_class: type, fields: dict, weights: Path) -> Any:
+    """Return the model with its weights; both must be exactly those of the file."""
+    if model_class is CaptioningRNN:
+        model = CaptioningRNN.load(weights)  # the file holds its own settings, too
+        if found := difference(fields, dataclasses.asdict(model.config)):
+            raise ValueError(found)
+        return model
+    model = models.build(model_class, models.config_from(model_class, fields))
+    model.load_weights(weights)
+    # Keras overlooks what a file holds beyond the model's layers.
+    if (held := _arrays_in(weights)) != len(model.variables):
+        raise ValueError(f"it holds {held} arrays, the model has {len(model.variables)} variables")
+    return model
 
 
-def _difference(kept: dict, now: dict, prefix: str = "") -> str:
-    """Return the first field that differs, in words; "" where all are equal."""
-    for field, value in now.items():
-        if isinstance(value, dict):
-            difference = _difference(kept.get(field) or {}, value, f"{prefix}{field}.")
-            if difference:
-                return difference
-        elif kept.get(field) != value:
-            return f"{prefix}{field} was {kept.get(field)!r} and is now {value!r}"
-    return ""
-
-
-def _fingerprint(value) -> str:
-    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
-
-
-def _fingerprint_of_captions(dataset: CaptionDataset) -> str:
-    return _fingerprint([(r.image_id, r.split, r.captions) for r in dataset.records if r.split != "test"])
-
-
-def _read_json(path: Path) -> dict:
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-def _write_json(path: Path, content: dict) -> None:
-    partial = path.with_suffix(".part")
-    partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    partial.replace(path)
+def _arrays_in(weights: Path) -> int:
+    names: list[str] = []
+    with h5py.File(weights) as file:
+        file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
+    return len(names)

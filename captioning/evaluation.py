@@ -1,20 +1,21 @@
-"""Caption the test split with a bundle or a baseline, and score it once for all."""
+"""Caption the test split with a bundle or a baseline, and score it; captions are kept, scores always computed."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from captioning import metrics
-from captioning.bundle import Bundle
+from captioning import bundle, experiments, features, metrics
+from captioning.bundle import Bundle, BundleError
 from captioning.datasets.dataset import CaptionDataset, Record
 from captioning.datasets.scenes.words import NAMES
 from captioning.features import FeatureStore
+from captioning.files import DamagedError, read_json, write_json
+from captioning.provenance import StaleError, content_digest, difference, digest
+from captioning.settings import Project
 
 # Beam width and length penalty; the validation pictures choose among them.
 DECODINGS = ((1, 0.7), (3, 0.7), (3, 1.0), (5, 0.7), (5, 1.0))
@@ -32,26 +33,69 @@ def caption_records(
     texts = {}
     for start in range(0, len(records), 256):
         part = records[start : start + 256]
-        features = store.rows(part)
-        captions = bundle.decode(features, beam_width, length_penalty=length_penalty)
+        captions = bundle.decode(store.rows(part), beam_width, length_penalty=length_penalty)
         texts |= {r.image_id: bundle.tokenizer.decode(c.tokens) for r, c in zip(part, captions, strict=True)}
     return texts
 
 
-def try_decodings(bundle: Bundle, store: FeatureStore, validation: Sequence[Record]) -> list[dict[str, float]]:
+class KeptCaptions:
+    """The captions that a bundle has given so far, in `decoded.json`: nothing is decoded twice, nothing stale is used.
+
+    They are kept with what they were made from: the weights, the tokenizer, the features of the pictures and the
+    longest caption. Of other pictures or other weights, none is used.
+    """
+
+    def __init__(self, bundle: Bundle, store: FeatureStore):
+        """Take the bundle, and the features that it captions."""
+        self._bundle, self._store, self._file = bundle, store, bundle.folder / "decoded.json"
+        self._made_from = {
+            "weights": content_digest(bundle.weights_file.read_bytes()),
+            "tokenizer": digest(bundle.tokenizer.vocabulary),
+            "class": bundle.settings["class"]["code"],
+            "max_length": bundle.max_length,
+        }
+        self._kept = self._read()
+
+    def of(self, records: Sequence[Record], beam_width: int, length_penalty: float) -> dict[int | str, str]:
+        """Return image id -> caption, decoded only where it is not kept.
+
+        Args:
+            records: pictures with features.
+            beam_width, length_penalty: see `decoding.beam_search`.
+        """
+        key = f"beam {beam_width}, length penalty {length_penalty:g}, features {self._store.digest(records)}"
+        if len(self._kept.get(key, ())) != len(records):
+            texts = caption_records(self._bundle, self._store, records, beam_width, length_penalty)
+            self._kept[key] = list(texts.values())
+            write_json(self._file, {"made_from": self._made_from, "captions": self._kept})
+        return {record.image_id: text for record, text in zip(records, self._kept[key], strict=True)}
+
+    def _read(self) -> dict[str, list[str]]:
+        try:
+            kept = read_json(self._file, "It is made again.")
+            return {} if difference(kept["made_from"], self._made_from) else dict(kept["captions"])
+        except FileNotFoundError:
+            return {}
+        except (DamagedError, KeyError, TypeError, AttributeError, ValueError):
+            print(f"{self._file} is damaged: the pictures are captioned again.")
+            return {}
+
+
+def try_decodings(kept: KeptCaptions, validation: Sequence[Record]) -> list[dict[str, float]]:
     """Return each of `DECODINGS` with its CIDEr on validation pictures; the test split has no say in it."""
     cider = metrics.CiderD(references_of(validation))
     rows = []
     for width, penalty in DECODINGS:
-        score, _ = cider.score(caption_records(bundle, store, validation, width, penalty))
+        score, _ = cider.score(kept.of(validation, width, penalty))
         rows.append({"beam_width": width, "length_penalty": penalty, "validation_CIDEr": float(score)})
     return rows
 
 
 def evaluate(bundle: Bundle, store: FeatureStore, dataset: CaptionDataset, val_pictures: int | None = None) -> dict:
-    """Score a bundle on the test split and keep `scores.json` and `captions.json` in its folder.
+    """Score a bundle on the test split and write `scores.json` and `captions.json` into its folder.
 
-    Nothing is computed when both are there and belong to these weights and pictures.
+    Captions are kept, so that a second call decodes nothing; scores are computed each time, so that they are always
+    those of the metrics as they are now.
 
     Args:
         bundle: the trained model.
@@ -63,26 +107,56 @@ def evaluate(bundle: Bundle, store: FeatureStore, dataset: CaptionDataset, val_p
         The scores, see `metrics.report`.
 
     Raises:
-        BundleError: see `Bundle.check_fits`.
+        StaleError: see `Bundle.check_fits`.
     """
     bundle.check_fits(store, dataset)
-    scores_file, captions_file = bundle.folder / "scores.json", bundle.folder / "captions.json"
     val, test = (store.readable(dataset.split(split)) for split in ("val", "test"))
-    fingerprint = _fingerprint(bundle, val[:val_pictures], test)
-    if scores_file.is_file() and captions_file.is_file():
-        kept = json.loads(scores_file.read_text(encoding="utf-8"))
-        if kept.get("fingerprint") == fingerprint:
-            return kept
-    tried = try_decodings(bundle, store, val[:val_pictures])
+    kept = KeptCaptions(bundle, store)
+    tried = try_decodings(kept, val[:val_pictures])
     best = max(tried, key=lambda row: row["validation_CIDEr"])
-    results = caption_records(bundle, store, test, best["beam_width"], best["length_penalty"])
+    results = kept.of(test, best["beam_width"], best["length_penalty"])
     decoding = {"method": "beam search"} | best | {"tried": tried}
-    scores = score_results(results, test, dataset, decoding) | {"fingerprint": fingerprint}
+    scores = score_results(results, test, dataset, decoding)
     # COCO's results layout: `python -m captioning.metrics` scores the file too.
     rows = [{"image_id": image_id, "caption": text} for image_id, text in results.items()]
-    _write(captions_file, json.dumps(rows, indent=0, ensure_ascii=False))
-    _write(scores_file, json.dumps(scores, indent=1))
+    write_json(bundle.folder / "captions.json", rows, indent=0)
+    write_json(bundle.folder / "scores.json", scores)
     return scores
+
+
+def evaluate_all(
+    project: Project, dataset: CaptionDataset, val_pictures: int | None = None
+) -> tuple[dict[str, dict], dict[str, dict]]:
+    """Score every finished experiment; one that does not fit what is here now is left out, with a line that says why.
+
+    Args:
+        project: holds the experiments and the features.
+        dataset: as for `evaluate`.
+        val_pictures: as for `evaluate`.
+
+    Returns:
+        Name -> scores, and name -> captions of the test split (image id -> text).
+
+    Raises:
+        FileNotFoundError: there is no finished experiment, or none of them fits.
+    """
+    scores, results = {}, {}
+    for folder in experiments.find(project.checkpoints):
+        try:
+            scores[folder.name], results[folder.name] = _evaluate_one(folder, project, dataset, val_pictures)
+        except (BundleError, StaleError, features.FeatureError, FileNotFoundError) as error:
+            print(f"{folder.name}: left out. {error}")
+    if not scores:
+        raise FileNotFoundError(
+            f"No experiment in {project.checkpoints} fits today's data: run a model notebook again."
+        )
+    return scores, results
+
+
+def _evaluate_one(folder: Path, project: Project, dataset: CaptionDataset, val_pictures: int | None) -> tuple:
+    captioner = bundle.load(folder)
+    store = FeatureStore(features.folder_of(project, captioner.settings["encoder"]["encoder"]))
+    return evaluate(captioner, store, dataset, val_pictures), metrics.read_results(folder / "captions.json")
 
 
 def score_results(results: Mapping, records: Sequence[Record], dataset: CaptionDataset, decoding: dict) -> dict:
@@ -94,7 +168,7 @@ def score_results(results: Mapping, records: Sequence[Record], dataset: CaptionD
 
 
 def most_frequent_caption(dataset: CaptionDataset, records: Sequence[Record]) -> dict[int | str, str]:
-    """Give every picture the caption that stands most often in train (ties: the first in the alphabet)."""
+    """Give every picture the most frequent caption of train (ties: the first in the alphabet)."""
     counts = Counter(caption.lower().strip(" .") for caption in dataset.captions("train"))
     text = min(counts, key=lambda caption: (-counts[caption], caption))
     return {record.image_id: text for record in records}
@@ -109,31 +183,22 @@ def dealt_to_others(results: Mapping, seed: int = 0) -> dict[int | str, str]:
 def nearest_neighbour(store: FeatureStore, dataset: CaptionDataset, records: Sequence[Record]) -> dict[int | str, str]:
     """Give every picture the first caption of the train picture with the most similar features.
 
-    Similar: cosine of the vectors (regions averaged), standardised per channel over train.
+    Similar: cosine of the vectors (regions averaged), standardized per channel over train. The train features are read
+    once, in pieces.
     """
     train = store.readable(dataset.split("train"))
-    known, asked = (_directions(store, train, part) for part in (train, records))
-    nearest = [int(np.argmax(known @ vector)) for vector in asked]
+    scale = store.statistics(train, averaged=True)
+    asked = _directions(store, records, *scale)
+    best, nearest = np.full(len(records), -np.inf, np.float32), np.zeros(len(records), int)
+    for start in range(0, len(train), 1024):
+        similar = asked @ _directions(store, train[start : start + 1024], *scale).T
+        column = similar.argmax(axis=1)
+        value = similar[np.arange(len(records)), column]
+        nearest = np.where(value > best, start + column, nearest)
+        best = np.maximum(value, best)
     return {record.image_id: train[index].captions[0] for record, index in zip(records, nearest, strict=True)}
 
 
-def _directions(store: FeatureStore, train: Sequence[Record], records: Sequence[Record]) -> np.ndarray:
-    mean, variance = store.statistics(train, averaged=True)
-    vectors = store.averaged(records)[:, 0]
-    vectors = (vectors - mean) / np.sqrt(variance)
+def _directions(store: FeatureStore, records: Sequence[Record], mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
+    vectors = (store.averaged(records)[:, 0] - mean) / np.sqrt(variance)
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-
-
-def _fingerprint(bundle: Bundle, val: Sequence[Record], test: Sequence[Record]) -> str:
-    """Return a fingerprint of all that decides the scores."""
-    digest = hashlib.sha256(bundle.weights_file.read_bytes())
-    pictures = [[[record.image_id, record.captions] for record in part] for part in (val, test)]
-    digest.update(json.dumps([DECODINGS, pictures]).encode())
-    return digest.hexdigest()[:16]
-
-
-def _write(path: Path, text: str) -> None:
-    """Write under another name first: a kill leaves no half of a file."""
-    partial = path.with_suffix(".part")
-    partial.write_text(text + "\n", encoding="utf-8")
-    partial.replace(path)

@@ -47,16 +47,20 @@ def content_digest(content: bytes) -> str:
     return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
-def difference(kept: Mapping, now: Mapping, prefix: str = "") -> str:
-    """Return the first field that differs, in words; "" where all are equal. Fields count on both sides."""
+def differences(kept: Mapping, now: Mapping, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Yield (field, before, after) of every field that differs; a field that only one side has counts, as None."""
     for field in dict.fromkeys([*now, *kept]):
         before, after = kept.get(field), now.get(field)
         if isinstance(before, Mapping) and isinstance(after, Mapping):
-            if found := difference(before, after, f"{prefix}{field}."):
-                return found
+            yield from differences(before, after, f"{prefix}{field}.")
         elif before != after or (field in kept) != (field in now):
-            return f"{prefix}{field} was {before!r} and is now {after!r}"
-    return ""
+            yield f"{prefix}{field}", before, after
+
+
+def difference(kept: Mapping, now: Mapping) -> str:
+    """Return the first field that differs, in words; "" where all are equal."""
+    found = next(differences(kept, now), None)
+    return "" if found is None else "{} was {!r} and is now {!r}".format(*found)
 
 
 def require_same(file: Path | str, kept: Mapping, now: Mapping, made_by: str) -> None:
@@ -90,17 +94,19 @@ def code_digest(model: type) -> str:
         model: the class, from the package or defined in a notebook's cell.
     """
     sources: dict[str, str] = {}
-    waiting: list = [model]
+    waiting, seen = [model], set()
     while waiting:
         thing = waiting.pop()
-        if not isinstance(thing, type) and not inspect.isfunction(thing):
+        if id(thing) in seen or not (isinstance(thing, type) or inspect.isfunction(thing)):
             continue
+        seen.add(id(thing))
         module = thing.__module__ or ""
         if f"{module}.".startswith(_OF_MODELS):
             if module not in sources:
                 sources[module] = _bare(inspect.getsource(sys.modules[module]))
                 waiting += vars(sys.modules[module]).values()
-        elif module == model.__module__ and (name := f"{module}.{thing.__qualname__}") not in sources:
+            waiting += _functions(thing)  # a method may have been replaced from a notebook
+        elif module in ("__main__", model.__module__) and (name := f"{module}.{thing.__qualname__}") not in sources:
             functions = list(_functions(thing))
             sources[name] = "\n".join([_settings_of(thing), *map(_source, functions)])
             waiting += getattr(thing, "__bases__", ())

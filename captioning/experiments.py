@@ -1,0 +1,262 @@
+"""Experiments side by side, one folder per set of settings, none deleted but by name.
+
+`python -m captioning.experiments` lists them, and deletes those that are named.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import re
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from captioning import bundle
+from captioning.bundle import BundleError
+from captioning.datasets.dataset import CaptionDataset
+from captioning.features import FeatureStore
+from captioning.files import BusyError, only_one, read_json, write_json
+from captioning.from_scratch.rnn import CaptioningRNN
+from captioning.provenance import code_digest, difference, differences, digest
+from captioning.quiet import keras
+from captioning.settings import Project, active
+from captioning.tokenizer import Tokenizer
+from captioning.training.history import best_epoch, read_history
+from captioning.training.snapshots import tidy
+
+# What a folder's name says of these; fields that follow from one of them are not named.
+_WORDS = {"data.captions": "other-captions", "data.features": "other-features", "tokenizer": "other-words"}
+_FOLLOWS = ("format", "model.vocabulary", "model.regions", "model.channels", "class.module", "kind", "weights_folder")
+_MOST_WORDS = 4
+
+
+def settings_for(
+    model_class: type,
+    config,
+    training,
+    dataset: CaptionDataset,
+    tokenizer: Tokenizer,
+    store: FeatureStore,
+    **batches,
+) -> dict:
+    """Return all that decides how a model comes out, as JSON values: an experiment's identity.
+
+    Args:
+        model_class: from the package, or defined in a notebook.
+        config: of the model, a dataclass.
+        training: of its training, a dataclass.
+        dataset: the captions and splits that are trained and validated on.
+        tokenizer: its vocabulary ties the ids to the weights.
+        store: the features of the pictures.
+        batches: further settings of a notebook: pictures per batch, longest caption, seed.
+    """
+    numpy = issubclass(model_class, CaptioningRNN)
+    settings = {
+        "format": bundle.FORMAT,
+        "kind": f"numpy_{config.cell}" if numpy else model_class.kind,
+        "class": {
+            "name": model_class.__qualname__,
+            "module": model_class.__module__,
+            "code": code_digest(model_class),
+        },
+        "model": dataclasses.asdict(config),
+        "training": dataclasses.asdict(training),
+        "batches": batches,
+        "precision": config.dtype if numpy else keras.config.dtype_policy().name,
+        "data": bundle.data_of(dataset, store),
+        "tokenizer": digest(tokenizer.vocabulary),
+        "encoder": store.identity,
+    }
+    return json.loads(json.dumps(settings))  # tuples become lists, as they will be when read again
+
+
+def start(project: Project, settings: dict, tokenizer: Tokenizer, name: str | None = None) -> Path:
+    """Find the experiment with these very settings, finished or not, or make a new one beside the others; says which.
+
+    Args:
+        project: holds the experiments in `checkpoints`.
+        settings: from `settings_for`.
+        tokenizer: a copy goes into the folder.
+        name: part of the folder's name; None: it is named by what differs from the first one of its kind.
+
+    Returns:
+        The experiment's folder.
+
+    Raises:
+        ValueError: the name cannot be a part of a folder's name.
+    """
+    if name is not None and not re.fullmatch(r"[\w.+-]+", name):
+        raise ValueError(f"NAME = {name!r}: use letters, digits, dots, dashes and underscores.")
+    stem = "-".join(filter(None, (settings["kind"], settings["encoder"]["encoder"], name)))
+    project.checkpoints.mkdir(parents=True, exist_ok=True)
+    with only_one(project.checkpoints / stem, wait=True):
+        for folder, kept in _all(project.checkpoints):
+            if not difference(_identity(kept), settings):
+                state = "trained with these very settings; it is loaded" if kept["finished"] else "training resumes"
+                print(f"{folder.name}: {state}.")
+                return folder
+        folder = _new_folder(project.checkpoints / stem, settings)
+        folder.mkdir()
+        tokenizer.save(folder / "tokenizer.json")
+        # Not a part of the identity: the weights' own digest is.
+        write_json(folder / "settings.json", settings | {"finished": False, "weights_folder": project.weights})
+    print(f"{folder.name}: a new experiment.")
+    return folder
+
+
+def finish(folder: Path) -> None:
+    """Mark an experiment as trained, and remove what only resuming needed."""
+    settings = bundle.read_settings(folder)
+    if not settings["finished"]:
+        write_json(folder / "settings.json", settings | {"finished": True})
+    tidy(folder)
+
+
+def find(checkpoints: Path) -> list[Path]:
+    """Return the folders of all finished experiments, by name; a line for each of the others.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    finished = []
+    for folder in _folders(checkpoints):
+        try:
+            if bundle.read_settings(folder)["finished"]:
+                finished.append(folder)
+            else:
+                print(f"{folder.name}: left out, its training is unfinished.")
+        except BundleError as error:
+            print(f"{folder.name}: left out. {error}")
+    if not finished:
+        raise FileNotFoundError(
+            f"{checkpoints} holds no trained model. Run a model notebook first, for example "
+            f"notebooks/{bundle.MADE_BY['gru']}.ipynb."
+        )
+    return finished
+
+
+def table(checkpoints: Path) -> str:
+    """Return a line per experiment: epochs, best CIDEr on validation and on test pictures, minutes, disk."""
+    folders = _folders(checkpoints)
+    width = max([len("experiment"), *(len(folder.name) for folder in folders)])
+    lines = [f"{'experiment':{width}}   epochs  val CIDEr  test CIDEr  minutes      MB"]
+    for folder in folders:
+        history = read_history(folder / "history.csv")
+        best = f"{history[best_epoch(history)]['val_CIDEr']:.3f}" if history else "-"
+        scores = read_json(folder / "scores.json", "Delete it.") if (folder / "scores.json").is_file() else {}
+        test = f"{scores['CIDEr']:.3f}" if scores else "-"
+        minutes = sum(row["seconds"] for row in history) / 60
+        row = f"{len(history):9}{best:>11}{test:>12}{minutes:9.1f}{_megabytes(folder):8.1f}"
+        lines.append(f"{folder.name:{width}}{row}{_remark(folder)}")
+    return "\n".join(lines)
+
+
+def delete(checkpoints: Path, names: Sequence[str]) -> None:
+    """Delete the experiments of these names, and say how much disk that frees.
+
+    Raises:
+        ValueError: there is no experiment of a name; nothing is deleted then.
+        BusyError: one of them is being trained.
+    """
+    folders = {folder.name: folder for folder in _folders(checkpoints)}
+    unknown = [name for name in names if name not in folders]
+    if unknown:
+        raise ValueError(
+            f"{checkpoints} holds no experiment {unknown[0]!r}; there are: {', '.join(folders) or 'none'}."
+        )
+    for folder in (folders[name] for name in names):
+        with only_one(folder / "training"):
+            size = _megabytes(folder)
+            shutil.rmtree(folder)
+        print(f"{folder.name}: deleted, {size:.1f} MB are free again.")
+
+
+def _folders(checkpoints: Path) -> list[Path]:
+    return sorted(path.parent for path in checkpoints.glob("*/settings.json"))
+
+
+def _all(checkpoints: Path) -> list[tuple[Path, dict]]:
+    """Return every experiment that this version can read, with its settings."""
+    found = []
+    for folder in _folders(checkpoints):
+        try:
+            found.append((folder, bundle.read_settings(folder)))
+        except BundleError:
+            continue
+    return found
+
+
+def _identity(settings: dict) -> dict:
+    return {field: value for field, value in settings.items() if field not in ("finished", "weights_folder")}
+
+
+def _new_folder(first: Path, settings: dict) -> Path:
+    """Return a folder that does not exist: `first`, or one named by what differs from the experiment there."""
+    if not first.exists():
+        return first
+    try:
+        words = _what_differs(_identity(bundle.read_settings(first)), settings)
+    except (BundleError, FileNotFoundError):
+        words = []
+    name = "-".join([first.name, *words])
+    names = (first.with_name(name + ending) for ending in ("", *(f"-{number}" for number in range(2, 1000))))
+    return next(folder for folder in names if not folder.exists())
+
+
+def _what_differs(kept: dict, now: dict) -> list[str]:
+    words = []
+    changed = {field: after for field, _, after in differences(kept, now) if field not in _FOLLOWS}
+    if "data.pictures" in changed:
+        words.append(f"{changed.pop('data.pictures')}-pictures")
+        changed = {field: value for field, value in changed.items() if field not in _WORDS}
+    for field, value in changed.items():
+        if field == "class.code":
+            words += [] if "class.name" in changed else ["other-code"]
+        elif field in ("class.name", "precision"):
+            words.append(str(value))
+        elif field.startswith("encoder."):
+            words += [] if "other-encoder" in words else ["other-encoder"]
+        else:
+            words.append(_WORDS.get(field) or _said(field.rpartition(".")[2], value))
+    if len(words) > _MOST_WORDS:
+        words = [*words[: _MOST_WORDS - 1], digest(words)[:4]]
+    return [re.sub(r"[^\w.+-]+", "_", word) for word in words]
+
+
+def _said(field: str, value: object) -> str:
+    if isinstance(value, bool):
+        return field if value else f"no_{field}"
+    return f"{field}-{value:g}" if isinstance(value, float) else f"{field}-{value}"
+
+
+def _megabytes(folder: Path) -> float:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
+
+
+def _remark(folder: Path) -> str:
+    try:
+        return "" if bundle.read_settings(folder)["finished"] else "  unfinished"
+    except BundleError:
+        return "  of another version"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """List the experiments on the active dataset, or delete those that are named; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m captioning.experiments", description=main.__doc__)
+    parser.add_argument("--delete", nargs="+", metavar="NAME", default=[], help="experiments to delete")
+    options = parser.parse_args(arguments)
+    try:
+        checkpoints = active().checkpoints
+        delete(checkpoints, options.delete)
+        print(table(checkpoints))
+    except (ValueError, FileNotFoundError, BusyError) as error:
+        print(error)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
