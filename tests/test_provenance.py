@@ -96,11 +96,10 @@ def unused(x):
 
 def digest_of(tmp_path, source, name="Model"):
     """The digest of a class in a file that is not a part of the package, as of a notebook's cells."""
-    file = tmp_path / f"notebook_{digest(source)}.py"
-    file.write_text(source)
-    code = (
-        f"import runpy, {file.stem} as m; from captioning.provenance import code_digest; print(code_digest(m.{name}))"
-    )
+    folder = tmp_path / digest(source)
+    folder.mkdir(exist_ok=True)
+    (folder / "cells.py").write_text(source)
+    code = f"import cells; from captioning.provenance import code_digest; print(code_digest(cells.{name}))"
     root = str(Path(__file__).parents[1])
     done = subprocess.run(
         [sys.executable, "-c", code],
