@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from captioning import models
-from captioning.models.merge import MergeConfig
+from captioning.models.merge import MergeConfig, MergeDecoder
 from captioning.tokenizer import END, PAD, START
 from captioning.training import fit
 from captioning.training.config import TrainingConfig
@@ -36,7 +36,7 @@ def main() -> None:
     print(f"{'captions/s':34}{'vocabulary':>11}{'one pass':>10}{'prefixes':>10}{'ratio':>7}")
     for name, (vocabulary, channels) in SIZES.items():
         whole, prefixes = samples(vocabulary, channels)
-        model = models.build(MergeConfig(vocabulary=vocabulary, regions=1, channels=channels))
+        model = models.build(MergeDecoder, MergeConfig(vocabulary=vocabulary, regions=1, channels=channels))
         losses = [float(loss(model, *batch)) for loss, batch in ((whole_loss, whole), (prefix_loss, prefixes))]
         np.testing.assert_allclose(*losses, rtol=1e-5)
         rates = [rate(model, whole_loss, whole), rate(model, prefix_loss, prefixes)]

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from captioning.datasets.dataset import Record
-from captioning.features import FeatureStore, untuned
+from captioning.features import FeatureStore
 from captioning.tokenizer import END, PAD, Tokenizer
 
 
@@ -42,8 +42,14 @@ class CaptionBatches:
             max_words: longer captions are cut, and then have no END to learn from.
             averaged: give one vector per picture, the mean over its regions.
             seed: of the order; the order is a function of (seed, epoch).
+
+        Raises:
+            ValueError: there is no picture with features.
+            FeatureError: a picture was never encoded.
         """
         self.records = store.readable(records)
+        if not self.records:
+            raise ValueError(_nothing(records, store))
         self.store = store
         self.batch_size, self.max_words, self.seed = batch_size, max_words, seed
         # Where pictures have one caption each, five rows would be four times padding.
@@ -53,7 +59,8 @@ class CaptionBatches:
             for row in rows:
                 if len(row) == max_words + 2 and row[-1] != END:
                     del row[-1]
-        # Vectors are small: kept in memory. Regions are read from the memory map, batch by batch.
+        self.averaged = averaged
+        # Vectors are small: kept in memory. Regions are read from the disk, batch by batch.
         self._vectors = store.averaged(self.records) if averaged else None
         self.regions = 1 if averaged else store.regions
 
@@ -64,17 +71,17 @@ class CaptionBatches:
 
     def statistics(self) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and variance per channel of the features as the batches give them: `Decoder.scale_features`."""
-        return self.store.statistics(self.records, averaged=self._vectors is not None)
+        return self.store.statistics(self.records, averaged=self.averaged)
 
     def training(self, first_epoch: int, epochs: int) -> tf.data.Dataset:
         """Return the batches of the epochs `first_epoch` to `epochs` - 1 in one stream.
 
         Args:
-            first_epoch: where to go on after a break; the order does not depend on the earlier epochs.
+            first_epoch: where to resume after a break; the order does not depend on the earlier epochs.
             epochs: where to end.
         """
         count = self.steps_per_epoch * (epochs - first_epoch)
-        return self._dataset(lambda: (batch for now in range(first_epoch, epochs) for batch in self.epoch(now)), count)
+        return self._dataset(lambda: (batch for n in range(first_epoch, epochs) for batch in self.epoch(n)), count)
 
     def evaluation(self) -> tf.data.Dataset:
         """Return every picture once, in the order of the records, with its first captions."""
@@ -90,9 +97,9 @@ class CaptionBatches:
         return [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)]
 
     def _batches(self, batches: Sequence[np.ndarray], random: np.random.Generator | None):
-        for now in batches:
-            tokens = self._pad([self._choose(self._tokens[number], random) for number in now])
-            yield {"features": self._features(now), "tokens": tokens[..., :-1]}, tokens[..., 1:]
+        for numbers in batches:
+            tokens = self._pad([self._choose(self._tokens[number], random) for number in numbers])
+            yield {"features": self._features(numbers), "tokens": tokens[..., :-1]}, tokens[..., 1:]
 
     def _features(self, numbers: np.ndarray) -> np.ndarray:
         if self._vectors is not None:
@@ -119,4 +126,22 @@ class CaptionBatches:
         features = tf.TensorSpec((None, self.regions, self.store.channels), kind)
         signature = ({"features": features, "tokens": tokens}, tokens)
         batches = tf.data.Dataset.from_generator(generator, output_signature=signature)
-        return untuned(batches.apply(tf.data.experimental.assert_cardinality(count)).prefetch(2))
+        batches = batches.apply(tf.data.experimental.assert_cardinality(count)).prefetch(2)
+        # There is little to tune, and an iterator that ends waits for the tuning thread's next look: up to a minute.
+        options = tf.data.Options()
+        options.autotune.enabled = False
+        return batches.with_options(options)
+
+
+def _nothing(records: Sequence[Record], store: FeatureStore) -> str:
+    """Say why there is no batch."""
+    if not records:
+        return (
+            "There are no pictures to make batches of: this split of the dataset is empty. Give it more pictures "
+            "(CAPTIONING_LIMIT, or a larger folder) and run notebooks/01_download.ipynb again."
+        )
+    splits = " and ".join(sorted({record.split for record in records}))
+    return (
+        f"None of the {len(records)} pictures of the split {splits} has features, for example: "
+        f"{store.reason(records[0])} Replace the broken photos and run notebooks/01_download.ipynb again."
+    )

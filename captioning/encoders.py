@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 import numpy as np
+import tensorflow as tf
 
+from captioning.files import write_atomically
+from captioning.images import RESIZE
 from captioning.settings import ENCODERS, SettingError
 
 SEED = 2014  # of the random encoder weights
+DRAW = 2  # number of the way in which depthwise kernels are drawn; part of the file's name, as drawn weights are kept
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,7 @@ class Encoder:
         self.weights = weights  # imagenet, random or files
         self.weights_hash = _hash(model)
         self._model = model
+        self._compiled: tuple[EncoderSpec, Callable] | None = None
 
     @property
     def identity(self) -> dict:
@@ -76,6 +82,7 @@ class Encoder:
             "weights": self.weights,
             "weights_hash": self.weights_hash,
             "image_size": spec.size,
+            "resize": RESIZE,
             "preprocessing": spec.preprocessing,
             "regions": spec.regions,
             "channels": spec.channels,
@@ -93,27 +100,37 @@ class Encoder:
         features = self._model(self.spec.preprocess(keras.ops.cast(pixels, "float32")), training=False)
         return keras.ops.reshape(features, (-1, self.spec.regions, self.spec.channels))
 
+    def run(self, pixels: np.ndarray) -> np.ndarray:
+        """Encode a batch of any length with a graph that is traced once: uint8 (batch, size, size, 3) -> as a call."""
+        if self._compiled is None or self._compiled[0] != self.spec:
+            shape = (None, self.spec.size, self.spec.size, 3)
+            self._compiled = self.spec, tf.function(self, input_signature=[tf.TensorSpec(shape, tf.uint8)])
+        return self._compiled[1](pixels).numpy()
 
-def load(name: str, weights: str, folder: Path) -> Encoder:
+
+def load(name: str, weights: str, folder: Path | None) -> Encoder:
     """Build a frozen CNN.
 
     Args:
         name: one of `settings.ENCODERS`.
         weights: imagenet (fetched by Keras, kept in KERAS_HOME), random, or a folder of files under Keras's names.
-        folder: where random weights are kept once drawn, so that they stay the same for ever.
+        folder: where random weights are kept once drawn, so that they stay the same for ever; None draws them without
+            writing anything.
 
     Raises:
-        SettingError: unknown name, no such weights, or ImageNet weights that are neither here nor to be fetched.
+        SettingError: unknown name, no such weights, weights that do not fit, or ImageNet weights that are neither here
+            nor to be fetched.
     """
     spec = spec_of(name)
     if weights == "random":
-        return Encoder(spec, _random(spec, folder / f"{name}-random.weights.h5"), weights)
+        return Encoder(spec, _random(spec, folder), weights)
     if weights == "imagenet":
         return Encoder(spec, _cut(spec, _imagenet(spec)), weights)
     file = Path(weights) / spec.file
     if not file.is_file():
         raise SettingError(f"{file} is missing: CAPTIONING_WEIGHTS names a folder that must hold it for {name}.")
-    return Encoder(spec, _cut(spec, _build(spec, str(file))), "files")
+    with _named(file, f"Put the weights of {name} there, under Keras's name."):
+        return Encoder(spec, _cut(spec, _build(spec, str(file))), "files")
 
 
 def spec_of(name: str) -> EncoderSpec:
@@ -152,20 +169,43 @@ def _keras_home() -> Path:
     return Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
 
 
-def _random(spec: EncoderSpec, file: Path) -> keras.Model:
+@contextmanager
+def _named(file: Path, way_out: str) -> Iterator[None]:
+    """Turn what Keras raises for a file of weights into an error that names it."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SettingError(f"{file} cannot be read as weights ({error}). {way_out}") from error
+
+
+def _random(spec: EncoderSpec, folder: Path | None) -> keras.Model:
     model = _cut(spec, _build(spec, None))
-    if file.is_file():
-        model.load_weights(file)
+    depthwise = {layer.kernel.path for layer in model.layers if isinstance(layer, keras.layers.DepthwiseConv2D)}
+    file = None if folder is None else folder / f"{spec.name}-random{f'-{DRAW}' if depthwise else ''}.weights.h5"
+    if file is not None and file.is_file():
+        with _named(file, "Delete it: it is drawn again."):
+            model.load_weights(file)
         return model
     # Drawn here, not by the builder: the caller's random state must not decide what an encoder sees.
     for number, variable in enumerate(model.trainable_variables):
-        if len(variable.shape) > 1:
+        if variable.path in depthwise:
+            variable.assign(_depthwise(variable.shape, SEED + number))
+        elif len(variable.shape) > 1:
             variable.assign(keras.initializers.GlorotUniform(seed=SEED + number)(variable.shape))
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name("partial-" + file.name)
-    model.save_weights(partial)
-    partial.replace(file)
+    if file is not None:
+        with write_atomically(file) as draft:
+            model.save_weights(draft)
     return model
+
+
+def _depthwise(shape: tuple[int, ...], seed: int):
+    """Draw a kernel (height, width, channels, 1) of which each channel sees height * width numbers, and no other.
+
+    Keras counts all channels as its input: the signal would shrink a thousandfold in every layer.
+    """
+    height, width, channels, multiplier = shape
+    kernel = keras.initializers.HeUniform(seed=seed)((height, width, 1, channels * multiplier))
+    return keras.ops.reshape(kernel, shape)
 
 
 def _hash(model: keras.Model) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -18,35 +20,42 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+RESIZE = "squeezed to a square, Pillow bilinear"  # what `load_pixels` does; part of an encoder's identity
+# What Pillow's decoders raise when they meet damaged files or metadata.
+_DAMAGED = (
+    OSError, EOFError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError,
+    struct.error, zlib.error, Image.DecompressionBombError,
+)  # fmt: skip
 
 
 class ImageError(ValueError):
     """A file that should be a picture cannot be read as one."""
 
 
-def open_image(path: Path | str, near: int | None = None) -> Image.Image:
+def open_image(source: Path | str | bytes, near: int | None = None, name: str | None = None) -> Image.Image:
     """Open a picture, upright and in RGB.
 
     Greyscale, palette and CMYK pictures are converted; a transparent one is laid on white.
 
     Args:
-        path: the file.
+        source: the file, or its bytes.
         near: a side in pixels that is large enough; lets a large JPEG be decoded at a fraction of its size.
+        name: what messages call it; the path where there is none.
 
     Raises:
         ImageError: the file is missing, truncated or no picture; the message names it.
     """
+    name = name or ("The picture" if isinstance(source, bytes) else str(source))
     try:
-        with Image.open(path) as image:
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
             if near is not None:
                 image.draft("RGB", (near, near))
             image.load()
             return _to_rgb(_upright(image))
     except UnidentifiedImageError as error:
-        raise ImageError(f"{path} is not a picture that Pillow can read.") from error
-    except (OSError, SyntaxError, ValueError, TypeError, struct.error, Image.DecompressionBombError) as error:
-        # Pillow's decoders raise TypeError and struct.error, too, when they meet damaged metadata.
-        raise ImageError(f"{path} cannot be read as a picture: {error}") from error
+        raise ImageError(f"{name} is not a picture that Pillow can read.") from error
+    except _DAMAGED as error:
+        raise ImageError(f"{name} cannot be read as a picture: {error}") from error
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -68,13 +77,18 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def load_pixels(path: Path | str, size: int) -> np.ndarray:
+def load_pixels(source: Path | str | bytes, size: int, name: str | None = None) -> np.ndarray:
     """Return the whole picture squeezed to a square: uint8 (size, size, 3).
+
+    Args:
+        source: the file, or its bytes.
+        size: side of the square, pixels.
+        name: what messages call it; the path where there is none.
 
     Raises:
         ImageError: see `open_image`.
     """
-    image = open_image(path, near=size)
+    image = open_image(source, size, name)
     return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR, reducing_gap=2.0))
 
 

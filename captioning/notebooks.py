@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
+import itertools
 import os
 import sys
 import time
@@ -11,43 +13,126 @@ from pathlib import Path
 
 import nbformat
 import papermill
+from nbclient.exceptions import DeadKernelError
 from nbconvert import HTMLExporter
 from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 from papermill.exceptions import PapermillExecutionError
 
 from captioning import settings
+from captioning.files import BusyError, only_one, write_text
+from captioning.settings import Project, SettingError
 
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
-PATHS = ("CAPTIONING_ROOT", "CAPTIONING_HOME", "CAPTIONING_WEIGHTS", "KERAS_HOME")
+CHOOSES = "01"  # the notebook whose knobs choose the dataset
+DIED = (
+    "The kernel died, as it does when memory runs out. Set a smaller CAPTIONING_LIMIT, CAPTIONING_ENCODER=mobilenet, "
+    "or a smaller BATCH in the settings cell of the notebook."
+)
 
 
-def run(notebooks: Sequence[Path], folder: Path) -> dict[str, float]:
+class NotebookError(RuntimeError):
+    """A notebook is unknown, or did not run to its end; the message says which one, where and why."""
+
+
+def run(notebooks: Sequence[Path], folder: Path, project: Project | None = None) -> dict[str, float]:
     """Execute notebooks in their order; stop at the first that fails.
 
     The executed copy and its page are written to `folder`, also after a failure.
+
+    Args:
+        notebooks: the files.
+        folder: for the executed copies, the pages, and what kernels say about themselves.
+        project: what every kernel works on, whatever becomes of the settings meanwhile; None: see `resolve`.
 
     Returns:
         Name -> seconds.
 
     Raises:
-        PapermillExecutionError: a cell failed.
+        NotebookError: a cell failed, or the kernel died.
+        FileNotFoundError, SettingError: see `resolve`.
     """
+    project = project or resolve(notebooks)
     folder.mkdir(parents=True, exist_ok=True)
     seconds = {}
     for notebook in notebooks:
         print(f"{notebook.stem} ...", flush=True)
         started = time.perf_counter()
-        executed = folder / notebook.name
-        try:
-            with _stderr_into(folder / "kernels.log"), _inline_figures():
-                papermill.execute_notebook(
-                    notebook, executed, cwd=notebook.parent, kernel_name="python3", progress_bar=False
-                )
-        finally:
-            if executed.exists():
-                write_page(executed)
+        _run_one(notebook, folder / notebook.name, project)
         seconds[notebook.stem] = time.perf_counter() - started
     return seconds
+
+
+def resolve(notebooks: Sequence[Path]) -> Project:
+    """Return what these notebooks work on: the environment over the knobs of notebook 01, else over its last choice.
+
+    Raises:
+        FileNotFoundError: notebook 01 is not among them, has never been run, and the environment names no dataset.
+        SettingError: a setting cannot be used, or a knob of notebook 01 is no plain value.
+    """
+    first = [notebook for notebook in notebooks if notebook.name.startswith(CHOOSES)]
+    return settings.from_environment(**knobs_of(first[0])) if first else settings.active()
+
+
+def knobs_of(notebook: Path) -> dict:
+    """Return what a notebook's settings cell gives to `settings.choose`: argument -> value.
+
+    Raises:
+        SettingError: a knob is no plain value.
+    """
+    cells = nbformat.read(notebook, as_version=4).cells
+    source = "\n".join(cell.source for cell in cells if "parameters" in cell.metadata.get("tags", []))
+    knobs = {}
+    try:
+        for statement in ast.parse(source).body:
+            knobs |= _knob(statement)
+    except (SyntaxError, ValueError) as error:
+        names = ", ".join(settings.KNOBS).upper()
+        raise SettingError(f"{notebook}: give each of {names} as a plain value, {error.args[0]}.") from error
+    return settings.with_full_paths(knobs, notebook.parent)  # the kernel starts there
+
+
+def _knob(statement: ast.stmt) -> dict:
+    """Return the knob that a line of the settings cell sets, if it sets one that `settings.choose` takes."""
+    names = {node.id for node in ast.walk(statement) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    if names.isdisjoint(map(str.upper, settings.KNOBS)):
+        return {}
+    match statement:
+        case ast.Assign([ast.Name(name)], value) | ast.AnnAssign(ast.Name(name), _, value):
+            with contextlib.suppress(TypeError, ValueError):
+                return {name.lower(): ast.literal_eval(value)}
+    raise ValueError(f"not `{ast.unparse(statement)}`")
+
+
+def _run_one(notebook: Path, executed: Path, project: Project) -> None:
+    """Execute a notebook and write its copy and page; say where and why it did not reach its end."""
+    for kept in (executed, executed.with_suffix(".html")):
+        kept.unlink(missing_ok=True)  # of an earlier run
+    try:
+        with _stderr_into(executed.with_name("kernels.log")), _environment_of_kernels(project):
+            papermill.execute_notebook(
+                notebook, executed, cwd=notebook.parent, kernel_name="python3", progress_bar=False
+            )
+    except PapermillExecutionError as error:
+        raise NotebookError(f"{error.ename}: {error.evalue}\nFAILED: {_place(executed)}") from error
+    except DeadKernelError as error:
+        raise NotebookError(f"{DIED}\nFAILED: {_place(executed)}") from error
+    except Exception as error:  # a time limit, a kernel that does not start, a disk that is full
+        raise NotebookError(f"{type(error).__name__}: {error}\nFAILED: {_place(executed)}") from error
+    except KeyboardInterrupt:
+        print(f"\nINTERRUPTED: {_place(executed)}")
+        raise
+    finally:
+        if executed.exists():
+            write_page(executed)
+
+
+def _place(executed: Path) -> str:
+    """Return where an executed copy ends: notebook and cell, and the page that shows it."""
+    if not executed.exists():
+        return f"{executed.stem}, before its first cell."
+    cells = nbformat.read(executed, as_version=4).cells
+    started = [number for number, cell in enumerate(cells, 1) if cell.metadata.papermill.start_time]
+    return f"{executed.stem}, cell {max(started, default=1)}. See {executed.with_suffix('.html')}"
 
 
 @contextlib.contextmanager
@@ -66,14 +151,20 @@ def _stderr_into(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _inline_figures() -> Iterator[None]:
-    """Hide MPLBACKEND from kernels: with a backend named there, figures would not appear in the notebooks."""
-    kept = os.environ.pop("MPLBACKEND", None)
+def _environment_of_kernels(project: Project) -> Iterator[None]:
+    """Hand the project to the kernels that start meanwhile; they start in notebooks/, so that paths are absolute."""
+    kept = {name: os.environ.pop(name, None) for name in ("MPLBACKEND", "KERAS_HOME", settings.RESOLVED)}
+    os.environ.update(settings.hand_over(project))
+    if kept["KERAS_HOME"]:
+        os.environ["KERAS_HOME"] = os.path.abspath(os.path.expanduser(kept["KERAS_HOME"]))
+    # With a backend named in MPLBACKEND, figures would not appear in the notebooks.
     try:
         yield
     finally:
-        if kept is not None:
-            os.environ["MPLBACKEND"] = kept
+        for name, value in kept.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
 
 
 def write_page(notebook: Path) -> Path:
@@ -83,35 +174,56 @@ def write_page(notebook: Path) -> Path:
     exporter.register_preprocessor(CoalesceStreamsPreprocessor, enabled=True)
     body, _ = exporter.from_notebook_node(nbformat.read(notebook, as_version=4))
     page = notebook.with_suffix(".html")
-    page.write_text(body, encoding="utf-8")
+    write_text(page, body)
     return page
 
 
-def make_paths_absolute(environment: dict) -> None:
-    """Let relative paths mean: from where the command was typed. Kernels start in notebooks/."""
-    for name in PATHS:
-        value = environment.get(name)
-        if value and value not in ("imagenet", "random"):
-            environment[name] = str(Path(value).expanduser().resolve())
+def named(names: Sequence[str]) -> list[Path]:
+    """Return the notebooks whose names start with one of `names`, in the order of the series; all for none.
+
+    Raises:
+        NotebookError: a name belongs to no notebook.
+    """
+    notebooks = sorted(FOLDER.glob("[0-9]*.ipynb"))
+    beginnings = [Path(name).name for name in names]
+    for name, beginning in zip(names, beginnings, strict=True):
+        if not beginning or not any(notebook.name.startswith(beginning) for notebook in notebooks):
+            known = "".join(f"\n  {notebook.stem}" for notebook in notebooks)
+            raise NotebookError(
+                f"No notebook's name begins with {name!r}; give one or more of, or nothing for all:{known}"
+            )
+    return [notebook for notebook in notebooks if not names or notebook.name.startswith(tuple(beginnings))]
+
+
+@contextlib.contextmanager
+def _folder_of_its_own(folder: Path) -> Iterator[Path]:
+    """Give the folder, or a numbered one beside it while another run writes its pages there."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as held:
+        for number in itertools.count(1):
+            own = folder.with_name(f"{folder.name}-{number}") if number > 1 else folder
+            with contextlib.suppress(BusyError):
+                held.enter_context(only_one(own))
+                break
+        yield own
 
 
 def main(names: Sequence[str]) -> int:
     """Run the notebooks whose names start with one of `names`; all for none. Returns the exit code."""
-    make_paths_absolute(os.environ)
     try:
-        project = settings.from_environment()
-    except settings.SettingError as error:
+        notebooks = named(names)
+        project = resolve(notebooks)
+    except (FileNotFoundError, NotebookError, SettingError) as error:
         print(error)
         return 2
-    notebooks = [path for path in sorted(FOLDER.glob("[0-9]*.ipynb")) if path.name.startswith(tuple(names or [""]))]
-    folder = project.home / "runs" / project.name
     try:
-        seconds = run(notebooks, folder)
-    except PapermillExecutionError as error:
-        failed = max(folder.glob("*.ipynb"), key=lambda path: path.stat().st_mtime)
-        print(f"\n{error.ename}: {error.evalue}")
-        print(f"FAILED: {failed.stem}, cell {error.cell_index + 1}. See {failed.with_suffix('.html')}")
+        with _folder_of_its_own(project.home / "runs" / project.name) as folder:
+            seconds = run(notebooks, folder, project)
+    except NotebookError as error:
+        print(f"\n{error}")
         return 1
+    except KeyboardInterrupt:
+        return 130  # as shells say it
     minutes = ", ".join(f"{name[:2]} {value / 60:.1f}" for name, value in seconds.items())
     print(f"Pages in {folder}. Minutes: {minutes}; together {sum(seconds.values()) / 60:.1f}.")
     return 0

@@ -1,4 +1,4 @@
-"""Imports TensorFlow without its start-up notes: import this room before any other that needs TensorFlow."""
+"""Imports TensorFlow and Keras without start-up notes and ready to train: import it before anything that needs them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import sys
 from collections.abc import Iterator
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # notes of later moments; warnings and errors stay
+# Of a GPU only what is needed: a kernel left open would else hold all of its memory.
+os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 
-# Every new model is traced anew, which TensorFlow takes for a mistake after the fifth.
+# Every new model is traced again, which TensorFlow takes for a mistake after the fifth.
 logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 
@@ -29,9 +31,34 @@ def _without_stderr() -> Iterator[None]:
         os.close(nowhere)
 
 
-with _without_stderr():
-    import tensorflow.keras
+def _choose_backend() -> None:
+    """Let Keras take TensorFlow, whatever the environment or keras.json say.
 
-    tensorflow.config.list_physical_devices()  # looks for GPUs, which has notes of its own
-    # On some CPUs the first compiled transposition of integers has a note, too; it is given once.
-    tensorflow.function(tensorflow.transpose)(tensorflow.zeros((2, 3), tensorflow.int32))
+    Raises:
+        ImportError: Keras has been imported with another backend already.
+    """
+    wanted = os.environ.get("KERAS_BACKEND") or "tensorflow"
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    if "keras" in sys.modules:
+        wanted = sys.modules["keras"].backend.backend()
+        if wanted != "tensorflow":
+            raise ImportError(
+                f"Keras has been imported with the backend {wanted!r}, and this series trains with TensorFlow: set "
+                "KERAS_BACKEND=tensorflow, or import captioning.quiet before keras, and restart Python."
+            )
+    elif wanted != "tensorflow":
+        print(f"KERAS_BACKEND is {wanted!r}: this series trains with TensorFlow, and sets it to 'tensorflow'.")
+
+
+_choose_backend()
+with _without_stderr():
+    import keras
+    import tensorflow
+
+    tensorflow.config.list_physical_devices()  # looks for GPUs, which has notes of its own; starts nothing
+
+if keras.config.image_data_format() != "channels_last":
+    print("keras.json says 'channels_first': this series has the channels last, and sets Keras to that.")
+    keras.config.set_image_data_format("channels_last")
+
+__all__ = ["keras", "tensorflow"]

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import os
+import re
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from captioning.files import DamagedError, read_json, write_json
 
 DATASETS = ("scenes", "coco2014", "flickr8k", "open-images", "folder")
 ENCODERS = ("vgg16", "inception_v3", "resnet50", "mobilenet")
 PREFIX = "CAPTIONING_"
 VARIABLES = ("DATASET", "ROOT", "LIMIT", "WEIGHTS", "ENCODER", "QUICK", "HOME", "MIRROR")  # MIRROR: see `download`
+RESOLVED = PREFIX + "PROJECT"  # how the runner hands a whole project to its kernels; nobody else sets it
+KNOBS = ("dataset", "root", "limit", "weights", "encoder")  # what notebook 01 chooses
+WEIGHTS = ("imagenet", "random")
 
 
 class SettingError(ValueError):
@@ -32,8 +41,9 @@ class Project:
 
     @property
     def name(self) -> str:
-        """The folder name of this dataset: quick runs have one of their own."""
-        return f"{self.dataset}-quick" if self.quick else self.dataset
+        """The folder name of this dataset: each own folder and quick runs have one of their own."""
+        name = _folder_name(self.root, self.home) if self.dataset == "folder" and self.root else self.dataset
+        return f"{name}-quick" if self.quick else name
 
     @property
     def data(self) -> Path:
@@ -74,6 +84,8 @@ def choose(
 ) -> Project:
     """Choose what the series runs on and write it to data/active.json; the environment has the last word.
 
+    What comes from the environment is in force, but never written down.
+
     Args:
         dataset: one of `DATASETS`.
         root: the folder with the dataset's original files, or None to fetch or draw them.
@@ -84,41 +96,59 @@ def choose(
     Raises:
         SettingError: an unknown variable, dataset or encoder, or a value that cannot be used.
     """
-    chosen = {"dataset": dataset, "root": root, "limit": limit, "weights": weights, "encoder": encoder}
-    project = _checked(Project(**(chosen | _environment())))
-    kept = dataclasses.asdict(project)
-    del kept["home"]
-    active_file = project.home / "data" / "active.json"
-    active_file.parent.mkdir(parents=True, exist_ok=True)
-    active_file.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    knobs = with_full_paths(dict(zip(KNOBS, (dataset, root, limit, weights, encoder), strict=True)), os.getcwd())
+    project = from_environment(**knobs)
+    kept = {name: _from_home(value, project.home) if name in _FOLDERS else value for name, value in knobs.items()}
+    write_json(project.home / "data" / "active.json", kept)
     return project
 
 
 def active() -> Project:
-    """Return what notebook 01 chose; the environment has the last word.
+    """Return what notebook 01 chose; the environment has the last word, and is enough where it names a dataset.
 
     Raises:
         FileNotFoundError: notebook 01 has not been run.
         SettingError: see `choose`.
     """
+    if os.environ.get(RESOLVED):
+        return _handed_over()
     environment = _environment()
-    home = environment.get("home", Project.home)
-    active_file = require(home / "data" / "active.json", made_by="01_download")
-    try:
-        chosen = json.loads(active_file.read_text(encoding="utf-8"))
-        project = Project(**(chosen | environment))
-    except (json.JSONDecodeError, UnicodeDecodeError, TypeError) as error:
-        raise SettingError(f"{active_file} cannot be read ({error}): run 01_download again.") from error
-    return _checked(project)
+    file = environment.get("home", Project.home) / "data" / "active.json"
+    if "dataset" in environment and not file.exists():
+        return from_environment()
+    return _over(_read(require(file, made_by="01_download")), file, environment)
 
 
-def from_environment() -> Project:
-    """Return what the environment alone asks for; notebook 01 may choose otherwise where it is silent.
+def from_environment(**knobs: Any) -> Project:
+    """Return the project of these knobs of notebook 01 with the environment over them; nothing is written.
+
+    Args:
+        knobs: any arguments of `choose`.
 
     Raises:
         SettingError: see `choose`.
     """
-    return _checked(Project(**_environment()))
+    knobs = with_full_paths(knobs, os.getcwd())
+    if os.environ.get(RESOLVED):
+        _check(knobs, "")
+        return _handed_over()
+    return _over(knobs, "", _environment())
+
+
+def hand_over(project: Project) -> dict[str, str]:
+    """Return the variable with which another process uses exactly this project, whatever else is set there."""
+    return {RESOLVED: json.dumps(dataclasses.asdict(project) | {"home": str(project.home)})}
+
+
+def quick_sizes(**smallest: Any) -> tuple:
+    """Say which knobs a quick run replaces, and return their new values in the order given.
+
+    Args:
+        smallest: name of a knob -> the value that replaces the one of the settings cell.
+    """
+    told = ", ".join(f"{name} = {value!r}" for name, value in smallest.items())
+    print(f"Quick run: {told} instead of the values in the settings cell; those count without {PREFIX}QUICK=1.")
+    return tuple(smallest.values())
 
 
 def require(path: Path | str, made_by: str) -> Path:
@@ -133,57 +163,137 @@ def require(path: Path | str, made_by: str) -> Path:
     return path
 
 
+def with_full_paths(settings: dict, base: Path | str) -> dict:
+    """Return the settings with `~` and relative folders written out.
+
+    Args:
+        settings: name -> value; a root or weights that are no path stay as they are.
+        base: the folder that relative paths count from.
+    """
+
+    def full(folder: Any) -> Any:
+        named = isinstance(folder, str | os.PathLike) and folder not in (*WEIGHTS, "")
+        return os.path.join(base, os.path.expanduser(folder)) if named else folder
+
+    return {name: full(value) if name in _FOLDERS else value for name, value in settings.items()}
+
+
 def _environment() -> dict:
-    """Return the settings that stand in CAPTIONING_* variables, converted."""
+    """Return the settings that CAPTIONING_* variables hold, converted where that is possible."""
     given = {name.removeprefix(PREFIX): value for name, value in os.environ.items() if name.startswith(PREFIX)}
-    unknown = sorted(set(given) - set(VARIABLES))
+    unknown = sorted(set(given) - {*VARIABLES, RESOLVED.removeprefix(PREFIX)})
     if unknown:
         known = ", ".join(PREFIX + name for name in VARIABLES)
         raise SettingError(f"Unknown setting {PREFIX}{unknown[0]}; known: {known}.")
-    given = {name: value for name, value in given.items() if value}
-    settings: dict = {name.lower(): given[name] for name in ("DATASET", "WEIGHTS", "ENCODER") if name in given}
-    if "ROOT" in given:
-        settings["root"] = str(Path(given["ROOT"]).expanduser().resolve())
-    if "HOME" in given:
-        settings["home"] = Path(given["HOME"]).expanduser().resolve()
-    if "LIMIT" in given:
-        settings["limit"] = _positive(given["LIMIT"])
-    if "QUICK" in given:
-        settings["quick"] = _flag(given["QUICK"])
-    return settings
+    convert = {
+        "LIMIT": lambda text: int(text) if text.isdecimal() else text,
+        "QUICK": lambda text: {"0": False, "1": True}.get(text, text),
+        "HOME": lambda text: Path(os.path.realpath(os.path.expanduser(text))),
+    }
+    filled = [name for name in VARIABLES if name != "MIRROR" and given.get(name)]
+    return with_full_paths({name.lower(): convert.get(name, str)(given[name]) for name in filled}, os.getcwd())
 
 
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) == 0:
-        raise SettingError(f"{PREFIX}LIMIT={text!r}: give a whole number of images, 1 or more.")
-    return int(text)
+def _read(file: Path) -> dict:
+    """Return the knobs in active.json; paths there count from the project's home."""
+    try:
+        chosen = read_json(file, _AGAIN)
+    except DamagedError as error:
+        raise SettingError(str(error)) from error
+    unknown = sorted(set(chosen) - set(KNOBS)) if isinstance(chosen, dict) else ["a list or a bare value"]
+    if unknown:
+        raise SettingError(f"{file} holds {', '.join(unknown)}: no choice of notebook 01. {_AGAIN}")
+    return with_full_paths(chosen, file.parents[1])
 
 
-def _flag(text: str) -> bool:
-    if text not in ("0", "1"):
-        raise SettingError(f"{PREFIX}QUICK={text!r}: give 1 (smallest sizes) or 0.")
-    return text == "1"
+def _over(knobs: dict, source: Path | str, environment: dict) -> Project:
+    """Return the project of checked knobs with the checked environment over them; `source` as in `_refused`."""
+    knobs = {"dataset": Project.dataset} | knobs
+    _check(knobs, source)
+    _check(environment, PREFIX)
+    if environment.get("dataset", knobs["dataset"]) != knobs["dataset"]:
+        knobs = knobs | {"root": None}  # it belongs to the other dataset
+    values = knobs | environment
+    for name, wrong in _FOLDERS.items():
+        folder = values.get(name)
+        if folder is not None and folder not in WEIGHTS:
+            if not os.path.isdir(folder):
+                raise _refused(PREFIX if name in environment else source, name, folder, wrong)
+            values[name] = os.path.realpath(folder)
+    _check_use_of_root(values, PREFIX if "root" in environment else source)
+    return Project(**values)
 
 
-def _checked(project: Project) -> Project:
-    """Return the project once its values are known to be usable."""
-    for setting, value, known in (("DATASET", project.dataset, DATASETS), ("ENCODER", project.encoder, ENCODERS)):
-        if value is not None and value not in known:
-            raise SettingError(f"Unknown {PREFIX}{setting} {value!r}; known: {', '.join(known)}.")
-    limit = project.limit
-    if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
-        raise SettingError(f"{PREFIX}LIMIT={limit!r}: give a whole number of images, 1 or more.")
-    if project.root is not None and not Path(project.root).expanduser().is_dir():
-        raise SettingError(f"{PREFIX}ROOT={project.root}: there is no such folder.")
-    weights = project.weights
-    if weights not in (None, "imagenet", "random") and not Path(weights).expanduser().is_dir():
-        raise SettingError(
-            f"{PREFIX}WEIGHTS={weights}: give imagenet, random, or an existing folder with Keras's weight files."
-        )
-    return dataclasses.replace(project, root=_absolute(project.root), weights=_absolute(weights))
+def _check(values: dict, source: Path | str) -> None:
+    """Refuse values that cannot be used wherever they come from."""
+    for name, value in values.items():
+        if wrong := _wrong(name, value):
+            raise _refused(source, name, value, wrong)
+    if source != PREFIX:  # there, the dataset may come from elsewhere
+        _check_use_of_root(values, source)
 
 
-def _absolute(folder: str | None) -> str | None:
-    if folder in (None, "imagenet", "random"):
+def _wrong(name: str, value: Any) -> str:
+    """Return what is wrong with a value, wherever it comes from; nothing for one that can be used."""
+    if value is None and name in ("root", "limit", "weights", "encoder"):
+        return ""
+    match name:
+        case "dataset" | "encoder":
+            known = DATASETS if name == "dataset" else ENCODERS
+            return "" if value in known else f"use one of {', '.join(known)}"
+        case "limit":
+            return "" if type(value) is int and value > 0 else "give a whole number of images, 1 or more"
+        case "quick":
+            return "" if isinstance(value, bool) else "give 1 (smallest sizes) or 0"
+        case "home":
+            return "" if value.is_dir() or not value.exists() else "this is a file, not a folder"
+        case _:
+            return "" if isinstance(value, str) and value else "give the path of a folder as text"
+
+
+def _check_use_of_root(values: dict, source: Path | str) -> None:
+    """Refuse a folder that would not be read."""
+    if values.get("dataset", Project.dataset) == "scenes" and values.get("root") is not None:
+        wrong = f"scenes are drawn, not read; set {PREFIX}DATASET (in notebook 01: DATASET) too"
+        raise _refused(source, "root", values["root"], wrong)
+
+
+def _refused(source: Path | str, name: str, value: Any, wrong: str) -> SettingError:
+    """Return the error about a value of the environment (`PREFIX`), of a knob ("") or of a file (its path)."""
+    if isinstance(source, Path):
+        return SettingError(f'{source}: "{name}" is {value!r}: {wrong}. {_AGAIN}')
+    return SettingError(f"{source}{name.upper()}={str(value) if name in _FOLDERS else repr(value)}: {wrong}.")
+
+
+def _handed_over() -> Project:
+    """Return the project that the runner hands to its kernels."""
+    try:
+        fields = json.loads(os.environ[RESOLVED])
+        return Project(**(fields | {"home": Path(fields["home"])}))
+    except (KeyError, TypeError, ValueError) as error:
+        raise SettingError(f"{RESOLVED} is for the kernels of `python -m captioning.notebooks`: unset it.") from error
+
+
+def _from_home(folder: str | None, home: Path) -> str | None:
+    """Return a folder's path as seen from the project's home where it lies inside, so that both may move."""
+    if folder is None or folder in WEIGHTS:
         return folder
-    return str(Path(folder).expanduser().resolve())
+    place, home = Path(os.path.realpath(folder)), Path(os.path.realpath(home))
+    # The beginning tells a folder "random" from the weights of that name.
+    return f"./{place.relative_to(home).as_posix()}" if place.is_relative_to(home) else place.as_posix()
+
+
+def _folder_name(root: str, home: Path) -> str:
+    """Return a name for the data of a folder: readable, and another one for another folder of the same name."""
+    place = unicodedata.normalize("NFC", _from_home(root, home))
+    words = re.sub(r"[^\w.-]+", "-", Path(place).name)[:40].strip("-._")
+    digits = hashlib.sha256(place.encode("utf-8", "surrogateescape")).hexdigest()[:4]
+    return "-".join(filter(None, ("folder", words, digits)))
+
+
+_AGAIN = "Run notebooks/01_download.ipynb again."
+# Settings that name a folder -> what is wrong where it is not there.
+_FOLDERS = {
+    "root": "there is no such folder",
+    "weights": "give imagenet, random, or an existing folder with Keras's weight files",
+}

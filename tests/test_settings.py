@@ -1,7 +1,9 @@
 """Which settings hold, and what is said about those that cannot."""
 
+import dataclasses
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -38,9 +40,92 @@ def test_without_a_variable_home_is_the_repository(monkeypatch):
     assert from_environment().home == Path(__file__).resolve().parents[1]
 
 
-def test_the_repository_may_be_moved(home):
-    choose()
+def kept_in(home):
+    return json.loads((home / "data" / "active.json").read_text())
+
+
+def test_the_repository_may_be_moved(home, tmp_path, variables):
+    for name in ("photos", "random"):
+        (home / "data" / name).mkdir(parents=True)
+    chosen = choose("folder", root=str(home / "data" / "photos"), weights=str(home / "data" / "random"))
     assert str(home) not in (home / "data" / "active.json").read_text()
+    home.rename(tmp_path / "moved")
+    variables(HOME=tmp_path / "moved")
+    moved = active()
+    assert moved.root == str(tmp_path / "moved" / "data" / "photos")
+    assert moved.weights == str(tmp_path / "moved" / "data" / "random")
+    assert moved.name == chosen.name
+
+
+def test_a_weights_folder_may_have_the_name_of_other_weights(home):
+    (home / "random").mkdir()
+    choose(weights=str(home / "random"))
+    assert active().weights == str(home / "random")
+
+
+def test_the_environment_is_not_written_down(home, tmp_path, variables):
+    (home / "weights").mkdir()
+    variables(DATASET="flickr8k", ROOT=tmp_path, LIMIT=3, WEIGHTS=home / "weights", ENCODER="vgg16", QUICK=1)
+    choose("coco2014", limit=9)
+    assert kept_in(home) == {"dataset": "coco2014", "root": None, "limit": 9, "weights": None, "encoder": None}
+
+
+def test_a_quick_run_leaves_no_trace(home, monkeypatch):
+    with monkeypatch.context() as quick:
+        quick.setenv("CAPTIONING_QUICK", "1")
+        assert choose().quick and active().quick
+    assert active() == Project(home=home)
+
+
+def test_the_root_stays_with_its_dataset(tmp_path, variables):
+    choose("coco2014", root=str(tmp_path), limit=5)
+    assert active().root == str(tmp_path)
+    variables(DATASET="flickr8k")
+    assert (active().dataset, active().root, active().limit) == ("flickr8k", None, 5)
+    assert choose("coco2014", root=str(tmp_path)).root is None
+    variables(DATASET="scenes")
+    assert active().root is None
+    variables(DATASET="coco2014")
+    assert active().root == str(tmp_path)
+
+
+def test_a_root_that_nothing_reads_is_an_error(home, tmp_path, variables):
+    way_out = "scenes are drawn, not read; set CAPTIONING_DATASET"
+    with pytest.raises(SettingError, match=f"ROOT={tmp_path}: {way_out}"):
+        choose(root=str(tmp_path))
+    assert not (home / "data" / "active.json").exists()
+    choose()
+    variables(ROOT=tmp_path)
+    for ask in (active, from_environment, choose, lambda: choose("scenes", limit=3)):
+        with pytest.raises(SettingError, match=f"CAPTIONING_ROOT={tmp_path}: {way_out}"):
+            ask()
+    assert choose("folder").root == active().root == str(tmp_path)
+
+
+@pytest.fixture
+def folders(tmp_path):
+    names = ("a/photos", "b/photos", "c/My photos (2024)!", "d/" + "long" * 60, "e/写真", "f/..x")
+    for name in names:
+        (tmp_path / name).mkdir(parents=True)
+    return [tmp_path / name for name in names]
+
+
+def test_every_own_folder_has_its_own_data(folders, home):
+    projects = [choose("folder", root=str(folder)) for folder in folders]
+    names = [project.name for project in projects]
+    assert len(set(names)) == len(folders)
+    for name, words in zip(names, ("photos", "photos", "My-photos-2024", "long" * 10, "写真", "x"), strict=True):
+        assert re.fullmatch(rf"folder-{words}-[0-9a-f]{{4}}", name)
+    assert projects[0].data == home / "data" / names[0] and projects[0].checkpoints == home / "checkpoints" / names[0]
+    assert dataclasses.replace(projects[0], quick=True).name == f"{names[0]}-quick"
+    assert choose("folder", root=f"{folders[1]}/../../b/photos/").name == names[1]
+    assert choose("coco2014", root=str(folders[0])).name == "coco2014"
+    assert re.fullmatch("folder-[0-9a-f]{4}", choose("folder", root=str(home)).name)
+
+
+def test_one_spelling_of_an_accent_is_as_good_as_the_other(tmp_path):
+    names = {Project("folder", root=str(tmp_path / name), home=tmp_path).name for name in ("caf\u00e9", "cafe\u0301")}
+    assert len(names) == 1
 
 
 def test_the_environment_has_the_last_word(home, tmp_path, variables):
@@ -94,7 +179,7 @@ def test_a_relative_root_is_kept_as_an_absolute_one(tmp_path, monkeypatch):
 def test_a_tilde_is_the_own_folder(tmp_path, monkeypatch, variables):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
-    variables(ROOT="~", WEIGHTS="~")
+    variables(DATASET="folder", ROOT="~", WEIGHTS="~")
     assert from_environment().root == from_environment().weights == str(tmp_path)
     assert choose("coco2014", root="~").root == str(tmp_path)
 
@@ -112,7 +197,7 @@ def test_an_unknown_name_lists_the_known_ones(name, known, variables):
     choose()
     variables(**{name: "coco2041"})
     for ask in (active, from_environment):
-        with pytest.raises(SettingError, match=f"CAPTIONING_{name} 'coco2041'") as caught:
+        with pytest.raises(SettingError, match=f"CAPTIONING_{name}='coco2041'") as caught:
             ask()
         assert all(one in str(caught.value) for one in known)
 
@@ -123,52 +208,113 @@ def test_an_unknown_name_lists_the_known_ones(name, known, variables):
         *(("LIMIT", value, "1 or more") for value in ("0", "-1", "two", "1.5", "²", "1e3")),
         *(("QUICK", value, "give 1 .* or 0") for value in ("yes", "true", "2", " 1")),
         ("ROOT", "/no/such/folder", "no such folder"),
+        ("ROOT", "~nobody-here/photos", "no such folder"),
         ("WEIGHTS", "/no/such/folder", "imagenet, random, or an existing folder"),
+        ("HOME", __file__, "a file, not a folder"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_named(name, value, way_out, variables):
-    variables(**{name: value})
+    variables(**({"DATASET": "folder"} | {name: value}))
     with pytest.raises(SettingError, match=f"CAPTIONING_{name}=.*{value}.*{way_out}"):
         from_environment()
 
 
-@pytest.mark.parametrize(
-    ("choice", "message"),
-    [
-        ({"dataset": "coco"}, "CAPTIONING_DATASET 'coco'; known: scenes, coco2014"),
-        ({"encoder": "vgg19"}, "CAPTIONING_ENCODER 'vgg19'; known: vgg16"),
-        ({"limit": 0}, "LIMIT=0"),
-        ({"limit": "5"}, "LIMIT='5'"),
-        ({"limit": True}, "LIMIT=True"),
-        ({"root": "/no/such/folder"}, "ROOT=/no/such/folder"),
-        ({"weights": "/no/such/folder"}, "WEIGHTS=/no/such/folder"),
-    ],
-)
-def test_a_wrong_choice_is_not_written_down(choice, message, home):
-    with pytest.raises(SettingError, match=message):
-        choose(**choice)
+WRONG = [
+    *(("dataset", value, "use one of scenes, coco2014") for value in ("coco", None, 3, ["scenes"])),
+    *(("encoder", value, "use one of vgg16") for value in ("vgg19", 16, True)),
+    *(("limit", value, "1 or more") for value in (0, -2, "5", True, 2.0, [7])),
+    *(("root", value, "path of a folder") for value in (5, "", ["photos"], False)),
+    *(("root", value, "no such folder") for value in ("/no/such/folder", "/no\0folder", __file__)),
+    *(("weights", value, "give the path of a folder") for value in (5, "", {"imagenet": 1})),
+    *(("weights", value, "imagenet, random, or an existing folder") for value in ("/no/such/folder", "Random")),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "way_out"), WRONG)
+def test_a_wrong_choice_is_named_and_not_written_down(name, value, way_out, home):
+    with pytest.raises(SettingError, match=f"^{name.upper()}=.*{way_out}"):
+        choose(**({"dataset": "folder"} | {name: value}))
     assert not (home / "data" / "active.json").exists()
 
 
-def test_without_notebook_01_nothing_is_active():
-    with pytest.raises(FileNotFoundError, match=r"active\.json is missing.*notebooks/01_download\.ipynb first"):
+@pytest.mark.parametrize(("name", "value", "way_out"), WRONG)
+def test_a_wrong_value_in_the_file_is_named_with_the_file(name, value, way_out, home):
+    choose("coco2014")
+    (home / "data" / "active.json").write_text(json.dumps(kept_in(home) | {name: value}))
+    with pytest.raises(SettingError, match=rf'active\.json: "{name}" is .*{way_out}.* Run notebooks/01_download'):
         active()
 
 
-@pytest.mark.parametrize("content", [b"{", b"[]", b"\xff", b'{"colour": 1}', b"3"])
+def test_a_wrong_value_in_the_file_matters_only_where_it_is_in_force(home, tmp_path, variables):
+    choose("coco2014")
+    (home / "data" / "active.json").write_text(json.dumps(kept_in(home) | {"root": "/no/such/folder"}))
+    variables(ROOT=tmp_path)
+    assert active().root == str(tmp_path)
+
+
+def test_without_notebook_01_nothing_is_active(variables):
+    with pytest.raises(FileNotFoundError, match=r"active\.json is missing.*notebooks/01_download\.ipynb first"):
+        active()
+    variables(LIMIT=5)
+    with pytest.raises(FileNotFoundError):
+        active()
+
+
+def test_a_dataset_in_the_environment_is_choice_enough(home, variables):
+    variables(DATASET="flickr8k", LIMIT=5)
+    assert active() == Project("flickr8k", limit=5, home=home)
+
+
+@pytest.mark.parametrize("content", [b"{", b"", b"\xff", b"\xef\xbb\xbf{}"])
 def test_a_damaged_choice_says_what_to_run(content, home):
     choose()
     (home / "data" / "active.json").write_bytes(content)
-    with pytest.raises(SettingError, match=r"active\.json cannot be read .* run 01_download again"):
+    with pytest.raises(SettingError, match=r"active\.json is damaged .*Run notebooks/01_download\.ipynb again"):
         active()
 
 
-def test_a_choice_that_is_no_longer_possible_is_an_error(home):
+@pytest.mark.parametrize(
+    "content", ["[]", "3", "null", '"scenes"', '{"colour": 1}', '{"quick": "no"}', '{"quick": true}']
+)
+def test_what_notebook_01_does_not_choose_is_refused(content, home):
     choose()
-    kept = json.loads((home / "data" / "active.json").read_text())
-    (home / "data" / "active.json").write_text(json.dumps(kept | {"dataset": "imagenet"}))
-    with pytest.raises(SettingError, match="DATASET 'imagenet'"):
+    (home / "data" / "active.json").write_text(content)
+    with pytest.raises(SettingError, match=r"active\.json holds (a list|colour|quick).*Run notebooks/01_download"):
         active()
+
+
+def test_a_project_handed_over_is_used_whatever_else_is_set(home, tmp_path, variables, monkeypatch):
+    handed = Project("folder", str(tmp_path), 7, "random", "resnet50", True, tmp_path)
+    monkeypatch.setenv(*settings.hand_over(handed).popitem())
+    variables(DATASET="flickr8k", LIMIT=3, ROOT="no/longer/from/here", HOME=home)
+    assert active() == from_environment() == handed
+    assert choose("coco2014", root=str(tmp_path / "photos"), limit=9) == handed
+    assert not (home / "data").exists()
+    expected = {"dataset": "coco2014", "root": "./photos", "limit": 9, "weights": None, "encoder": None}
+    assert kept_in(tmp_path) == expected
+    with pytest.raises(SettingError, match="LIMIT=0"):
+        choose(limit=0)
+
+
+@pytest.mark.parametrize("content", ["{", "3", "{}", '{"home": 3}', '{"home": "/", "colour": 1}'])
+def test_a_project_that_nobody_handed_over_is_refused(content, variables):
+    variables(PROJECT=content)
+    with pytest.raises(SettingError, match=r"CAPTIONING_PROJECT is for the kernels .* unset it"):
+        active()
+
+
+def test_the_handed_project_is_no_setting_to_offer(variables):
+    variables(PROJECT="", ENCODR="vgg16")
+    with pytest.raises(SettingError) as caught:
+        from_environment()
+    assert "CAPTIONING_PROJECT" not in str(caught.value)
+
+
+def test_a_quick_run_says_which_knobs_it_replaces(capsys):
+    units, epochs = settings.quick_sizes(UNITS=16, EPOCHS=2)
+    assert (units, epochs) == (16, 2)
+    printed = capsys.readouterr().out
+    assert "UNITS = 16, EPOCHS = 2 instead of" in printed and "CAPTIONING_QUICK" in printed
 
 
 def test_require_gives_what_is_there(tmp_path):

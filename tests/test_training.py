@@ -12,10 +12,7 @@ import captioning.quiet  # noqa: F401
 from captioning import models
 from captioning.batches import CaptionBatches
 from captioning.decoding import Caption
-from captioning.models.bahdanau import BahdanauConfig
-from captioning.models.bilstm import BiLSTMConfig
-from captioning.models.gru import GRUConfig
-from captioning.models.merge import MergeConfig
+from captioning.models.gru import GRUConfig, GRUDecoder
 from captioning.tokenizer import END, PAD, Tokenizer
 from captioning.training import fit, free_running
 from captioning.training.config import TrainingConfig
@@ -34,19 +31,19 @@ def made(tmp_path_factory):
     return dataset, store_of(dataset, folder), tokenizer_of(dataset)
 
 
-CONFIGS = {"gru": GRUConfig, "bahdanau": BahdanauConfig, "merge": MergeConfig, "bilstm": BiLSTMConfig}
+CLASSES = {model.kind: model for model in models.CLASSES.values()}
 
 
 def run(made, folder, kind="bahdanau", config=CONFIG, callbacks=(), dropout=0.3, captions=2, stop_after=None):
     dataset, store, tokenizer = made
-    averaged = models.KINDS[kind][1].averaged
+    averaged = CLASSES[kind].averaged
     sizes = {"vocabulary": len(tokenizer), "channels": store.channels, "embedding": 8, "units": 12, "dropout": dropout}
     sizes |= {"regions": 1 if averaged else store.regions} | ({} if averaged else {"attention": 6})
     train, validation = (
         CaptionBatches(dataset.split(split), store, tokenizer, batch_size=5, captions=captions, averaged=averaged)
         for split in ("train", "val")
     )
-    model = models.build(CONFIGS[kind](**sizes), seed=1)
+    model = models.build(CLASSES[kind], CLASSES[kind].config_class(**sizes), seed=1)
     model.scale_features(*train.statistics())
     history = fit.fit(model, train, validation, tokenizer, config, folder, callbacks, stop_after)
     return model, history
@@ -148,7 +145,7 @@ def test_every_setting_of_the_training_matters(made, tmp_path, setting):
 
 
 def test_the_rate_rises_and_follows_a_cosine_to_zero(made):
-    model = models.build(GRUConfig(9, 1, 5, embedding=3, units=4))
+    model = models.build(GRUDecoder, GRUConfig(9, 1, 5, embedding=3, units=4))
     fit.compile_model(model, replace(CONFIG, learning_rate=0.1), steps=100)
     rates = [float(model.optimizer._learning_rate(step)) for step in (0, 5, 52, 100)]
     np.testing.assert_allclose(rates, [0.01, 0.1, 0.1 * (1 + np.cos(np.pi * 47 / 95)) / 2, 0], atol=1e-4)
@@ -168,7 +165,7 @@ def test_validation_captions_come_from_the_pictures_own_features(tmp_path, monke
     np.testing.assert_array_equal(seen, store.rows(batches.records))
 
 
-@pytest.mark.parametrize("kind", list(CONFIGS))
+@pytest.mark.parametrize("kind", list(CLASSES))
 def test_it_learns_to_name_what_the_features_hold(made, tmp_path, kind):
     _, history = run(made, tmp_path, kind, replace(CONFIG, epochs=40, patience=40, label_smoothing=0.0), dropout=0.0)
     assert history[-1]["loss"] < 0.35 * history[0]["loss"]

@@ -1,12 +1,12 @@
 """A dataset of coloured squares with captions, and features for it without any CNN."""
 
-import json
-
 import numpy as np
 from PIL import Image
 
 from captioning.datasets.dataset import CaptionDataset, Record
 from captioning.features import FeatureStore
+from captioning.features.shards import Entry
+from captioning.images import RESIZE
 from captioning.tokenizer import Tokenizer, words
 
 COLOURS = ("red", "green", "blue", "white", "black")
@@ -44,13 +44,11 @@ def store_of(dataset, folder, regions=4, channels=6, identity=None):
         for record in dataset.records
     ]
     target = folder / "features" / "mobilenet-tiny"
-    target.mkdir(parents=True)
-    manifest = {
+    tiny = {
         "encoder": "mobilenet", "layer": "conv_pw_13_relu", "weights": "random", "weights_hash": "0" * 16,
-        "image_size": 224, "preprocessing": "RGB in [-1, 1]", "regions": regions, "channels": channels,
+        "image_size": 224, "resize": RESIZE, "preprocessing": "RGB in [-1, 1]", "regions": regions,
+        "channels": channels,
     }  # fmt: skip
-    (target / "manifest.json").write_text(json.dumps(manifest | (identity or {})))
-    np.save(target / "features-00000.npy", np.array(features, np.float16))
-    ids = [record.image_id for record in dataset.records]
-    (target / "features-00000.json").write_text(json.dumps({"pictures": [], "ids": ids, "unreadable": []}))
+    store = FeatureStore.making(target, tiny | (identity or {}))
+    store.add([Entry(store.key(r), row.astype(np.float16)) for r, row in zip(dataset.records, features, strict=True)])
     return FeatureStore(target)

@@ -51,7 +51,10 @@ def advance(step: StepFunction, tokens: np.ndarray, state: Any) -> tuple[np.ndar
         scores -= scores.max(axis=1, keepdims=True)
         scores -= np.log(np.exp(scores).sum(axis=1, keepdims=True))
     if np.isnan(scores[:, END]).any():
-        raise ValueError("step returned logits with NaN or infinity: has the training diverged?")
+        raise ValueError(
+            "step returned logits with NaN or infinity: weights or features are no finite numbers. Has the training "
+            "diverged (see the loss in its history; lower the learning rate)?"
+        )
     scores[:, [PAD, UNK, START]] = -np.inf
     return scores, state, attention
 
@@ -129,7 +132,7 @@ def take(state: Any, rows: np.ndarray) -> Any:
 
     Args:
         state: nested tuple of arrays or tensors, batch axis first.
-        rows: row indices; an index may stand several times.
+        rows: row indices; an index may appear several times.
     """
     if isinstance(state, tuple):
         return getattr(state, "_make", tuple)([take(part, rows) for part in state])
@@ -138,10 +141,10 @@ def take(state: Any, rows: np.ndarray) -> Any:
 
 
 def survivors(is_open: np.ndarray) -> np.ndarray:
-    """Return the indices of what stays in the batch: half of it, as often as everything open has room.
+    """Return the indices of what stays in the batch: half of it, as often as everything open fits.
 
-    A compiled step is traced anew for every batch size; by halving it meets only a few of them, while most of
-    what is finished is still dropped.
+    A smaller batch costs a copy of the state, and a GPU chooses its kernels again for each new size; by halving, a
+    batch meets only a few sizes, while most of what is finished is still dropped.
 
     Args:
         is_open: what is still to be decoded, bool (batch,).

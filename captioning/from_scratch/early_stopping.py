@@ -1,9 +1,9 @@
-"""Train the from-scratch captioner until its captions get no better; goes on to the bit after a kill."""
+"""Train the from-scratch captioner until its captions get no better; resumes to the bit after a kill."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,13 +14,12 @@ from captioning.from_scratch.optimizers import Adam, cosine_decay
 from captioning.from_scratch.rnn import CaptioningRNN, CaptioningRNNConfig, channel_statistics
 from captioning.from_scratch.training import Epoch, fit, load_checkpoint, save_checkpoint, shuffled_batches
 from captioning.tokenizer import END, PAD, Tokenizer
+from captioning.training.folder import tidy, training_in
 from captioning.training.free_running import FreeRunning
-from captioning.training.history import best_epoch, is_complete, read_history, write_history
+from captioning.training.history import History, best_epoch, is_complete, read_history, report_end, write_history
 
 if TYPE_CHECKING:
     from captioning.features import FeatureStore  # needs TensorFlow
-
-History = list[dict[str, float]]
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class NumpyTrainingConfig:
     """How a from-scratch captioner is trained."""
 
     epochs: int = 10  # at most
-    patience: int = 4  # epochs without a better CIDEr before it stops
+    patience: int = 4  # epochs without a better one before it stops
     learning_rate: float = 2e-3  # at its highest; follows a cosine down to 0
     weight_decay: float = 0.01
     batch: int = 64  # captions
@@ -111,36 +110,51 @@ def fit_best(
     validation: Validation,
     folder: Path,
 ) -> tuple[CaptioningRNN, History]:
-    """Train with Adam, keep the weights of the epoch of the highest CIDEr; a run broken off goes on where it was.
+    """Train with Adam, keep the weights of the best epoch; an interrupted run resumes where it was.
 
     Args:
         config: of the model.
         training: how.
         captions: of the train split; mean and deviation of the features are fitted on them.
         validation: scores each epoch.
-        folder: the bundle: gets the best weights (`model.npz`), `last/` and `history.csv`.
+        folder: the bundle: gets the best weights (`model.npz`), `history.csv`, `training.json` and, while it is
+            unfinished, `last/`.
 
     Returns:
         The model with the best weights, and one row per epoch: epoch, loss, val_loss, val_accuracy, val_CIDEr,
         gradient_norm, seconds.
+
+    Raises:
+        ValueError: no caption to train on; a folder that holds another run.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    if not len(captions.tokens):
+        raise ValueError("No caption of the train split has features: run 01_download and 03_vgg16_transfer_values.")
+    with training_in(Path(folder), model=asdict(config), training=asdict(training)):
+        history = _train(config, training, captions, validation, Path(folder))
+        if is_complete(history, training):
+            tidy(Path(folder))
+        return CaptioningRNN.load(Path(folder) / "model.npz"), history
+
+
+def _train(config, training, captions, validation, folder) -> History:
     steps = -(-len(captions.tokens) // training.batch) * training.epochs
     # The rate rises over 5 % of the steps, as in `training.fit.compile_model`.
     optimizer = Adam(cosine_decay(training.learning_rate, steps, max(1, steps // 20)), training.weight_decay)
     batches = shuffled_batches(*captions, training.batch, training.seed)
     model, history = _resume(folder, optimizer, training)
+    if is_complete(history, training):
+        return history
     if model is None:
         model = CaptioningRNN(config, *channel_statistics(captions.features))
-    if not is_complete(history, training):
-        if history:
-            print(f"Going on after epoch {len(history)} of at most {training.epochs}.")
-        for epoch in fit(model, batches, training.epochs, optimizer, training.clip_norm, start=len(history)):
-            history.append(_row(epoch, validation.score(model)))
-            _keep(folder, model, optimizer, history)
-            if is_complete(history, training):
-                break
-    return CaptioningRNN.load(folder / "model.npz"), history
+    else:
+        print(f"Resuming after epoch {len(history)} of at most {training.epochs}.")
+    for epoch in fit(model, batches, training.epochs, optimizer, training.clip_norm, start=len(history)):
+        history.append(_row(epoch, validation.score(model)))
+        _keep(folder, model, optimizer, history)
+        if is_complete(history, training):
+            break
+    report_end(history, training)
+    return history
 
 
 def _row(epoch: Epoch, scores: dict[str, float]) -> dict[str, float]:
@@ -153,7 +167,6 @@ def _keep(folder: Path, model: CaptioningRNN, optimizer: Adam, history: History)
     if best_epoch(history) == len(history) - 1:
         model.save(folder / "model.npz")
     write_history(folder / "history.csv", history)
-    (folder / "last").mkdir(exist_ok=True)
     save_checkpoint(folder / "last" / "checkpoint.npz", model, optimizer, len(history))
 
 

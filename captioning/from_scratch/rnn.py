@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,6 @@ import numpy as np
 
 from captioning import decoding
 from captioning.decoding import Caption, Step
-from captioning.from_scratch.archive import copy_into, read_arrays, write_arrays
 from captioning.from_scratch.layers import (
     affine_backward,
     affine_forward,
@@ -24,6 +23,7 @@ from captioning.from_scratch.layers import (
 )
 from captioning.from_scratch.weights import CELLS, CaptioningRNNConfig, first_weights
 from captioning.tokenizer import PAD
+from captioning.training.archive import copy_into, read_arrays, write_arrays
 
 
 class CaptioningRNN:
@@ -52,6 +52,11 @@ class CaptioningRNN:
         self.channel_deviation = self._channels(1 if channel_deviation is None else channel_deviation)
         self.parameters = first_weights(config)
         self._cell = CELLS[config.cell]
+
+    @property
+    def kind(self) -> str:
+        """Short name of the model, as bundles have it."""
+        return f"numpy_{self.config.cell}"
 
     def loss(
         self, features: np.ndarray, tokens: np.ndarray, rng: np.random.Generator | None = None
@@ -252,12 +257,29 @@ def channel_statistics(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Returns:
         Mean and deviation of each channel over the images, regions averaged first: (channels,) float64 each.
         A channel that hardly varies has deviation 0, which means that the captioner leaves it out.
+
+    Raises:
+        ValueError: no image.
     """
-    pooled = pool_regions(features, "float64")
-    deviation = pooled.std(axis=0)
+    features = np.asarray(features)
+    if not len(features):
+        raise ValueError("There is no image to take mean and deviation of: has the train split pictures with features?")
+    mean, count = 0.0, len(features)
+    for part in _in_parts(features):
+        mean = mean + part.sum(axis=0) / count
+    variance = 0.0  # a second pass: the difference of two large sums would be inexact
+    for part in _in_parts(features):
+        variance = variance + np.square(part - mean).sum(axis=0) / count
+    deviation = np.sqrt(variance)
     # Divided by next to nothing, such a channel would drown all others in the first picture in which it fires.
-    deviation[deviation <= 1e-2 * np.sqrt(np.mean(deviation**2))] = 0
-    return pooled.mean(axis=0), deviation
+    deviation[deviation <= 1e-2 * np.sqrt(np.mean(variance))] = 0
+    return mean, deviation
+
+
+def _in_parts(features: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield the features of some images at a time, regions averaged: (images, channels) float64."""
+    for start in range(0, len(features), 1024):
+        yield pool_regions(features[start : start + 1024], "float64")
 
 
 def pool_regions(features: np.ndarray, dtype: str = "float32") -> np.ndarray:

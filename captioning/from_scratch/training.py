@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from captioning.from_scratch.archive import copy_into, read_arrays, write_arrays
 from captioning.from_scratch.optimizers import Optimizer, clip_gradients
 from captioning.from_scratch.rnn import CaptioningRNN
 from captioning.tokenizer import PAD
+from captioning.training.archive import copy_into, read_arrays, write_arrays
 
 Batches = Callable[[int], Iterable[tuple[np.ndarray, np.ndarray]]]
 

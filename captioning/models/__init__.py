@@ -1,48 +1,107 @@
-"""The decoders, one per file, found by the name that a bundle carries."""
+"""The decoders, one per file: built from seeds, found by the name that a bundle carries."""
 
 from __future__ import annotations
 
 import dataclasses
+import random
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
-import keras
+import h5py
+import numpy as np
 
-from captioning.models.bahdanau import BahdanauConfig, BahdanauDecoder
-from captioning.models.bilstm import BiLSTMConfig, BiLSTMDecoder
+import captioning.quiet  # noqa: F401 (before the models import Keras)
+from captioning.models.bahdanau import BahdanauDecoder
+from captioning.models.bilstm import BiLSTMDecoder
 from captioning.models.decoder import Decoder, DecoderConfig
-from captioning.models.gru import GRUConfig, GRUDecoder
-from captioning.models.merge import MergeConfig, MergeDecoder
+from captioning.models.gru import GRUDecoder
+from captioning.models.merge import MergeDecoder
 
-KINDS: dict[str, tuple[type[DecoderConfig], type[Decoder]]] = {
-    "gru": (GRUConfig, GRUDecoder),
-    "bahdanau": (BahdanauConfig, BahdanauDecoder),
-    "merge": (MergeConfig, MergeDecoder),
-    "bilstm": (BiLSTMConfig, BiLSTMDecoder),
+CLASSES: dict[str, type[Decoder]] = {
+    model.__name__: model for model in (GRUDecoder, BahdanauDecoder, MergeDecoder, BiLSTMDecoder)
 }
 
 
-def build(config: DecoderConfig, seed: int = 0) -> Decoder:
-    """Return a new decoder for a configuration, with seeded weights."""
-    keras.utils.set_random_seed(seed)
-    model = next(model for kind, model in KINDS.values() if type(config) is kind)(config)
-    model.build()
+def build(model_class: type[Decoder], config: DecoderConfig, seed: int = 0) -> Decoder:
+    """Return a new decoder with seeded weights; the random numbers of Python and NumPy go on as if nothing had been.
+
+    Args:
+        model_class: of the package, or a subclass of one of its classes, for example from a notebook's cell.
+        config: of the class's own `config_class`.
+        seed: of weights and dropout.
+
+    Raises:
+        TypeError: no decoder's class, or the settings of another.
+    """
+    if not (isinstance(model_class, type) and issubclass(model_class, Decoder)):
+        raise TypeError(f"models.build takes the class first, for example GRUDecoder, and got {model_class!r}.")
+    if type(config) is not model_class.config_class:
+        raise TypeError(
+            f"{model_class.__name__} takes a {model_class.config_class.__name__}, not a {type(config).__name__}; "
+            f"a subclass with settings of its own names them: config_class = {type(config).__name__}."
+        )
+    kept, kept_numpy = random.getstate(), np.random.get_state()
+    try:
+        random.seed(seed)  # Keras draws the seeds of its layers from it
+        np.random.seed(seed)
+        model = model_class(config)
+        model.build()
+    finally:
+        random.setstate(kept)
+        np.random.set_state(kept_numpy)
     return model
 
 
-def kind_of(config: DecoderConfig) -> str:
-    """Return the name of the kind of decoder that a configuration belongs to."""
-    return next(name for name, (kind, _) in KINDS.items() if type(config) is kind)
-
-
-def config_from(kind: str, fields: dict) -> DecoderConfig:
+def config_from(model_class: type[Decoder], fields: Mapping[str, Any]) -> DecoderConfig:
     """Return the configuration that `dataclasses.asdict` turned into `fields`.
 
     Raises:
-        ValueError: an unknown kind or an unknown field.
+        ValueError: a field is unknown or missing.
     """
-    if kind not in KINDS:
-        raise ValueError(f"Unknown kind of decoder {kind!r}; known: {', '.join(KINDS)}.")
-    config = KINDS[kind][0]
+    config = model_class.config_class
     known = {field.name for field in dataclasses.fields(config)}
-    if set(fields) != known:
-        raise ValueError(f"A {kind} decoder has the fields {sorted(known)}, not {sorted(fields)}.")
+    if wrong := sorted(known ^ set(fields)):
+        raise ValueError(f"{config.__name__} has the fields {sorted(known)}; unknown or missing: {', '.join(wrong)}.")
     return config(**fields)
+
+
+def find_class(name: str, module: str) -> type[Decoder]:
+    """Return the class of a decoder that a file names; nothing is imported for it.
+
+    Args:
+        name: its `__qualname__`.
+        module: its `__module__`; `__main__` for a class from a notebook.
+
+    Raises:
+        ValueError: there is no such class, or it is no decoder.
+    """
+    if module.partition(".")[0] == __package__.partition(".")[0]:
+        if name in CLASSES:
+            return CLASSES[name]
+        raise ValueError(f"The package has no decoder {name!r}; known: {', '.join(CLASSES)}.")
+    found: Any = sys.modules.get(module)
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    if isinstance(found, type) and issubclass(found, Decoder):
+        return found
+    raise ValueError(
+        f"The class {name!r} was defined in a notebook or a script (module {module!r}): run the cell that defines it, "
+        "a subclass of a decoder, first."
+    )
+
+
+def load_weights(model: Decoder, file: Path | str) -> None:
+    """Give a decoder the weights of a file, which must hold exactly its own.
+
+    Raises:
+        ValueError: an array is missing, of another shape, or one too many.
+    """
+    arrays: list[str] = []
+    with h5py.File(file) as archive:
+        archive.visititems(lambda name, item: arrays.append(name) if isinstance(item, h5py.Dataset) else None)
+    own = model.own_variables
+    if len(arrays) != len(own):
+        raise ValueError(f"{file} holds {len(arrays)} arrays, a {type(model).__name__} has {len(own)}: other code?")
+    model.load_weights(file)

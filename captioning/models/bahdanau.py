@@ -61,6 +61,9 @@ class BahdanauDecoder(Decoder):
     output layer that sees the word, the state and the context. State: (hidden, keys, values).
     """
 
+    kind = "bahdanau"
+    config_class = BahdanauConfig
+
     def __init__(self, config: BahdanauConfig):
         super().__init__(config)
         self.region_projection = layers.Dense(config.units, activation="relu", name="region_projection")

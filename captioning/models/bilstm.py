@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import tensorflow as tf
 from keras import layers, ops
 
 from captioning.decoding import Step
@@ -20,7 +21,7 @@ class BiLSTMConfig(DecoderConfig):
     units: int = 128  # of the LSTM of each direction
     attention: int = 256  # width of queries, keys and values
     dropout: float = 0.5  # on regions, embedded words and before the softmax
-    longest: int = 31  # words that the state has room for, START included
+    longest: int = 31  # words that the state can hold, START included; one more is an error
     blind: bool = False  # the usual bug: a sum over the softmax's own axis leaves the text, not the picture
 
 
@@ -28,10 +29,13 @@ class BiLSTMDecoder(Decoder):
     """For every prefix: text states in both directions, each attends over the regions, the contexts are averaged.
 
     A bidirectional LSTM that read the whole caption would see the word it has to predict, so the right-to-left LSTM
-    starts anew at the end of *each* prefix. All prefixes of a caption are rows of one run: in its k-th step every
+    starts again at the end of *each* prefix. All prefixes of a caption are rows of one run: in its k-th step every
     prefix reads its k-th word from the end. Attention: Vaswani et al., "Attention Is All You Need" (2017), equation 1.
     State: (words so far, their number, keys, values).
     """
+
+    kind = "bilstm"
+    config_class = BiLSTMConfig
 
     def __init__(self, config: BiLSTMConfig):
         super().__init__(config)
@@ -55,15 +59,23 @@ class BiLSTMDecoder(Decoder):
         return words, count, self.key_projection(regions), self.value_projection(regions)
 
     def step(self, tokens, state) -> Step:
-        """Predict the word after the words so far and `tokens` (batch,)."""
+        """Predict the word after the words so far and `tokens` (batch,).
+
+        Raises:
+            tf.errors.InvalidArgumentError: more words than `config.longest`.
+        """
         words, count, keys, values = state
-        here = ops.expand_dims(ops.arange(self.config.longest), 0) == ops.expand_dims(count, 1)
+        longest = self.config.longest
+        tf.debugging.assert_less(
+            count, longest, f"The model has room for {longest - 1} words: decode shorter captions, or build it longer."
+        )
+        here = ops.expand_dims(ops.arange(longest), 0) == ops.expand_dims(count, 1)
         words = ops.where(here, ops.expand_dims(ops.cast(tokens, "int32"), 1), words)
-        count = ops.minimum(count + 1, self.config.longest)
+        count = count + 1
         embedded = self.embedding(words)
         ahead = self.forward(embedded)
         # Column k holds the k-th word from the end; what lies before the first one is masked by the count.
-        place = ops.maximum(ops.expand_dims(count, 1) - 1 - ops.arange(self.config.longest), 0)
+        place = ops.maximum(ops.expand_dims(count, 1) - 1 - ops.arange(longest), 0)
         inputs, scores = (
             ops.take_along_axis(array, ops.expand_dims(place, -1), axis=1)
             for array in (self._project_words(embedded), self._scores_ahead(ahead, keys))
@@ -104,13 +116,13 @@ class BiLSTMDecoder(Decoder):
     def _project_words(self, embedded):
         if not self.backward.built:
             self.backward.build((None, self.config.embedding))
-        return ops.matmul(embedded, self.backward.kernel) + self.backward.bias
+        return ops.matmul(embedded, self._cast(self.backward.kernel)) + self._cast(self.backward.bias)
 
     def _read_backwards(self, inputs_at, scores_at, count, steps, keys):
         """Read every prefix from its end and let each text state attend over the regions.
 
         A query is W [ahead, back] + b, its score q . key / sqrt(depth). The part of `ahead` is the same in all
-        prefixes: it comes from outside. For the part of `back`, W and the keys are multiplied first, once.
+        prefixes: it comes from outside. For the part of `back`, W and the keys are multiplied first, before the loop.
 
         Args:
             inputs_at: k -> the projected k-th words from the end, (captions, prefixes, 4 units).
@@ -124,7 +136,9 @@ class BiLSTMDecoder(Decoder):
             the prefix's words (captions, prefixes, regions).
         """
         units = self.config.units
-        back_keys = ops.matmul(self.query_projection.kernel[units:], self._scaled(keys))  # (batch, units, regions)
+        back_keys = ops.matmul(
+            self._cast(self.query_projection.kernel[units:]), self._scaled(keys)
+        )  # (batch, units, regions)
         total = ops.zeros_like(scores_at(0))
         first = ops.zeros_like(inputs_at(0)[..., :units])
 
@@ -132,15 +146,15 @@ class BiLSTMDecoder(Decoder):
             hidden, cell, at_start, total = carried
             hidden, cell = self._lstm_step(inputs_at(k), hidden, cell)
             weights = ops.softmax(scores_at(k) + _per_picture(hidden, back_keys), axis=-1)
-            inside = ops.expand_dims(ops.cast(k < count, "float32"), -1)
+            inside = ops.expand_dims(self._cast(k < count), -1)
             at_start = ops.where(ops.expand_dims(ops.equal(k, count - 1), -1), hidden, at_start)
             return hidden, cell, at_start, total + inside * weights
 
         _, _, at_start, total = ops.fori_loop(0, steps, body, (first, first, first, total))
-        return at_start, total / ops.expand_dims(ops.cast(count, "float32"), -1)
+        return at_start, total / ops.expand_dims(self._cast(count), -1)
 
     def _lstm_step(self, projected, hidden, cell):
-        gates = projected + ops.matmul(hidden, self.backward.recurrent_kernel)
+        gates = projected + ops.matmul(hidden, self._cast(self.backward.recurrent_kernel))
         keep_in, forget, candidate, out = ops.split(gates, 4, axis=-1)
         cell = ops.sigmoid(forget) * cell + ops.sigmoid(keep_in) * ops.tanh(candidate)
         return ops.sigmoid(out) * ops.tanh(cell), cell
@@ -148,8 +162,12 @@ class BiLSTMDecoder(Decoder):
     def _scores_ahead(self, ahead, keys):
         if not self.query_projection.built:
             self.query_projection.build((None, 2 * self.config.units))
-        kernel = self.query_projection.kernel[: self.config.units]
-        return _per_picture(ops.matmul(ahead, kernel) + self.query_projection.bias, self._scaled(keys))
+        kernel, bias = self._cast(self.query_projection.kernel), self._cast(self.query_projection.bias)
+        return _per_picture(ops.matmul(ahead, kernel[: self.config.units]) + bias, self._scaled(keys))
+
+    def _cast(self, array):
+        """Return what is computed with by hand in the precision that the layers compute in."""
+        return ops.cast(array, self.compute_dtype)
 
     def _scaled(self, keys):
         return ops.transpose(keys, (0, 2, 1)) / math.sqrt(self.config.attention)
@@ -166,5 +184,8 @@ class BiLSTMDecoder(Decoder):
 def _per_picture(rows, matrices):
     """Multiply (captions, prefixes, n) by (batch, n, m): all captions of a picture by its one matrix at once."""
     batch, n, m = ops.shape(matrices)
-    product = ops.matmul(ops.reshape(rows, (batch, -1, n)), matrices)
-    return ops.reshape(product, (-1, ops.shape(rows)[1], m))
+    captions, prefixes, _ = ops.shape(rows)
+    # The captions of a picture, or 0 where a device has got no picture: -1 could not be told then.
+    each = ops.floor_divide(captions, ops.maximum(batch, 1)) * prefixes
+    product = ops.matmul(ops.reshape(rows, (batch, each, n)), matrices)
+    return ops.reshape(product, (captions, prefixes, m))

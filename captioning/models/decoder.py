@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -46,20 +47,37 @@ class Decoder(keras.Model):
     `call` with teacher forcing equals the same steps in a row.
     """
 
+    kind = ""  # short name of the model, as bundles have it
+    config_class: type[DecoderConfig] = DecoderConfig
     averaged = False  # whether it works on one vector per picture
 
     def __init__(self, config: DecoderConfig):
-        super().__init__()
+        super().__init__(autocast=False)  # raw features may be too large for float16: scaled first, then cast
         self.config = config
-        self.normalization = keras.layers.Normalization(axis=-1, name="normalization")
+        self.normalization = keras.layers.Normalization(axis=-1, name="normalization", dtype="float32")
 
     def build(self, _=None) -> None:
-        """Create all weights by running the decoder once on zeros."""
+        """Create all weights by running the decoder once on zeros, and keep their first values."""
         if not self.built:
             self.normalization.build((None, self.config.regions, self.config.channels))
             self.built = True
             zeros = np.zeros((1, self.config.regions, self.config.channels), np.float32)
             self({"features": zeros, "tokens": np.zeros((1, 1, 1), np.int32)})
+            statistics = {id(variable) for variable in self.normalization.variables}
+            own = [variable for variable in self.own_variables if id(variable) not in statistics]
+            self._first = {id(variable): np.array(variable) for variable in own}
+
+    @property
+    def own_variables(self) -> list:
+        """All variables that make the decoder what it is: weights and dropout seeds, not the metrics."""
+        metrics = {id(variable) for variable in self.metrics_variables}
+        return [variable for variable in self.variables if id(variable) not in metrics]
+
+    def restart(self) -> None:
+        """Set weights and dropout seeds to their first values, whatever has been done since; the scaling stays."""
+        for variable in self.own_variables:
+            if id(variable) in self._first:
+                variable.assign(self._first[id(variable)])
 
     def scale_features(self, mean: np.ndarray, variance: np.ndarray) -> None:
         """Set the mean and variance per channel, fitted on the train split; they are saved with the weights.
@@ -67,7 +85,15 @@ class Decoder(keras.Model):
         Args:
             mean: (channels,), in the unit of the features.
             variance: (channels,), in its square; positive.
+
+        Raises:
+            ValueError: they are not finite numbers.
         """
+        if not (np.isfinite(mean).all() and np.isfinite(variance).all()):
+            raise ValueError(
+                "Mean or variance of the features is not a finite number: has the train split pictures with features? "
+                "Look at the features in notebooks/03_vgg16_transfer_values.ipynb."
+            )
         self.build()
         layer = self.normalization
         layer.adapt_mean.assign(mean)
@@ -75,8 +101,8 @@ class Decoder(keras.Model):
         layer.finalize_state()
 
     def standardize(self, features):
-        """Return the features as float32 with mean 0 and deviation 1 per channel over the train split."""
-        return self.normalization(ops.cast(features, "float32"))
+        """Return the features with mean 0 and deviation 1 per channel over the train split, to compute with."""
+        return ops.cast(self.normalization(ops.cast(features, "float32")), self.compute_dtype)
 
     def call(self, inputs: dict[str, Any], training: bool = False):
         """Predict every next word with teacher forcing.
@@ -94,14 +120,24 @@ class Decoder(keras.Model):
         return ops.reshape(logits, (-1, captions, steps, self.config.vocabulary))
 
     def compile_step(self) -> tuple[Callable, Callable]:
-        """Return `initial_state` and `step` compiled for decoding; NumPy in, tensors out."""
+        """Return `initial_state` and `step` compiled for decoding; NumPy in, tensors out, logits in float32.
+
+        The first raises a ValueError for features that are not finite numbers.
+        """
         config = self.config
         features = tf.TensorSpec((None, config.regions, config.channels), tf.float32)
         start = tf.function(lambda features: self.initial_state(features), input_signature=[features])
-        step = tf.function(lambda tokens, state: tuple(self.step(tokens, state)), reduce_retracing=True)
+
+        @functools.partial(tf.function, reduce_retracing=True)
+        def step(tokens, state):
+            logits, state, attention = self.step(tokens, state)
+            return ops.cast(logits, "float32"), state, None if attention is None else ops.cast(attention, "float32")
 
         def initial_state(features):
-            return start(np.asarray(features, np.float32))
+            features = np.asarray(features, np.float32)
+            if not np.isfinite(features).all():
+                raise ValueError("Features hold NaN or infinity: make them again with 03_vgg16_transfer_values.ipynb.")
+            return start(features)
 
         def take_step(tokens, state):
             return Step(*step(tf.constant(tokens, tf.int32), tf.nest.map_structure(tf.convert_to_tensor, state)))

@@ -27,6 +27,8 @@ class GRUDecoder(Decoder):
     After exercise 22 of the Hvass Laboratories TensorFlow tutorials. State: one hidden array per layer.
     """
 
+    kind = "gru"
+    config_class = GRUConfig
     averaged = True
 
     def __init__(self, config: GRUConfig):

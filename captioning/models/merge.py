@@ -27,6 +27,8 @@ class MergeDecoder(Decoder):
     architecture. The LSTM never sees the picture: its state belongs to the words. State: (image, hidden, cell).
     """
 
+    kind = "merge"
+    config_class = MergeConfig
     averaged = True
 
     def __init__(self, config: MergeConfig):
@@ -55,14 +57,23 @@ class MergeDecoder(Decoder):
     def unroll(self, tokens, state, training: bool = False):
         """Take all steps in one run: what the LSTM has read after t words serves the prefix of t words."""
         tokens, state = for_each_caption(tokens, state)
+        return self.read(tokens, state, training=training)
+
+    def read(self, tokens, state, training: bool = False):
+        """Take whole captions (rows, steps), each with the state of its picture: the graph of `unroll` and `functional`.
+
+        Returns:
+            Logits (rows, steps, vocabulary).
+        """
+        image, hidden, cell = state
         words = self.word_dropout(self.embedding(tokens), training=training)
-        hidden = self.lstm(words, initial_state=list(state[1:]))
-        return self._merge(ops.expand_dims(state[0], 1), hidden)
+        return self._merge(ops.expand_dims(image, 1), self.lstm(words, initial_state=[hidden, cell]))
 
     def functional(self) -> keras.Model:
-        """Return the same layers, weights shared, as a functional model.
+        """Return the same graph, weights shared, as a functional model.
 
-        It holds nothing but Keras's own layers, so its `.keras` file loads in safe mode without this package.
+        It holds nothing but Keras's own layers and operations, so its `.keras` file loads in safe mode without this
+        package.
 
         Returns:
             A model of "features" (batch, regions, channels) and "tokens" (batch, steps) that gives logits
@@ -70,12 +81,8 @@ class MergeDecoder(Decoder):
         """
         features = keras.Input((self.config.regions, self.config.channels), name="features")
         tokens = keras.Input((None,), dtype="int32", name="tokens")
-        vectors = layers.GlobalAveragePooling1D(name="mean_region")(self.normalization(features))
-        image = self.map_vector(self.feature_dropout(vectors))
-        image = layers.Reshape((1, self.config.units), name="one_step")(image)
-        hidden = self.lstm(self.word_dropout(self.embedding(tokens)))
-        joint = self.joint(layers.Add(name="merge")([image, hidden]))
-        return keras.Model({"features": features, "tokens": tokens}, self.logits(joint), name="merge")
+        logits = self.read(tokens, self.initial_state(features))
+        return keras.Model({"features": features, "tokens": tokens}, logits, name="merge")
 
     def _merge(self, image, hidden):
         return self.logits(self.joint(image + hidden))

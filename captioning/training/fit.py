@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-
-import keras
 
 from captioning.batches import CaptionBatches
 from captioning.models.decoder import Decoder
+from captioning.quiet import keras
 from captioning.tokenizer import Tokenizer
 from captioning.training.config import TrainingConfig
+from captioning.training.folder import training_in
 from captioning.training.free_running import FreeRunning
-from captioning.training.history import is_complete
-from captioning.training.loss import MaskedAccuracy, masked_crossentropy
-from captioning.training.snapshots import Snapshots, finish_rename
+from captioning.training.history import History, is_complete, report_end
+from captioning.training.interrupts import Interruptible
+from captioning.training.loss import MaskedAccuracy, WordLoss, masked_crossentropy
+from captioning.training.snapshots import Snapshots
 
 
 class ValidationCaptions(keras.callbacks.Callback):
@@ -46,48 +48,61 @@ def fit(
     folder: Path,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     stop_after: int | None = None,
-) -> list[dict[str, float]]:
-    """Train with `Model.fit`; a run that was broken off goes on where it was.
+) -> History:
+    """Train with `Model.fit`: from the first weights, or from where an earlier run in the folder was interrupted.
 
     Args:
-        model: built; its features scaled.
+        model: built; its features scaled. Whatever it was used for before changes nothing.
         train: batches of the train split.
         validation: batches of the validation split.
         tokenizer: to write the validation captions out.
         config: how.
-        folder: the bundle: gets the best weights, `last/`, `history.csv` and TensorBoard's `logs/`.
+        folder: the bundle: gets the best weights, `last/`, `history.csv`, `training.json` and TensorBoard's `logs/`.
         callbacks: more of them, for example a test's.
-        stop_after: train only so many of the epochs, with the rate of the whole training: for comparing beginnings.
+        stop_after: train only so many of the epochs, with the rate of the whole run: for comparing beginnings.
 
     Returns:
-        One row per epoch: epoch, loss, accuracy, val_loss, val_accuracy, val_CIDEr, seconds; both losses with label
-        smoothing. The model has the best weights.
+        One row per epoch: epoch, loss, accuracy, val_loss, val_accuracy, val_CIDEr, seconds; both losses in nats per
+        word, without label smoothing. The model has the best weights.
+
+    Raises:
+        ValueError: a split without a picture; a folder that holds another run.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    snapshots = Snapshots(folder, config)
-    compile_model(model, config, steps=train.steps_per_epoch * config.epochs)
-    finish_rename(folder)
-    first_epoch = snapshots.restore(model)
-    if not is_complete(snapshots.history, config):
-        if first_epoch:
-            print(f"Going on after epoch {first_epoch} of at most {config.epochs}.")
-        model.fit(
-            train.training(first_epoch, config.epochs),
-            steps_per_epoch=train.steps_per_epoch,
-            initial_epoch=first_epoch,
-            epochs=min(config.epochs, stop_after or config.epochs),
-            validation_data=validation.evaluation(),
+    for split, batches in (("train", train), ("val", validation)):
+        if not batches.records:
+            raise ValueError(
+                f"No picture of the {split} split has features: run 01_download and 03_vgg16_transfer_values."
+            )
+    kind = {"class": type(model).__qualname__, **asdict(model.config)}
+    with training_in(Path(folder), model=kind, training=asdict(config)):
+        snapshots = Snapshots(folder, config)
+        compile_model(model, config, steps=train.steps_per_epoch * config.epochs)
+        first_epoch = snapshots.restore(model)
+        if not is_complete(snapshots.history, config):
+            if first_epoch:
+                print(f"Resuming after epoch {first_epoch} of at most {config.epochs}.")
+            interrupts = Interruptible()
             # The order matters: val_CIDEr must be in the logs before the others read them.
-            callbacks=[
+            after_each_epoch = [
                 ValidationCaptions(validation, tokenizer),
                 snapshots,
-                keras.callbacks.TensorBoard(folder / "logs", write_graph=False),
+                keras.callbacks.TensorBoard(snapshots.folder / "logs", write_graph=False),
                 *callbacks,
-            ],
-            shuffle=False,
-            verbose=2,
-        )
-    model.load_weights(folder / "model.weights.h5")
+                interrupts,
+            ]
+            with interrupts.listening():
+                model.fit(
+                    train.training(first_epoch, config.epochs),
+                    steps_per_epoch=train.steps_per_epoch,
+                    initial_epoch=first_epoch,
+                    epochs=min(config.epochs, stop_after or config.epochs),
+                    validation_data=validation.evaluation(),
+                    callbacks=after_each_epoch,
+                    shuffle=False,
+                    verbose=2,
+                )
+            report_end(snapshots.history, config)
+        snapshots.load_best(model)
     return snapshots.history
 
 
@@ -97,7 +112,11 @@ def compile_model(model: Decoder, config: TrainingConfig, steps: int) -> None:
     schedule = keras.optimizers.schedules.CosineDecay(
         config.learning_rate / 10, max(1, steps - warmup), warmup_target=config.learning_rate, warmup_steps=warmup
     )
-    optimizer = keras.optimizers.AdamW(schedule, weight_decay=config.weight_decay, global_clipnorm=config.clip_norm)
-    optimizer.build(model.trainable_variables)
     loss = masked_crossentropy(config.label_smoothing, config.mask_padding)
-    model.compile(optimizer=optimizer, loss=loss, metrics=[MaskedAccuracy()], jit_compile=False)
+    with model.distribute_strategy.scope():
+        optimizer = keras.optimizers.AdamW(schedule, weight_decay=config.weight_decay, global_clipnorm=config.clip_norm)
+        # Keras's own average of the loss over batches is hidden by the metric of the same name, which is over words.
+        metrics = [WordLoss(config.mask_padding), MaskedAccuracy()]
+        model.compile(optimizer=optimizer, loss=loss, metrics=metrics, jit_compile=False)
+        # Only now: with float16, `compile` wraps it in one that scales the loss and has variables of its own.
+        model.optimizer.build(model.trainable_variables)

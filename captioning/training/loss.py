@@ -1,17 +1,21 @@
-"""Cross-entropy and accuracy over the words that are there: padding never counts."""
+"""Cross-entropy and accuracy as sums and counts over the words that are there: padding never counts."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-import keras
-from keras import ops
-
+from captioning.quiet import keras
+from captioning.quiet import tensorflow as tf
 from captioning.tokenizer import PAD
+
+ops = keras.ops
 
 
 def masked_crossentropy(label_smoothing: float = 0.0, mask_padding: bool = True) -> Callable:
     """Return the loss: sparse categorical cross-entropy, averaged over the words that are there.
+
+    On several devices (tf.distribute) each of them divides its sum by the words of all: the sum over the devices, which
+    is what their gradients are added up to, is the mean over the whole batch.
 
     Args:
         label_smoothing: share e of the target that is spread over all words: (1 - e) times the cross-entropy of the
@@ -23,31 +27,71 @@ def masked_crossentropy(label_smoothing: float = 0.0, mask_padding: bool = True)
     """
 
     def loss(targets, logits):
-        nats = keras.losses.sparse_categorical_crossentropy(targets, logits, from_logits=True)
+        logits = ops.cast(logits, "float32")  # float16 would lose the small ones
+        nats = _nats(targets, logits)
         if label_smoothing:
             spread = ops.logsumexp(logits, axis=-1) - ops.mean(logits, axis=-1)
             nats = (1 - label_smoothing) * nats + label_smoothing * spread
-        mask = ops.cast(targets != PAD, "float32") if mask_padding else ops.ones_like(nats)
-        return ops.sum(nats * mask) / ops.maximum(ops.sum(mask), 1.0)
+        mask = _counted(targets, mask_padding)
+        return ops.sum(nats * mask) / ops.maximum(_over_devices(ops.sum(mask)), 1.0)
 
     return loss
 
 
-class MaskedAccuracy(keras.metrics.Metric):
+class _PerWord(keras.metrics.Metric):
+    """A sum over words, divided by their number, over all batches and devices."""
+
+    def __init__(self, name: str):
+        super().__init__(name=name)
+        self.total = self.add_weight(name="total", initializer="zeros")
+        self.words = self.add_weight(name="words", initializer="zeros")
+
+    def add(self, values, mask) -> None:
+        """Add the values (..., steps) where the mask is 1."""
+        self.total.assign_add(ops.sum(values * mask))
+        self.words.assign_add(ops.sum(mask))
+
+    def result(self):
+        """Return the mean over the words."""
+        return self.total / ops.maximum(self.words, 1.0)
+
+
+class WordLoss(_PerWord):
+    """The loss that is reported: nats per word, without smoothing, whatever the batches."""
+
+    def __init__(self, mask_padding: bool = True, name: str = "loss"):
+        super().__init__(name)
+        self.mask_padding = mask_padding
+
+    def update_state(self, targets, logits, sample_weight=None):
+        """Add the words of one batch."""
+        self.add(_nats(targets, ops.cast(logits, "float32")), _counted(targets, self.mask_padding))
+
+
+class MaskedAccuracy(_PerWord):
     """Share of the next words guessed right; PAD never counts, END does."""
 
     def __init__(self, name: str = "accuracy"):
-        super().__init__(name=name)
-        self.right = self.add_weight(name="right", initializer="zeros")
-        self.words = self.add_weight(name="words", initializer="zeros")
+        super().__init__(name)
 
     def update_state(self, targets, logits, sample_weight=None):
-        """Count the words of one batch."""
-        mask = ops.cast(targets, "int32") != PAD
-        hits = ops.logical_and(mask, ops.equal(ops.argmax(logits, axis=-1), ops.cast(targets, "int64")))
-        self.right.assign_add(ops.sum(ops.cast(hits, "float32")))
-        self.words.assign_add(ops.sum(ops.cast(mask, "float32")))
+        """Add the words of one batch."""
+        right = ops.equal(ops.argmax(logits, axis=-1), ops.cast(targets, "int64"))
+        self.add(ops.cast(right, "float32"), _counted(targets, mask_padding=True))
 
-    def result(self):
-        """Return right / words."""
-        return self.right / ops.maximum(self.words, 1.0)
+
+def _nats(targets, logits):
+    return keras.losses.sparse_categorical_crossentropy(targets, logits, from_logits=True)
+
+
+def _counted(targets, mask_padding: bool):
+    """Return 1 for each position that counts, 0 for the others."""
+    return ops.cast(ops.logical_or(ops.not_equal(targets, PAD), not mask_padding), "float32")
+
+
+def _over_devices(count):
+    """Return the sum of a count over all devices that train together."""
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return count
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, count)

@@ -1,32 +1,41 @@
-"""All that a training needs to go on after a kill, written after each epoch."""
+"""All that a training run needs to resume after a kill, written after each epoch."""
 
 from __future__ import annotations
 
 import json
-import shutil
+import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-import keras
 import numpy as np
 
+from captioning.files import DamagedError, write_atomically
 from captioning.models.decoder import Decoder
+from captioning.provenance import StaleError, difference
+from captioning.quiet import keras
+from captioning.training.archive import read_arrays, write_arrays
 from captioning.training.config import TrainingConfig
-from captioning.training.history import best_epoch, is_complete, read_history, write_history
+from captioning.training.folder import tidy
+from captioning.training.history import History, best_epoch, is_complete, read_history, write_history
+
+__all__ = ["Snapshots", "tidy"]
 
 
 class Snapshots(keras.callbacks.Callback):
-    """Keeps all that training needs to go on after a kill, and the weights of the best epoch.
+    """Keeps all that training needs to resume after a kill, and the weights of the best epoch.
 
-    Written after each epoch under a temporary name and then renamed: weights, optimizer, seed generators, epoch, best
-    score, patience and history. (Keras's BackupAndRestore forgets early stopping and the dropout seeds.)
+    The snapshot is one file: weights, optimizer, seed generators and history, from which epoch, best score and patience
+    follow. (Keras's BackupAndRestore forgets early stopping and the dropout seeds.)
     """
 
     def __init__(self, folder: Path, config: TrainingConfig):
-        """Take the bundle's folder; training stops after `config.patience` epochs without a higher val_CIDEr."""
+        """Take the bundle's folder; training stops after `config.patience` epochs without a better one."""
         super().__init__()
         self.folder, self.config = Path(folder), config
-        self.history: list[dict[str, float]] = []
+        self.weights, self.snapshot = self.folder / "model.weights.h5", self.folder / "last" / "checkpoint.npz"
+        self.history: History = []
 
     def on_epoch_begin(self, epoch, logs=None):
         """Start the clock."""
@@ -37,68 +46,81 @@ class Snapshots(keras.callbacks.Callback):
         row = {"epoch": epoch} | {name: float(value) for name, value in logs.items()}
         self.history.append(row | {"seconds": time.perf_counter() - self._started})
         if best_epoch(self.history) == epoch:
-            self._save_best()
+            with write_atomically(self.weights) as draft, without_optimizer(self.model):
+                self.model.save_weights(draft)
         write_history(self.folder / "history.csv", self.history)
-        self._save_last()  # last: a kill before it only makes the epoch run again
-        if is_complete(self.history, self.config) and len(self.history) < self.config.epochs:
-            print(f"No better val_CIDEr for {self.config.patience} epochs: training stops.")
+        self._save_snapshot()  # last: a kill before it only makes the epoch run again
+        if is_complete(self.history, self.config):
             self.model.stop_training = True
 
     def restore(self, model: Decoder) -> int:
-        """Set the model and this callback to where the last run was broken off.
+        """Set the model and this callback to where the last run was interrupted; to the first weights if nowhere.
 
-        A complete training is known by its history and weights alone: what is for resuming may be missing.
+        A complete run is known by its history and weights alone: what is for resuming may be missing.
 
         Returns:
-            The epoch to go on with; 0 where there is nothing to restore.
+            The epoch to resume with; 0 where there is nothing to restore.
 
         Raises:
-            ValueError: the variables are those of another model.
+            StaleError: the snapshot is of another model.
+            DamagedError: the snapshot cannot be read.
         """
-        last = self.folder / "last"
         written = read_history(self.folder / "history.csv")
-        if is_complete(written, self.config) and (self.folder / "model.weights.h5").is_file():
+        if is_complete(written, self.config) and self.weights.is_file():
             self.history = written
             return len(written)
-        if not (last / "history.json").is_file():
+        if not self.snapshot.is_file():
+            model.restart()
             return 0
-        self.history = json.loads((last / "history.json").read_text(encoding="utf-8"))
-        variables = _all_variables(model)
-        with np.load(last / "variables.npz") as archive:
-            values = [archive[str(index)] for index in range(len(archive.files))]
-        if [value.shape for value in values] != [tuple(variable.shape) for variable in variables]:
-            raise ValueError(f"{last} is of another model; was its code changed? Delete {self.folder} and train anew.")
-        for variable, value in zip(variables, values, strict=True):
-            variable.assign(value)
+        try:
+            arrays = read_arrays(self.snapshot)
+            kept, self.history = json.loads(str(arrays["variables"])), json.loads(str(arrays["history"]))
+        except (ValueError, KeyError) as error:
+            raise DamagedError(
+                f"{self.snapshot} is damaged ({error}). Delete {self.folder} and train again."
+            ) from error
+        variables = _named_variables(model)
+        if found := difference(kept, _kinds(model, variables)):
+            raise StaleError(
+                f"{self.snapshot} is of another model: {found}; was its code or the precision changed? "
+                f"Delete {self.folder} and train again."
+            )
+        for name, variable in variables.items():
+            variable.assign(arrays[f"variables/{name}"])
         return len(self.history)
 
-    def _save_best(self) -> None:
-        partial = self.folder / "partial.weights.h5"
-        self.model.save_weights(partial)
-        partial.replace(self.folder / "model.weights.h5")
+    def load_best(self, model: Decoder) -> None:
+        """Give the model the weights of the best epoch."""
+        with without_optimizer(model):
+            model.load_weights(self.weights)
 
-    def _save_last(self) -> None:
-        partial, last, old = (self.folder / name for name in ("last.part", "last", "last.old"))
-        for leftover in (partial, old):
-            shutil.rmtree(leftover, ignore_errors=True)
-        partial.mkdir(parents=True)
-        values = {str(index): np.asarray(variable) for index, variable in enumerate(_all_variables(self.model))}
-        np.savez(partial / "variables.npz", **values)
-        (partial / "history.json").write_text(json.dumps(self.history), encoding="utf-8")
-        if last.exists():
-            last.rename(old)
-        partial.rename(last)
-        shutil.rmtree(old, ignore_errors=True)
+    def _save_snapshot(self) -> None:
+        variables = _named_variables(self.model)
+        kinds = json.dumps(_kinds(self.model, variables))
+        texts = {"variables": np.array(kinds), "history": np.array(json.dumps(self.history))}
+        values = {f"variables/{name}": np.asarray(variable) for name, variable in variables.items()}
+        write_arrays(self.snapshot, texts | values)
 
 
-def finish_rename(folder: Path) -> None:
-    """Undo the one moment of a kill in which `last/` has been moved away and its successor not yet moved in."""
-    if not (folder / "last").exists() and (folder / "last.old").exists():
-        (folder / "last.old").rename(folder / "last")
+@contextmanager
+def without_optimizer(model: keras.Model) -> Iterator[None]:
+    """Save or load weights alone: Keras would add the optimizer, three times their size."""
+    optimizer, model.optimizer = model.optimizer, None
+    try:
+        yield
+    finally:
+        model.optimizer = optimizer
 
 
-def _all_variables(model: Decoder) -> list:
-    """Return weights, dropout seeds and optimizer state; metrics start anew each epoch."""
-    metrics = {id(variable) for variable in model.metrics_variables}
-    own = [variable for variable in model.variables if id(variable) not in metrics]
-    return [*own, *model.optimizer.variables]
+def _named_variables(model: Decoder) -> dict:
+    """Return weights, dropout seeds and optimizer state by number and name; metrics start again in each epoch."""
+    # Without the model's own name and the numbers that Keras counts up in a process.
+    own = [(re.sub(r"_\d+(?=/|$)", "", variable.path.split("/", 1)[-1]), variable) for variable in model.own_variables]
+    named = own + [("of the optimizer", variable) for variable in model.optimizer.variables]
+    return {f"{number} {name}": variable for number, (name, variable) in enumerate(named)}
+
+
+def _kinds(model: Decoder, variables: dict) -> dict[str, str]:
+    """Return what a snapshot must fit: precision of the computation, and type and shape of each variable."""
+    kinds = {name: f"{variable.dtype} {list(variable.shape)}" for name, variable in variables.items()}
+    return {"precision": model.dtype_policy.name} | kinds

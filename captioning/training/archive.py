@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import zipfile
 from pathlib import Path
 
 import numpy as np
 
+from captioning.files import write_atomically
+
 
 def write_arrays(path: Path | str, arrays: dict[str, np.ndarray]) -> None:
-    """Write an .npz without pickle under another name, then rename it: a file that exists is whole."""
-    part = Path(f"{path}.part")
-    with part.open("wb") as file:
+    """Write an .npz without pickle, whole or not at all."""
+    with write_atomically(path) as draft, draft.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
-    os.replace(part, path)
 
 
 def read_arrays(path: Path | str) -> dict[str, np.ndarray]:
@@ -27,7 +26,7 @@ def read_arrays(path: Path | str) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except (zipfile.BadZipFile, EOFError, ValueError, AttributeError) as error:
-        raise ValueError(f"{path} is damaged or not an .npz file: {error}. Train it again.") from error
+        raise ValueError(f"{path} is damaged or not an .npz file: {error}. Delete it and train it again.") from error
 
 
 def copy_into(targets: dict[str, np.ndarray], arrays: dict[str, np.ndarray], prefix: str, source: Path | str) -> None:

@@ -1,0 +1,223 @@
+"""Run an encoder once per picture."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import os
+import shutil
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from captioning.datasets.dataset import Record
+from captioning.encoders import Encoder
+from captioning.features.shards import BROKEN, UNSEEN, Entry, FeatureError, key_of
+from captioning.features.store import FeatureStore
+from captioning.files import only_one
+from captioning.images import ImageError, load_pixels
+from captioning.provenance import StaleError, content_digest
+
+BATCH = 16  # pictures per run of the CNN; short batches are filled up, so every row is computed alike
+FLUSH = 64  # pictures between two writes: the most that a kill can lose
+MISSING_SHARE = 0.01  # of the photos that may be missing
+FLOAT16_MAX, FLOAT16_MIN = 65504.0, 6.1e-5  # the largest number, and the smallest that has all its digits
+
+
+def extract(records: Sequence[Record], encoder: Encoder, folder: Path) -> FeatureStore:
+    """Encode every picture once: what has a row is kept, without a look at its photo; what is missing is added.
+
+    It may be interrupted or killed at any time, and two processes may ask for the same folder: one waits.
+
+    Args:
+        records: in any order; a record without a content digest has its photo read for it.
+        encoder: the frozen CNN.
+        folder: one folder per encoder and weights, see `folder_of`.
+
+    Returns:
+        The features; unreadable pictures are listed by name on stdout and left out.
+
+    Raises:
+        FeatureError: the folder was made with another encoder, more than 1 % of the photos are missing, or float16
+            cannot hold the features.
+        StaleError: a photo is not the one any more that notebook 01 has read.
+        OSError: the disk is too small or full; what was written stays.
+    """
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with only_one(folder, wait=True):
+        store = FeatureStore.making(folder, encoder.identity)
+        missing = _missing(records, store)
+        if missing:
+            _check_disk(folder, len(missing), encoder)
+            _add(missing, len(records), encoder, store)
+    left_out = [reason for record in records if (reason := store.reason(record))]
+    if left_out:
+        print(f"{len(left_out)} unreadable pictures are left out:")
+        print("\n".join(f"  {reason}" for reason in left_out))
+    return store
+
+
+def encode_files(files: Path | str | Sequence[Path | str], encoder: Encoder) -> np.ndarray:
+    """Encode pictures without keeping the result.
+
+    Args:
+        files: one path or several.
+        encoder: the frozen CNN.
+
+    Returns:
+        float16 (pictures, regions, channels).
+
+    Raises:
+        ImageError: a file is not a readable picture.
+        FeatureError: float16 cannot hold the features.
+    """
+    files = [files] if isinstance(files, str | Path) else list(files)
+    rows = [np.empty((0, encoder.spec.regions, encoder.spec.channels), np.float16)]
+    for _, pixels in _batches(files, lambda file: load_pixels(file, encoder.spec.size)):
+        rows.append(_to_float16(encoder.run(np.stack(pixels)), encoder, alive=len(rows) > 1))
+    return np.concatenate(rows)
+
+
+def _missing(records: Sequence[Record], store: FeatureStore) -> list[Record]:
+    """Return the records to encode, each with the digest that its photo must have, if it can be seen.
+
+    Raises:
+        FeatureError: too many photos cannot be seen.
+    """
+    keys = {store.key(record): record for record in records}
+    missing = {key: record for key, record in keys.items() if not store.is_settled(record)}
+    unseen = {key: record for key, record in missing.items() if not os.path.isfile(record.file)}
+    _check_unseen(list(unseen.values()), len(records))
+    return [
+        dataclasses.replace(record, content=key.partition("\t")[0])
+        for key, record in missing.items()
+        if key not in unseen or not store.reason(record)
+    ]
+
+
+def _check_unseen(unseen: Sequence[Record], asked: int) -> None:
+    if len(unseen) > MISSING_SHARE * asked:
+        raise FeatureError(
+            f"{len(unseen)} of {asked} photos have no features yet and cannot be seen, for example {unseen[0].file}: "
+            f"is {unseen[0].file.parent} on a drive that is not mounted, or was it moved? Nothing that was encoded is "
+            "lost. Bring the photos back, or run notebooks/01_download.ipynb again."
+        )
+
+
+def _add(missing: Sequence[Record], asked: int, encoder: Encoder, store: FeatureStore) -> None:
+    """Encode the pictures and write them, `FLUSH` at a time and when an error or an interrupt ends it."""
+    waiting: list[Entry] = []
+    unseen: list[Record] = []
+    started = time.perf_counter()
+    with tqdm(total=len(missing), unit=" pictures", desc=encoder.spec.name, file=sys.stdout, mininterval=5) as progress:
+        try:
+            for records, entries in _encoded(missing, encoder, alive=len(store) > 0):
+                unseen += [record for record, entry in zip(records, entries, strict=True) if entry.mark == UNSEEN]
+                _check_unseen(unseen, asked)
+                waiting += entries
+                if len(waiting) >= FLUSH:
+                    store.add(waiting)
+                    waiting = []
+                progress.update(len(entries))
+        finally:
+            if waiting:
+                store.add(waiting)
+    seconds = time.perf_counter() - started
+    print(f"{len(missing)} pictures in {seconds:.0f} s: {len(missing) / seconds:.1f} pictures/s.")
+
+
+def _encoded(records: Sequence[Record], encoder: Encoder, alive: bool) -> Iterator[tuple[list[Record], list[Entry]]]:
+    """Yield records with what came of them, batch by batch; `alive`: features other than zero have been seen."""
+    size = encoder.spec.size
+    for batch, loaded in _batches(records, lambda record: _load(record, size)):
+        pixels = [picture for picture in loaded if not isinstance(picture, Entry)]
+        filled = np.zeros((BATCH, size, size, 3), np.uint8)
+        filled[: len(pixels)] = pixels or 0
+        rows = iter(_to_float16(encoder.run(filled)[: len(pixels)], encoder, alive)) if pixels else iter(())
+        entries = [
+            found if isinstance(found, Entry) else Entry(key_of(record.image_id, record.content), next(rows))
+            for record, found in zip(batch, loaded, strict=True)
+        ]
+        alive = alive or bool(pixels)  # else the check above has failed
+        yield batch, entries
+
+
+def _load(record: Record, size: int) -> np.ndarray | Entry:
+    """Return a photo's pixels, or why there are none; its bytes are read once.
+
+    Raises:
+        StaleError: they are not the bytes that the record stands for.
+    """
+    key, name = key_of(record.image_id, record.content), record.file.name
+    try:
+        content = record.file.read_bytes()
+    except OSError as error:
+        return Entry(key, mark=UNSEEN, reason=f"{name} cannot be seen now ({error.strerror}).")
+    if not record.content:
+        return Entry(key, mark=UNSEEN, reason=f"{name} could not be seen a moment ago.")
+    if content_digest(content) != record.content:
+        raise StaleError(
+            f"{record.file} has changed since it was looked at: run notebooks/01_download.ipynb again, which notes the "
+            "new photo. All that was encoded is kept."
+        )
+    try:
+        return load_pixels(content, size, name)
+    except ImageError as error:
+        return Entry(key, mark=BROKEN, reason=str(error))
+
+
+def _batches(items: Sequence, load: Callable) -> Iterator[tuple[list, list]]:
+    """Yield items with what `load` gives for them, loaded in parallel while the batches before are worked on."""
+    pool, ahead = ThreadPoolExecutor(os.cpu_count()), deque()
+    try:
+        for start in range(0, len(items), BATCH):
+            batch = list(items[start : start + BATCH])
+            ahead.append((batch, [pool.submit(load, item) for item in batch]))
+            if len(ahead) > 2:
+                yield _results(*ahead.popleft())
+        while ahead:
+            yield _results(*ahead.popleft())
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _results(batch: list, futures: list) -> tuple[list, list]:
+    return batch, [future.result() for future in futures]
+
+
+def _to_float16(features: np.ndarray, encoder: Encoder, alive: bool) -> np.ndarray:
+    """Return the features as they are kept.
+
+    Raises:
+        FeatureError: float16 cannot hold them, or they say nothing.
+    """
+    name = f"{encoder.spec.name} with {encoder.weights} weights"
+    largest = np.abs(features).max(axis=(1, 2))  # (pictures,)
+    if not (largest <= FLOAT16_MAX).all():  # also true for NaN
+        raise FeatureError(f"A feature of {name} is {largest.max()}: float16 ends at {FLOAT16_MAX:.0f}.")
+    small = largest[(largest > 0) & (largest < FLOAT16_MIN)]
+    if len(small) or not (largest.any() or (alive and len(largest) < BATCH)):
+        raise FeatureError(
+            f"The largest feature of a picture from {name} is {small.min(initial=0):.1g}: float16 would hold zeros or "
+            "noise. These weights lose the signal on the way: use others (CAPTIONING_WEIGHTS=imagenet), or another "
+            "encoder (CAPTIONING_ENCODER)."
+        )
+    return features.astype(np.float16)
+
+
+def _check_disk(folder: Path, pictures: int, encoder: Encoder) -> None:
+    need = pictures * encoder.spec.regions * encoder.spec.channels * 2
+    free = shutil.disk_usage(folder).free
+    print(f"{pictures} pictures to encode: {need / 1e6:.0f} MB of disk, {free / 1e9:.0f} GB are free.")
+    if need > free:
+        raise OSError(
+            errno.ENOSPC, f"The features need {need / 1e9:.2f} GB and {free / 1e9:.2f} GB are free: free some, "
+            "set a smaller CAPTIONING_LIMIT, or choose CAPTIONING_ENCODER=mobilenet. Folder", str(folder),
+        )  # fmt: skip

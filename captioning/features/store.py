@@ -1,0 +1,265 @@
+"""The features on disk: found by a picture's id and content, read a few at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from captioning.datasets.dataset import Record
+from captioning.encoders import spec_of
+from captioning.features.shards import Entry, FeatureError, Shards, key_of
+from captioning.files import DamagedError, read_json, write_atomically, write_json
+from captioning.provenance import FileState, content_digest, difference, digest
+from captioning.settings import Project, require
+
+SHARD = 512  # rows per shard
+PART = 64  # rows in memory at a time
+SAMPLE = 5000  # pictures that the statistics are taken over, at most
+SPOT_CHECK = 32  # rows whose bytes count in the digest of the features
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+_NOT_IDENTITY = ("dtype", "shard", "versions")  # fields of the manifest that do not decide what the numbers are
+
+
+def folder_of(project: Project, encoder: str) -> Path:
+    """Return the folder of the features of one encoder, for the weights that the project uses."""
+    weights = project.encoder_weights
+    kind = weights if weights in ("imagenet", "random") else "files"
+    return project.data / "features" / f"{encoder}-{spec_of(encoder).layer}-{kind}"
+
+
+class FeatureStore:
+    """The features of all encoded pictures; a row is found by the picture's id and content."""
+
+    def __init__(self, folder: Path):
+        """Open a feature folder.
+
+        Raises:
+            FileNotFoundError: `extract` has not been run for it.
+            FeatureError: a file in it is damaged; the message names it.
+        """
+        self._open(Path(folder))
+        if self._shards.damage:
+            raise FeatureError(f"{'; '.join(self._shards.damage)}. {self._way_out} It makes again what is lost.")
+
+    def _open(self, folder: Path) -> None:
+        self.folder = folder
+        self._way_out = f"Run notebooks/{_maker(folder)}.ipynb again."
+        manifest = require(folder / "manifest.json", made_by=_maker(folder))
+        try:
+            self.manifest: dict = read_json(manifest, self._way_out)
+            self.regions, self.channels = self.manifest["regions"], self.manifest["channels"]
+            per_shard = self.manifest["shard"]
+        except (DamagedError, TypeError, KeyError) as error:
+            raise FeatureError(f"{manifest} is damaged ({error!r}). {self._way_out}") from error
+        self.identity = {field: value for field, value in self.manifest.items() if field not in _NOT_IDENTITY}
+        self._shards = Shards(folder, _header(self.manifest), (self.regions, self.channels), per_shard)
+        self._contents: dict[tuple, str] = {}
+
+    @classmethod
+    def making(cls, folder: Path, identity: dict) -> FeatureStore:
+        """Open a feature folder for `add`, new or not; damaged parts are named on stdout and given up.
+
+        Args:
+            folder: `files.only_one` is held for it.
+            identity: `Encoder.identity` of what the rows come from.
+
+        Raises:
+            FeatureError: its rows come from something else.
+        """
+        _check_manifest(folder, identity | {"dtype": "float16", "shard": SHARD})
+        store = cls.__new__(cls)
+        store._open(folder)
+        for damage in store._shards.damage:
+            print(f"{damage}: what is lost is made again.")
+        store._shards.mend()
+        return store
+
+    def add(self, entries: Sequence[Entry]) -> None:
+        """Write rows, and why pictures have none.
+
+        Raises:
+            OSError: the disk is full, for example; what was there before is untouched.
+        """
+        try:
+            self._shards.add(entries)
+        except OSError as error:
+            if error.errno not in _DISK_FULL:
+                raise
+            need = len(entries) * self._shards.row_bytes >> 20
+            raise OSError(
+                error.errno, f"The disk is full. All that was written before is kept; free {need + 1} MiB or more and "
+                "run this again, or set a smaller CAPTIONING_LIMIT. Folder", str(self.folder),
+            ) from error  # fmt: skip
+
+    def key(self, record: Record) -> str:
+        """Return what the record's row is found by; a photo that no check has read is read here."""
+        return key_of(record.image_id, record.content or self._content(record))
+
+    def _content(self, record: Record) -> str:
+        """Return the digest of the photo's bytes; if it cannot be seen, that of the newest row under its id."""
+        try:
+            known = (record.file, FileState.of(record.file))
+            if known not in self._contents:
+                self._contents[known] = content_digest(record.file.read_bytes())
+            return self._contents[known]
+        except OSError:
+            image_id = key_of(record.image_id, "")
+            keys = [*reversed(self._shards.rows), *reversed(self._shards.broken)]
+            return next((key for key in keys if key.endswith(image_id)), "").partition("\t")[0]
+
+    def __contains__(self, record: Record) -> bool:
+        return self.key(record) in self._shards.rows
+
+    def __len__(self) -> int:
+        return len(self._shards.rows)
+
+    def is_settled(self, record: Record) -> bool:
+        """Tell whether the picture has a row, or is known to be broken."""
+        return self.key(record) in self._shards
+
+    def reason(self, record: Record) -> str:
+        """Return why the picture is left out: it is broken, or could not be seen; "" if neither is known."""
+        key = self.key(record)
+        return "" if key in self._shards.rows else self._shards.broken.get(key) or self._shards.unseen.get(key, "")
+
+    def readable(self, records: Sequence[Record]) -> list[Record]:
+        """Return the records whose pictures have features.
+
+        Raises:
+            FeatureError: a picture was neither encoded nor left out with a reason.
+        """
+        kept = [record for record in records if record in self]
+        if len(kept) < len(records):
+            lacking = [record for record in records if record not in self and not self.reason(record)]
+            if lacking:
+                raise self._lack(lacking, len(records))
+        return kept
+
+    def _lack(self, lacking: Sequence[Record], asked: int) -> FeatureError:
+        """Return the error for pictures without features."""
+        first, image_id = lacking[0], key_of(lacking[0].image_id, "")
+        other = any(key.endswith(image_id) for key in self._shards.rows)
+        why = "the features under this id are of another photo" if other else "it was never encoded"
+        return FeatureError(
+            f"{self.folder} lacks {len(lacking)} of {asked} pictures, for example {first.image_id} "
+            f"({first.file.name}): {self.reason(first) or why}. {self._way_out} It adds what is missing."
+        )
+
+    def rows(self, records: Sequence[Record]) -> np.ndarray:
+        """Return the features of the pictures, in this order: float16 (pictures, regions, channels).
+
+        Raises:
+            FeatureError: a picture has none, or a shard is damaged.
+        """
+        numbers = [self._shards.rows.get(self.key(record)) for record in records]
+        if None in numbers:
+            lacking = [record for record, number in zip(records, numbers, strict=True) if number is None]
+            raise self._lack(lacking, len(records))
+        return self._shards.read(numbers, self._way_out)
+
+    def averaged(self, records: Sequence[Record]) -> np.ndarray:
+        """Return one vector per picture, the mean over its regions: float32 (pictures, 1, channels)."""
+        vectors = np.empty((len(records), 1, self.channels), np.float32)
+        for start in range(0, len(records), PART):
+            part = slice(start, start + PART)
+            self.rows(records[part]).mean(axis=1, dtype=np.float32, keepdims=True, out=vectors[part])
+        return vectors
+
+    def statistics(self, records: Sequence[Record], averaged: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        """Return mean and variance per channel over the pictures of the records.
+
+        Over at most `SAMPLE` of them, spread evenly; the result is kept beside the features. Channels that hardly vary
+        get the average variance: else a picture in which such a channel does fire would drown all others.
+
+        Args:
+            records: pictures with features.
+            averaged: take the vectors of `averaged`, which vary less than the regions that they are the means of.
+
+        Returns:
+            Two float32 arrays (channels,).
+        """
+        if not records:
+            raise ValueError("Statistics need a picture: there is none with features.")
+        records = _spread(records, SAMPLE)
+        path = self.folder / f"statistics-{digest(self.digest(records), averaged)}.npy"
+        with contextlib.suppress(OSError, ValueError, EOFError):  # not there yet, or damaged: it is made
+            kept = np.load(path)
+            if kept.shape == (2, self.channels):
+                return kept[0], kept[1]
+        found = self._statistics(records, self.averaged if averaged else self.rows)
+        with contextlib.suppress(OSError), write_atomically(path) as draft:  # a folder that may only be read
+            np.save(draft, found)
+        return found[0], found[1]
+
+    def _statistics(self, records: Sequence[Record], rows: Callable) -> np.ndarray:
+        total, squares, count = np.zeros(self.channels), np.zeros(self.channels), 0
+        for start in range(0, len(records), PART):
+            values = rows(records[start : start + PART]).astype(np.float64).reshape(-1, self.channels)
+            total += values.sum(axis=0)
+            squares += (values**2).sum(axis=0)
+            count += len(values)
+        mean = total / count
+        variance = np.maximum(squares / count - mean**2, 0)
+        average = variance.mean()
+        variance[variance <= 1e-4 * average] = average if average > 0 else 1.0
+        return np.array([mean, variance], np.float32)
+
+    def digest(self, records: Sequence[Record]) -> str:
+        """Return 16 hexadecimal digits that stand for the features of these pictures, in any order.
+
+        Of the encoder's identity, all ids and contents, and the bytes of a few rows: a change in place shows, too.
+        """
+        keys = sorted(map(self.key, records))
+        numbers = [self._shards.rows[key] for key in _spread([k for k in keys if k in self._shards.rows], SPOT_CHECK)]
+        return digest(self.identity, keys, content_digest(self._shards.read(numbers, self._way_out).tobytes()))
+
+
+def _check_manifest(folder: Path, now: dict) -> None:
+    """Write the manifest of a new folder; refuse a folder of another encoder.
+
+    A damaged manifest is made again if the first line of the index says that it was this one.
+    """
+    path, index = folder / "manifest.json", folder / "index.tsv"
+    kept = None
+    if path.is_file():
+        with contextlib.suppress(DamagedError):
+            kept = read_json(path, "")
+    if isinstance(kept, dict) and kept.keys() >= now.keys() - {"resize"}:
+        kept.pop("versions", None)
+        if found := difference(kept, now):
+            raise FeatureError(
+                f"{folder} holds other features: {found}. "
+                "Move or delete that folder, or use the encoder and weights that it was made with."
+            )
+        return
+    header = index.read_bytes().partition(b"\n")[0] if index.is_file() else b""
+    if header not in (b"", _header(now).encode()):
+        raise FeatureError(f"{path} is damaged, and {index} is of another encoder. Move or delete that folder.")
+    if path.is_file() or header:
+        print(f"{path} is damaged or missing: it is made again.")
+    versions = {"keras": keras.__version__, "tensorflow": tf.__version__, "numpy": np.__version__}
+    write_json(path, now | {"versions": versions})
+
+
+def _header(manifest: dict) -> str:
+    """Return the first line of the index: it ties the rows to the manifest."""
+    kept = {field: value for field, value in manifest.items() if field != "versions"}
+    return f"row or - or ?\tcontent\timage id\twhy there is no row\t{digest(kept)}"
+
+
+def _spread(items: Sequence, most: int) -> list:
+    """Return at most so many of the items, spread evenly."""
+    count = min(len(items), most)
+    return [items[number * len(items) // count] for number in range(count)]
+
+
+def _maker(folder: Path) -> str:
+    """Return the notebook that makes this encoder's features."""
+    makers = {"inception_v3": "05_inceptionv3_bahdanau_attention", "resnet50": "07_bilstm_dot_attention"}
+    return makers.get(folder.name.split("-")[0], "03_vgg16_transfer_values")
