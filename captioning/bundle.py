@@ -9,7 +9,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from captioning import decoding, encoders, models
@@ -242,15 +241,5 @@ def _load_model(model_class: type, fields: dict, weights: Path) -> Any:
             raise ValueError(found)
         return model
     model = models.build(model_class, models.config_from(model_class, fields))
-    model.load_weights(weights)
-    # Keras overlooks what a file holds beyond the model's layers.
-    if (held := _arrays_in(weights)) != len(model.variables):
-        raise ValueError(f"it holds {held} arrays, the model has {len(model.variables)} variables")
+    models.load_weights(model, weights)
     return model
-
-
-def _arrays_in(weights: Path) -> int:
-    names: list[str] = []
-    with h5py.File(weights) as file:
-        file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
-    return len(names)

@@ -17,6 +17,7 @@ from captioning.files import DamagedError, read_json, write_json
 from captioning.provenance import StaleError, content_digest, difference, digest
 from captioning.settings import Project
 
+TOGETHER = 1024  # train pictures compared at a time
 # Beam width and length penalty; the validation pictures choose among them.
 DECODINGS = ((1, 0.7), (3, 0.7), (3, 1.0), (5, 0.7), (5, 1.0))
 
@@ -190,8 +191,8 @@ def nearest_neighbour(store: FeatureStore, dataset: CaptionDataset, records: Seq
     scale = store.statistics(train, averaged=True)
     asked = _directions(store, records, *scale)
     best, nearest = np.full(len(records), -np.inf, np.float32), np.zeros(len(records), int)
-    for start in range(0, len(train), 1024):
-        similar = asked @ _directions(store, train[start : start + 1024], *scale).T
+    for start in range(0, len(train), TOGETHER):
+        similar = asked @ _directions(store, train[start : start + TOGETHER], *scale).T
         column = similar.argmax(axis=1)
         value = similar[np.arange(len(records)), column]
         nearest = np.where(value > best, start + column, nearest)

@@ -1,0 +1,82 @@
+"""Small experiments on the tiny dataset: made, started, trained without training."""
+
+from dataclasses import dataclass
+
+from captioning import experiments, models
+from captioning.datasets.dataset import CaptionDataset
+from captioning.features import FeatureStore
+from captioning.from_scratch.rnn import CaptioningRNN, CaptioningRNNConfig, channel_statistics
+from captioning.models.bahdanau import BahdanauDecoder
+from captioning.models.gru import GRUDecoder
+from captioning.settings import Project
+from captioning.tokenizer import Tokenizer
+from captioning.training.config import TrainingConfig
+from tests.tiny import store_of, tiny_dataset, tokenizer_of
+
+
+@dataclass(frozen=True)
+class Made:
+    """What notebooks 01 to 03 have made."""
+
+    dataset: CaptionDataset
+    store: FeatureStore
+    tokenizer: Tokenizer
+    project: Project
+    classes = (*models.CLASSES.values(), CaptioningRNN)
+
+
+def made_in(folder, pictures=20):
+    """Make the dataset, its features and its vocabulary in a folder."""
+    dataset = tiny_dataset(folder, pictures=pictures, splits=("train", "train", "val", "test"))
+    return Made(dataset, store_of(dataset, folder), tokenizer_of(dataset), Project(home=folder))
+
+
+def config_of(made, kind="bahdanau", **sizes):
+    """Return class and settings of a small model."""
+    shape = {"vocabulary": len(made.tokenizer), "channels": made.store.channels, "embedding": 4, "units": 5} | sizes
+    if kind.startswith("numpy_"):
+        return CaptioningRNN, CaptioningRNNConfig(cell=kind.removeprefix("numpy_"), **shape)
+    if kind == "gru":
+        return GRUDecoder, GRUDecoder.config_class(regions=1, **shape)
+    return BahdanauDecoder, BahdanauDecoder.config_class(regions=4, **({"attention": 3} | shape))
+
+
+def settings_of(made, model_class=BahdanauDecoder, config=None, training=None, batches=None):
+    """Return the identity of an experiment."""
+    config = config or config_of(made)[1]
+    made_from = made.dataset, made.tokenizer, made.store
+    return experiments.settings_for(model_class, config, training or TrainingConfig(), *made_from, **(batches or {}))
+
+
+def start(made, kind="bahdanau", name=None, training=None, batches=None, model_class=None, **sizes):
+    """Start an experiment and return its folder."""
+    usual, config = config_of(made, kind, **sizes)
+    settings = settings_of(made, model_class or usual, config, training, batches)
+    return experiments.start(made.project, settings, made.tokenizer, name)
+
+
+def train(made, kind="bahdanau", seed=0, model_class=None, **settings):
+    """Start an experiment and finish it with its first weights; return folder and model."""
+    folder = start(made, kind, model_class=model_class, **settings)
+    sizes = {name: value for name, value in settings.items() if name not in ("name", "training", "batches")}
+    usual, config = config_of(made, kind, **sizes)
+    train = made.dataset.split("train")
+    if kind.startswith("numpy_"):
+        model = CaptioningRNN(config, *channel_statistics(made.store.rows(train)))
+        model.save(folder / "model.npz")
+    else:
+        model = models.build(model_class or usual, config, seed)
+        model.scale_features(*made.store.statistics(train, averaged=model.averaged))
+        model.save_weights(folder / "model.weights.h5")
+    experiments.finish(folder)
+    return folder, model
+
+
+finished = train
+
+if not hasattr(CaptionDataset, "digest"):  # TEMP
+    from captioning.provenance import digest as _d
+
+    CaptionDataset.digest = lambda self, *splits: _d(
+        [(r.image_id, r.split, r.captions) for r in self.records if r.split in splits]
+    )

@@ -1,0 +1,220 @@
+"""The test split captioned once and scored always: nothing stale, nothing chosen on it."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import captioning.quiet  # noqa: F401
+from captioning import bundle, evaluation, metrics
+from captioning.features import folder_of
+from captioning.metrics import cider
+from captioning.provenance import StaleError
+from tests.bundles import finished, made_in, start
+from tests.tiny import store_of, tiny_dataset
+
+
+@pytest.fixture
+def made(tmp_path):
+    return made_in(tmp_path)
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """How often pictures were decoded: (ids, beam width, length penalty)."""
+    asked, caption_records = [], evaluation.caption_records
+
+    def note(bundle, store, records, *decoding):
+        asked.append(([record.image_id for record in records], *decoding))
+        return caption_records(bundle, store, records, *decoding)
+
+    monkeypatch.setattr(evaluation, "caption_records", note)
+    return asked
+
+
+def evaluate(made, folder, pictures=None):
+    return evaluation.evaluate(bundle.load(folder), made.store, made.dataset, pictures)
+
+
+def test_the_beam_is_chosen_on_validation(made, monkeypatch):
+    folder, _ = finished(made)
+    val, test = (made.dataset.split(split) for split in ("val", "test"))
+    best, asked = evaluation.DECODINGS[2], []
+
+    def captions(bundle, store, records, *decoding):
+        asked.append(([record.image_id for record in records], decoding))
+        return {r.image_id: r.captions[0] if decoding == best else "a wall" for r in records}
+
+    monkeypatch.setattr(evaluation, "caption_records", captions)
+    scores = evaluate(made, folder)
+    *tried, (scored, decoding) = asked
+    assert tried == [([record.image_id for record in val], decoding) for decoding in evaluation.DECODINGS]
+    assert scored == [record.image_id for record in test] and decoding == best
+    assert scores["images"] == len(test) and scores["Bleu_1"] == pytest.approx(1)
+    assert (scores["decoding"]["beam_width"], scores["decoding"]["length_penalty"]) == best
+    assert metrics.read_results(folder / "captions.json") == {record.image_id: record.captions[0] for record in test}
+    assert json.loads((folder / "scores.json").read_text()) == scores
+
+
+@pytest.mark.parametrize("kind", ["bahdanau", "numpy_lstm"])
+def test_a_second_evaluation_decodes_nothing(made, decoded, kind):
+    folder, _ = finished(made, kind)
+    first = evaluate(made, folder)
+    assert len(decoded) == len(evaluation.DECODINGS) + 1
+    decoded.clear()
+    assert evaluate(made, folder) == first and decoded == []
+
+
+def test_a_change_of_the_metrics_changes_the_scores_and_decodes_nothing(made, decoded, monkeypatch):
+    folder, _ = finished(made)
+    first = evaluate(made, folder)
+    decoded.clear()
+    score = cider.CiderD.score_tokens
+    monkeypatch.setattr(cider.CiderD, "score_tokens", lambda *a: (score(*a)[0] + 1, score(*a)[1]))
+    second = evaluate(made, folder)
+    assert second["CIDEr"] == pytest.approx(first["CIDEr"] + 1)
+    assert json.loads((folder / "scores.json").read_text())["CIDEr"] == second["CIDEr"]
+    assert all(ids == [r.image_id for r in made.dataset.split("test")] for ids, *_ in decoded)
+
+
+def test_what_captions_are_compared_with_is_read_anew(made, decoded):
+    folder, _ = finished(made)
+    first = evaluate(made, folder)
+    decoded.clear()
+    texts = metrics.read_results(folder / "captions.json")
+    records = tuple(
+        replace(r, captions=(texts.get(r.image_id, "x"),)) if r.split == "test" else r for r in made.dataset.records
+    )
+    second = evaluate(replace(made, dataset=replace(made.dataset, records=records)), folder)
+    assert second["Bleu_1"] == pytest.approx(1) != first["Bleu_1"] and decoded == []
+
+
+def test_another_choice_of_decodings_decodes_what_is_new(made, decoded, monkeypatch):
+    folder, _ = finished(made)
+    evaluate(made, folder)
+    decoded.clear()
+    monkeypatch.setattr(evaluation, "DECODINGS", (*evaluation.DECODINGS, (2, 0.5)))
+    scores = evaluate(made, folder)
+    assert len(scores["decoding"]["tried"]) == 6
+    assert decoded[0][1:] == (2, 0.5) and len(decoded) <= 2
+
+
+def test_another_number_of_validation_pictures_decodes_them(made, decoded):
+    folder, _ = finished(made)
+    evaluate(made, folder)
+    decoded.clear()
+    evaluate(made, folder, 3)
+    assert {len(ids) for ids, *_ in decoded} <= {3, len(made.dataset.split("test"))} and len(decoded) >= 5
+
+
+@pytest.mark.parametrize("kind", ["bahdanau", "numpy_lstm"])
+def test_other_weights_are_decoded_again(made, decoded, kind):
+    folder, model = finished(made, kind)
+    evaluate(made, folder)
+    decoded.clear()
+    if kind == "bahdanau":
+        model.logits.bias.assign(np.arange(len(made.tokenizer)))
+        model.save_weights(folder / "model.weights.h5")
+    else:
+        model.parameters["output_bias"][:] += np.arange(model.config.vocabulary)
+        model.save(folder / "model.npz")
+    evaluate(made, folder)
+    assert len(decoded) == len(evaluation.DECODINGS) + 1
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"captions": {}}', '{"made_from": 1, "captions": {}}'])
+def test_kept_captions_that_are_damaged_are_made_again(made, decoded, content, capsys):
+    folder, _ = finished(made)
+    first = evaluate(made, folder)
+    (folder / "decoded.json").write_text(content)
+    decoded.clear()
+    assert evaluate(made, folder) == first and len(decoded) == len(evaluation.DECODINGS) + 1
+    assert "decoded.json is damaged" in capsys.readouterr().out
+
+
+def test_test_photos_replaced_under_the_same_ids_are_captioned_again(made, decoded, tmp_path):
+    folder, _ = finished(made)
+    evaluate(made, folder)
+    decoded.clear()
+    records = tuple(replace(r, content="e" * 32) if r.split == "test" else r for r in made.dataset.records)
+    dataset = replace(made.dataset, records=records)
+    evaluate(replace(made, dataset=dataset, store=store_of(dataset, tmp_path / "other")), folder)
+    assert [ids for ids, *_ in decoded] == [[r.image_id for r in made.dataset.split("test")]]
+
+
+def test_other_splits_or_features_than_those_trained_with_are_refused(made, tmp_path):
+    """Under another split the test pictures may have been trained on."""
+    loaded = bundle.load(finished(made)[0])
+    evaluation.evaluate(loaded, made.store, made.dataset)
+    swapped = {"train": "test", "test": "train", "val": "val"}
+    records = tuple(replace(r, split=swapped[r.split]) for r in made.dataset.records)
+    with pytest.raises(StaleError, match=r"data\.\w+ was .*05_inceptionv3_bahdanau_attention"):
+        evaluation.evaluate(loaded, made.store, replace(made.dataset, records=records))
+    other = store_of(made.dataset, tmp_path / "other", identity={"weights": "imagenet"})
+    with pytest.raises(StaleError, match=r"encoder\.weights was 'random' and is now 'imagenet'"):
+        evaluation.evaluate(loaded, other, made.dataset)
+
+
+def test_what_does_not_fit_is_left_out_with_a_line(made, capsys, monkeypatch):
+    folder, _ = finished(made)
+    torn, _ = finished(made, units=6)
+    (torn / "model.weights.h5").write_bytes(b"half")
+    start(made, units=7)
+    monkeypatch.setattr(evaluation.features, "folder_of", lambda project, encoder: made.store.folder)
+    scores, results = evaluation.evaluate_all(made.project, made.dataset)
+    assert list(scores) == list(results) == [folder.name]
+    printed = capsys.readouterr().out
+    assert f"{torn.name}: left out. " in printed and "does not fit" in printed
+    assert "bahdanau-mobilenet-units-7: left out, its training is unfinished." in printed
+
+
+def test_when_nothing_fits_it_is_an_error(made, monkeypatch):
+    finished(made)
+    assert folder_of(made.project, "mobilenet") != made.store.folder  # no features there
+    with pytest.raises(FileNotFoundError, match=r"No experiment .* fits today's data"):
+        evaluation.evaluate_all(made.project, made.dataset)
+
+
+# Baselines
+
+
+def test_the_nearest_neighbour_gives_the_caption_of_an_equal_picture(made):
+    train = made.dataset.split("train")
+    results = evaluation.nearest_neighbour(made.store, made.dataset, train)
+    assert results == {record.image_id: record.captions[0] for record in train}
+
+
+def test_the_nearest_neighbour_of_many_is_that_of_all_at_once(tmp_path, monkeypatch):
+    """The train features are read in pieces."""
+    made = made_in(tmp_path, pictures=60)
+    monkeypatch.setattr(evaluation, "TOGETHER", 7)
+    train, test = (made.dataset.split(split) for split in ("train", "test"))
+    mean, variance = made.store.statistics(train, averaged=True)
+    vectors = [(made.store.averaged(part)[:, 0] - mean) / np.sqrt(variance) for part in (train, test)]
+    known, asked = (part / np.linalg.norm(part, axis=1, keepdims=True) for part in vectors)
+    expected = {r.image_id: train[i].captions[0] for r, i in zip(test, (asked @ known.T).argmax(axis=1), strict=True)}
+    assert evaluation.nearest_neighbour(made.store, made.dataset, test) == expected
+
+
+def test_the_nearest_neighbour_is_not_decided_by_one_large_channel(tmp_path):
+    dataset = tiny_dataset(tmp_path, pictures=4, splits=("train", "train", "train", "test"))
+    rows = np.array([[100, 1, 0], [-100, -1, 1], [100, -1, -1], [-20, 1, 0]], np.float16)
+    store = store_of(dataset, tmp_path / "other", regions=1, channels=3)
+    (shard,) = store.folder.glob("rows-*.f16")
+    shard.write_bytes(rows.tobytes())
+    results = evaluation.nearest_neighbour(store, dataset, dataset.split("test"))
+    assert results == {3: dataset.records[0].captions[0]}
+
+
+def test_the_most_frequent_caption_is_one_for_all(made):
+    doubled = replace(made.dataset.records[0], captions=("A Flag.", "a flag"))
+    dataset = replace(made.dataset, records=(doubled, *made.dataset.records[1:]))
+    assert set(evaluation.most_frequent_caption(dataset, dataset.split("test")).values()) == {"a flag"}
+
+
+def test_dealt_captions_all_move():
+    results = {number: f"caption {number}" for number in range(7)}
+    dealt = evaluation.dealt_to_others(results)
+    assert sorted(dealt.values()) == sorted(results.values())
+    assert all(dealt[number] != results[number] for number in results)

@@ -1,0 +1,309 @@
+"""Experiments: known by all that decides how a model comes out, side by side, deleted by name only."""
+
+import dataclasses
+import json
+import re
+from dataclasses import replace
+
+import pytest
+
+import captioning.quiet
+from captioning import bundle, experiments
+from captioning.files import BusyError, only_one
+from captioning.from_scratch.early_stopping import NumpyTrainingConfig
+from captioning.from_scratch.weights import CaptioningRNNConfig
+from captioning.models.bahdanau import BahdanauConfig, BahdanauDecoder
+from captioning.models.bilstm import BiLSTMConfig
+from captioning.models.decoder import Decoder
+from captioning.models.gru import GRUConfig
+from captioning.models.merge import MergeConfig
+from captioning.tokenizer import Tokenizer
+from captioning.training.config import TrainingConfig
+from tests.bundles import finished, made_in, settings_of, start, train
+from tests.tiny import store_of
+
+
+@pytest.fixture
+def made(tmp_path):
+    return made_in(tmp_path)
+
+
+def names(made):
+    return sorted(path.name for path in made.project.checkpoints.iterdir() if path.is_dir())
+
+
+# Knobs changed and changed back
+
+
+def test_the_same_settings_find_the_finished_experiment(made, capsys):
+    folder, _ = finished(made)
+    weights = (folder / "model.weights.h5").read_bytes()
+    assert start(made) == folder
+    assert "bahdanau-mobilenet: trained with these very settings; it is loaded." in capsys.readouterr().out
+    assert (folder / "model.weights.h5").read_bytes() == weights
+
+
+def test_knobs_changed_and_changed_back_leave_three_experiments(made, capsys):
+    folders = [train(made, units=units)[0] for units in (6, 4, 5)]
+    before = {path: path.read_bytes() for folder in folders for path in folder.rglob("*") if path.is_file()}
+    capsys.readouterr()
+    assert start(made, units=4) == folders[1]
+    assert "bahdanau-mobilenet-units-4: trained with these very settings; it is loaded." in capsys.readouterr().out
+    assert names(made) == ["bahdanau-mobilenet", "bahdanau-mobilenet-units-4", "bahdanau-mobilenet-units-5"]
+    assert experiments.find(made.project.checkpoints) == folders
+    assert before == {path: path.read_bytes() for folder in folders for path in folder.rglob("*") if path.is_file()}
+
+
+def test_an_unfinished_experiment_resumes(made, capsys):
+    folder = start(made)
+    assert start(made, units=9) != folder
+    capsys.readouterr()
+    assert start(made) == folder
+    assert "bahdanau-mobilenet: training resumes" in capsys.readouterr().out
+
+
+def changed(field):
+    """Another value of a dataclass's field."""
+    value = field.default
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int | float):
+        return value / 2 + 0.125 if isinstance(value, float) else value + 1
+    return {"lstm": "rnn", "float32": "float64"}[value]
+
+
+CONFIGS = (GRUConfig, BahdanauConfig, MergeConfig, BiLSTMConfig)
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.__name__)
+def test_every_knob_of_every_model_is_part_of_its_identity(made, config):
+    model = next(model for model in made.classes if model.config_class is config)
+    usual = config(len(made.tokenizer), 4, 6)
+    base = settings_of(made, model, usual)
+    for field in dataclasses.fields(config):
+        other = replace(usual, **{field.name: changed(field) if field.default is not dataclasses.MISSING else 9})
+        found = experiments.difference(base, settings_of(made, model, other))
+        assert found.startswith(f"model.{field.name} was "), field.name
+
+
+@pytest.mark.parametrize("kind", ["keras", "numpy"])
+def test_every_knob_of_the_training_is_part_of_its_identity(made, kind):
+    model, config = made.classes[-1] if kind == "numpy" else BahdanauDecoder, None
+    usual = NumpyTrainingConfig() if kind == "numpy" else TrainingConfig()
+    if kind == "numpy":
+        config = CaptioningRNNConfig(len(made.tokenizer), 6)
+    base = settings_of(made, model, config, usual)
+    for field in dataclasses.fields(usual):
+        other = replace(usual, **{field.name: changed(field)})
+        assert experiments.difference(base, settings_of(made, model, config, other)).startswith(
+            f"training.{field.name} was "
+        )
+
+
+def test_every_knob_of_the_numpy_captioner_is_part_of_its_identity(made):
+    model, usual = made.classes[-1], CaptioningRNNConfig(len(made.tokenizer), 6)
+    base = settings_of(made, model, usual)
+    for field in dataclasses.fields(usual):
+        other = replace(usual, **{field.name: changed(field) if field.default is not dataclasses.MISSING else 99})
+        assert experiments.difference(base, settings_of(made, model, other)), field.name
+
+
+@pytest.mark.parametrize("knob", ["batch", "max_words", "seed"])
+def test_the_knobs_of_the_batches_are_part_of_the_identity(made, knob):
+    usual = {"batch": 4, "max_words": 20, "seed": 0}
+    base = settings_of(made, batches=usual)
+    assert experiments.difference(base, settings_of(made, batches=usual | {knob: 3})) == (
+        f"batches.{knob} was {usual[knob]} and is now 3"
+    )
+    without = {name: value for name, value in usual.items() if name != knob}
+    assert f"batches.{knob} was" in experiments.difference(base, settings_of(made, batches=without))  # one knob less
+
+
+def other_captions(made, split):
+    records = list(made.dataset.records)
+    index = next(i for i, record in enumerate(records) if record.split == split)
+    records[index] = replace(records[index], captions=("another thing", *records[index].captions[1:]))
+    return replace(made, dataset=replace(made.dataset, records=tuple(records)))
+
+
+def test_what_the_files_hold_is_part_of_the_identity(made, tmp_path):
+    base = settings_of(made)
+    moved = tuple(replace(r, split="val") if r.image_id == 0 else r for r in made.dataset.records)
+    photo = tuple(replace(r, content="f" * 32) if r.image_id == 0 else r for r in made.dataset.records)
+    photos = replace(made.dataset, records=photo)
+    for other, field in [
+        (other_captions(made, "train"), "data.captions"),
+        (other_captions(made, "val"), "data.captions"),
+        (replace(made, dataset=replace(made.dataset, records=moved)), "data.pictures"),
+        (replace(made, dataset=photos, store=store_of(photos, tmp_path / "photos")), "data.features"),
+        (replace(made, tokenizer=Tokenizer(made.tokenizer.vocabulary[::-1])), "tokenizer"),
+        (replace(made, store=store_of(made.dataset, tmp_path / "e", identity={"weights_hash": "1" * 16})), "encoder"),
+    ]:
+        fields = [name for name, _, _ in experiments.differences(base, settings_of(other))]
+        assert any(name.startswith(field) for name in fields), (field, fields)
+    assert not experiments.difference(base, settings_of(other_captions(made, "test")))
+
+
+def test_features_changed_in_place_make_another_experiment(made, tmp_path):
+    folder, _ = finished(made)
+    shard = next(made.store.folder.glob("rows-*.f16"))
+    shard.write_bytes(bytes(255 - byte for byte in shard.read_bytes()))
+    assert start(made) != folder
+
+
+def test_mixed_precision_makes_another_experiment(made):
+    keras = captioning.quiet.keras
+    folder, _ = finished(made)
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        assert start(made).name == "bahdanau-mobilenet-mixed_bfloat16" != folder.name
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
+# The code of the model
+
+
+class Louder(BahdanauDecoder):
+    """As from a notebook's cell: another class for the same settings."""
+
+    def step(self, tokens, state):
+        step = super().step(tokens, state)
+        return step._replace(logits=2 * step.logits)
+
+
+def test_a_subclass_makes_another_experiment_named_by_the_class(made):
+    folder, _ = finished(made)
+    assert start(made, model_class=Louder).name == "bahdanau-mobilenet-Louder"
+    assert start(made) == folder
+
+
+def test_edited_code_makes_another_experiment(made, monkeypatch):
+    folder, _ = finished(made)
+
+    def step(self, tokens, state):
+        return Decoder.step(self, tokens, state)
+
+    step.__module__ = "__main__"
+    with monkeypatch.context() as patched:
+        patched.setattr(BahdanauDecoder, "step", step)
+        assert start(made).name == "bahdanau-mobilenet-other-code"
+    assert start(made) == folder
+
+
+# Names
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ({"units": 9}, "units-9"),
+        ({"restart": True}, "restart"),
+        ({"dropout": 0.25, "units": 9}, "units-9-dropout-0.25"),
+        ({"training": TrainingConfig(epochs=3, mask_padding=False)}, "epochs-3-no_mask_padding"),
+        ({"batches": {"max_words": 50, "seed": 1}}, "max_words-50-seed-1"),
+    ],
+)
+def test_a_folder_is_named_by_what_differs(made, change, name):
+    start(made)
+    assert start(made, **change).name == f"bahdanau-mobilenet-{name}"
+
+
+def test_many_differences_do_not_make_an_endless_name(made):
+    start(made)
+    many = {"units": 9, "dropout": 0.1, "embedding": 7, "attention": 8, "restart": True}
+    name = start(made, training=TrainingConfig(epochs=1, patience=2), **many).name
+    assert re.fullmatch(r"bahdanau-mobilenet(-[a-z_]+-[\d.]+){3}-[0-9a-f]{4}", name)
+
+
+def test_two_experiments_of_one_name_are_numbered(made, tmp_path):
+    start(made)
+    one, two = (replace(made, tokenizer=Tokenizer([*made.tokenizer.vocabulary[:-1], word])) for word in ("x", "y"))
+    assert [start(one).name, start(two).name, start(one).name] == [
+        "bahdanau-mobilenet-other-words",
+        "bahdanau-mobilenet-other-words-2",
+        "bahdanau-mobilenet-other-words",
+    ]
+
+
+def test_a_name_of_ones_own(made):
+    folder = start(made, name="mine")
+    assert folder.name == "bahdanau-mobilenet-mine"
+    assert start(made, name="mine", units=9).name == "bahdanau-mobilenet-mine-units-9"
+    assert start(made) == folder  # the same settings: not trained twice
+    for name in ("../elsewhere", "a b", "", "a/b"):
+        with pytest.raises(ValueError, match=r"NAME = .* use letters"):
+            start(made, name=name)
+
+
+# Listed and deleted
+
+
+def test_the_table_lists_all_with_scores_minutes_and_disk(made):
+    folder, _ = finished(made)
+    (folder / "history.csv").write_text("epoch,val_loss,val_CIDEr,seconds\n0,3.0,0.5,60.0\n1,2.9,0.25,30.0\n")
+    (folder / "scores.json").write_text(json.dumps({"CIDEr": 0.75}))
+    start(made, units=9)
+    (made.project.checkpoints / "old").mkdir()
+    (made.project.checkpoints / "old" / "settings.json").write_text('{"kind": "gru", "finished": true}')
+    head, one, two, old = experiments.table(made.project.checkpoints).splitlines()
+    assert head.split() == ["experiment", "epochs", "val", "CIDEr", "test", "CIDEr", "minutes", "MB"]
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
+    assert one.split() == ["bahdanau-mobilenet", "2", "0.500", "0.750", "1.5", f"{size:.1f}"]
+    assert two.startswith("bahdanau-mobilenet-units-9") and two.endswith("unfinished")
+    assert old.startswith("old ") and old.endswith("of another version")
+
+
+def test_only_what_is_named_is_deleted(made, capsys):
+    kept, gone = finished(made)[0], start(made, units=9)
+    with pytest.raises(ValueError, match=r"no experiment 'typo'; there are: bahdanau-mobilenet, "):
+        experiments.delete(made.project.checkpoints, [gone.name, "typo"])
+    assert gone.is_dir()
+    experiments.delete(made.project.checkpoints, [])
+    experiments.delete(made.project.checkpoints, [gone.name])
+    assert not gone.exists() and kept.is_dir()
+    assert "bahdanau-mobilenet-units-9: deleted" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="no experiment"):
+        experiments.delete(made.project.checkpoints, ["../checkpoints/bahdanau-mobilenet"])
+
+
+def test_what_is_being_trained_is_not_deleted(made):
+    folder, _ = finished(made)
+    with only_one(folder / "training"), pytest.raises(BusyError, match="by another process"):
+        experiments.delete(made.project.checkpoints, [folder.name])
+    assert (folder / "model.weights.h5").is_file()
+
+
+def test_the_command_lists_and_deletes(made, capsys, monkeypatch):
+    monkeypatch.setattr(experiments, "active", lambda: made.project)
+    folder, _ = finished(made)
+    assert experiments.main([]) == 0 and "bahdanau-mobilenet " in capsys.readouterr().out
+    assert experiments.main(["--delete", "typo"]) == 1 and "no experiment 'typo'" in capsys.readouterr().out
+    assert experiments.main(["--delete", folder.name]) == 0 and not folder.exists()
+
+
+def test_only_finished_experiments_are_found_and_the_others_named(made, capsys):
+    folder, of_numpy = finished(made)[0], finished(made, "numpy_lstm")[0]
+    start(made, "gru")
+    (folder.parent / "torn").mkdir()
+    (folder.parent / "torn" / "settings.json").write_text("{")
+    capsys.readouterr()
+    assert experiments.find(made.project.checkpoints) == [folder, of_numpy]
+    printed = capsys.readouterr().out
+    assert "gru-mobilenet: left out, its training is unfinished." in printed
+    assert "torn: left out." in printed and "torn/settings.json is damaged" in printed
+
+
+def test_without_any_the_notebook_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no trained model.*04_gru_decoder"):
+        experiments.find(tmp_path)
+
+
+def test_a_finished_experiment_keeps_nothing_that_only_resuming_needs(made):
+    folder, _ = finished(made)
+    (folder / "last").mkdir()
+    (folder / "last" / "checkpoint.npz").write_bytes(b"optimizer")
+    (folder / "partial-1-model.weights.h5").write_bytes(b"half")
+    experiments.finish(folder)
+    assert not (folder / "last").exists() and not list(folder.glob("partial-*"))
+    assert bundle.load(folder).settings["finished"]
