@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from captioning.datasets import prepare as datasets
 from captioning.datasets.dataset import CaptionDataset, DatasetError, Record, assemble
@@ -134,6 +135,20 @@ def test_the_report_is_beside_the_captions(coco_root, tmp_path):
     assert report.parent == project.data and len(datasets.load(project).records) == 8
     assert originals.counts_of(checked) == {"annotated photos that are not on disk": 1, "broken photos": 1}
     assert "broken photos (1):" in report.read_text() and "11.png is not a picture" in report.read_text()
+
+
+def test_the_same_photo_in_two_official_splits_is_reported(coco_root, tmp_path):
+    for image_id, size in ((0, 5), (1, 6), (2, 7), (3, 8), (10, 5), (11, 6), (12, 9), (13, 10), (14, 12), (15, 13)):
+        folder = coco_root / ("train2014" if image_id < 10 else "val2014")
+        Image.new("RGB", (size, size)).save(folder / f"{image_id}.png")
+    project = Project("coco2014", root=str(coco_root), home=tmp_path / "home")
+    dataset = prepared(project)
+    assert sorted(map(sorted, (leak.split(", ") for leak in dataset.findings["the same photo in two splits"]))) == [
+        ["0.png (train)", "10.png (val)"],
+        ["1.png (train)", "11.png (test)"],
+    ]
+    assert "the same photo in two splits (2):" in (project.data / "report.txt").read_text()
+    assert len(dataset.records) == 10
 
 
 def test_an_empty_split_is_an_error(coco_root, tmp_path):

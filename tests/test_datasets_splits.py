@@ -96,6 +96,14 @@ def test_photos_that_filled_a_split_stay_there_when_more_come(settled):
     assert counts(settled(unsplit(range(300, 305)), "90/10")) == [1, 2, 2]  # another choice knows nothing of them
 
 
+def test_a_photo_that_was_renamed_keeps_its_split(settled):
+    few = settled(unsplit(range(5))).records
+    renamed = tuple(dataclasses.replace(r, image_id=f"new-{r.image_id}", split=UNSPLIT) for r in few)
+    more = (*renamed, *unsplit(range(5, 300)).records)
+    again = splits_of(settled(CaptionDataset("own", more, splits_from=HASH)))
+    assert [again[f"new-{r.image_id}"] for r in few] == [r.split for r in few]
+
+
 def test_too_few_photos_are_split_as_far_as_they_go(file):
     assert sum(counts(splits.settle(unsplit(range(3)), file, "official"))) == 3
 
