@@ -162,6 +162,18 @@ def test_an_empty_split_is_an_error(coco_root, tmp_path):
     assert not project.data.exists()
 
 
+def test_five_photos_of_ones_own_are_enough_even_when_one_more_is_broken(tmp_path):
+    originals.write_folder(tmp_path / "own", photos=6)
+    project = Project("folder", root=str(tmp_path / "own"), home=tmp_path / "home")
+    val = prepared(project).split("val")[0].file
+    val.write_bytes(val.read_bytes()[:100])
+    dataset = prepared(project)
+    assert [len(dataset.split(name)) for name in ("train", "val", "test")] == [1, 2, 2]
+    dataset.records[0].file.unlink()
+    with pytest.raises(DatasetError, match=r"too few pictures for .*: it takes 5 different photos with captions\.$"):
+        prepared(project)
+
+
 def test_loading_before_preparing_names_the_notebook(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"captions\.json is missing\. Run notebooks/01_download\.ipynb first"):
         datasets.load(Project("flickr8k", home=tmp_path))

@@ -96,6 +96,26 @@ def test_photos_that_filled_a_split_stay_there_when_more_come(settled):
     assert counts(settled(unsplit(range(300, 305)), "90/10")) == [1, 2, 2]  # another choice knows nothing of them
 
 
+@pytest.mark.parametrize("emptied", ["val", "test", "train"])
+def test_a_split_that_loses_its_photos_is_filled_from_the_others(emptied, settled):
+    before = settled(unsplit(range(8)))
+    gone = {record.image_id for record in before.split(emptied)[:1]}
+    after = settled(unsplit(number for number in range(8) if number not in gone))
+    changed = {number for number, name in splits_of(after).items() if splits_of(before)[number] != name}
+    assert all(len(after.split(name)) >= FEWEST[name] for name in NAMES)
+    assert len(changed) == (len(before.split(emptied)) <= FEWEST[emptied])
+    assert len(after.findings.get("known pictures that fill a split with too few", ())) == len(changed)
+    new = settled(unsplit(number for number in range(9) if number not in gone))
+    assert splits_of(after).items() <= splits_of(new).items() and not new.findings
+
+
+def test_a_new_photo_fills_a_split_before_a_known_one(settled, file):
+    before = settled(unsplit(range(8)))
+    gone = {record.image_id for record in before.split("val")}
+    after = settled(unsplit(number for number in range(8 + len(gone)) if number not in gone))
+    assert not after.findings and {r.image_id for r in after.split("val")} <= {8, 9, 10}
+
+
 def test_a_photo_that_was_renamed_keeps_its_split(settled):
     few = settled(unsplit(range(5))).records
     renamed = tuple(dataclasses.replace(r, image_id=f"new-{r.image_id}", split=UNSPLIT) for r in few)

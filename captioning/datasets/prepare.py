@@ -109,7 +109,9 @@ def save(project: Project, dataset: CaptionDataset) -> Path:
     counts = {split: len(dataset.split(split)) for split in SPLITS}
     too_few = [f"{split} ({count})" for split, count in counts.items() if count < splits.FEWEST[split]]
     if too_few:
-        raise DatasetError(f"{dataset.name} has too few pictures for {' and '.join(too_few)}{_way_out(project)}.")
+        raise DatasetError(
+            f"{dataset.name} has too few pictures for {' and '.join(too_few)}{_way_out(project, dataset)}."
+        )
     made_from = {"split": "official", "cleaning": "none"} | (dataset.made_from or _made_from(project))
     captions = project.data / "captions.json"
     require_same(captions, _without_choices(made_from), _made_from(project), made_by="01_download")
@@ -161,12 +163,11 @@ def _splits_file(project: Project) -> Path:
     return project.data / "splits.json"
 
 
-def _way_out(project: Project) -> str:
+def _way_out(project: Project, dataset: CaptionDataset) -> str:
     if project.limit:
         return f" with CAPTIONING_LIMIT={project.limit}; raise the limit"
-    if project.dataset != "scenes" and _splits_file(project).is_file():
-        return f": add photos, or delete {_splits_file(project)}, which keeps the others where they are"
-    return ""
+    ours = dataset.splits_from == splits.HASH
+    return f": it takes {sum(splits.FEWEST.values())} different photos with captions" if ours else ""
 
 
 def _require_present(project: Project) -> None:

@@ -37,11 +37,13 @@ def settle(dataset: CaptionDataset, file: Path, choice: str) -> CaptionDataset:
         return dataset
     fresh = _by_content(dataset.records, {}) if now == HASH else {r.image_id: r.split for r in dataset.records}
     known = {r.image_id: assigned[_key(r, before)] for r in dataset.records if _key(r, before) in assigned}
-    settled = (_by_content(dataset.records, known) if now == HASH else fresh) | known
+    settled = _by_content(dataset.records, known) if now == HASH else fresh | known
     records = tuple(dataclasses.replace(record, split=settled[record.image_id]) for record in dataset.records)
     kept = [f"{name}: {split}, not {fresh[name]}" for name, split in known.items() if split != fresh[name]]
     advice = f"splits kept from {before!r}, not from {now!r}: to change that, delete {file} and run 01 again"
-    return dataclasses.replace(dataset, records=records).found(advice, kept if before != now else ())
+    moved = [f"{name}: {split}, now {settled[name]}" for name, split in known.items() if split != settled[name]]
+    settled = dataclasses.replace(dataset, records=records).found(advice, kept if before != now else ())
+    return settled.found("known pictures that fill a split with too few", moved)
 
 
 def write(file: Path, choice: str, dataset: CaptionDataset) -> None:
@@ -92,23 +94,28 @@ def _key(record: Record, source: str) -> str:
 
 
 def _by_content(records: Iterable[Record], known: Mapping[int | str, str]) -> dict[int | str, str]:
-    """Return image id -> split by the hash; copies of a known picture go with it.
+    """Return image id -> split by the hash; known pictures keep theirs, and their copies go with them.
 
-    Where a split of a few photos would be too small, the next ones in the order of the hash fill it.
+    Where a split of a few photos would be too small, the next ones in the order of the hash fill it: new ones first,
+    known ones only where there is no other way.
     """
     if any(not record.content for record in records):
         raise ValueError("Splits of our own go by the photos' contents: call `prepare.check` first.")
     fixed = {r.content: known[r.image_id] for r in records if r.image_id in known}
     split_of = {r.content: fixed.get(r.content) or _side(r.content) for r in records}
-    free = sorted((content for content in split_of if content not in fixed), reverse=True)
-    counts = Counter(split_of.values())
+    counts, moved = Counter(split_of.values()), set()
+    highest_first = sorted(split_of, reverse=True)
     for needy in ("test", "val", "train"):
-        for content in reversed(free) if needy == "train" else free:
+        for content in sorted(highest_first[:: -1 if needy == "train" else 1], key=fixed.__contains__):
             donor = split_of[content]
             if counts[needy] < FEWEST[needy] and donor != needy and counts[donor] > FEWEST[donor]:
                 split_of[content] = needy
                 counts.update({needy: 1, donor: -1})
-    return {record.image_id: split_of[record.content] for record in records}
+                moved.add(content)
+    return {
+        r.image_id: split_of[r.content] if r.content in moved else known.get(r.image_id, split_of[r.content])
+        for r in records
+    }
 
 
 def _side(content: str) -> str:
