@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
 from collections import Counter
@@ -10,6 +9,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+
+from captioning.files import DamagedError, read_json, write_json
+from captioning.provenance import StaleError, digest
 
 PAD, UNK, START, END = 0, 1, 2, 3
 SPECIAL = ("<pad>", "<unk>", "<start>", "<end>")
@@ -40,16 +42,26 @@ def _marks(gap: re.Match) -> str:
 class Tokenizer:
     """A vocabulary fitted on training captions, with four ids that no text can produce."""
 
-    def __init__(self, vocabulary: Iterable[str]):
+    def __init__(
+        self,
+        vocabulary: Iterable[str],
+        fitted_on: str = "",
+        minimum_count: int | None = None,
+        maximum_size: int | None = None,
+    ):
         """Take the words in the order of their ids.
 
         Args:
             vocabulary: the words without the special tokens; word i gets id i + 4.
+            fitted_on: digest of the captions that they were taken from; empty for words of one's own.
+            minimum_count: as given to `fit`.
+            maximum_size: as given to `fit`.
 
         Raises:
-            ValueError: a word stands twice, or could not come out of `words`.
+            ValueError: a word is there twice, or could not come out of `words`.
         """
         self.vocabulary = tuple(vocabulary)
+        self.fitted_on, self.minimum_count, self.maximum_size = fitted_on, minimum_count, maximum_size
         if len(set(self.vocabulary)) != len(self.vocabulary):
             raise ValueError("The vocabulary holds the same word twice.")
         strange = [word for word in self.vocabulary if words(word) != [word]]
@@ -69,13 +81,15 @@ class Tokenizer:
         Raises:
             ValueError: no word is left, or the maximum size is below 1.
         """
+        captions = list(captions)
         counts = Counter(word for caption in captions for word in words(caption))
         if maximum_size is not None and maximum_size < 1:
             raise ValueError(f"maximum_size={maximum_size}: give 1 or more, or None for all words.")
         frequent = sorted((-count, word) for word, count in counts.items() if count >= minimum_count)
         if not frequent:
             raise ValueError(f"No word occurs {minimum_count} times or more: lower minimum_count.")
-        return cls(word for _, word in frequent[:maximum_size])
+        vocabulary = (word for _, word in frequent[:maximum_size])
+        return cls(vocabulary, digest(captions), minimum_count, maximum_size)
 
     def __len__(self) -> int:
         """Return the number of ids, the special ones included."""
@@ -119,24 +133,37 @@ class Tokenizer:
         return SPECIAL[token] if token < len(SPECIAL) else self.vocabulary[token - len(SPECIAL)]
 
     def save(self, path: Path | str) -> None:
-        """Write the vocabulary as JSON."""
-        text = json.dumps({"special": SPECIAL, "vocabulary": self.vocabulary}, ensure_ascii=False, indent=1)
-        Path(path).write_text(text + "\n", encoding="utf-8")
+        """Write the vocabulary and what it was fitted on as JSON."""
+        write_json(path, {"special": SPECIAL} | {name: getattr(self, name) for name in _FIELDS})
 
     @classmethod
-    def load(cls, path: Path | str) -> Tokenizer:
+    def load(cls, path: Path | str, captions: Iterable[str] | None = None) -> Tokenizer:
         """Read a vocabulary that `save` wrote.
 
+        Args:
+            path: the file.
+            captions: those of the train split in force, which it must have been fitted on; None for a copy that
+                belongs to a trained model.
+
         Raises:
-            ValueError: the file is not such a vocabulary.
+            DamagedError: the file is not such a vocabulary.
+            StaleError: it was fitted on other captions.
         """
+        content = read_json(path, _AGAIN)
         try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
-            special, vocabulary = tuple(content["special"]), tuple(content["vocabulary"])
-            if not all(isinstance(word, str) for word in vocabulary):
+            if tuple(content["special"]) != SPECIAL:
+                raise ValueError(f"it has other special tokens: {content['special']}, not {list(SPECIAL)}")
+            if not all(isinstance(word, str) for word in content["vocabulary"]):
                 raise TypeError("a word is no text")
-        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-            raise ValueError(f"{path} is not a tokenizer file: {error!r}. Run 02_explore again.") from error
-        if special != SPECIAL:
-            raise ValueError(f"{path} was made with other special tokens: {list(special)}, not {list(SPECIAL)}.")
-        return cls(vocabulary)
+            tokenizer = cls(**{name: content[name] for name in _FIELDS if name in content})
+        except (KeyError, TypeError, ValueError) as error:
+            raise DamagedError(f"{path} is not a tokenizer file: {error!r}. {_AGAIN}") from error
+        if captions is not None and tokenizer.fitted_on != digest(list(captions)):
+            raise StaleError(
+                f"{path} is out of date: it was fitted on other captions than those of train now. {_AGAIN}"
+            )
+        return tokenizer
+
+
+_FIELDS = ("fitted_on", "minimum_count", "maximum_size", "vocabulary")
+_AGAIN = "Run notebooks/02_explore.ipynb again."

@@ -34,6 +34,11 @@ def splits_of(dataset):
     return {record.image_id: record.split for record in dataset.records}
 
 
+def counts_of(dataset):
+    """Return reason -> number of what the dataset's report names."""
+    return {reason: len(names) for reason, names in dataset.findings.items()}
+
+
 def jpeg(number, size=(32, 24)):
     """Return the bytes of a photo; another number is another photo."""
     image = Image.frombytes("RGB", size, random.Random(number).randbytes(3 * size[0] * size[1]))

@@ -2,9 +2,11 @@
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from captioning.datasets import prepare as datasets
 from captioning.datasets.dataset import CaptionDataset, DatasetError, Record, assemble
@@ -25,27 +27,27 @@ def records(tmp_path):
 
 
 def test_the_order_is_shuffled_but_fixed(records):
-    dataset = assemble("any", records, {})
+    dataset = assemble("any", records)
     ids = [record.image_id for record in dataset.records]
     assert ids != sorted(ids) and sorted(ids) == list(range(20))
-    assert assemble("any", reversed(records), {}) == dataset
+    assert assemble("any", reversed(records)) == dataset
     assert ids[:8] == [9, 8, 13, 17, 10, 4, 3, 18]  # of SHA-256: the same on every machine
 
 
 def test_the_order_does_not_depend_on_the_other_pictures(records):
-    everything = [record.image_id for record in assemble("any", records, {}).records]
-    some = [record.image_id for record in assemble("any", records[:11], {}).records]
+    everything = [record.image_id for record in assemble("any", records).records]
+    some = [record.image_id for record in assemble("any", records[:11]).records]
     assert some == [image_id for image_id in everything if image_id < 11]
 
 
 def test_a_larger_limit_only_adds(records):
-    dataset = assemble("any", records, {})
+    dataset = assemble("any", records)
     assert dataset.first(7).records == dataset.first(12).records[:7] == dataset.records[:7]
     assert dataset.first(None) == dataset.first(99) == dataset
 
 
 def test_splits_are_disjoint_and_whole(records):
-    dataset = assemble("any", records, {})
+    dataset = assemble("any", records)
     parts = [dataset.split(name) for name in ("train", "val", "test")]
     assert [len(part) for part in parts] == [10, 5, 5]
     assert sorted(record.image_id for part in parts for record in part) == list(range(20))
@@ -54,57 +56,43 @@ def test_splits_are_disjoint_and_whole(records):
 
 def test_an_unknown_split_is_an_error(records):
     with pytest.raises(ValueError, match="Unknown split 'dev'; known: train, val, test"):
-        assemble("any", records, {}).split("dev")
+        assemble("any", records).split("dev")
 
 
 def test_missing_photos_are_left_out_and_counted(records):
     records[3].file.unlink()
     records[4] = dataclasses.replace(records[4], file=Path("/no/such/folder/4.png"))
-    dataset = assemble("any", records, {"photos in no split": 2})
+    dataset = assemble("any", records, {"photos in no split": ["a", "b"]})
     assert len(dataset.records) == 18 and not {3, 4} & splits_of(dataset).keys()
-    assert dataset.left_out == {"photos in no split": 2, "annotated photos that are not on disk": 2}
+    assert dataset.findings == {
+        "photos in no split": ("a", "b"),
+        "annotated photos that are not on disk": (str(records[3].file), str(records[4].file)),
+    }
 
 
 def test_captions_are_cleaned_and_empty_ones_counted(records):
     records[0] = dataclasses.replace(records[0], captions=(" two\nlines \t here ", "", " \n", "fine"))
     records[1] = dataclasses.replace(records[1], captions=(" ",))
-    dataset = assemble("any", records, {})
+    dataset = assemble("any", records)
     cleaned = {record.image_id: record.captions for record in dataset.records}
     assert cleaned[0] == ("two lines here", "fine") and 1 not in cleaned
-    assert dataset.left_out == {"empty captions": 3, "photos without a caption": 1}
+    assert dataset.findings == {"empty captions": ("0", "0", "1"), "photos without a caption": ("1",)}
 
 
 def test_nothing_to_train_on_is_an_error(records):
     tests_only = [record for record in records if record.split == "test"]
     with pytest.raises(DatasetError, match="any: no usable picture to train on \\(3 photos in no split\\)"):
-        assemble("any", tests_only, {"photos in no split": 3})
+        assemble("any", tests_only, {"photos in no split": ["a", "b", "c"]})
     with pytest.raises(DatasetError, match="none was found"):
-        assemble("any", [], {})
+        assemble("any", [])
 
 
-def test_the_file_gives_the_same_dataset(records, tmp_path):
-    records[0] = dataclasses.replace(records[0], captions=("Ein Café 你好", "“quotes”"), truth={"place": "lake"})
-    records[1] = dataclasses.replace(records[1], image_id="1000268201_693b08cb0e")
-    dataset = assemble("any", records, {"photos in no split": 1})
-    dataset.save(tmp_path / "captions.json")
-    assert CaptionDataset.load(tmp_path / "captions.json") == dataset
-    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["captions.json"]
-
-
-def test_pictures_beside_the_file_may_be_moved_with_it(records, tmp_path):
-    assemble("any", records, {}).save(tmp_path / "captions.json")
-    assert str(tmp_path) not in (tmp_path / "captions.json").read_text()
-    moved = tmp_path.rename(tmp_path.with_name(tmp_path.name + "-moved"))
-    loaded = CaptionDataset.load(moved / "captions.json")
-    assert all(record.file.is_file() and record.file.is_relative_to(moved) for record in loaded.records)
-
-
-def test_pictures_elsewhere_are_found_from_anywhere(records, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    relative = [dataclasses.replace(r, file=r.file.relative_to(tmp_path)) for r in records]
-    assemble("any", relative, {}).save(tmp_path / "data" / "captions.json")
-    monkeypatch.chdir("/")
-    assert CaptionDataset.load(tmp_path / "data" / "captions.json").records[0].file.is_file()
+def test_photos_that_are_all_away_may_be_on_a_drive(records):
+    shutil.rmtree(records[0].file.parent)
+    with pytest.raises(
+        DatasetError, match=f"20 annotated photos .* Looked for {records[0].file}: is a drive not mount"
+    ):
+        assemble("any", records)
 
 
 # prepare and load
@@ -124,22 +112,43 @@ def coco_root(tmp_path):
     return tmp_path / "coco"
 
 
+def prepared(project, *choices):
+    """Run the cells of notebook 01."""
+    dataset = datasets.arrange(project, datasets.check(project, datasets.obtain(project)), *choices)
+    datasets.save(project, dataset)
+    return dataset
+
+
 def test_what_was_saved_is_loaded(coco_root, tmp_path):
     project = Project("coco2014", root=str(coco_root), limit=9, home=tmp_path / "home")
-    dataset = datasets.obtain(project)
-    datasets.save(project, dataset)
+    dataset = prepared(project)
     assert len(dataset.records) == 9 and datasets.load(project) == dataset
+    assert all(record.content and record.state for record in dataset.records)
 
 
-def test_the_report_stands_beside_the_captions(coco_root, tmp_path):
+def test_the_report_is_beside_the_captions(coco_root, tmp_path):
     (coco_root / "val2014" / "11.png").write_bytes(b"broken")
     (coco_root / "val2014" / "12.png").unlink()
     project = Project("coco2014", root=str(coco_root), home=tmp_path / "home")
     checked = datasets.check(project, datasets.obtain(project))
     report = datasets.save(project, checked)
     assert report.parent == project.data and len(datasets.load(project).records) == 8
-    assert checked.left_out == {"annotated photos that are not on disk": 1, "broken photos": 1}
-    assert "1 broken photos" in report.read_text() and "11.png is not a picture" in report.read_text()
+    assert originals.counts_of(checked) == {"annotated photos that are not on disk": 1, "broken photos": 1}
+    assert "broken photos (1):" in report.read_text() and "11.png is not a picture" in report.read_text()
+
+
+def test_the_same_photo_in_two_official_splits_is_reported(coco_root, tmp_path):
+    for image_id, size in ((0, 5), (1, 6), (2, 7), (3, 8), (10, 5), (11, 6), (12, 9), (13, 10), (14, 12), (15, 13)):
+        folder = coco_root / ("train2014" if image_id < 10 else "val2014")
+        Image.new("RGB", (size, size)).save(folder / f"{image_id}.png")
+    project = Project("coco2014", root=str(coco_root), home=tmp_path / "home")
+    dataset = prepared(project)
+    assert sorted(map(sorted, (leak.split(", ") for leak in dataset.findings["the same photo in two splits"]))) == [
+        ["0.png (train)", "10.png (val)"],
+        ["1.png (train)", "11.png (test)"],
+    ]
+    assert "the same photo in two splits (2):" in (project.data / "report.txt").read_text()
+    assert len(dataset.records) == 10
 
 
 def test_an_empty_split_is_an_error(coco_root, tmp_path):
@@ -153,6 +162,18 @@ def test_an_empty_split_is_an_error(coco_root, tmp_path):
     assert not project.data.exists()
 
 
+def test_five_photos_of_ones_own_are_enough_even_when_one_more_is_broken(tmp_path):
+    originals.write_folder(tmp_path / "own", photos=6)
+    project = Project("folder", root=str(tmp_path / "own"), home=tmp_path / "home")
+    val = prepared(project).split("val")[0].file
+    val.write_bytes(val.read_bytes()[:100])
+    dataset = prepared(project)
+    assert [len(dataset.split(name)) for name in ("train", "val", "test")] == [1, 2, 2]
+    dataset.records[0].file.unlink()
+    with pytest.raises(DatasetError, match=r"too few pictures for .*: it takes 5 different photos with captions\.$"):
+        prepared(project)
+
+
 def test_loading_before_preparing_names_the_notebook(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"captions\.json is missing\. Run notebooks/01_download\.ipynb first"):
         datasets.load(Project("flickr8k", home=tmp_path))
@@ -163,43 +184,31 @@ def test_a_folder_of_ones_own_must_be_named(tmp_path):
         datasets.obtain(Project("folder", home=tmp_path))
 
 
-def test_pictures_without_splits_get_some(tmp_path):
-    originals.write_folder(tmp_path / "own", photos=40)
-    dataset = datasets.obtain(Project("folder", root=str(tmp_path / "own"), limit=30, home=tmp_path))
-    assert [len(dataset.split(name)) for name in ("train", "val", "test")] == [25, 2, 3]
-
-
 def test_the_advice_knows_scenes_from_photos():
     photos, scenes = advice(Project("coco2014")), advice(Project("scenes"))
     assert photos.dropout > scenes.dropout and photos.max_words == scenes.max_words
     assert advice(Project("open-images")).max_words > photos.max_words
 
 
-def test_a_split_of_our_own_is_by_picture_and_of_the_asked_size(records):
-    dataset = CaptionDataset("own", tuple(records)).resplit(0.6)
-    counts = [len(dataset.split(name)) for name in ("train", "val", "test")]
-    assert sum(counts) == len(records)
-    assert counts[0] + counts[1] == round(0.6 * len(records))
-    assert [record.image_id for record in dataset.records] == [record.image_id for record in records]
-
-
-def test_the_choices_of_the_classic_notebooks(records):
-    dataset = assemble("any", records, {})
-    assert datasets.arrange(dataset) == dataset
-    arranged = datasets.arrange(dataset, "90/10", "letters")
-    assert [len(arranged.split(name)) for name in ("train", "val", "test")] == [17, 1, 2]
+def test_the_choices_of_the_classic_notebooks(records, tmp_path):
+    project = Project("folder", home=tmp_path)
+    records = [dataclasses.replace(r, content=f"{r.image_id * 13 % 20:02x}".ljust(32, "0")) for r in records]
+    dataset = assemble("any", records, splits_from="a file")
+    assert datasets.arrange(project, dataset) == dataset
+    arranged = datasets.arrange(project, dataset, "90/10", "letters")
+    assert [len(arranged.split(name)) for name in ("train", "val", "test")] == [16, 2, 2]
     assert set(arranged.captions("train")) == {"caption"} and all(
         "caption " in text for text in arranged.captions("val")
     )
     with pytest.raises(SettingError, match="Unknown SPLIT '90-10'; known: official, 90/10"):
-        datasets.arrange(dataset, "90-10")
+        datasets.arrange(project, dataset, "90-10")
     with pytest.raises(SettingError, match="Unknown CLEANING 'letter'; known: none, letters"):
-        datasets.arrange(dataset, cleaning="letter")
+        datasets.arrange(project, dataset, cleaning="letter")
     drawn = dataclasses.replace(
         dataset, records=tuple(dataclasses.replace(r, truth={"place": "lake"}) for r in records)
     )
     with pytest.raises(SettingError, match="is for photos"):
-        datasets.arrange(drawn, "90/10")
+        datasets.arrange(project, drawn, "90/10")
 
 
 def test_letters_only_cleans_train_and_leaves_what_is_scored(records):
@@ -208,17 +217,35 @@ def test_letters_only_cleans_train_and_leaves_what_is_scored(records):
     cleaned = dataset.letters_only()
     assert set(cleaned.captions("train")) == {"a dogs balls oneeyed", "übercool"}
     assert cleaned.split("val") == dataset.split("val") and cleaned.split("test") == dataset.split("test")
+    assert not cleaned.findings
 
 
-def test_the_report_counts_and_names(records):
-    dataset = CaptionDataset("own", tuple(records), {"photos in no split": 1200})
-    assert CaptionDataset("own", tuple(records)).report() == "Nothing was left out, nothing was found.\n"
-    dataset = dataset.found("broken photos", ["a", "b", "c"]).found("lost rows", [])
-    assert dataset.report() == "1,200 photos in no split\nbroken photos (3):\n  a\n  b\n  c\n"
-    assert dataset.report(most=2).endswith("broken photos (3):\n  a\n  b\n  ...\n")
+def test_pictures_that_the_cleaning_drops_are_listed(records):
+    records[1] = dataclasses.replace(records[1], captions=("42", "17!"))
+    cleaned = CaptionDataset("own", tuple(records)).letters_only()
+    assert len(cleaned.records) == 19
+    assert cleaned.findings == {"pictures that the cleaning leaves no caption": ("1",)}
+
+
+def test_the_report_tells_each_reason_once(records):
+    dataset = CaptionDataset("own", tuple(records))
+    assert dataset.report() == "Nothing was left out, nothing was found.\n"
+    dataset = dataset.found("broken photos", ["a", "b"]).found("lost rows", []).found("broken photos", ["c"])
+    assert dataset.report() == "broken photos (3):\n  a\n  b\n  c\n"
+    assert dataset.report(most=2) == "broken photos (3):\n  a\n  b\n  ...\n"
+
+
+def test_the_digest_is_of_ids_splits_and_captions(records):
+    dataset = CaptionDataset("own", tuple(records))
+    changes = ({"image_id": 99}, {"captions": ("other",)}, {"split": "test"})
+    for number, change in enumerate(changes):
+        changed = CaptionDataset("own", (dataclasses.replace(records[0], **change), *records[1:]))
+        assert changed.digest("train") != dataset.digest("train"), change
+        assert (changed.digest("test") == dataset.digest("test")) == (number != 2)
+    assert dataset.digest("train", "val") == CaptionDataset("another", tuple(records)).digest("train", "val")
 
 
 def test_two_pictures_with_one_id_are_an_error(records):
     records[1] = dataclasses.replace(records[1], image_id=0)
     with pytest.raises(DatasetError, match="1 image ids stand for two pictures"):
-        assemble("any", records, {})
+        assemble("any", records)

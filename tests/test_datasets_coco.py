@@ -6,7 +6,8 @@ import pytest
 
 from captioning.datasets import coco
 from captioning.datasets.dataset import DatasetError
-from tests.originals import REAL, needs_real, photo, splits_of
+from captioning.files import DamagedError
+from tests.originals import REAL, counts_of, needs_real, photo, splits_of
 
 
 def write(path, content):
@@ -37,7 +38,7 @@ def test_coco_without_splits(coco_root):
     dataset = coco.read(coco_root)
     expected = {number: "train" for number in range(1, 5)} | {11: "test", 13: "test", 15: "test"}
     assert splits_of(dataset) == expected | {12: "val", 14: "val", 16: "val"}
-    assert dataset.name == "coco2014" and dataset.left_out == {}
+    assert dataset.name == "coco2014" and not dataset.findings
     captions = {record.image_id: record.captions for record in dataset.records}
     assert captions[3] == ("A photo 3. Caption 0.",)  # one is enough
     assert captions[11] == tuple(f"A photo 11. Caption {number}." for number in range(3))
@@ -49,7 +50,7 @@ def test_splits_json_decides(coco_root):
     write(coco_root / "dataset_coco.json", {"images": "not looked at"})
     dataset = coco.read(coco_root)
     assert splits_of(dataset) == {11: "train", 12: "train", 1: "train", 2: "val", 3: "test"}
-    assert dataset.left_out == {"photos in no split": 5}
+    assert counts_of(dataset) == {"photos in no split": 5} and dataset.splits_from == "splits.json"
 
 
 def test_karpathys_splits(coco_root):
@@ -68,7 +69,7 @@ def test_val2014_alone_is_enough_with_splits(coco_root):
 def test_coco_photos_that_are_missing(coco_root):
     (coco_root / "val2014" / "COCO_val2014_000000000013.jpg").unlink()
     dataset = coco.read(coco_root)
-    assert len(dataset.records) == 9 and dataset.left_out == {"annotated photos that are not on disk": 1}
+    assert len(dataset.records) == 9 and counts_of(dataset) == {"annotated photos that are not on disk": 1}
 
 
 @pytest.mark.parametrize(
@@ -126,7 +127,7 @@ def test_captions_in_another_layout(content, coco_root):
 @pytest.mark.parametrize("content", [b"", b"<html>", b'{"images": [', b"\xff\xd8\xff\xe0"])
 def test_captions_that_are_no_json(content, coco_root):
     (coco_root / "annotations" / "captions_val2014.json").write_bytes(content)
-    with pytest.raises(DatasetError, match=r"captions_val2014\.json is not a JSON file"):
+    with pytest.raises(DamagedError, match=r"captions_val2014\.json is damaged .*Fetch or make it again"):
         coco.read(coco_root)
 
 
@@ -141,4 +142,4 @@ def test_the_real_coco():
     assert [len(dataset.split(split)) for split in ("train", "val", "test")] == [1684, 200, 300]
     assert sum(len(record.captions) for record in dataset.records) == 10_928
     assert {len(record.captions) for record in dataset.records} == {5, 6, 7}
-    assert dataset.left_out == {} and not any("\n" in caption for caption in dataset.captions("train"))
+    assert not dataset.findings and not any("\n" in caption for caption in dataset.captions("train"))

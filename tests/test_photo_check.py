@@ -1,12 +1,15 @@
-"""Broken photos are found before a training, once, and named."""
+"""Broken photos are found before a training run, once, and named; every photo gets the digest of its contents."""
 
+import dataclasses
 import os
-import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from captioning.datasets import photo_check
 from captioning.datasets.dataset import assemble
+from captioning.provenance import FileState, content_digest
 from tests.originals import jpeg
 from tests.tiny import tiny_dataset
 
@@ -18,65 +21,122 @@ def dataset(tmp_path):
     dataset = tiny_dataset(folder, pictures=10, splits=("train", "val"))
     for record in dataset.records:  # squares of one colour have the same bytes
         record.file.write_bytes(jpeg(record.image_id))
-    return assemble("tiny", dataset.records, {})
+    return assemble("tiny", dataset.records)
 
 
 @pytest.fixture
 def decoded(monkeypatch):
     """The names of the photos that were decoded."""
     names, open_image = [], photo_check.open_image
-    monkeypatch.setattr(photo_check, "open_image", lambda file, near: (names.append(file.name), open_image(file, near)))
+    monkeypatch.setattr(
+        photo_check, "open_image", lambda file, near: (names.append(Path(file.name).name), open_image(file, near))
+    )
     return names
 
 
-def test_good_photos_pass_and_are_decoded_once(dataset, tmp_path, decoded):
-    known = tmp_path / "data" / "known.jsonl"
-    assert photo_check.check(dataset, known) == dataset and len(decoded) == 10
-    assert photo_check.check(dataset, known) == dataset and len(decoded) == 10
+@pytest.fixture
+def check(tmp_path):
+    return lambda dataset: photo_check.check(dataset, tmp_path / "data" / "known.jsonl", tmp_path)
 
 
-def test_broken_photos_are_left_out_and_named(dataset, tmp_path):
+def test_good_photos_pass_and_are_read_once(dataset, check, decoded, monkeypatch):
+    checked = check(dataset)
+    assert len(decoded) == 10 and not checked.findings
+    for record, before in zip(checked.records, dataset.records, strict=True):
+        assert record.content == content_digest(record.file.read_bytes())
+        assert record.state == FileState.of(record.file)
+        assert dataclasses.replace(record, content="", state=None) == before
+    monkeypatch.setattr(photo_check, "_look", None)
+    assert check(dataset) == checked
+
+
+def test_each_photo_is_read_once(dataset, check, monkeypatch):
+    read, read_bytes = [], Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: (read.append(path), read_bytes(path))[1])
+    check(dataset)
+    assert sorted(read) == sorted(record.file for record in dataset.records)
+
+
+def test_broken_photos_are_left_out_and_named(dataset, check):
     cut, text = dataset.records[2].file, dataset.records[5].file
     cut.write_bytes(cut.read_bytes()[:300])
     text.write_text("404 Not Found")
-    checked = photo_check.check(dataset, tmp_path / "known.jsonl")
+    checked = check(dataset)
     assert [r.image_id for r in checked.records] == [r.image_id for r in dataset.records if r.file not in (cut, text)]
-    assert checked.left_out == {"broken photos": 2}
     reasons = checked.findings["broken photos"]
+    assert len(reasons) == 2
     assert str(cut) in reasons[0] and "cannot be read" in reasons[0]
     assert str(text) in reasons[1] and "is not a picture" in reasons[1]
 
 
-def test_a_photo_that_has_changed_is_looked_at_again(dataset, tmp_path, decoded):
-    known, file = tmp_path / "known.jsonl", dataset.records[0].file
+def test_what_cannot_be_opened_is_listed_and_tried_again(dataset, check):
+    link, folder = dataset.records[1].file, dataset.records[3].file
+    target = link.rename(link.with_name("target"))
+    link.symlink_to(target.with_name("nowhere"))
+    folder.unlink()
+    folder.mkdir()
+    checked = check(dataset)
+    assert len(checked.records) == 8
+    assert f"{link} cannot be read: No such file" in checked.findings["broken photos"][0]
+    assert f"{folder} cannot be read: Is a directory" in checked.findings["broken photos"][1]
+    target.rename(target.with_name("nowhere"))
+    assert len(check(dataset).records) == 9
+
+
+def test_a_photo_that_has_changed_is_looked_at_again(dataset, check, decoded):
+    file = dataset.records[0].file
     good = file.read_bytes()
     file.write_bytes(b"broken")
-    assert len(photo_check.check(dataset, known).records) == 9
+    assert len(check(dataset).records) == 9
     file.write_bytes(good)
-    assert len(photo_check.check(dataset, known).records) == 10
+    assert len(check(dataset).records) == 10
     assert decoded.count(file.name) == 2 and len(decoded) == 11
-    os.utime(file, (1, 1))
-    photo_check.check(dataset, known)
-    assert decoded.count(file.name) == 3
 
 
-def test_a_check_that_was_killed_goes_on(dataset, tmp_path, decoded):
-    known = tmp_path / "known.jsonl"
-    photo_check.check(dataset, known)
+def test_other_bytes_of_the_same_size_and_time_are_seen(dataset, check):
+    before = check(dataset).records[0]
+    state = FileState.of(before.file)
+    before.file.write_bytes(before.file.read_bytes()[:-40] + bytes(38) + b"\xff\xd9")
+    os.utime(before.file, ns=(state.modified, state.modified))
+    assert FileState.of(before.file)[:2] == state[:2]
+    assert check(dataset).records[0].content == content_digest(before.file.read_bytes()) != before.content
+
+
+def test_a_check_that_was_killed_resumes(dataset, check, tmp_path, decoded):
+    checked, known = check(dataset), tmp_path / "data" / "known.jsonl"
     lines = known.read_text().splitlines(keepends=True)
     known.write_text("".join(lines[:6]) + lines[6][:20])
     decoded.clear()
-    assert photo_check.check(dataset, known) == dataset and len(decoded) == 4
+    assert check(dataset) == checked and len(decoded) == 4
     decoded.clear()
-    assert photo_check.check(dataset, known) == dataset
+    assert check(dataset) == checked and decoded == []
+
+
+def test_lines_of_an_older_form_are_ignored(dataset, check, tmp_path):
+    known = tmp_path / "data" / "known.jsonl"
+    known.parent.mkdir()
+    status = dataset.records[0].file.stat()
+    known.write_text(f'["{dataset.records[0].file}", {status.st_size}, {status.st_mtime_ns}, "0123", ""]\n7\n{{}}\n')
+    assert check(dataset).records[0].content == content_digest(dataset.records[0].file.read_bytes())
+
+
+def test_the_project_may_move_and_nothing_is_read_again(dataset, check, tmp_path, decoded):
+    check(dataset)
+    moved = tmp_path.rename(tmp_path.with_name(tmp_path.name + "-moved"))
+    there = [dataclasses.replace(r, file=moved / r.file.relative_to(tmp_path)) for r in dataset.records]
+    decoded.clear()
+    photo_check.check(dataclasses.replace(dataset, records=tuple(there)), moved / "data" / "known.jsonl", moved)
     assert decoded == []
 
 
-def test_the_same_content_in_two_splits_is_reported(dataset, tmp_path):
-    train, val = dataset.split("train"), dataset.split("val")
-    shutil.copy(train[0].file, val[0].file)
-    shutil.copy(train[1].file, train[2].file)
-    checked = photo_check.check(dataset, tmp_path / "known.jsonl")
-    (leak,) = checked.findings["the same photo in two splits"]
-    assert f"{train[0].file.name} (train)" in leak and f"{val[0].file.name} (val)" in leak
-    assert len(checked.records) == 10
+def test_the_threads_get_a_window_of_photos_at_a_time(dataset, check, monkeypatch):
+    waiting = []
+
+    class Pool(ThreadPoolExecutor):
+        def map(self, work, files):
+            waiting.append(len(files))
+            return super().map(work, files)
+
+    monkeypatch.setattr(photo_check, "WINDOW", 4)
+    monkeypatch.setattr(photo_check, "ThreadPoolExecutor", Pool)
+    assert len(check(dataset).records) == 10 and waiting == [4, 4, 2]

@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import json
 import shutil
+import threading
 from collections import Counter
 from pathlib import Path
 
@@ -144,7 +145,7 @@ def test_a_drawing_that_is_not_finished_or_was_changed_is_refused(folder, tmp_pa
         scenes.read(tmp_path)
     changed = shutil.copytree(folder, tmp_path / "changed")
     (changed / "truth.json").write_text("{}")
-    with pytest.raises(DatasetError, match=r"lack picture .* Delete the folder"):
+    with pytest.raises(DatasetError, match=r"lack picture .* Delete images/"):
         scenes.read(changed)
 
 
@@ -192,7 +193,7 @@ def test_finished_drawing_costs_nothing(folder, monkeypatch):
     def refuse(*_):
         raise AssertionError("drew or wrote again")
 
-    for work in ("render", "plan", "_write_json"):
+    for work in ("render", "plan", "write_json"):
         monkeypatch.setattr(scenes, work, refuse)
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     draw(folder, **COUNTS, seed=0)
@@ -250,6 +251,26 @@ def test_missing_picture_is_drawn_again(tmp_path, monkeypatch):
     drawn = counted(monkeypatch)
     draw(tmp_path, 40, 0, 0)
     assert drawn == [7] and (tmp_path / "scenes.json").exists()
+
+
+def test_drafts_that_a_kill_has_left_are_removed(tmp_path, monkeypatch):
+    monkeypatch.setattr(scenes, "render", lambda scene: Image.new("RGB", (8, 8)))
+    draft = tmp_path / "images" / "partial-1-000000000007.jpg"
+    draft.parent.mkdir()
+    draft.write_bytes(b"half")
+    draw(tmp_path, 40, 0, 0)
+    assert not draft.exists() and len(list(draft.parent.iterdir())) == 40
+
+
+def test_of_two_processes_one_waits_and_draws_nothing_twice(tmp_path, monkeypatch):
+    monkeypatch.setattr(scenes, "render", lambda scene: (drawn.append(scene.image_id), Image.new("RGB", (8, 8)))[1])
+    drawn = []
+    threads = [threading.Thread(target=draw, args=(tmp_path, 40, 0, 0)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    assert sorted(drawn) == list(range(1, 41))
 
 
 @pytest.mark.parametrize("name", ["images/000000000001.jpg", "splits.json"])

@@ -7,6 +7,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from captioning.files import DamagedError
+from captioning.provenance import StaleError
 from captioning.tokenizer import END, PAD, SPECIAL, START, UNK, Tokenizer, words
 
 CAPTIONS = ["A man rides a red bike.", "a man, a dog & a ball", "The dog's ball is red!"]
@@ -141,6 +143,39 @@ def test_the_file_gives_the_same_tokenizer(tmp_path):
     assert "café" in (tmp_path / "tokenizer.json").read_text(encoding="utf-8")
 
 
+def test_the_file_tells_what_it_was_fitted_on(tmp_path):
+    tokenizer = Tokenizer.fit(CAPTIONS, minimum_count=2, maximum_size=5)
+    tokenizer.save(tmp_path / "tokenizer.json")
+    loaded = Tokenizer.load(tmp_path / "tokenizer.json", iter(CAPTIONS))
+    assert (loaded.fitted_on, loaded.minimum_count, loaded.maximum_size) == (tokenizer.fitted_on, 2, 5)
+    content = json.loads((tmp_path / "tokenizer.json").read_text())
+    assert content["fitted_on"] == tokenizer.fitted_on == Tokenizer.fit(CAPTIONS).fitted_on
+    assert (content["minimum_count"], content["maximum_size"]) == (2, 5)
+
+
+@pytest.mark.parametrize("other", [[], CAPTIONS[1:], [*CAPTIONS[:-1], "another"]])
+def test_a_tokenizer_of_other_captions_is_refused(other, tmp_path):
+    Tokenizer.fit(CAPTIONS).save(tmp_path / "tokenizer.json")
+    with pytest.raises(StaleError, match=r"tokenizer\.json is out of date: .*Run notebooks/02_explore\.ipynb again"):
+        Tokenizer.load(tmp_path / "tokenizer.json", other)
+    Tokenizer.load(tmp_path / "tokenizer.json")  # the copy of a trained model: nothing to compare with
+
+
+def test_a_tokenizer_of_unknown_captions_is_refused_where_they_matter(tmp_path):
+    (tmp_path / "tokenizer.json").write_bytes(content())  # as an earlier version wrote it
+    assert Tokenizer.load(tmp_path / "tokenizer.json") == Tokenizer(["a"])
+    with pytest.raises(StaleError, match="02_explore"):
+        Tokenizer.load(tmp_path / "tokenizer.json", CAPTIONS)
+
+
+def test_a_kill_while_saving_leaves_the_old_file(tmp_path, monkeypatch):
+    Tokenizer.fit(CAPTIONS).save(tmp_path / "tokenizer.json")
+    monkeypatch.setattr("captioning.files.os.replace", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        Tokenizer(["b"]).save(tmp_path / "tokenizer.json")
+    assert Tokenizer.load(tmp_path / "tokenizer.json") == Tokenizer.fit(CAPTIONS)
+
+
 def test_other_words_or_another_order_is_another_tokenizer():
     assert Tokenizer(["a", "b"]) == Tokenizer(("a", "b"))
     assert Tokenizer(["a", "b"]) != Tokenizer(["b", "a"]) and Tokenizer(["a"]) != ["a"]
@@ -153,8 +188,8 @@ def content(special=SPECIAL, vocabulary=("a",)):
 @pytest.mark.parametrize(
     ("written", "message"),
     [
-        (b"{", "is not a tokenizer file.*02_explore"),
-        (b"\xff\xfe", "is not a tokenizer file"),
+        (b"{", r"tokenizer\.json is damaged.*02_explore"),
+        (b"\xff\xfe", r"tokenizer\.json is damaged"),
         (b"[1, 2]", "is not a tokenizer file"),
         (b'{"vocabulary": []}', "is not a tokenizer file.*special"),
         (content(vocabulary=None), "is not a tokenizer file"),
@@ -167,5 +202,5 @@ def content(special=SPECIAL, vocabulary=("a",)):
 )
 def test_a_wrong_file_is_refused(written, message, tmp_path):
     (tmp_path / "tokenizer.json").write_bytes(written)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(DamagedError, match=message):
         Tokenizer.load(tmp_path / "tokenizer.json")

@@ -99,6 +99,28 @@ def test_a_second_call_writes_and_reads_nothing(tmp_path, monkeypatch):
     assert {file: (file.stat().st_mtime_ns, file.stat().st_ino) for file in (tmp_path / "to").rglob("*")} == before
 
 
+def test_another_time_zone_reads_nothing_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    path = make(tmp_path / "x.zip")
+    unpack(path, tmp_path / "to", progress=False)
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    monkeypatch.setattr(module, "_crc", None)
+    unpack(path, tmp_path / "to", progress=False)
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_a_file_with_another_time_is_read_once(tmp_path, monkeypatch):
+    path = make(tmp_path / "x.zip")
+    for file in unpack(path, tmp_path / "to", progress=False):
+        os.utime(file, (1, 1))
+    unpack(path, tmp_path / "to", progress=False)
+    monkeypatch.setattr(module, "_crc", None)
+    unpack(path, tmp_path / "to", progress=False)
+
+
 @pytest.mark.parametrize("damage", [b"", NOISE[:20_000], NOISE[:-1] + b"x", NOISE + b"x"])
 def test_a_damaged_file_is_made_again(tmp_path, damage):
     same = zipfile.ZipInfo("captions.txt", (2014, 8, 16, 12, 30, 2))
@@ -351,7 +373,7 @@ def test_random_damage_never_gives_a_wrong_file(tmp_path):
 def test_the_time_of_the_zip(tmp_path):
     info = zipfile.ZipInfo("a", (2014, 8, 16, 12, 30, 2))
     (path,) = unpack(make(tmp_path / "x.zip", {"a": (info, b"1")}), tmp_path / "to", progress=False)
-    assert time.localtime(path.stat().st_mtime)[:6] == (2014, 8, 16, 12, 30, 2)
+    assert time.gmtime(path.stat().st_mtime)[:6] == (2014, 8, 16, 12, 30, 2)
 
 
 def test_a_zip_without_a_time(tmp_path):

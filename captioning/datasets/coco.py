@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import json
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from captioning.datasets.dataset import CaptionDataset, DatasetError, Record, assemble, shuffled
+from captioning.datasets.dataset import SPLITS, CaptionDataset, DatasetError, Record, assemble, shuffled
 from captioning.datasets.fetching import Wanted, fetch_archive, fetch_photos
 from captioning.datasets.needs import Need, photos_to_fetch
 from captioning.fetching.download import URLS, DownloadError
 from captioning.fetching.unpack import UnpackError
+from captioning.files import read_json
 
 _PARTS = ("train2014", "val2014")
 _SPLIT_FILES = ("splits.json", "dataset_coco.json")  # ours, Karpathy's
 _PHOTO_MB = 0.165  # on average
+_ANOTHER = "Fetch or make it again."
 
 
 class Captioned(NamedTuple):
@@ -71,7 +71,7 @@ def _address(part: str, image: Captioned) -> str:
 
 def _fetch_karpathys_splits(root: Path) -> None:
     """Fetch the splits that papers use; they stand on a private page that may go: then go on without."""
-    if any((root / name).is_file() for name in _SPLIT_FILES):
+    if _splits_file(root):
         return
     try:
         fetch_archive("karpathy-splits", root, only="dataset_coco.json", delete=True, retries=1)
@@ -96,17 +96,19 @@ def read(root: Path) -> CaptionDataset:
             f"{root} holds neither annotations/captions_train2014.json nor annotations/captions_val2014.json: "
             "set CAPTIONING_ROOT to the folder that holds `annotations`."
         )
-    splits = read_splits(root)
-    left_out: Counter = Counter()
-    records = []
+    splits_file = _splits_file(root)
+    splits = read_splits(splits_file) if splits_file else None
+    records, unused = [], []
     for part in parts:
         for image_id, file_name, captions, _ in read_captions(_captions_file(root, part)):
             split = _default_split(part, image_id) if splits is None else splits.get(image_id)
             if split is None:
-                left_out["photos in no split"] += 1
+                unused.append(file_name)
             else:
                 records.append(Record(image_id, root / part / file_name, tuple(captions), split))
-    return assemble("coco2014", records, left_out)
+    sources = [*(_captions_file(root, part) for part in parts), *filter(None, [splits_file])]
+    splits_from = splits_file.name if splits_file else "val2014 halved"
+    return assemble("coco2014", records, {"photos in no split": unused}, splits_from, sources)
 
 
 def read_captions(path: Path) -> Iterator[Captioned]:
@@ -115,9 +117,10 @@ def read_captions(path: Path) -> Iterator[Captioned]:
     Layout: the "Image Captioning" section of COCO's data format page.
 
     Raises:
-        DatasetError: the file is not JSON, not in COCO's layout, or captions an image that it does not list.
+        DamagedError: the file is not JSON.
+        DatasetError: the file is not in COCO's layout, or captions an image that it does not list.
     """
-    content = load_json(path)
+    content = read_json(path, _ANOTHER)
     try:
         images = {i["id"]: Captioned(i["id"], i["file_name"], [], i.get("coco_url", "")) for i in content["images"]}
         for annotation in content["annotations"]:
@@ -130,22 +133,19 @@ def read_captions(path: Path) -> Iterator[Captioned]:
     yield from images.values()
 
 
-def read_splits(root: Path) -> dict[int, str] | None:
-    """Return image id -> split from `splits.json` or `dataset_coco.json`; None where there is neither.
+def read_splits(path: Path) -> dict[int, str]:
+    """Return image id -> split from a `splits.json` or `dataset_coco.json`.
 
     Karpathy's "restval" (val2014 photos given to training) counts as train.
 
     Raises:
+        DamagedError: the file is not JSON.
         DatasetError: the file is not in its layout, or puts a photo into two splits.
     """
-    ours, karpathy = (root / name for name in _SPLIT_FILES)
-    path = ours if ours.is_file() else karpathy
-    if not path.is_file():
-        return None
-    content = load_json(path)
+    content = read_json(path, _ANOTHER)
     try:
-        if path == ours:
-            pairs = [(image_id, split) for split in ("train", "val", "test") for image_id in content[split]]
+        if path.name == _SPLIT_FILES[0]:
+            pairs = [(image_id, split) for split in SPLITS for image_id in content[split]]
         else:
             pairs = [(image["cocoid"], image["split"].replace("restval", "train")) for image in content["images"]]
     except (KeyError, TypeError, AttributeError) as error:
@@ -156,16 +156,8 @@ def read_splits(root: Path) -> dict[int, str] | None:
     return splits
 
 
-def load_json(path: Path) -> dict:
-    """Read a JSON file.
-
-    Raises:
-        DatasetError: it is not JSON; the message names the file.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path} is not a JSON file: {error}. Fetch or make it again.") from error
+def _splits_file(root: Path) -> Path | None:
+    return next((root / name for name in _SPLIT_FILES if (root / name).is_file()), None)
 
 
 def _captions_file(root: Path, part: str) -> Path:

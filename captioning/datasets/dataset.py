@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
-from collections import Counter
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
-from captioning.provenance import FileState
+from captioning import provenance
+from captioning.provenance import FileState, content_digest
 
 SPLITS = ("train", "val", "test")
 UNSPLIT = ""  # the split of a picture whose source has none
@@ -34,14 +35,30 @@ class Record:
     state: FileState | None = None  # of the file as the photo check read it
 
 
+class Source(NamedTuple):
+    """A file of captions or splits, as it was when it was read."""
+
+    file: Path
+    state: FileState
+    content: str  # digest of its bytes
+
+    @classmethod
+    def of(cls, file: Path) -> Source:
+        """Note the file as it is now."""
+        state = FileState.of(file)  # before its bytes: a later change is never missed
+        return cls(file, state, content_digest(file.read_bytes()))
+
+
 @dataclass(frozen=True)
 class CaptionDataset:
     """All usable pictures of a dataset, in a fixed shuffled order."""
 
     name: str
     records: tuple[Record, ...]
-    left_out: dict[str, int] = field(default_factory=dict)  # reason -> how many
     findings: dict[str, tuple[str, ...]] = field(default_factory=dict, compare=False)  # what to look at -> names
+    splits_from: str = field(default="", compare=False)  # what decides on the splits; empty: drawn with the pictures
+    sources: tuple[Source, ...] = field(default=(), compare=False)  # the files that it was read from
+    made_from: dict = field(default_factory=dict, compare=False)  # the choices of notebook 01; see `prepare`
 
     def split(self, name: str) -> list[Record]:
         """Return the records of one split: train, val or test."""
@@ -53,22 +70,26 @@ class CaptionDataset:
         """Return all captions of one split."""
         return [caption for record in self.split(split) for caption in record.captions]
 
+    def digest(self, *splits: str) -> str:
+        """Return what stands for the ids, splits and captions of the pictures of these splits."""
+        return provenance.digest([(r.image_id, r.split, r.captions) for name in splits for r in self.split(name)])
+
     def first(self, limit: int | None) -> CaptionDataset:
         """Return the first `limit` pictures of the fixed shuffled order; all for None."""
         return dataclasses.replace(self, records=self.records[:limit])
 
     def found(self, what: str, names: Iterable[str]) -> CaptionDataset:
         """Return the same pictures with one more finding for the report; none where there are no names."""
-        names = tuple(names)
+        names = (*self.findings.get(what, ()), *names)
         return dataclasses.replace(self, findings=self.findings | {what: names}) if names else self
 
     def report(self, most: int | None = None) -> str:
-        """Return what was left out and what was found, one line each.
+        """Return what was left out and what was found, each with its number and then its names.
 
         Args:
             most: names per finding; None for all.
         """
-        lines = [f"{count:,} {reason}" for reason, count in self.left_out.items()]
+        lines = []
         for what, names in self.findings.items():
             lines += [f"{what} ({len(names):,}):", *(f"  {name}" for name in names[:most])]
             lines += ["  ..."] if most is not None and len(names) > most else []
@@ -85,46 +106,8 @@ class CaptionDataset:
             if r.split == "train" else r
             for r in self.records
         ]  # fmt: skip
-        return dataclasses.replace(self, records=tuple(record for record in records if record.captions))
-
-    def resplit(self, train_share: float) -> CaptionDataset:
-        """Return the same pictures with a split of our own, by picture, in the fixed shuffled order.
-
-        Args:
-            train_share: share of the pictures for training; a tenth of these, the last ones, becomes val, the rest
-                of the pictures test.
-        """
-        first_test = round(train_share * len(self.records))
-        first_val = first_test - first_test // 10
-        names = ["train" if n < first_val else "val" if n < first_test else "test" for n in range(len(self.records))]
-        records = tuple(dataclasses.replace(r, split=name) for r, name in zip(self.records, names, strict=True))
-        return dataclasses.replace(self, records=records)
-
-    def save(self, path: Path) -> None:
-        """Write the records as JSON; files below the JSON's folder by their relative path."""
-        rows = []
-        for record in self.records:
-            row = dataclasses.asdict(record)
-            file = record.file.resolve()
-            inside = file.is_relative_to(path.parent.resolve())
-            row["file"] = str(file.relative_to(path.parent.resolve()) if inside else file)
-            rows.append(row)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Findings have a file of their own: the later notebooks do not need them.
-        content = {"name": self.name, "left_out": self.left_out, "records": rows}
-        partial = path.with_suffix(".part")
-        partial.write_text(json.dumps(content, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
-        partial.replace(path)
-
-    @classmethod
-    def load(cls, path: Path) -> CaptionDataset:
-        """Read what `save` wrote."""
-        content = json.loads(path.read_text(encoding="utf-8"))
-        records = tuple(
-            Record(**(row | {"file": path.parent / row["file"], "captions": tuple(row["captions"])}))
-            for row in content["records"]
-        )
-        return cls(content["name"], records, content["left_out"])
+        cleaned = dataclasses.replace(self, records=tuple(record for record in records if record.captions))
+        return cleaned.found("pictures that the cleaning leaves no caption", _ids(r for r in records if not r.captions))
 
 
 def shuffled(image_ids: Iterable[int | str]) -> list[int | str]:
@@ -132,39 +115,56 @@ def shuffled(image_ids: Iterable[int | str]) -> list[int | str]:
     return sorted(image_ids, key=lambda image_id: hashlib.sha256(str(image_id).encode()).digest())
 
 
-def assemble(name: str, records: Iterable[Record], left_out: Counter) -> CaptionDataset:
+def assemble(
+    name: str,
+    records: Iterable[Record],
+    findings: Mapping[str, Sequence[str]] | None = None,
+    splits_from: str = "",
+    sources: Iterable[Path] = (),
+) -> CaptionDataset:
     """Put the records into the fixed shuffled order and leave out what cannot be used.
 
     Args:
         name: the dataset's name.
         records: records as found; the file may be missing.
-        left_out: reasons counted so far.
+        findings: what the loader left out, reason -> names.
+        splits_from: what decides on the splits, for example the name of a file.
+        sources: the files that the loader has read just now.
 
     Raises:
         DatasetError: nothing usable is left, or there is nothing to train on.
     """
-    left_out = Counter(left_out)
+    left_out = defaultdict(list, {reason: list(names) for reason, names in (findings or {}).items()})
     records = list(records)
     present = {folder: _names(folder) for folder in {record.file.parent for record in records}}
     usable = []
     for record in records:
         captions = tuple(" ".join(caption.split()) for caption in record.captions if caption.strip())
-        left_out["empty captions"] += len(record.captions) - len(captions)
+        left_out["empty captions"] += [str(record.image_id)] * (len(record.captions) - len(captions))
         if record.file.name not in present[record.file.parent]:
-            left_out[NOT_ON_DISK] += 1
+            left_out[NOT_ON_DISK].append(str(record.file))
         elif not captions:
-            left_out["photos without a caption"] += 1
+            left_out["photos without a caption"].append(str(record.image_id))
         else:
             usable.append(dataclasses.replace(record, captions=captions))
     if not any(record.split in ("train", UNSPLIT) for record in usable):
-        reasons = ", ".join(f"{count} {reason}" for reason, count in left_out.items() if count)
-        raise DatasetError(f"{name}: no usable picture to train on ({reasons or 'none was found'}).")
+        reasons = ", ".join(f"{len(names)} {reason}" for reason, names in left_out.items() if names)
+        away = f" Looked for {left_out[NOT_ON_DISK][0]}: is a drive not mounted?" if left_out[NOT_ON_DISK] else ""
+        raise DatasetError(f"{name}: no usable picture to train on ({reasons or 'none was found'}).{away}")
     by_id = {record.image_id: record for record in usable}
     if len(by_id) < len(usable):
         raise DatasetError(f"{name}: {len(usable) - len(by_id)} image ids stand for two pictures.")
     return CaptionDataset(
-        name, tuple(by_id[image_id] for image_id in shuffled(by_id)), {reason: n for reason, n in left_out.items() if n}
+        name,
+        tuple(by_id[image_id] for image_id in shuffled(by_id)),
+        {reason: tuple(names) for reason, names in left_out.items() if names},
+        splits_from,
+        tuple(map(Source.of, sources)),
     )
+
+
+def _ids(records: Iterable[Record]) -> list[str]:
+    return [str(record.image_id) for record in records]
 
 
 def _letters_only(caption: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,8 +39,23 @@ def fetch_archive(name: str, folder: Path, *, only: str = "*", delete: bool = Fa
     finished = folder / f".{archive.stem}.unpacked"
     if finished.exists() and not archive.exists():
         return
-    unpack(fetch(**URLS[name], path=archive, retries=retries), folder, only=only, delete=delete)
+    fetch(URLS[name]["url"], archive, retries=retries)
+    if not finished.exists():
+        _compare(archive, **URLS[name])
+    unpack(archive, folder, only=only, delete=delete)
     finished.touch()
+
+
+def _compare(archive: Path, url: str, size: int | None = None, md5: str | None = None) -> None:
+    """Warn of another size or sum than was published once: the publisher may have replaced the file since."""
+    found = archive.stat().st_size
+    if size not in (None, found):
+        warnings.warn(f"{archive}: its size is {found}, not {size} as published at {url}.", stacklevel=2)
+    elif md5:
+        with archive.open("rb") as file:
+            found = hashlib.file_digest(file, "md5").hexdigest()
+        if found != md5:
+            warnings.warn(f"{archive}: its MD5 sum is {found}, not {md5} as published at {url}.", stacklevel=2)
 
 
 def fetch_photos(

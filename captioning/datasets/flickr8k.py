@@ -5,13 +5,16 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 from captioning.datasets.dataset import UNSPLIT, CaptionDataset, DatasetError, Record, assemble
 from captioning.datasets.fetching import Wanted, fetch_archive
 from captioning.datasets.needs import Need
+from captioning.datasets.splits import HASH
 
 PHOTO_FOLDERS = ("Flicker8k_Dataset", "Flickr8k_Dataset", "Images", "images")
+TOKENS, KAGGLE = "Flickr8k.token.txt", "captions.txt"
 PHOTOS, SIZES = 8091, {"train": 6000, "val": 1000, "test": 1000}  # of the release
 LISTS = {"train": "Flickr_8k.trainImages.txt", "val": "Flickr_8k.devImages.txt", "test": "Flickr_8k.testImages.txt"}
 
@@ -48,19 +51,24 @@ def read(root: Path) -> CaptionDataset:
     """
     photos = _photo_folder(root)
     text = root / "Flickr8k_text" if (root / "Flickr8k_text").is_dir() else root
-    captions, splits = _captions(text), _splits(text)
+    source, lists = _captions_file(text), _lists(text)
+    captions = _captions(source)
+    splits = {name: split for split, file in lists.items() for name in _text(file).splitlines()}
     on_disk = {path.name for path in photos.iterdir()}
-    left_out: Counter = Counter()
+    unused, nowhere = [], []
     records = []
     for name, captions_of_one in captions.items():
         if name in splits or not splits:
             split = splits.get(name, UNSPLIT)
             records.append(Record(Path(name).stem, photos / name, tuple(captions_of_one), split))
         elif name in on_disk:
-            left_out["photos in no official split"] += 1
+            unused.append(name)
         else:
-            left_out["captions of photos that do not exist"] += len(captions_of_one)
-    return _compared_with_the_release(assemble("flickr8k", records, left_out), len(on_disk), splits)
+            nowhere += [name] * len(captions_of_one)
+    findings = {"photos in no official split": unused, "captions of photos that do not exist": nowhere}
+    splits_from = "official lists" if splits else HASH
+    dataset = assemble("flickr8k", records, findings, splits_from, [source, *lists.values()])
+    return _compared_with_the_release(dataset, len(on_disk), splits)
 
 
 def _compared_with_the_release(dataset: CaptionDataset, photos: int, splits: dict[str, str]) -> CaptionDataset:
@@ -72,33 +80,41 @@ def _compared_with_the_release(dataset: CaptionDataset, photos: int, splits: dic
     return dataset.found("other numbers than in the release", fewer)
 
 
-def _splits(text: Path) -> dict[str, str]:
-    """Return file name -> split; empty where Kaggle's captions come without the lists."""
-    if (text / "captions.txt").is_file() and not any((text / file).exists() for file in LISTS.values()):
-        return {}
-    return {name: split for split, file in LISTS.items() for name in _text(text / file).splitlines()}
+def _lists(text: Path) -> dict[str, Path]:
+    """Return split -> its list; empty where Kaggle's captions come without the lists."""
+    lists = {split: text / name for split, name in LISTS.items()}
+    return lists if _captions_file(text).name == TOKENS or any(map(Path.exists, lists.values())) else {}
 
 
-def _captions(text: Path) -> dict[str, list[str]]:
-    """Return file name -> captions from whichever of the two caption files is there."""
+def _captions_file(text: Path) -> Path:
+    """Return whichever of the two caption files is there, the release's own first."""
+    return text / (TOKENS if (text / TOKENS).is_file() else KAGGLE)
+
+
+def _captions(source: Path) -> dict[str, list[str]]:
+    """Return file name -> captions."""
     captions: dict[str, list[str]] = defaultdict(list)
-    token_file, csv_file = text / "Flickr8k.token.txt", text / "captions.txt"
-    if token_file.is_file():
-        for number, line in enumerate(_text(token_file).split("\n"), start=1):
-            if not line.strip():
-                continue
+    for name, caption in (_token_lines if source.name == TOKENS else _csv_rows)(source):
+        captions[name].append(caption)
+    return captions
+
+
+def _token_lines(source: Path) -> Iterator[tuple[str, str]]:
+    for number, line in enumerate(_text(source).split("\n"), start=1):
+        if line.strip():
             key, tab, caption = line.partition("\t")
             name, mark, index = key.rpartition("#")
             if not (tab and mark and index.isdecimal()):
-                raise DatasetError(f"{token_file}, line {number}: not `photo.jpg#0<tab>caption`: {line[:60]!r}")
-            captions[name].append(caption)
-    else:
-        # The captions hold commas and line breaks inside quotes: only a CSV reader splits them rightly.
-        for row in csv.DictReader(io.StringIO(_text(csv_file))):
-            if row.get("image") is None or row.get("caption") is None:
-                raise DatasetError(f"{csv_file}: not a CSV file with the columns `image,caption`.")
-            captions[row["image"]].append(row["caption"])
-    return captions
+                raise DatasetError(f"{source}, line {number}: not `photo.jpg#0<tab>caption`: {line[:60]!r}")
+            yield name, caption
+
+
+def _csv_rows(source: Path) -> Iterator[tuple[str, str]]:
+    # The captions hold commas and line breaks inside quotes: only a CSV reader splits them rightly.
+    for row in csv.DictReader(io.StringIO(_text(source))):
+        if row.get("image") is None or row.get("caption") is None:
+            raise DatasetError(f"{source}: not a CSV file with the columns `image,caption`.")
+        yield row["image"], row["caption"]
 
 
 def _photo_folder(root: Path) -> Path:

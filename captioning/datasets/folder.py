@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from captioning.datasets.coco import read_captions
 from captioning.datasets.dataset import SPLITS, UNSPLIT, CaptionDataset, DatasetError, Record, assemble
+from captioning.datasets.splits import HASH
 
 CAPTION_FILES = ("captions.csv", "captions.jsonl", "captions.json")
 TOO_LONG = 50  # words; longer captions are listed, not left out
@@ -29,7 +30,7 @@ def read(root: Path) -> CaptionDataset:
             has a split, the pictures are in no split yet.
 
     Returns:
-        The dataset; its findings list rows without a photo, photos without a caption, rows that stand twice and
+        The dataset; its findings list rows without a photo, photos without a caption, duplicate rows and
         captions of more than `TOO_LONG` words.
 
     Raises:
@@ -54,12 +55,16 @@ def read(root: Path) -> CaptionDataset:
         raise DatasetError(f"{source} puts {torn[0]} into two splits; a split is made by photo, not by caption.")
     records = [Record(photo, root / photo, tuple(texts), *splits[photo]) for photo, texts in captions.items()]
     _check_splits(records, source)
-    left_out = Counter({"rows without a photo": len(lost), "rows that stand twice": len(twice)})
-    dataset = assemble("folder", records, left_out)
-    silent = sorted(set(photos.values()) - captions.keys())
-    long = (f"{r.image_id}: {text}" for r in records for text in r.captions if len(text.split()) > TOO_LONG)
-    dataset = dataset.found("rows without a photo", lost).found("photos without a caption", silent)
-    return dataset.found("rows that stand twice", twice).found(f"captions of more than {TOO_LONG} words", long)
+    findings = {
+        "rows without a photo": lost,
+        "photos without a caption": sorted(set(photos.values()) - captions.keys()),
+        "duplicate rows": twice,
+        f"captions of more than {TOO_LONG} words": [
+            f"{r.image_id}: {text}" for r in records for text in r.captions if len(text.split()) > TOO_LONG
+        ],
+    }
+    splits_from = "captions file" if any(record.split for record in records) else HASH
+    return assemble("folder", records, findings, splits_from, [source])
 
 
 def _captions_file(root: Path) -> Path:

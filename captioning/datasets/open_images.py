@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from functools import partial
 from pathlib import Path
 
 from captioning.datasets.dataset import UNSPLIT, CaptionDataset, DatasetError, Record, assemble, shuffled
 from captioning.datasets.fetching import Wanted, fetch_photos
 from captioning.datasets.needs import Need, photos_to_fetch
+from captioning.datasets.splits import HASH
 from captioning.fetching.download import URLS
 from captioning.fetching.download import fetch as fetch_file
 from captioning.images import shrink
@@ -40,7 +40,7 @@ def fetch(root: Path, wanted: Wanted) -> dict[Path, str]:
     Raises:
         DownloadError: the captions cannot be had.
     """
-    captions = fetch_file(**URLS["open-images-train"], path=root / CAPTIONS)
+    captions = fetch_file(URLS["open-images-train"]["url"], root / CAPTIONS)
     first = shuffled(_read_captions(captions))[: wanted.limit or PHOTOS]
     address = URLS["open-images-photo"]["url"].format
     photos = [(address(split="train", id=image_id), _photo(root, image_id)) for image_id in first]
@@ -60,7 +60,7 @@ def read(root: Path) -> CaptionDataset:
         raise DatasetError(f"{root / CAPTIONS} is missing: it belongs to the Localized Narratives release.")
     captions = _read_captions(root / CAPTIONS)
     records = [Record(image_id, _photo(root, image_id), tuple(c), UNSPLIT) for image_id, c in captions.items()]
-    return assemble("open-images", records, Counter())
+    return assemble("open-images", records, splits_from=HASH, sources=[root / CAPTIONS])
 
 
 def _photo(root: Path, image_id: str) -> Path:

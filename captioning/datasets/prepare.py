@@ -1,18 +1,21 @@
-"""What notebook 01 does with any dataset: fetched or drawn, read, checked, saved."""
+"""What notebook 01 does with any dataset: fetched or drawn, read, checked, split, saved."""
 
 from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
 
-from captioning.datasets import coco, flickr8k, folder, needs, open_images, photo_check
-from captioning.datasets.dataset import NOT_ON_DISK, SPLITS, UNSPLIT, CaptionDataset, DatasetError
+from captioning.datasets import captions_file, coco, flickr8k, folder, needs, open_images, photo_check, splits
+from captioning.datasets.dataset import NOT_ON_DISK, SPLITS, CaptionDataset, DatasetError
 from captioning.datasets.fetching import Wanted
 from captioning.datasets.scenes import scenes
+from captioning.files import DamagedError, write_text
+from captioning.provenance import StaleError, require_same
 from captioning.settings import Project, SettingError, require
+from captioning.tokenizer import Tokenizer
 
 QUICK_PHOTOS = 120  # in quick runs on photos, where no limit is set
-FEWEST = {"train": 1, "val": 2, "test": 2}  # pictures: captions are also dealt to *other* ones
+MISSING = 100  # one of so many photos may be missing since the last time; more look like a drive that is away
 
 
 def cost(project: Project, long_side: int = Wanted.long_side) -> str:
@@ -36,29 +39,43 @@ def obtain(project: Project, long_side: int = Wanted.long_side, delete_zips: boo
         delete_zips: remove each zip once it is unpacked.
 
     Returns:
-        The pictures within the limit, in their fixed shuffled order; `left_out` and `findings` tell of the others.
-        Where the source has no splits, nine tenths are for training and validation, one for the test.
+        The pictures within the limit, in their fixed shuffled order; the findings tell of the others.
 
     Raises:
         SettingError: this dataset needs a folder that is not set.
-        DatasetError: the files are not as they should be.
+        DatasetError: the files are not as they should be, or many photos of the last time are missing.
         DownloadError: something cannot be fetched.
         UnpackError: a zip is damaged.
     """
+    if project.root:
+        _require_present(project)
     if project.dataset in _DOWNLOADS:
         dataset = _download(project, Wanted(_limit(project), long_side, delete_zips))
     else:
         dataset = {"scenes": _scenes, "folder": _folder}[project.dataset](project)
-    dataset = dataset.first(_limit(project))
-    return dataset.resplit(0.9) if any(record.split == UNSPLIT for record in dataset.records) else dataset
+    return dataclasses.replace(dataset.first(_limit(project)), made_from=_made_from(project))
 
 
-def arrange(dataset: CaptionDataset, split: str = "official", cleaning: str = "none") -> CaptionDataset:
+def check(project: Project, dataset: CaptionDataset) -> CaptionDataset:
+    """Return the dataset without the pictures that cannot be decoded; see `photo_check.check`.
+
+    Raises:
+        DatasetError: many photos of the last time are missing.
+    """
+    _require_present(project)
+    return photo_check.check(dataset, project.data / "checked_photos.jsonl", project.home)
+
+
+def arrange(
+    project: Project, dataset: CaptionDataset, split: str = "official", cleaning: str = "none"
+) -> CaptionDataset:
     """Return the dataset split and cleaned as it is, or as the classic Flickr8k notebooks do.
 
     Args:
-        dataset: as `obtain` returns it.
-        split: "official", or "90/10": nine tenths of the pictures for train and val, one for test.
+        project: its data folder holds the splits that were used before; see `splits.settle`.
+        dataset: as `check` returns it.
+        split: "official", or "90/10": nine tenths of the pictures for train and val, one for test. Where the source
+            has no splits, both are ours.
         cleaning: "none", or "letters": see `CaptionDataset.letters_only`.
 
     Raises:
@@ -72,33 +89,36 @@ def arrange(dataset: CaptionDataset, split: str = "official", cleaning: str = "n
             raise SettingError(
                 "SPLIT = '90/10' is for photos: the test split of scenes is made of unseen combinations."
             )
-        dataset = dataset.resplit(0.9)
+        dataset = dataclasses.replace(dataset, splits_from=splits.HASH)
+    dataset = splits.settle(dataset, _splits_file(project), split)
+    dataset = dataset.found("the same photo in two splits", splits.leaks(dataset))
+    dataset = dataclasses.replace(dataset, made_from=dataset.made_from | {"split": split, "cleaning": cleaning})
     return dataset.letters_only() if cleaning == "letters" else dataset
 
 
-def check(project: Project, dataset: CaptionDataset) -> CaptionDataset:
-    """Return the dataset without the pictures that cannot be decoded; see `photo_check.check`."""
-    return photo_check.check(dataset, project.data / "checked_photos.jsonl")
-
-
 def save(project: Project, dataset: CaptionDataset) -> Path:
-    """Write data/<dataset>/captions.json, which the later notebooks read, and report.txt with all findings.
+    """Write data/<dataset>/captions.json, which the later notebooks read, splits.json and report.txt.
 
     Returns:
         The report's path.
 
     Raises:
         DatasetError: a split has too few pictures.
+        StaleError: the pictures were obtained with other settings.
     """
-    too_few = [
-        f"{split} ({len(dataset.split(split))})" for split in SPLITS if len(dataset.split(split)) < FEWEST[split]
-    ]
+    counts = {split: len(dataset.split(split)) for split in SPLITS}
+    too_few = [f"{split} ({count})" for split, count in counts.items() if count < splits.FEWEST[split]]
     if too_few:
-        way_out = f" with CAPTIONING_LIMIT={project.limit}; raise the limit" if project.limit else ""
-        raise DatasetError(f"{project.dataset} has too few pictures for {' and '.join(too_few)}{way_out}.")
-    dataset.save(project.data / "captions.json")
+        raise DatasetError(
+            f"{dataset.name} has too few pictures for {' and '.join(too_few)}{_way_out(project, dataset)}."
+        )
+    made_from = {"split": "official", "cleaning": "none"} | (dataset.made_from or _made_from(project))
+    captions = project.data / "captions.json"
+    require_same(captions, _without_choices(made_from), _made_from(project), made_by="01_download")
+    splits.write(_splits_file(project), made_from["split"], dataset)
+    captions_file.write(captions, project.home, dataclasses.replace(dataset, made_from=made_from))
     report = project.data / "report.txt"
-    report.write_text(dataset.report(), encoding="utf-8")
+    write_text(report, dataset.report())
     return report
 
 
@@ -107,8 +127,65 @@ def load(project: Project) -> CaptionDataset:
 
     Raises:
         FileNotFoundError: notebook 01 has not been run for this dataset.
+        DamagedError: its file does not hold what it should.
+        StaleError: it was run with other settings or files; see `captions_file.unchanged`.
     """
-    return CaptionDataset.load(require(project.data / "captions.json", made_by="01_download"))
+    path = require(project.data / "captions.json", made_by="01_download")
+    dataset = captions_file.read(path, project.home)
+    require_same(path, _without_choices(dataset.made_from), _made_from(project), made_by="01_download")
+    return captions_file.unchanged(path, dataset)
+
+
+def load_tokenizer(project: Project, dataset: CaptionDataset) -> Tokenizer:
+    """Return the vocabulary that notebook 02 fitted on these pictures' train captions.
+
+    Raises:
+        FileNotFoundError: notebook 02 has not been run for this dataset.
+        DamagedError: its file does not hold what it should.
+        StaleError: it was fitted on other captions.
+    """
+    path = require(project.data / "tokenizer.json", made_by="02_explore")
+    return Tokenizer.load(path, dataset.captions("train"))
+
+
+def _made_from(project: Project) -> dict:
+    """Return the settings that decide on the pictures."""
+    root = captions_file.Paths(project.home).written(Path(project.root)) if project.root else None
+    return {"dataset": project.dataset, "root": root, "limit": project.limit, "quick": project.quick}
+
+
+def _without_choices(made_from: dict) -> dict:
+    """Return the settings without the knobs that only notebook 01 has."""
+    return {name: value for name, value in made_from.items() if name not in ("split", "cleaning")}
+
+
+def _splits_file(project: Project) -> Path:
+    return project.data / "splits.json"
+
+
+def _way_out(project: Project, dataset: CaptionDataset) -> str:
+    if project.limit:
+        return f" with CAPTIONING_LIMIT={project.limit}; raise the limit"
+    ours = dataset.splits_from == splits.HASH
+    return f": it takes {sum(splits.FEWEST.values())} different photos with captions" if ours else ""
+
+
+def _require_present(project: Project) -> None:
+    """Refuse to make a smaller dataset while a drive is away."""
+    path = project.data / "captions.json"
+    try:
+        before = captions_file.read(path, project.home)
+    except (FileNotFoundError, DamagedError, StaleError):  # nothing is known from before
+        return
+    if _without_choices(before.made_from) != _made_from(project):
+        return
+    missing = [record.file for record in before.records if not record.file.exists()]
+    if len(missing) > max(1, len(before.records) // MISSING):
+        raise DatasetError(
+            f"{len(missing):,} of {len(before.records):,} photos are missing since the last time, for example "
+            f"{missing[0].name} in {missing[0].parent}: is a drive not mounted? Nothing was changed. Bring them back; "
+            f"if you removed them, delete {path} and run 01 again."
+        )
 
 
 def _limit(project: Project) -> int | None:
@@ -124,9 +201,8 @@ def _download(project: Project, wanted: Wanted) -> CaptionDataset:
     if failed is None:
         return dataset
     # Photos that nobody asked for are not missing.
-    left_out = {reason: count for reason, count in dataset.left_out.items() if reason != NOT_ON_DISK}
-    left_out |= {"photos that could not be fetched": len(failed)} if failed else {}
-    dataset = dataclasses.replace(dataset, left_out=left_out)
+    asked_for = {reason: names for reason, names in dataset.findings.items() if reason != NOT_ON_DISK}
+    dataset = dataclasses.replace(dataset, findings=asked_for)
     return dataset.found("photos that could not be fetched", (f"{path.name}: {why}" for path, why in failed.items()))
 
 

@@ -23,37 +23,32 @@ __all__ = ["URLS", "DownloadError", "FetchReport", "fetch", "fetch_many", "mirro
 _COCO = "http://images.cocodataset.org"  # no https: the certificate there is for another name
 _FLICKR8K = "https://github.com/jbrownlee/Datasets/releases/download/Flickr8k"
 _NARRATIVES = "https://storage.googleapis.com/localized-narratives/annotations/open_images"
-# Every address of the project, as keyword arguments of `fetch`. CAPTIONING_MIRROR points all of them elsewhere.
-# The sums and sizes are second-hand, from other projects that fetch these files: a difference is a warning only.
+# Every address of the project; CAPTIONING_MIRROR points all of them elsewhere. The sums and sizes are second-hand, from
+# other projects that fetch these files: whoever fetches an archive warns of a difference; unpacking it finds damage.
 URLS: dict[str, dict] = {
     "coco-train2014": {
         "url": f"{_COCO}/zips/train2014.zip",
         "md5": "0da8c0bd3d6becc4dcb32757491aca88",
         "size": 13_510_573_713,
-        "warn_only": True,
     },
     "coco-val2014": {
         "url": f"{_COCO}/zips/val2014.zip",
         "md5": "a3d79f5ed8d289b7a7554ce06a5782b3",
         "size": 6_645_013_297,
-        "warn_only": True,
     },
     "coco-annotations": {
         "url": f"{_COCO}/annotations/annotations_trainval2014.zip",
         "md5": "0a379cfc70b0e71301e0f377548639bd",
         "size": 252_872_794,
-        "warn_only": True,
     },
     "karpathy-splits": {"url": "https://cs.stanford.edu/people/karpathy/deepimagesent/caption_datasets.zip"},
     "flickr8k-photos": {
         "url": f"{_FLICKR8K}/Flickr8k_Dataset.zip",
         "md5": "f18a1e2920de5bd84dae7cf08ec78978",
-        "warn_only": True,
     },
     "flickr8k-text": {
         "url": f"{_FLICKR8K}/Flickr8k_text.zip",
         "md5": "bf6c1abcb8e4a833b7f922104de18627",
-        "warn_only": True,
     },
     "open-images-train": {"url": f"{_NARRATIVES}_train_v6_captions.jsonl"},
     "open-images-validation": {"url": f"{_NARRATIVES}_validation_captions.jsonl"},
@@ -89,7 +84,6 @@ def fetch(
     *,
     md5: str | None = None,
     size: int | None = None,
-    warn_only: bool = False,
     retries: int = 5,
     timeout: float = 30.0,
     progress: bool = True,
@@ -106,7 +100,6 @@ def fetch(
         path: where the file goes; missing folders are made.
         md5: its published MD5 sum in hexadecimal digits.
         size: its published size in bytes.
-        warn_only: warn, in place of refusing, when the sum or the size differs.
         retries: how many tries in a row may fail without getting further.
         timeout: seconds without data after which a connection counts as broken.
         progress: show a bar with rate and time left on stdout.
@@ -122,8 +115,8 @@ def fetch(
     """
     with requests.Session() as session:
         Transfer(
-            mirror(url), Path(path), session, md5=md5, size=size, warn_only=warn_only, retries=retries,
-            timeout=timeout, progress=progress, arrive=arrive, sleep=sleep,
+            mirror(url), Path(path), session, md5=md5, size=size, retries=retries, timeout=timeout,
+            progress=progress, arrive=arrive, sleep=sleep,
         ).run()  # fmt: skip
     return Path(path)
 
@@ -258,7 +251,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m captioning.fetching.download", description=main.__doc__)
     parser.add_argument("url", nargs="?")
     parser.add_argument("path", nargs="?", type=Path)
-    parser.add_argument("--list", type=Path, metavar="FILE", help='lines "url path", in place of one url and path')
+    parser.add_argument("--list", type=Path, metavar="FILE", help='lines "url path", instead of one url and path')
     parser.add_argument("--md5", help="of the one file")
     parser.add_argument("--workers", type=int, default=8)
     parser.add_argument("--retries", type=int, default=5)

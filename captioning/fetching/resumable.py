@@ -9,7 +9,6 @@ import shutil
 import sys
 import threading
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
@@ -58,7 +57,6 @@ class Transfer:
     session: requests.Session
     md5: str | None = None
     size: int | None = None
-    warn_only: bool = False
     retries: int = 5
     timeout: float = 30.0
     progress: bool = False
@@ -187,7 +185,7 @@ class Transfer:
 
     def _check_size(self, total: int | None) -> None:
         """Refuse a file of another size, or too large for the disk, before a byte is fetched or thrown away."""
-        if total is not None and self.size not in (None, total) and not self.warn_only:
+        if total is not None and self.size not in (None, total):
             raise _Again(f"the server offers {total:,} bytes, the published size is {self.size:,}")
         needed = (total or self.size or 0) - self.partial.size()
         free = shutil.disk_usage(self.path.parent).free
@@ -207,7 +205,7 @@ class Transfer:
                 part.flush()  # now the system has it: a kill does not lose it any more
                 have += len(chunk)
                 bar.update(len(chunk))
-        expected = self.size if total is None and not self.warn_only else total
+        expected = self.size if total is None else total
         if expected not in (None, have):
             raise _Again(f"the connection ended after {have:,} of {expected:,} bytes")
 
@@ -242,12 +240,7 @@ class Transfer:
         self.partial.finish()
 
     def _fault(self, what: str, expected: str | int | None, found: str | int) -> str | None:
-        if expected in (None, found):
-            return None
-        fault = f"its {what} is {found}, not {expected} as published"
-        if self.warn_only:
-            warnings.warn(f"{self.path}: {fault}.", stacklevel=2)
-        return None if self.warn_only else fault
+        return None if expected in (None, found) else f"its {what} is {found}, not {expected} as published"
 
     def _refuse(self, reason: str) -> None:
         """Throw the bytes away; fetch them a second time, in case the way has damaged them, but not a third."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import calendar
 import os
 import re
 import shutil
 import stat
 import sys
-import time
 import zipfile
 import zlib
 from fnmatch import fnmatch
@@ -179,7 +179,12 @@ def _is_there(target: Path, entry: zipfile.ZipInfo) -> bool:
         return False
     if not stat.S_ISREG(found.st_mode) or found.st_size != entry.file_size:
         return False
-    return found.st_mtime == _time(entry) or _crc(target) == entry.CRC
+    if found.st_mtime == _time(entry):
+        return True
+    if _crc(target) != entry.CRC:
+        return False
+    os.utime(target, (_time(entry), _time(entry)))  # so that the next call need not read it
+    return True
 
 
 def _crc(path: Path) -> int:
@@ -191,8 +196,9 @@ def _crc(path: Path) -> int:
 
 
 def _time(entry: zipfile.ZipInfo) -> float:
-    """Return the entry's time in seconds since 1970; the zip holds local time in steps of two seconds."""
-    return time.mktime((*entry.date_time, 0, 0, -1))
+    """Return the entry's time in seconds since 1970, read as UTC: it is the same when the time zone changes."""
+    year, month, *rest = entry.date_time  # some programs write month 0
+    return calendar.timegm((year, min(12, max(1, month)), *rest))
 
 
 def _unpack_one(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, draft: Path, bar: tqdm) -> None:

@@ -28,13 +28,6 @@ def test_damage_on_the_way_is_repaired(get, server):
     assert get(md5=MD5).read_bytes() == BODY
 
 
-@pytest.mark.parametrize("known", [{"md5": "0000"}, {"size": 7}, {"md5": "0000", "size": 7}])
-def test_warn_only_keeps_the_file_and_warns_once(get, known):
-    with pytest.warns(UserWarning, match="published") as warned:
-        assert get(warn_only=True, **known).read_bytes() == BODY
-    assert len(warned) == 1
-
-
 def test_a_disk_that_fills_up_keeps_what_came(get, tmp_path, monkeypatch):
     def full(self, response, have, total):
         with open(self.partial.path, "r+b") as part:

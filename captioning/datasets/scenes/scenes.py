@@ -2,36 +2,37 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tqdm import tqdm
 
-from captioning.datasets.coco import load_json, read_captions, read_splits
+from captioning.datasets.coco import read_captions, read_splits
 from captioning.datasets.dataset import CaptionDataset, DatasetError, Record, assemble
 from captioning.datasets.scenes.captions import describe
 from captioning.datasets.scenes.objects import render
 from captioning.datasets.scenes.plan import SIZE, Scene, plan
 from captioning.datasets.scenes.words import NAMES, PLACE_COLOURS
+from captioning.files import only_one, read_json, write_atomically, write_json
 
 __all__ = ["NAMES", "draw", "read"]
 
 _VERSION = 2  # of the drawing: another number draws every folder anew
 _FINISHED, _STARTED = "scenes.json", "scenes.unfinished.json"
 _RECORDS = ("annotations/captions_scenes.json", "splits.json", "truth.json")
+_AGAIN = "Delete images/, annotations/, splits.json, truth.json and scenes.json there and run 01_download again."
 _PICTURE = re.compile(r"\d{12}\.jpg")
 
 
 def draw(folder: Path | str, train: int = 1500, val: int = 200, test: int = 200, seed: int = 0) -> None:
     """Draw pictures into `folder/images` and write captions, splits and truth beside them.
 
-    A finished drawing with the same parameters is left alone, a broken-off one is continued, one with
-    other parameters is replaced. Captions, splits and truth are the same on every machine.
+    A finished drawing with the same parameters is left alone, an interrupted one is continued, one with other
+    parameters is replaced; of two processes at once, one waits for the other. Captions, splits and truth are the same
+    on every machine.
 
     Args:
         folder: is made where missing. It gets `images/000000000001.jpg` and so on,
@@ -52,6 +53,13 @@ def draw(folder: Path | str, train: int = 1500, val: int = 200, test: int = 200,
     if _is_finished(folder, parameters, train + val + test):
         return
     scenes = plan(train, val, test, seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    with only_one(folder / _FINISHED, wait=True):
+        if not _is_finished(folder, parameters, len(scenes)):
+            _draw_missing(folder, parameters, scenes)
+
+
+def _draw_missing(folder: Path, parameters: dict, scenes: list[Scene]) -> None:
     _prepare(folder, parameters)
     paths = {folder / "images" / _file_name(scene): scene for scene in scenes}
     missing = {path: scene for path, scene in paths.items() if not path.exists()}
@@ -61,7 +69,7 @@ def draw(folder: Path | str, train: int = 1500, val: int = 200, test: int = 200,
         for _ in tqdm(drawn, "Drawing scenes", len(missing), unit="picture", mininterval=1, file=sys.stdout):
             pass
     for name, content in zip(_RECORDS, _records(scenes), strict=True):
-        _write_json(folder / name, content)
+        write_json(folder / name, content)
     os.replace(folder / _STARTED, folder / _FINISHED)
 
 
@@ -88,12 +96,9 @@ def _prepare(folder: Path, parameters: dict) -> None:
     foreign = [path for path in drawn if path.exists()] if started is None else []
     if foreign:
         raise FileExistsError(f"{foreign[0]} was not drawn here: choose another folder, or empty {folder}.")
-    if started != parameters:
-        for path in [*drawn, *images.glob("*.partial")]:
-            path.unlink(missing_ok=True)
-    images.mkdir(parents=True, exist_ok=True)
-    (folder / "annotations").mkdir(exist_ok=True)
-    _write_json(folder / _STARTED, parameters)
+    for path in [*(drawn if started != parameters else ()), *images.glob("partial-*")]:  # drafts that a kill has left
+        path.unlink(missing_ok=True)
+    write_json(folder / _STARTED, parameters)
 
 
 def _records(scenes: list[Scene]) -> tuple[dict, dict, dict]:
@@ -128,26 +133,13 @@ def _file_name(scene: Scene) -> str:
 
 
 def _save_picture(scene: Scene, path: Path) -> None:
-    """Write a picture under another name first, so that what has the right name is whole."""
-    partial = path.with_suffix(".partial")
-    render(scene).save(partial, "JPEG", quality=90)
-    os.replace(partial, path)
-
-
-def _write_json(path: Path, content: dict) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8", newline="\n")
-    os.replace(partial, path)
+    with write_atomically(path) as draft:
+        render(scene).save(draft, "JPEG", quality=90)
 
 
 def _read_parameters(path: Path) -> dict | None:
     """Return the parameters of a drawing, None where there is none."""
-    if not path.exists():
-        return None
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is damaged: remove the folder {path.parent} and draw again.") from error
+    return read_json(path, _AGAIN) if path.exists() else None
 
 
 def read(folder: Path | str) -> CaptionDataset:
@@ -161,15 +153,14 @@ def read(folder: Path | str) -> CaptionDataset:
     """
     folder = Path(folder)
     if not (folder / _FINISHED).is_file():
-        raise DatasetError(f"{folder} holds no finished drawing: run 01_download again, it goes on where it stopped.")
-    splits, truth = read_splits(folder) or {}, load_json(folder / "truth.json")
+        raise DatasetError(f"{folder} holds no finished drawing: run 01_download again, it resumes where it stopped.")
+    sources = [folder / name for name in _RECORDS]
+    splits, truth = read_splits(sources[1]), read_json(sources[2], _AGAIN)
     try:
         records = [
             Record(image_id, folder / "images" / file_name, tuple(captions), splits[image_id], truth[str(image_id)])
-            for image_id, file_name, captions, _ in read_captions(folder / _RECORDS[0])
+            for image_id, file_name, captions, _ in read_captions(sources[0])
         ]
     except KeyError as error:
-        raise DatasetError(
-            f"{folder}: its files lack picture {error}. Delete the folder and run 01_download."
-        ) from error
-    return assemble("scenes", records, Counter())
+        raise DatasetError(f"{folder}: its files lack picture {error}. {_AGAIN}") from error
+    return assemble("scenes", records, sources=sources)

@@ -1,0 +1,124 @@
+"""Which picture is for what: splits of our own, and splits that were used once and are kept."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from captioning.datasets.dataset import SPLITS, CaptionDataset, DatasetError, Record
+from captioning.files import read_json, write_json
+
+HASH = "hash of the photos' contents"  # the source of our own splits
+TEST, VAL = 0.9, 0.81  # of the hash: a tenth for the test, a tenth of the rest for validation
+FEWEST = {"train": 1, "val": 2, "test": 2}  # pictures: captions are also shuffled to *other* ones
+
+
+def settle(dataset: CaptionDataset, file: Path, choice: str) -> CaptionDataset:
+    """Return the dataset with every picture in a split.
+
+    A source that has splits has the last word, also when they were edited. Where another source decides than the one
+    that was used before, the pictures known from then keep their split. Our own splits go by a hash of the photo's
+    contents: a limit, a new photo or a copy changes nothing.
+
+    Args:
+        dataset: checked, so that the contents are known.
+        file: the splits that were used; see `write`.
+        choice: which of them, the value of SPLIT.
+
+    Raises:
+        DamagedError: the file is not JSON.
+        DatasetError: the file is not in its layout.
+    """
+    now, used = dataset.splits_from, _used(file, choice) if dataset.splits_from else {}
+    before, assigned = used.get("from", now), used.get("assigned", {})
+    if before == now != HASH:
+        return dataset
+    fresh = _by_content(dataset.records, {}) if now == HASH else {r.image_id: r.split for r in dataset.records}
+    known = {r.image_id: assigned[_key(r, before)] for r in dataset.records if _key(r, before) in assigned}
+    settled = _by_content(dataset.records, known) if now == HASH else fresh | known
+    records = tuple(dataclasses.replace(record, split=settled[record.image_id]) for record in dataset.records)
+    kept = [f"{name}: {split}, not {fresh[name]}" for name, split in known.items() if split != fresh[name]]
+    advice = f"splits kept from {before!r}, not from {now!r}: to change that, delete {file} and run 01 again"
+    moved = [f"{name}: {split}, now {settled[name]}" for name, split in known.items() if split != settled[name]]
+    settled = dataclasses.replace(dataset, records=records).found(advice, kept if before != now else ())
+    return settled.found("known pictures that fill a split with too few", moved)
+
+
+def write(file: Path, choice: str, dataset: CaptionDataset) -> None:
+    """Note the splits in use, beside those of other choices and of pictures that are not there now.
+
+    Args:
+        file: {choice: {"from": what has decided, "assigned": {picture: split}}}; a picture is named by the digest of
+            its contents where the splits are our own, by its id elsewhere.
+        choice: the value of SPLIT.
+        dataset: with its splits.
+    """
+    if not dataset.splits_from:
+        return
+    used = _used(file, choice)
+    source = used.get("from", dataset.splits_from)
+    assigned = used.get("assigned", {}) | {_key(r, source): r.split for r in dataset.records}
+    others = read_json(file, "") if file.is_file() else {}
+    write_json(file, others | {choice: {"from": source, "assigned": assigned}})
+
+
+def leaks(dataset: CaptionDataset) -> list[str]:
+    """Name groups of photos with the same bytes that are in more than one split."""
+    groups = defaultdict(list)
+    for record in dataset.records:
+        if record.content:
+            groups[record.content].append(record)
+    torn = [group for group in groups.values() if len({record.split for record in group}) > 1]
+    return [", ".join(f"{record.file.name} ({record.split})" for record in group) for group in torn]
+
+
+def _used(file: Path, choice: str) -> dict:
+    """Return `from` and `assigned` of one choice; empty where nothing was noted yet."""
+    if not file.is_file():
+        return {}
+    content = read_json(file, "Delete it: then the pictures are split as if for the first time.")
+    try:
+        used = content.get(choice, {})
+        right = not used or (isinstance(used["from"], str) and set(used["assigned"].values()) <= set(SPLITS))
+    except (AttributeError, KeyError, TypeError):
+        right = False
+    if not right:
+        raise DatasetError(f"{file} is not in its layout. Delete it: then the pictures are split for the first time.")
+    return used
+
+
+def _key(record: Record, source: str) -> str:
+    return record.content if source == HASH else str(record.image_id)
+
+
+def _by_content(records: Iterable[Record], known: Mapping[int | str, str]) -> dict[int | str, str]:
+    """Return image id -> split by the hash; known pictures keep theirs, and their copies go with them.
+
+    Where a split of a few photos would be too small, the next ones in the order of the hash fill it: new ones first,
+    known ones only where there is no other way.
+    """
+    if any(not record.content for record in records):
+        raise ValueError("Splits of our own go by the photos' contents: call `prepare.check` first.")
+    fixed = {r.content: known[r.image_id] for r in records if r.image_id in known}
+    split_of = {r.content: fixed.get(r.content) or _side(r.content) for r in records}
+    counts, moved = Counter(split_of.values()), set()
+    highest_first = sorted(split_of, reverse=True)
+    for needy in ("test", "val", "train"):
+        for content in sorted(highest_first[:: -1 if needy == "train" else 1], key=fixed.__contains__):
+            donor = split_of[content]
+            if counts[needy] < FEWEST[needy] and donor != needy and counts[donor] > FEWEST[donor]:
+                split_of[content] = needy
+                counts.update({needy: 1, donor: -1})
+                moved.add(content)
+    return {
+        r.image_id: split_of[r.content] if r.content in moved else known.get(r.image_id, split_of[r.content])
+        for r in records
+    }
+
+
+def _side(content: str) -> str:
+    """Return the split of a digest, read as a number in [0, 1)."""
+    place = int(content[:13], 16) / 16**13
+    return "test" if place >= TEST else "val" if place >= VAL else "train"
