@@ -113,26 +113,28 @@ def _run_one(notebook: Path, executed: Path, project: Project) -> None:
                 notebook, executed, cwd=notebook.parent, kernel_name="python3", progress_bar=False
             )
     except PapermillExecutionError as error:
-        raise NotebookError(f"{error.ename}: {error.evalue}\nFAILED: {_place(executed)}") from error
+        raise NotebookError(f"{error.ename}: {error.evalue}\nFAILED: {_keep(executed)}") from error
     except DeadKernelError as error:
-        raise NotebookError(f"{DIED}\nFAILED: {_place(executed)}") from error
+        raise NotebookError(f"{DIED}\nFAILED: {_keep(executed)}") from error
     except Exception as error:  # a time limit, a kernel that does not start, a disk that is full
-        raise NotebookError(f"{type(error).__name__}: {error}\nFAILED: {_place(executed)}") from error
+        raise NotebookError(f"{type(error).__name__}: {error}\nFAILED: {_keep(executed)}") from error
     except KeyboardInterrupt:
-        print(f"\nINTERRUPTED: {_place(executed)}")
+        print(f"\nINTERRUPTED: {_keep(executed)}")
         raise
-    finally:
-        if executed.exists():
-            write_page(executed)
+    write_page(executed)
 
 
-def _place(executed: Path) -> str:
-    """Return where an executed copy ends: notebook and cell, and the page that shows it."""
-    if not executed.exists():
-        return f"{executed.stem}, before its first cell."
-    cells = nbformat.read(executed, as_version=4).cells
-    started = [number for number, cell in enumerate(cells, 1) if cell.metadata.papermill.start_time]
-    return f"{executed.stem}, cell {max(started, default=1)}. See {executed.with_suffix('.html')}"
+def _keep(executed: Path) -> str:
+    """Write the page of a notebook that did not reach its end; return its name, the cell reached and the page."""
+    try:
+        page = write_page(executed)
+        cells = nbformat.read(executed, as_version=4).cells
+    except (OSError, ValueError):  # the copy was not begun, or is cut off
+        return f"{executed.stem}; there is no page of it."
+    # Cells without this mark tell of the error; papermill has put them in between.
+    marks = [cell.metadata.papermill for cell in cells if "papermill" in cell.metadata]
+    started = [number for number, mark in enumerate(marks, 1) if mark.start_time]
+    return f"{executed.stem}, cell {max(started, default=1)}. See {page}"
 
 
 @contextlib.contextmanager
@@ -188,10 +190,8 @@ def named(names: Sequence[str]) -> list[Path]:
     beginnings = [Path(name).name for name in names]
     for name, beginning in zip(names, beginnings, strict=True):
         if not beginning or not any(notebook.name.startswith(beginning) for notebook in notebooks):
-            known = "".join(f"\n  {notebook.stem}" for notebook in notebooks)
-            raise NotebookError(
-                f"No notebook's name begins with {name!r}; give one or more of, or nothing for all:{known}"
-            )
+            known = ", ".join(notebook.stem for notebook in notebooks)
+            raise NotebookError(f"No notebook's name begins with {name!r}; there are: {known}.")
     return [notebook for notebook in notebooks if not names or notebook.name.startswith(tuple(beginnings))]
 
 

@@ -6,14 +6,17 @@ import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from captioning.from_scratch.training import Epoch
 from captioning.images import open_image
+
+if TYPE_CHECKING:  # figures need no training code
+    from captioning.from_scratch.training import Epoch
 
 WRAP = 38  # letters per line below a picture of a three-column grid
 

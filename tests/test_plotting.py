@@ -1,13 +1,24 @@
 """Every figure, for captions of any length; what is drawn is what was given."""
 
+import subprocess
+import sys
 from itertools import pairwise
+from types import SimpleNamespace
 
 import matplotlib
 import numpy as np
 import pytest
 from PIL import Image
 
-from captioning.plotting import plot_bars, plot_history, plot_lengths, plot_vectors, show_attention, show_captions
+from captioning.plotting import (
+    plot_bars,
+    plot_history,
+    plot_lengths,
+    plot_norms,
+    plot_vectors,
+    show_attention,
+    show_captions,
+)
 
 LENGTHS = (0, 1, 2, 3, 5, 40)
 
@@ -46,6 +57,12 @@ def draw(figure):
 
 def test_figures_need_no_screen():
     assert matplotlib.get_backend().lower() == "agg"
+
+
+def test_figures_load_no_training_code():
+    code = "import sys, captioning.plotting; print([name for name in sys.modules if 'from_scratch' in name])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == "[]", done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("length", LENGTHS)
@@ -220,3 +237,17 @@ def test_vectors(pictures):
 def test_vectors_without_names_are_an_error():
     with pytest.raises(ValueError):
         plot_vectors(np.zeros((3, 64)), ["a", "b"])
+
+
+@pytest.mark.parametrize("limit", [1.0, None])
+def test_norms_and_losses_of_runs_that_end_early(limit):
+    runs = {
+        name: [SimpleNamespace(gradient_norm=2.0**number, loss=1 / (1 + number)) for number in range(updates)]
+        for name, updates in (("clipped", 9), ("free", 3), ("one", 1))
+    }
+    figure = draw(plot_norms(runs, limit, title="Norms"))
+    norms, losses = figure.axes
+    assert figure.get_suptitle() == "Norms" and norms.get_yscale() == losses.get_yscale() == "log"
+    assert [len(line.get_ydata()) for line in losses.get_lines()] == [9, 3, 1]
+    labels = [text.get_text() for text in norms.get_legend().get_texts()]
+    assert labels == ["clipped", "free", "one"] + ["limit 1"] * (limit is not None)
