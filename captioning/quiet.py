@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import sys
@@ -61,4 +62,12 @@ if keras.config.image_data_format() != "channels_last":
     print("keras.json says 'channels_first': this series has the channels last, and sets Keras to that.")
     keras.config.set_image_data_format("channels_last")
 
-__all__ = ["keras", "tensorflow"]
+
+@functools.cache
+def start_quietly() -> None:
+    """Have a note that some CPUs give at the first compiled transposition of integers; this starts TensorFlow."""
+    with _without_stderr():
+        tensorflow.function(tensorflow.transpose)(tensorflow.zeros((2, 3), tensorflow.int32))
+
+
+__all__ = ["keras", "start_quietly", "tensorflow"]

@@ -136,9 +136,8 @@ class BiLSTMDecoder(Decoder):
             the prefix's words (captions, prefixes, regions).
         """
         units = self.config.units
-        back_keys = ops.matmul(
-            self._cast(self.query_projection.kernel[units:]), self._scaled(keys)
-        )  # (batch, units, regions)
+        kernel = self._cast(self.query_projection.kernel)[units:]
+        back_keys = ops.matmul(kernel, self._scaled(keys))  # (batch, units, regions)
         total = ops.zeros_like(scores_at(0))
         first = ops.zeros_like(inputs_at(0)[..., :units])
 

@@ -13,6 +13,7 @@ import tensorflow as tf
 from keras import ops
 
 from captioning.decoding import Step
+from captioning.quiet import start_quietly
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class Decoder(keras.Model):
     def build(self, _=None) -> None:
         """Create all weights by running the decoder once on zeros, and keep their first values."""
         if not self.built:
+            start_quietly()
             self.normalization.build((None, self.config.regions, self.config.channels))
             self.built = True
             zeros = np.zeros((1, self.config.regions, self.config.channels), np.float32)
@@ -66,6 +68,12 @@ class Decoder(keras.Model):
             statistics = {id(variable) for variable in self.normalization.variables}
             own = [variable for variable in self.own_variables if id(variable) not in statistics]
             self._first = {id(variable): np.array(variable) for variable in own}
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None) -> None:
+        """Build nothing, since all is built: on several devices Keras would average their first batches for it.
+
+        That fails where one device has fewer pictures than another.
+        """
 
     @property
     def own_variables(self) -> list:

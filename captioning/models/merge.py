@@ -60,7 +60,7 @@ class MergeDecoder(Decoder):
         return self.read(tokens, state, training=training)
 
     def read(self, tokens, state, training: bool = False):
-        """Take whole captions (rows, steps), each with the state of its picture: the graph of `unroll` and `functional`.
+        """Take whole captions (rows, steps), each with the state of its picture: for `unroll` and `functional`.
 
         Returns:
             Logits (rows, steps, vocabulary).

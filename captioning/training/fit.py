@@ -70,9 +70,7 @@ def fit(
     """
     for split, batches in (("train", train), ("val", validation)):
         if not batches.records:
-            raise ValueError(
-                f"No picture of the {split} split has features: run 01_download and 03_vgg16_transfer_values."
-            )
+            raise ValueError(f"No picture of the {split} split has features: look at notebooks 01 and 03.")
     kind = {"class": type(model).__qualname__, **asdict(model.config)}
     with training_in(Path(folder), model=kind, training=asdict(config)):
         snapshots = Snapshots(folder, config)

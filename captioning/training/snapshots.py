@@ -76,9 +76,7 @@ class Snapshots(keras.callbacks.Callback):
             arrays = read_arrays(self.snapshot)
             kept, self.history = json.loads(str(arrays["variables"])), json.loads(str(arrays["history"]))
         except (ValueError, KeyError) as error:
-            raise DamagedError(
-                f"{self.snapshot} is damaged ({error}). Delete {self.folder} and train again."
-            ) from error
+            raise DamagedError(f"{self.snapshot} is damaged: {error}. Delete {self.folder}, train again.") from error
         variables = _named_variables(model)
         if found := difference(kept, _kinds(model, variables)):
             raise StaleError(
