@@ -1,10 +1,13 @@
-"""Kill the extraction of features at random moments, start it again, and compare every byte with an undisturbed run.
+"""Kill the extraction of features at random moments while a second process waits for the same folder.
 
-`python benchmarks/features_kills.py` takes about three minutes on 2 CPU cores: every start imports TensorFlow.
+`python benchmarks/features_kills.py` takes about a minute on 2 CPU cores.
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
+import multiprocessing
 import os
 import random
 import signal
@@ -18,51 +21,79 @@ from pathlib import Path
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
-SHARD, PICTURES = 4, 120
+PICTURES, FLUSH, SHARD = 120, 8, 16
+# A fork has TensorFlow imported already; this process runs nothing of it.
+PROCESSES = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
 
 
-def work(photos: Path, folder: Path, shards: int, delay: float) -> None:
-    """Encode the photos; `delay` seconds after so many shards are whole, this process kills itself; never for -1."""
-    sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
-    from tiny_encoder import tiny_encoder
+def work(photos: Path, folder: Path, rows: int, delay: float, together: int) -> None:
+    """Encode the photos; `delay` seconds after so many rows are there, this process kills itself; never for -1.
 
-    from captioning import features
-    from captioning.datasets import Record
+    Beside the folder, `.log` gets a line per decoded photo: its name, and whether the index had it already; `.out` gets
+    what is printed; `.ready` a line per process, so that as many as `together` start at the same time.
+    """
+    from captioning.datasets.dataset import Record
+    from captioning.features import extract, making, store
+    from tests.tiny_encoder import checked, tiny_encoder
 
-    features.SHARD = SHARD
-    records = [Record(file.stem, file, ("a photo",), "train") for file in sorted(photos.iterdir())]
+    making.BATCH, making.FLUSH, store.SHARD = 4, FLUSH, SHARD
+    records = checked(Record(file.stem, file, ("a photo",), "train") for file in sorted(photos.iterdir()))
+    load = making._load
+
+    def logged(record, size):
+        twice = any(line.split(b"\t")[2] == b'"%s"' % record.image_id.encode() for line in index_of(folder))
+        append(folder.with_suffix(".log"), f"{record.image_id} {twice}")
+        time.sleep(0.01)
+        return load(record, size)
+
+    making._load = logged
     encoder = tiny_encoder()
-    if shards >= 0:
-        threading.Thread(target=kill_myself, args=(folder, shards, delay), daemon=True).start()
-    started = time.perf_counter()
-    features.extract(records, encoder, folder)
-    print(f"seconds {time.perf_counter() - started}")
+    append(folder.with_suffix(".ready"), "ready")
+    while len(lines_of(folder.with_suffix(".ready"))) % together:
+        time.sleep(0.001)
+    if rows >= 0:
+        threading.Thread(target=kill_myself, args=(folder, rows, delay), daemon=True).start()
+    with folder.with_suffix(".out").open("a") as out, contextlib.redirect_stdout(out):
+        extract(records, encoder, folder)
 
 
-def kill_myself(folder: Path, shards: int, delay: float) -> None:
-    """Wait for the shards and the delay: a slow machine is hit at the same points as a fast one."""
-    while shards_in(folder) < shards:
+def kill_myself(folder: Path, rows: int, delay: float) -> None:
+    """Wait for the rows and the delay: a slow machine is hit at the same points as a fast one."""
+    while len(index_of(folder)) < rows:
         time.sleep(0.001)
     time.sleep(delay)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def start(photos: Path, folder: Path, shards: int = -1, delay: float = 0.0) -> float | None:
-    """Run `work` in a process of its own.
+def run(photos: Path, folder: Path, *kills: tuple[int, float]) -> list[bool]:
+    """Run `work` in processes side by side, one for each (rows, delay).
 
     Returns:
-        The seconds that the extraction took; None when it was killed.
+        Which of them were killed.
 
     Raises:
-        RuntimeError: it failed otherwise.
+        RuntimeError: one failed otherwise.
     """
-    command = [sys.executable, __file__, str(photos), str(folder), str(shards), str(delay)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode == -signal.SIGKILL:
-        return None
-    if done.returncode != 0:
-        raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
-    return float(done.stdout.rsplit("seconds ", 1)[-1])
+    processes = [PROCESSES.Process(target=work, args=(photos, folder, *kill, len(kills))) for kill in kills]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    codes = [process.exitcode for process in processes]
+    if not set(codes) <= {0, -signal.SIGKILL}:
+        raise RuntimeError(f"A process ended with {codes}.")
+    return [code != 0 for code in codes]
+
+
+def append(file: Path, line: str) -> None:
+    """Add a line to a file."""
+    with file.open("a") as opened:
+        opened.write(line + "\n")
+
+
+def lines_of(file: Path) -> list[str]:
+    """Return a file's lines; none where there is no file."""
+    return file.read_text().splitlines() if file.is_file() else []
 
 
 def draw(folder: Path) -> None:
@@ -80,44 +111,76 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def shards_in(folder: Path) -> int:
-    """Count the whole shards."""
-    return len(list(folder.glob("features-*.npy")))
+def index_of(folder: Path) -> list[bytes]:
+    """Return the whole lines of the index, one per picture."""
+    index = folder / "index.tsv"
+    return index.read_bytes().split(b"\n")[1:-1] if index.is_file() else []
+
+
+def undisturbed(photos: Path) -> dict[str, bytes]:
+    """Return the files of one run that nothing disturbs."""
+    folder = photos.with_name("undisturbed")
+    run(photos, folder, (-1, 0))
+    return contents(folder)
+
+
+def pair_run() -> dict:
+    """Start two processes on one new folder at the same time.
+
+    Returns:
+        pictures; how many were decoded and encoded by both together; whether the files are right to the byte, and
+        whether one of them said that it waits.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        photos, folder = Path(temporary) / "photos", Path(temporary) / "0"
+        draw(photos)
+        run(photos, folder, (-1, 0), (-1, 0))
+        return {
+            "pictures": PICTURES,
+            "encoded": len(lines_of(folder.with_suffix(".log"))),
+            "right": contents(folder) == undisturbed(photos),
+            "waited": "waiting" in folder.with_suffix(".out").read_text(),
+        }
 
 
 def kill_run(kills: int = 20, seed: int = 0) -> dict:
-    """Kill extractions until `kills` were hit; each is started again until it ends.
+    """Kill extractions until `kills` were hit, two at a time; each folder is resumed until it is finished.
 
     Returns:
-        kills; how many of them left some shards but not all; the extractions that ended, and those of them whose files
-        are right to the byte; whole shards that a kill or a restart changed.
+        kills; how many of them left some rows but not all; folders that were finished, and those of them whose files
+        are right to the byte; pictures that were decoded although they had a row.
     """
-    chance, whole = random.Random(seed), -(-PICTURES // SHARD)
-    counts = {"kills": 0, "in_the_middle": 0, "ended": 0, "right": 0, "changed_shards": 0}
+    chance = random.Random(seed)
+    counts = {"kills": 0, "in_the_middle": 0, "ended": 0, "right": 0, "twice": 0}
     with tempfile.TemporaryDirectory() as temporary:
-        photos, undisturbed, folder = (Path(temporary) / name for name in ("photos", "undisturbed", "0"))
+        photos, folder = Path(temporary) / "photos", Path(temporary) / "0"
         draw(photos)
-        seconds = start(photos, undisturbed)
-        expected = contents(undisturbed)
+        expected = undisturbed(photos)
         while counts["kills"] < kills or not counts["ended"] or folder.exists():
-            goal = chance.randrange(min(shards_in(folder), whole - 1), whole) if counts["kills"] < kills else -1
-            ended = start(photos, folder, goal, chance.uniform(0, 2 * seconds / whole))
-            found = contents(folder) if folder.exists() else {}
-            made = [name for name in found if name.endswith(".npy")]
-            counts["changed_shards"] += sum(found[name] != expected[name] for name in made)
-            if ended is None:
-                counts["kills"] += 1
-                counts["in_the_middle"] += 0 < len(made) < whole
-            else:
+            rows = [chance.randrange(PICTURES) if counts["kills"] < kills else -1 for _ in range(2)]
+            killed = run(photos, folder, *((goal, chance.uniform(0, 0.1)) for goal in rows))
+            counts["kills"] += sum(killed)
+            counts["in_the_middle"] += any(killed) and 0 < len(index_of(folder)) < PICTURES
+            if not all(killed):
                 counts["ended"] += 1
-                counts["right"] += found == expected
+                counts["right"] += contents(folder) == expected
+                counts["twice"] += sum(line.endswith("True") for line in lines_of(folder.with_suffix(".log")))
                 folder = folder.with_name(str(counts["ended"]))
     return counts
 
 
+def in_a_process_of_its_own(kills: int) -> dict:
+    """Return what `pair_run` and `kill_run` count, from a process that has done nothing else."""
+    done = subprocess.run([sys.executable, __file__, str(kills)], capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(done.stderr[-2000:])
+    return json.loads(done.stdout.splitlines()[-1])
+
+
 if __name__ == "__main__":
-    if len(sys.argv) == 5:
-        work(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]))
-    else:
-        began = time.monotonic()
-        print(kill_run(), f"{time.monotonic() - began:.0f} s")
+    sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+    import tests.tiny_encoder  # noqa: F401
+
+    began = time.monotonic()
+    counted = {"pair": pair_run(), "kills": kill_run(*map(int, sys.argv[1:]))}
+    print(json.dumps(counted | {"seconds": round(time.monotonic() - began)}))

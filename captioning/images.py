@@ -45,7 +45,7 @@ def open_image(source: Path | str | bytes, near: int | None = None, name: str | 
     Raises:
         ImageError: the file is missing, truncated or no picture; the message names it.
     """
-    name = name or ("The picture" if isinstance(source, bytes) else str(source))
+    name = name or ("The file" if isinstance(source, bytes) else str(source))
     try:
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
             if near is not None:

@@ -7,6 +7,8 @@ import pytest
 
 import captioning.quiet  # noqa: F401
 from captioning.batches import CaptionBatches
+from captioning.features import FeatureStore
+from captioning.features.shards import BROKEN, Entry
 from captioning.tokenizer import END, PAD, START
 from tests.tiny import captions_of, store_of, tiny_dataset, tokenizer_of
 
@@ -51,7 +53,7 @@ def test_the_order_is_a_function_of_seed_and_epoch(made):
     assert order(0, 1) != order(1, 1)
 
 
-def test_a_broken_off_training_goes_on_with_the_same_batches(made):
+def test_an_interrupted_training_run_resumes_with_the_same_batches(made):
     whole = [inputs["tokens"].numpy().tobytes() for inputs, _ in batches(made).training(0, 4)]
     rest = [inputs["tokens"].numpy().tobytes() for inputs, _ in batches(made).training(2, 4)]
     assert len(whole) == 4 * batches(made).steps_per_epoch
@@ -115,3 +117,17 @@ def test_statistics_are_those_of_what_the_batches_give(made, averaged):
     mean, variance = ours.statistics()
     np.testing.assert_allclose(mean, values.mean(axis=(0, 1)), rtol=1e-4)
     np.testing.assert_allclose(variance, values.var(axis=(0, 1)), rtol=1e-3)
+
+
+def test_an_empty_split_is_an_error(made):
+    with pytest.raises(ValueError, match=r"no pictures to make batches of: this split .* is empty.*01_download"):
+        batches(([], *made[1:]))
+
+
+def test_a_split_without_features_is_an_error(made):
+    records, store, tokenizer = made
+    broken = [dataclasses.replace(record, content="0" * 32, split="val") for record in records[:2]]
+    store = FeatureStore.making(store.folder, store.identity)
+    store.add([Entry(store.key(record), mark=BROKEN, reason=f"{record.file.name} is broken.") for record in broken])
+    with pytest.raises(ValueError, match=r"None of the 2 pictures of the split val has features.*000.png is broken\."):
+        batches((broken, store, tokenizer))

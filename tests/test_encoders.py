@@ -113,6 +113,85 @@ def test_random_weights_are_kept_for_ever(tiny, pixels, tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["tiny-random.weights.h5"]
 
 
+# Side of the square: smaller where the whole CNN takes seconds; the depth and the kernels are the same.
+@pytest.mark.parametrize(("name", "size", "regions"), [
+    ("vgg16", 32, 1), ("inception_v3", 75, 1), ("resnet50", 64, 4), ("mobilenet", 224, 49),
+])  # fmt: skip
+def test_random_weights_of_every_encoder_say_something(name, size, regions, tmp_path, monkeypatch):
+    spec = dataclasses.replace(encoders.SPECS[name], size=size, regions=regions)
+    monkeypatch.setitem(encoders.SPECS, name, spec)
+    encoder = encoders.load(name, "random", None)
+    pixels = np.random.default_rng(1).integers(0, 256, (2, 4, 4, 3), np.uint8)
+    pixels = pixels.repeat(-(-size // 4), axis=1).repeat(-(-size // 4), axis=2)[:, :size, :size]
+    features = keras.ops.convert_to_numpy(encoder(pixels))
+    kept = features.astype(np.float16)
+    assert 1e-3 < features.max() < 1e3 and (kept != 0).mean() > 0.3
+    assert np.abs(features[0] - features[1]).max() > 0.1 * features.max()
+
+
+def test_every_encoder_is_tested_with_random_weights():
+    marks = test_random_weights_of_every_encoder_say_something.pytestmark
+    assert [case[0] for case in marks[0].args[1]] == list(ENCODERS)
+
+
+def test_the_draws_of_convolutions_stay(tmp_path, monkeypatch):
+    """Features on disk and trained bundles are of these very numbers."""
+    spec = dataclasses.replace(encoders.SPECS["mobilenet"], size=32, regions=1)
+    monkeypatch.setitem(encoders.SPECS, "mobilenet", spec)
+    layers = encoders.load("mobilenet", "random", None)._model
+    first = keras.initializers.GlorotUniform(seed=encoders.SEED)((3, 3, 3, 24))
+    np.testing.assert_array_equal(layers.get_layer("conv1").get_weights()[0], first)
+    depthwise = layers.get_layer("conv_dw_2").get_weights()[0]
+    assert depthwise.shape == (3, 3, 48, 1) and 0.6 < depthwise.std() < 0.73  # variance 4 / 9
+
+
+def test_random_weights_may_be_drawn_without_a_folder(tiny, pixels, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    drawn = encoders.load("tiny", "random", None)
+    assert list(tmp_path.iterdir()) == []
+    assert drawn.weights_hash == encoders.load("tiny", "random", tmp_path / "kept").weights_hash
+
+
+def test_weights_of_an_earlier_draw_are_not_taken(tmp_path, monkeypatch):
+    """Files with depthwise kernels that let the signal vanish have another name."""
+    spec = dataclasses.replace(encoders.SPECS["mobilenet"], size=32, regions=1)
+    monkeypatch.setitem(encoders.SPECS, "mobilenet", spec)
+    (tmp_path / "mobilenet-random.weights.h5").write_bytes(b"of an earlier draw")
+    encoders.load("mobilenet", "random", tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "mobilenet-random-2.weights.h5", "mobilenet-random.weights.h5",
+    ]  # fmt: skip
+
+
+def test_a_kill_while_random_weights_are_written_leaves_nothing(tiny, tmp_path, monkeypatch):
+    def killed(model, path):
+        path.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(keras.Model, "save_weights", killed)
+        encoders.load("tiny", "random", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    encoders.load("tiny", "random", tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"no weights"])
+def test_damaged_weights_are_named(content, tiny, tmp_path):
+    for weights, name, way_out in (
+        ("random", "tiny-random.weights.h5", "Delete it: it is drawn again"),
+        (str(tmp_path), SPEC.file, "Put the weights of tiny there"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(SettingError, match=rf"{name} cannot be read as weights .*{way_out}"):
+            encoders.load("tiny", weights, tmp_path)
+
+
+def test_a_graph_gives_what_a_call_gives(pixels):
+    encoder = tiny_encoder()
+    for count in (1, 3):
+        np.testing.assert_allclose(encoder.run(pixels[:count]), encoder(pixels[:count]), rtol=1e-5, atol=1e-6)
+
+
 def test_weights_from_a_folder(tiny, pixels, tmp_path):
     model = tiny_encoder(seed=3)
     model._model.save_weights(tmp_path / SPEC.file)
@@ -142,7 +221,8 @@ def test_the_identity_tells_everything_that_decides_the_features():
     encoder = tiny_encoder()
     assert encoder.identity == {
         "encoder": "tiny", "layer": "last", "weights": "random", "weights_hash": encoder.weights_hash,
-        "image_size": SIZE, "preprocessing": "RGB in [-1, 1]", "regions": REGIONS, "channels": CHANNELS,
+        "image_size": SIZE, "resize": "squeezed to a square, Pillow bilinear",
+        "preprocessing": "RGB in [-1, 1]", "regions": REGIONS, "channels": CHANNELS,
     }  # fmt: skip
 
 

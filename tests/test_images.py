@@ -214,6 +214,30 @@ def test_a_broken_file_is_named(name, tmp_path):
         load_pixels(tmp_path / name, 32)
 
 
+def test_bytes_are_read_as_the_file_is(saved):
+    path = saved(noise(60, 40), "photo.jpg", exif=exif(6))
+    assert np.array_equal(load_pixels(path.read_bytes(), 32), load_pixels(path, 32))
+    assert np.array_equal(load_pixels(str(path), 32), load_pixels(path, 32))
+
+
+def test_broken_bytes_are_called_by_the_name_that_is_given():
+    with pytest.raises(ImageError, match=r"^dog\.jpg is not a picture"):
+        load_pixels(b"text", 32, "dog.jpg")
+    with pytest.raises(ImageError, match=r"^The file is not a picture"):
+        load_pixels(b"text", 32)
+
+
+@pytest.mark.parametrize("error", [EOFError, IndexError, KeyError, OverflowError, AttributeError, zlib.error])
+def test_whatever_a_decoder_raises_names_the_file(error, saved, monkeypatch):
+    def decode(*_):
+        raise error("of the decoder")
+
+    path = saved(noise(4, 4))
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", decode)
+    with pytest.raises(ImageError, match=f"{path.name} cannot be read as a picture: .*of the decoder"):
+        open_image(path)
+
+
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "WEBP", "TIFF"])
 def test_random_damage_is_an_image_error_or_nothing(kind, tmp_path):

@@ -1,5 +1,6 @@
 """A frozen CNN of two layers at 32 x 32 pixels, photos for it, and what its features must be."""
 
+import dataclasses
 import random
 
 import keras
@@ -9,6 +10,7 @@ from PIL import Image
 from captioning.datasets.dataset import Record
 from captioning.encoders import Encoder, EncoderSpec
 from captioning.images import load_pixels
+from captioning.provenance import content_digest
 
 SIZE, REGIONS, CHANNELS = 32, 16, 6
 NO_NETWORK = (
@@ -66,9 +68,9 @@ def noise_records(folder, count):
     return records
 
 
-def ids_of(records):
-    """Return the image ids."""
-    return [record.image_id for record in records]
+def checked(records):
+    """Return the records as the photo check leaves them: with the digest of each photo's content."""
+    return [dataclasses.replace(r, content=content_digest(r.file.read_bytes())) for r in records]
 
 
 def alone(record, encoder):
@@ -80,7 +82,7 @@ def assert_encoded(store, records, encoder):
     """The rows are the encoder's float32 values, rounded to the 11 bits of float16."""
     rows = store.rows(records)
     assert rows.dtype == np.float16 and rows.shape == (len(records), REGIONS, CHANNELS)
-    single = np.array([alone(record, encoder) for record in records])
+    single = np.array([alone(record, encoder) for record in records]).reshape(rows.shape)
     np.testing.assert_allclose(rows, single, rtol=2**-11 + 1e-4, atol=1e-6)
 
 
@@ -104,3 +106,18 @@ class Forbidden(Encoder):
 def forbidden(encoder):
     """Return the encoder as one that must not be called."""
     return Forbidden(encoder.spec, encoder._model, encoder.weights)
+
+
+class Counting(Encoder):
+    """An encoder that counts the pictures that it is given; a filled up batch ends with black ones."""
+
+    pictures = 0
+
+    def run(self, pixels):
+        self.pictures += int(pixels.any(axis=(1, 2, 3)).sum())
+        return super().run(pixels)
+
+
+def counting(encoder):
+    """Return the encoder as one that counts."""
+    return Counting(encoder.spec, encoder._model, encoder.weights)

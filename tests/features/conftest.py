@@ -1,14 +1,15 @@
-"""Shards of four pictures, and a tiny encoder to make them."""
+"""Shards of four pictures, a tiny encoder to make them, and photos as the photo check leaves them."""
 
 import pytest
 from tiny_encoder import noise_records, tiny_encoder
 
-from captioning import features
+from captioning.features import making, store
 
 
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch):
-    monkeypatch.setattr(features, "SHARD", 4)
+    monkeypatch.setattr(store, "SHARD", 4)
+    monkeypatch.setattr(making, "FLUSH", 16)
 
 
 @pytest.fixture

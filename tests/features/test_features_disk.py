@@ -1,191 +1,336 @@
-"""Feature shards on a disk that fills up, and in a process that is killed: never half a shard."""
+"""Features on a disk that fills up or loses bytes, and in processes that are killed or run side by side."""
 
 import errno
 import os
 import signal
-from pathlib import Path
+import threading
 
 import numpy as np
 import pytest
-from features_kills import kill_run
+from features_kills import in_a_process_of_its_own
 from tiny_encoder import (
     CHANNELS,
     REGIONS,
     assert_encoded,
+    checked,
     contents,
+    counting,
     forbidden,
     state,
+    tiny_encoder,
 )  # fmt: skip
 
-from captioning import features
-from captioning.features import FeatureStore, extract
+from captioning.features import FeatureError, FeatureStore, extract, making, shards
+
+ROW = 2 * REGIONS * CHANNELS  # bytes
 
 # A full disk
 
 
 def free(monkeypatch, count):
     usage = type("Usage", (), {"free": count})
-    monkeypatch.setattr(features.shutil, "disk_usage", lambda path: usage)
+    monkeypatch.setattr(making.shutil, "disk_usage", lambda path: usage)
 
 
 def test_a_disk_that_is_too_small_is_noticed_before(photos, encoder, folder, monkeypatch):
-    records, need = photos(10), 10 * REGIONS * CHANNELS * 2
+    records, need = photos(10), 10 * ROW
     free(monkeypatch, need - 1)
     with pytest.raises(OSError, match=r"free some, set a smaller CAPTIONING_LIMIT, or .*mobilenet") as caught:
         extract(records, forbidden(encoder), folder)
-    assert caught.value.errno == errno.ENOSPC and list(contents(folder)) == ["manifest.json"]
+    assert caught.value.errno == errno.ENOSPC and len(FeatureStore(folder)) == 0
     free(monkeypatch, need)
     extract(records, encoder, folder)
 
 
-def test_only_what_is_missing_needs_room(photos, encoder, folder, monkeypatch):
+def test_only_what_is_missing_needs_space(photos, encoder, folder, monkeypatch):
     extract(photos(8), encoder, folder)
-    free(monkeypatch, 2 * REGIONS * CHANNELS * 2)
+    free(monkeypatch, 2 * ROW)
     assert len(extract(photos(10), encoder, folder)) == 10
 
 
-class FullDisk:
-    """A file on a disk that fills up: half of what is written gets there."""
+def fill_disk(monkeypatch, name, error, after=0):
+    """Let half of what is written to this file get there, then nothing; `after` so many writes that go well."""
+    write, left = shards._write, [after]
 
-    def __init__(self, file, moment, number):
-        self.file, self.moment, self.number = file, moment, number
+    def half(path, parts, cut=False):
+        parts = list(parts)
+        if path.name == name:
+            left[0] -= 1
+            if left[0] < 0:
+                place, content = parts[-1]
+                write(path, [*parts[:-1], (place, bytes(content)[: len(bytes(content)) // 2])])
+                raise error
+        write(path, parts, cut)
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.file.close()
-        if self.moment == "close":
-            raise OSError(self.number, os.strerror(self.number))
-
-    def write(self, data):
-        if self.moment == "write" and memoryview(data).nbytes > 200:
-            self.file.write(memoryview(data).cast("B")[:100])
-            raise OSError(self.number, os.strerror(self.number))
-        return self.file.write(data)
+    monkeypatch.setattr(shards, "_write", half)
 
 
-def fill_disk(monkeypatch, moment, number=errno.ENOSPC):
-    """Let the disk be full at some moment of the second shard."""
-    opened, written = Path.open, Path.write_text
-
-    def open_file(path, mode="r", *rest, **options):
-        file = opened(path, mode, *rest, **options)
-        return FullDisk(file, moment, number) if mode == "wb" and path.name == "features-00001.part" else file
-
-    def write_text(path, text, *rest, **options):
-        if moment == "ids" and path.name == "features-00001.part":
-            written(path, text[:10])
-            raise OSError(number, os.strerror(number))
-        return written(path, text, *rest, **options)
-
-    monkeypatch.setattr(Path, "open", open_file)
-    monkeypatch.setattr(Path, "write_text", write_text)
-
-
-@pytest.mark.parametrize("moment", ["ids", "write", "close"])
+@pytest.mark.parametrize("name", ["rows-00006.f16", "index.tsv"])
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
-def test_a_disk_that_fills_up(moment, number, photos, encoder, folder, tmp_path, monkeypatch):
-    records = photos(12)
+def test_a_disk_that_fills_up(name, number, photos, encoder, folder, tmp_path, monkeypatch):
+    records = photos(40)
     with monkeypatch.context() as patched:
-        fill_disk(patched, moment, number)
-        with pytest.raises(
-            OSError, match=r"disk is full. All earlier shards are kept; free .* CAPTIONING_LIMIT"
-        ) as info:
+        fill_disk(patched, name, OSError(number, os.strerror(number)), after=name == "index.tsv")
+        with pytest.raises(OSError, match=r"disk is full. All that was .* kept; free .* CAPTIONING_LIMIT") as caught:
             extract(records, encoder, folder)
-    assert info.value.errno == number and "features-00001.npy" in str(info.value)
-    kept = state(folder)
-    assert {name for name in kept if name.endswith((".npy", ".part"))} == {"features-00000.npy"}
-    assert_encoded(FeatureStore(folder), records[:4], encoder)
+    assert caught.value.errno == number and folder.name in str(caught.value)
+    kept = FeatureStore(folder)
+    assert len(kept) >= 16
+    assert_encoded(kept, [record for record in records if record in kept], encoder)
     assert_encoded(extract(records, encoder, folder), records, encoder)
-    assert state(folder)["features-00000.npy"] == kept["features-00000.npy"]
     extract(records, encoder, tmp_path / "undisturbed")
     assert contents(folder) == contents(tmp_path / "undisturbed")
 
 
 def test_another_trouble_of_the_disk_is_not_called_full(photos, encoder, folder, monkeypatch):
-    fill_disk(monkeypatch, "write", errno.EIO)
+    fill_disk(monkeypatch, "rows-00001.f16", OSError(errno.EIO, os.strerror(errno.EIO)))
     with pytest.raises(OSError, match=os.strerror(errno.EIO)) as caught:
         extract(photos(8), encoder, folder)
-    assert caught.value.errno == errno.EIO and not list(folder.glob("*.part"))
+    assert caught.value.errno == errno.EIO
 
 
 @pytest.mark.parametrize("limit", [4000, 5000, 8100])
 def test_a_short_write_is_never_silent(limit, tmp_path):
-    """`numpy.save` says nothing when the last bytes of a file do not fit."""
     resource = pytest.importorskip("resource")
-    array = np.ones((1000, 1, 4), np.float16)
+    row = np.ones((1000, 1, 4), np.float16)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
     try:
-        with pytest.raises(OSError), (tmp_path / "a.npy").open("wb") as file:
-            features._write_array(file, array)
+        with pytest.raises(OSError):
+            shards._write(tmp_path / "rows", [(0, row), (row.nbytes, row)])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-# Kills
+# Interrupts and kills
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, RuntimeError])
+def test_what_is_complete_is_written_at_an_interrupt(stop, photos, encoder, folder, monkeypatch):
+    monkeypatch.setattr(making, "FLUSH", 512)
+    run, left = encoder.run, [3]
+
+    def interrupted(pixels):
+        left[0] -= 1
+        if left[0] < 0:
+            raise stop
+        return run(pixels)
+
+    monkeypatch.setattr(encoder, "run", interrupted)
+    with pytest.raises(stop):
+        extract(photos(80), encoder, folder)
+    assert_encoded(FeatureStore(folder), photos(48), tiny_encoder())
 
 
 class Killed(BaseException):
     """What no `except` of the package may catch."""
 
 
-def kill_before(monkeypatch, count):
-    """Stop at the file operation with this number, as a kill does: nothing after it happens."""
-    left = [count]
+def kill_at(monkeypatch, count):
+    """Stop in the middle of the write with this number, as a kill does: nothing after it happens."""
+    write, left = shards._write, [count]
 
-    def patch(name):
-        original = getattr(Path, name)
-
-        def operation(path, *rest, **options):
-            if not left[0]:
-                raise Killed
-            left[0] -= 1
-            return original(path, *rest, **options)
-
-        monkeypatch.setattr(Path, name, operation)
-
-    for name in ("rename", "replace", "unlink", "write_text", "mkdir"):
-        patch(name)
-    array = features._write_array
-
-    def write_half(file, rows):
-        if not left[0]:
-            file.write(b"\x93NUMPY half of it")
-            raise Killed
+    def half(path, parts, cut=False):
+        parts = list(parts)
         left[0] -= 1
-        array(file, rows)
+        if left[0] == 0:
+            place, content = parts[-1]
+            write(path, [*parts[:-1], (place, bytes(content)[: len(bytes(content)) // 2])])
+        if left[0] <= 0:
+            raise Killed
+        write(path, parts, cut)
 
-    monkeypatch.setattr(features, "_write_array", write_half)
+    monkeypatch.setattr(shards, "_write", half)
 
 
-def test_killed_before_any_file_operation(photos, encoder, folder, tmp_path, monkeypatch):
-    """The second of two shards is there already, but shorter: it is replaced."""
-    records, shown = photos(8), tmp_path / "undisturbed"
-    extract(records, encoder, shown)
+def test_killed_in_the_middle_of_any_write(photos, encoder, folder, tmp_path, monkeypatch):
+    records = photos(40)
+    records[17].file.write_bytes(b"broken")
+    extract(records, encoder, folder)
     for count in range(1, 40):
         place = tmp_path / str(count)
-        extract(records[:6], encoder, place)
-        (place / "features-00000.npy").unlink()
+        extract(records[:3], encoder, place)
         with monkeypatch.context() as patched:
-            kill_before(patched, count)
+            kill_at(patched, count)
             try:
                 extract(records, encoder, place)
                 break
             except Killed:
                 pass
-        for path in place.glob("*.npy"):
-            assert np.load(path).shape[1:] == (REGIONS, CHANNELS)
-        store = FeatureStore(place)
-        assert_encoded(store, [record for record in records if record.image_id in store], encoder)
-        extract(records, encoder, place)
-        assert contents(place) == contents(shown)
-    assert count == 11  # the folder, and five operations per shard
+        kept = FeatureStore(place)
+        assert_encoded(kept, [record for record in records if record in kept], encoder)
+        assert extract(records, encoder, place).readable(records) == [*records[:17], *records[18:]]
+        assert contents(place) == contents(folder)
+    assert count > 10
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
-def test_killed_at_random_moments():
-    counts = kill_run(kills=5)
-    assert counts["kills"] == 5 and counts["in_the_middle"] >= 1 and counts["changed_shards"] == 0
-    assert counts["right"] == counts["ended"] >= 1
+def test_killed_at_random_moments_and_two_at_once():
+    counts = in_a_process_of_its_own(kills=4)
+    assert counts["pair"] == {"pictures": 120, "encoded": 120, "right": True, "waited": True}
+    kills = counts["kills"]
+    assert kills["kills"] >= 4 and kills["in_the_middle"] >= 1
+    assert kills["twice"] == 0 and kills["right"] == kills["ended"] >= 1
+
+
+# Two at once
+
+
+def test_one_waits_for_the_other(photos, encoder, folder, monkeypatch, capsys):
+    records, run, first = photos(40), encoder.run, counting(encoder)
+    second = counting(encoder)
+    other = threading.Thread(target=extract, args=(records, second, folder))
+
+    def started(pixels):
+        if not other.ident:
+            other.start()
+            other.join(0.3)
+            assert other.is_alive()
+        return run(pixels)
+
+    monkeypatch.setattr(first, "run", started)
+    extract(records, first, folder)
+    other.join()
+    assert second.pictures == 0 and len(FeatureStore(folder)) == 40
+    assert "is being made by another process: waiting" in capsys.readouterr().out
+
+
+def test_a_folder_may_be_read_while_it_is_made(photos, encoder, folder, monkeypatch):
+    records, write, seen = photos(40), shards._write, []
+
+    def looked_at(path, parts, cut=False):
+        write(path, parts, cut)
+        kept = FeatureStore(folder)
+        seen.append(len(kept))
+        assert_encoded(kept, [record for record in records if record in kept], encoder)
+
+    monkeypatch.setattr(shards, "_write", looked_at)
+    extract(records, encoder, folder)
+    assert set(seen) == {0, 16, 32, 40}
+
+
+# Damage
+
+
+def empty(path):
+    path.write_bytes(b"")
+
+
+def shorten(path):
+    os.truncate(path, path.stat().st_size - ROW - 5)
+
+
+def remove(path):
+    path.unlink()
+
+
+def garble(path):
+    """Overwrite some bytes in the middle of a text file."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 9] = b"\xff\x00\xfe\x80\x81{}\t\x90"
+    path.write_bytes(content)
+
+
+def turn_a_number(path):
+    """Let two lines name one row."""
+    path.write_text(path.read_text().replace("\n13\t", "\n14\t"))
+
+
+DAMAGES = [
+    *((f"rows-0000{n}.f16", damage) for n in (0, 2, 9) for damage in (empty, shorten, remove)),
+    *(("index.tsv", damage) for damage in (empty, garble, remove, turn_a_number)),
+]
+
+
+@pytest.mark.parametrize(("name", "damage"), DAMAGES)
+def test_a_damaged_file_is_named_and_what_is_lost_is_made_again(name, damage, photos, encoder, folder, capsys):
+    records = checked(photos(40))
+    rows = extract(records, encoder, folder).rows(records)
+    before = contents(folder)
+    damage(folder / name)
+    with pytest.raises(FeatureError, match=rf"{name} .*Run notebooks/03_vgg16_transfer_values\.ipynb again"):
+        FeatureStore(folder)
+    capsys.readouterr()
+    again = counting(encoder)
+    made = extract(records, again, folder)
+    assert name in capsys.readouterr().out.splitlines()[0]
+    lost = {shorten: 2, turn_a_number: 2, garble: again.pictures}.get(damage, 4 if name != "index.tsv" else 40)
+    assert again.pictures == lost and again.pictures in (1, 2, 4, 40)
+    np.testing.assert_array_equal(made.rows(records), rows)
+    np.testing.assert_array_equal(FeatureStore(folder).rows(records), rows)
+    after = contents(folder)
+    assert after.keys() == before.keys() and all(after[n] == before[n] for n in before if n != "index.tsv")
+    assert sorted(after["index.tsv"].splitlines()) == sorted(before["index.tsv"].splitlines())
+
+
+@pytest.mark.parametrize(("name", "damage"), [("rows-00002.f16", empty), ("rows-00002.f16", remove)])
+def test_a_file_that_is_damaged_after_opening(name, damage, photos, encoder, folder):
+    made = extract(records := photos(12), encoder, folder)
+    damage(folder / name)
+    assert_encoded(made, records[:8], encoder)
+    with pytest.raises(FeatureError, match=rf"{name} is (damaged|missing).*notebooks/03_vgg16"):
+        made.rows(records)
+
+
+def test_damage_is_not_made_worse_by_a_kill(photos, encoder, folder, monkeypatch):
+    records = photos(40)
+    rows = extract(records, encoder, folder).rows(records)
+    before = contents(folder)
+    remove(folder / "rows-00002.f16")
+    with monkeypatch.context() as patched:
+        kill_at(patched, 1)
+        with pytest.raises(Killed):
+            extract(records, encoder, folder)
+    assert len(FeatureStore(folder)) == 36
+    np.testing.assert_array_equal(extract(records, encoder, folder).rows(records), rows)
+    assert contents(folder)["rows-00002.f16"] == before["rows-00002.f16"]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[]", b"{}", b'{"regions": 16}', None])
+def test_a_damaged_manifest_is_named_and_made_again(content, photos, encoder, folder, capsys):
+    extract(records := photos(12), encoder, folder)
+    before, manifest = contents(folder), folder / "manifest.json"
+    remove(manifest) if content is None else manifest.write_bytes(content)
+    with pytest.raises((FeatureError, FileNotFoundError), match=r"manifest\.json is (damaged|missing).*03_vgg16"):
+        FeatureStore(folder)
+    assert_encoded(extract(records, forbidden(encoder), folder), records, encoder)
+    assert "manifest.json is damaged" in capsys.readouterr().out and contents(folder) == before
+
+
+def test_a_damaged_manifest_of_another_encoder_is_refused(photos, encoder, folder):
+    extract(records := photos(12), encoder, folder)
+    empty(folder / "manifest.json")
+    before = state(folder)
+    with pytest.raises(FeatureError, match=r"manifest\.json is damaged, and .*index\.tsv is of another encoder"):
+        extract(records, tiny_encoder(1), folder)
+    assert state(folder) == before
+
+
+def test_all_is_damaged(photos, encoder, folder):
+    extract(records := photos(12), encoder, folder)
+    empty(folder / "manifest.json")
+    empty(folder / "index.tsv")
+    assert_encoded(extract(records, encoder, folder), records, encoder)
+
+
+# Size
+
+
+def test_any_number_of_pictures_opens_without_their_files(photos, encoder, folder, monkeypatch):
+    """One open file per shard would be 977 for 500,000 pictures; macOS allows 256."""
+    extract(records := photos(100), encoder, folder)
+    path, opened, most = type(folder), [], [0]
+    original = path.open
+
+    def count(self, *rest, **options):
+        file = original(self, *rest, **options)
+        opened.append(file)
+        most[0] = max(most[0], sum(not file.closed for file in opened))
+        return file
+
+    monkeypatch.setattr(path, "open", count)
+    made = FeatureStore(folder)
+    assert {file.name for file in opened} <= {str(folder / "manifest.json"), str(folder / "index.tsv")}
+    opened.clear()
+    assert_encoded(made, records[::-1], encoder)
+    assert len([file for file in opened if "rows-" in file.name]) == 25 and most[0] == 1
