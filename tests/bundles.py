@@ -73,10 +73,3 @@ def train(made, kind="bahdanau", seed=0, model_class=None, **settings):
 
 
 finished = train
-
-if not hasattr(CaptionDataset, "digest"):  # TEMP
-    from captioning.provenance import digest as _d
-
-    CaptionDataset.digest = lambda self, *splits: _d(
-        [(r.image_id, r.split, r.captions) for r in self.records if r.split in splits]
-    )
