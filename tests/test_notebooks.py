@@ -1,5 +1,6 @@
 """The notebooks: clean files, and run whole at the smallest size."""
 
+import inspect
 import itertools
 import json
 import os
@@ -14,9 +15,10 @@ import nbformat
 import pytest
 from nbclient.exceptions import CellTimeoutError
 
-from captioning import bundle, notebooks, settings
+from captioning import bundle, experiments, notebooks, settings
 from captioning.datasets import prepare
 from captioning.files import only_one
+from captioning.models.gru import GRUDecoder
 from captioning.tokenizer import Tokenizer
 from tests import originals
 from tests.server import Server
@@ -117,7 +119,7 @@ class TestExecuted:
                 assert not text, f"{path.stem}, {cell.id}: {text[:300]}"
 
     def test_every_bundle_is_whole_and_scored(self, executed):
-        folders = bundle.find(executed / "checkpoints" / "scenes-quick")
+        folders = experiments.find(executed / "checkpoints" / "scenes-quick")
         regions = ["bahdanau-inception_v3", "bilstm-resnet50", "numpy_lstm-resnet50", "numpy_rnn-resnet50"]
         assert [folder.name for folder in folders] == sorted([*regions, "gru-vgg16", "merge-vgg16"])
         for folder in folders:
@@ -126,12 +128,13 @@ class TestExecuted:
             assert scores["images"] == 12
             assert set(scores["grounding"]) >= {"place", "object", "colour", "pair", "false_named", "unseen"}
             assert (folder / "history.csv").is_file() and (folder / "tokenizer.json").is_file()
+            assert not (folder / "last").exists() and not list(folder.glob("partial-*"))
 
     def test_a_second_run_finds_everything_made(self, executed):
         """One notebook of each kind: features alone, a Keras model, NumPy models."""
-        names = ("*.npy", "model.weights.h5", "model.npz", "history.csv")
+        names = ("rows-*.f16", "model.weights.h5", "model.npz", "history.csv")
         kept = {path: path.stat().st_mtime_ns for name in names for path in executed.rglob(name)}
-        assert {path.name for path in kept} >= {"features-00000.npy", *names[1:]}
+        assert {path.name for path in kept} >= {"rows-00000.f16", *names[1:]}
         notebooks.run([path for path in FILES if path.name[:2] in ("01", "03", "04", "08")], executed / "again")
         assert kept == {path: path.stat().st_mtime_ns for path in kept}
 
@@ -139,6 +142,57 @@ class TestExecuted:
         project = settings.active()
         train = prepare.load(project).captions("train")
         assert Tokenizer.load(project.data / "tokenizer.json") == Tokenizer.fit(train, minimum_count=4)
+
+    def test_knobs_and_code_changed_and_changed_back(self, executed, tmp_path, capsys):
+        """Every change is an experiment of its own beside the others; going back loads the first."""
+        checkpoints, first = executed / "checkpoints" / "scenes-quick", "gru-vgg16"
+        kept = files_of(checkpoints / first)
+        source = inspect.getsource(GRUDecoder).replace("(hidden,) * LAYERS", "(0 * hidden,) * (LAYERS - 1) + (hidden,)")
+        cell = f"from captioning.models.gru import *\n\n\n{source}"
+        for change in ({"settings": ("DROPOUT = None", "DROPOUT = 0.25")}, {"source": (None, cell)}, {}):
+            said = run_changed("04", change, tmp_path / f"series{len(list(tmp_path.iterdir()))}")
+        assert f"{first}: trained with these very settings; it is loaded." in said
+        names = {folder.name for folder in experiments.find(checkpoints) if folder.name.startswith("gru")}
+        assert (
+            names == {first, f"{first}-dropout-0.25", f"{first}-other-code"} and files_of(checkpoints / first) == kept
+        )
+        said = run_changed("09", {}, tmp_path / "evaluation")
+        assert f"{first}-other-code: left out. " in said and "'GRUDecoder' was defined in a notebook" in said
+        assert said.count(f"\n{first}-dropout-0.25 ") >= 3  # among the experiments, the decodings and the scores
+        experiments.delete(checkpoints, sorted(names - {first}))
+
+    def test_a_photo_replaced_under_its_name_stops_the_next_notebook(self, executed, tmp_path):
+        file = executed / "data" / "scenes-quick" / "images" / "000000000001.jpg"
+        photo, status = file.read_bytes(), file.stat()
+        try:
+            file.write_bytes(photo[:-2] + photo[-2:][::-1])
+            os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+            with pytest.raises(notebooks.NotebookError, match=r"000000000001\.jpg.*01_download"):
+                run_changed("04", {}, tmp_path)
+        finally:
+            file.write_bytes(photo)
+        run_changed("02", {}, tmp_path)
+
+
+def files_of(folder):
+    """Return name -> bytes of every file."""
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def run_changed(number, changes, folder):
+    """Run a notebook with cells changed, id -> (old, new) or (None, whole cell); return what it printed."""
+    (path,) = (path for path in FILES if path.name.startswith(number))
+    notebook = nbformat.read(path, as_version=4)
+    for cell in notebook.cells:
+        if cell.id in changes:
+            old, new = changes[cell.id]
+            assert old is None or old in cell.source
+            cell.source = new if old is None else cell.source.replace(old, new)
+    folder.mkdir(exist_ok=True)
+    nbformat.write(notebook, folder / path.name)
+    notebooks.run([folder / path.name], folder / "runs")
+    cells = nbformat.read(folder / "runs" / path.name, as_version=4).cells
+    return "".join(output.get("text", "") for cell in cells for output in cell.get("outputs", []))
 
 
 @pytest.fixture
