@@ -174,6 +174,22 @@ def test_five_photos_of_ones_own_are_enough_even_when_one_more_is_broken(tmp_pat
         prepared(project)
 
 
+def test_a_limit_and_a_backup_copy_move_no_photo_of_ones_own(tmp_path):
+    root = tmp_path / "own"
+    originals.write_folder(root, photos=60)
+    project = Project("folder", root=str(root), home=tmp_path / "home")
+    few = splits_of(prepared(dataclasses.replace(project, limit=30)))
+    every = splits_of(prepared(project))
+    assert few.items() <= every.items()
+    shutil.copytree(root / "holidays", root / "backup")
+    rows = (root / "captions.csv").read_text()
+    (root / "captions.csv").write_text(rows + rows.replace("image,caption\n", "").replace("holidays/", "backup/"))
+    dataset = prepared(project)
+    assert every.items() <= splits_of(dataset).items() and len(dataset.records) == 120
+    assert all(splits_of(dataset)[name.replace("holidays", "backup")] == split for name, split in every.items())
+    assert "the same photo in two splits" not in dataset.findings
+
+
 def test_loading_before_preparing_names_the_notebook(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"captions\.json is missing\. Run notebooks/01_download\.ipynb first"):
         datasets.load(Project("flickr8k", home=tmp_path))

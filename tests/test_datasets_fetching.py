@@ -103,6 +103,24 @@ def test_without_karpathys_page_val2014_is_halved(server, capsys):
     assert {record.split for record in dataset.records if record.image_id % 2 and record.image_id > 1000} == {"test"}
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_karpathys_splits_that_come_or_go_move_no_known_picture(first, server):
+    originals.serve_coco(server, karpathy=first)
+    before = originals.splits_of(prepared(limited(40)))
+    if first:
+        (limited().originals / "dataset_coco.json").unlink()
+        del server.files[originals.KARPATHY]
+    else:
+        originals.serve_coco(server)
+    for _ in range(2):
+        dataset = prepared(limited(50))
+        assert before.items() <= originals.splits_of(dataset).items()
+        (advice,) = dataset.findings
+        assert advice.startswith("splits kept from") and "splits.json and run 01 again" in advice
+    (limited().data / "splits.json").unlink()
+    assert not before.items() <= originals.splits_of(prepared(limited(50))).items()
+
+
 def test_captions_that_cannot_be_had_are_an_error(server):
     with pytest.raises(DownloadError, match=r"annotations_trainval2014\.zip: HTTP 404"):
         datasets.obtain(limited())

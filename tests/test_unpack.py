@@ -23,7 +23,7 @@ FILES = {"photos/a.jpg": NOISE, "photos/deep/b.jpg": NOISE[:3000], "captions.txt
 
 
 def make(path, files=FILES, method=zipfile.ZIP_DEFLATED):
-    """Write a zip; a value may be a (ZipInfo, bytes) pair in place of bytes."""
+    """Write a zip; a value may be a (ZipInfo, bytes) pair instead of bytes."""
     with zipfile.ZipFile(path, "w", method) as archive:
         for name, content in files.items():
             archive.writestr(*(content if isinstance(content, tuple) else (name, content)))

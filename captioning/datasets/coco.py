@@ -70,7 +70,7 @@ def _address(part: str, image: Captioned) -> str:
 
 
 def _fetch_karpathys_splits(root: Path) -> None:
-    """Fetch the splits that papers use; they stand on a private page that may go: then go on without."""
+    """Fetch the splits that papers use; they are on a private page that may go: then do without."""
     if _splits_file(root):
         return
     try:

@@ -71,7 +71,7 @@ class CaptionDataset:
         return [caption for record in self.split(split) for caption in record.captions]
 
     def digest(self, *splits: str) -> str:
-        """Return what stands for the ids, splits and captions of the pictures of these splits."""
+        """Return a digest of the ids, splits and captions of the pictures of these splits."""
         return provenance.digest([(r.image_id, r.split, r.captions) for name in splits for r in self.split(name)])
 
     def first(self, limit: int | None) -> CaptionDataset:

@@ -1,4 +1,4 @@
-"""A file gets its name when it is whole, as published and accepted; by one process at a time, where there is room."""
+"""A file gets its name when it is whole, as published and accepted; by one process at a time, where there is space."""
 
 import sys
 from contextlib import contextmanager
@@ -59,7 +59,7 @@ def test_a_file_that_is_there_with_another_size_is_refused(get, tmp_path):
     assert (tmp_path / "a").read_bytes() == b"short"
 
 
-def test_a_folder_in_place_of_the_file_is_refused(get, tmp_path):
+def test_a_folder_instead_of_the_file_is_refused(get, tmp_path):
     (tmp_path / "a").mkdir()
     with pytest.raises(DownloadError, match="folder"):
         get()

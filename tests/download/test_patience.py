@@ -35,7 +35,7 @@ def test_waits_grow_and_end(get, server):
     assert 1 <= get.waits[0] <= 1.5 and 16 <= get.waits[4] <= 24
 
 
-def test_progress_starts_the_count_of_failures_anew(get, server):
+def test_progress_starts_the_count_of_failures_again(get, server):
     drops = [Fault(drop=BUFFER), Fault(status=500)] * 4
     server.faults["/a"] = list(drops)
     assert get(retries=2).read_bytes() == BODY

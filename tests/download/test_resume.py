@@ -1,4 +1,4 @@
-"""A download goes on at the very byte, and only with the very same file."""
+"""A download resumes at the very byte, and only with the very same file."""
 
 import json
 

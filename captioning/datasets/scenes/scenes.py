@@ -20,7 +20,7 @@ from captioning.files import only_one, read_json, write_atomically, write_json
 
 __all__ = ["NAMES", "draw", "read"]
 
-_VERSION = 2  # of the drawing: another number draws every folder anew
+_VERSION = 2  # of the drawing: another number draws every folder again
 _FINISHED, _STARTED = "scenes.json", "scenes.unfinished.json"
 _RECORDS = ("annotations/captions_scenes.json", "splits.json", "truth.json")
 _AGAIN = "Delete images/, annotations/, splits.json, truth.json and scenes.json there and run 01_download again."
