@@ -74,7 +74,7 @@ class Encoder:
 
     @property
     def identity(self) -> dict:
-        """Everything that decides the features, as it stands in manifests and bundles."""
+        """Everything that decides the features, as it is in manifests and bundles."""
         spec = self.spec
         return {
             "encoder": spec.name,

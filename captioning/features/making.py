@@ -153,7 +153,7 @@ def _load(record: Record, size: int) -> np.ndarray | Entry:
     """Return a photo's pixels, or why there are none; its bytes are read once.
 
     Raises:
-        StaleError: they are not the bytes that the record stands for.
+        StaleError: they are not the bytes that notebook 01 has read.
     """
     key, name = key_of(record.image_id, record.content), record.file.name
     try:
@@ -202,7 +202,7 @@ def _to_float16(features: np.ndarray, encoder: Encoder, alive: bool) -> np.ndarr
     largest = np.abs(features).max(axis=(1, 2))  # (pictures,)
     if not (largest <= FLOAT16_MAX).all():  # also true for NaN
         raise FeatureError(f"A feature of {name} is {largest.max()}: float16 ends at {FLOAT16_MAX:.0f}.")
-    # One picture may be all grey; all of them, or the first, say that the encoder is to blame.
+    # One picture may be all gray; all of them, or the first, say that the encoder is to blame.
     if largest.max() < FLOAT16_MIN and not (alive and len(largest) < BATCH):
         raise FeatureError(
             f"The largest feature from {name} is {largest.max():.1g}: float16 would hold zeros or "

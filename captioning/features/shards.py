@@ -51,7 +51,7 @@ class Shards:
 
         Args:
             folder: where the files are.
-            header: first line of the index; stands for what made the rows.
+            header: first line of the index; tells what made the rows.
             shape: of one row of float16.
             per_shard: rows per shard.
         """
