@@ -1,6 +1,9 @@
 """The Keras decoders: steps, masks and attention against independent definitions."""
 
-from dataclasses import replace
+import random
+import sys
+import types
+from dataclasses import asdict, dataclass, replace
 
 import keras
 import numpy as np
@@ -8,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 import captioning.quiet  # noqa: F401
-from captioning import models
+from captioning import decoding, models
 from captioning.models.bahdanau import BahdanauConfig
 from captioning.models.bilstm import BiLSTMConfig
 from captioning.models.gru import GRUConfig
@@ -352,3 +355,201 @@ def test_dropout_is_on_in_training_alone(config):
     np.testing.assert_array_equal(plain, model(inputs))
     without = build(replace(config, dropout=0.0), seed=3)
     np.testing.assert_array_equal(without(inputs, training=True), without(inputs))
+
+
+@pytest.mark.parametrize("model_class", models.CLASSES.values(), ids=models.CLASSES)
+def test_the_first_weights_are_those_of_keras_seeded_as_a_whole(model_class):
+    config = model_class.config_class(**SIZES)
+    keras.utils.set_random_seed(5)
+    expected = model_class(config)
+    expected.build()
+    for one, other in zip(expected.own_variables, models.build(model_class, config, 5).own_variables, strict=True):
+        np.testing.assert_array_equal(one, other)
+    other = models.build(model_class, config, 6)
+    assert any((a != b).any() for a, b in zip(expected.get_weights(), other.get_weights(), strict=True))
+
+
+def test_building_leaves_the_random_numbers_alone():
+    def drawn():
+        return random.random(), np.random.random(), float(tf.random.uniform(())), float(keras.random.uniform(()))
+
+    keras.utils.set_random_seed(1)
+    expected = drawn()
+    keras.utils.set_random_seed(1)
+    build(CONFIGS[0], seed=3)
+    assert drawn() == expected
+    with pytest.raises(TypeError):
+        models.build(GRUDecoder, replace(CONFIGS[0], units="many"))  # fails half way
+    random.seed(1)
+    with pytest.raises(TypeError):
+        models.build(GRUDecoder, replace(CONFIGS[0], units="many"))
+    assert random.random() == random.Random(1).random()
+
+
+@dataclass(frozen=True)
+class WiderConfig(GRUConfig):
+    extra: int = 3
+
+
+class WiderDecoder(GRUDecoder):
+    """As a reader would define one in a cell."""
+
+    config_class = WiderConfig
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.more = keras.layers.Dense(config.extra, name="more")
+        self.back = keras.layers.Dense(config.vocabulary, name="back")
+
+    def unroll(self, tokens, state, training=False):
+        return self.back(self.more(super().unroll(tokens, state, training)))
+
+
+class TestClassesOfOnesOwn:
+    def test_a_subclass_is_built_found_and_its_weights_fit_it_alone(self, tmp_path, monkeypatch):
+        model = models.build(WiderDecoder, WiderConfig(**SIZES), seed=3)
+        assert type(model) is WiderDecoder and model.kind == "gru" and model.averaged
+        main = types.SimpleNamespace(WiderDecoder=WiderDecoder)
+        monkeypatch.setitem(sys.modules, "__main__", main)
+        found = models.find_class("WiderDecoder", "__main__")
+        config = models.config_from(found, {**SIZES, "dropout": 0.5, "extra": 3})
+        model.save_weights(tmp_path / "model.weights.h5")
+        loaded = models.build(found, config, seed=4)
+        models.load_weights(loaded, tmp_path / "model.weights.h5")
+        inputs = {"features": features(), "tokens": tokens()}
+        np.testing.assert_array_equal(loaded(inputs), model(inputs))
+        with pytest.raises(ValueError, match=r"holds 21 arrays, a GRUDecoder has 17"):
+            models.load_weights(build(CONFIGS[0]), tmp_path / "model.weights.h5")
+        build(CONFIGS[0]).save_weights(tmp_path / "base.weights.h5")
+        with pytest.raises(ValueError, match=r"holds 17 arrays, a WiderDecoder has 21"):
+            models.load_weights(loaded, tmp_path / "base.weights.h5")
+
+    def test_the_class_comes_first_and_the_config_is_its_own(self):
+        with pytest.raises(TypeError, match=r"takes the class first.*GRUConfig"):
+            models.build(CONFIGS[0], 3)
+        with pytest.raises(TypeError, match="GRUDecoder takes a GRUConfig, not a MergeConfig"):
+            models.build(GRUDecoder, CONFIGS[2])
+        with pytest.raises(TypeError, match="config_class = WiderConfig"):
+            models.build(GRUDecoder, WiderConfig(**SIZES))
+
+    def test_unknown_and_missing_fields_are_named(self):
+        fields = asdict(CONFIGS[0])
+        assert models.config_from(GRUDecoder, fields) == CONFIGS[0]
+        with pytest.raises(ValueError, match=r"GRUConfig has the fields .*; unknown or missing: layers, units"):
+            models.config_from(GRUDecoder, {n: v for n, v in fields.items() if n != "units"} | {"layers": 3})
+
+    def test_classes_of_the_package_are_found_by_name(self):
+        for model in models.CLASSES.values():
+            assert models.find_class(model.__qualname__, model.__module__) is model
+        kinds = {name: model.kind for name, model in models.CLASSES.items()}
+        assert sorted(kinds.values()) == ["bahdanau", "bilstm", "gru", "merge"]
+        with pytest.raises(ValueError, match=r"no decoder 'Transformer'; known: GRUDecoder"):
+            models.find_class("Transformer", "captioning.models.transformer")
+
+    @pytest.mark.parametrize(
+        ("name", "module"),
+        [
+            ("Missing", "__main__"),
+            ("Path", "pathlib"),
+            ("run", "subprocess"),
+            ("CONFIGS", __name__),
+            ("DecoderConfig", "captioning.models.decoder"),
+            ("it.<locals>.Hidden", "__main__"),
+        ],
+    )
+    def test_nothing_but_a_decoder_is_found(self, name, module):
+        with pytest.raises(ValueError, match=name):
+            models.find_class(name, module)
+
+    def test_nothing_is_imported_because_a_file_names_it(self, tmp_path, monkeypatch):
+        (tmp_path / "trap.py").write_text("raise SystemExit")
+        monkeypatch.syspath_prepend(tmp_path)
+        with pytest.raises(ValueError, match="run the cell that defines it"):
+            models.find_class("Trap", "trap")
+        assert "trap" not in sys.modules
+
+
+def test_a_restart_sets_weights_and_dropout_back_and_leaves_the_scaling():
+    model = build(CONFIGS[0], seed=3)
+    inputs = {"features": features(), "tokens": tokens()}
+    first, words = np.array(model(inputs, training=True)), model.get_weights()
+    model.scale_features(np.full(6, 2, np.float32), np.full(6, 9, np.float32))
+    for variable in model.trainable_variables:
+        variable.assign(variable + 1)
+    model(inputs, training=True)
+    model.restart()
+    np.testing.assert_array_equal(model.normalization.mean, np.full((1, 1, 6), 2))
+    model.scale_features(*(np.ravel(array) for array in words[:2]))
+    np.testing.assert_array_equal(model(inputs, training=True), first)
+
+
+@BY_KIND
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_mixed_precision_is_near_and_decodes(config, policy):
+    """Features beyond float16's numbers are scaled before they are cast."""
+    large, plain = features() * 1e5, build(config, seed=3)
+    keras.config.set_dtype_policy(policy)
+    try:
+        mixed = build(config, seed=3)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    for model in (plain, mixed):
+        model.scale_features(np.zeros(6, np.float32), np.full(6, 1e10, np.float32))
+    inputs = {"features": large, "tokens": tokens()}
+    np.testing.assert_allclose(np.asarray(mixed(inputs), np.float32), plain(inputs), atol=0.05)
+    results = []
+    for model in (plain, mixed):
+        initial_state, step = model.compile_step()
+        logits, state, attention = step(np.array([START, 5, 6]), initial_state(large))
+        logits, state, attention = step(np.array([4, 5]), decoding.steps.take(state, np.array([0, 2])))
+        assert logits.dtype == "float32" and (attention is None or attention.dtype == "float32")
+        results.append(np.asarray(logits))
+        assert len(decoding.beam_search(step, initial_state(large), 2, max_length=7)) == 3
+    np.testing.assert_allclose(*results, atol=0.05)
+
+
+def test_the_loss_of_float16_logits_is_computed_in_float32():
+    logits = np.random.default_rng(0).normal(size=(64, 9, 300)).astype(np.float16)
+    targets = np.random.default_rng(1).integers(1, 300, (64, 9))
+    loss = masked_crossentropy(0.1)(targets, tf.constant(logits))
+    assert loss.dtype == "float32"
+    assert float(loss) == pytest.approx(float(masked_crossentropy(0.1)(targets, logits.astype(np.float32))), rel=1e-6)
+
+
+def test_statistics_and_features_that_are_no_numbers_are_refused():
+    model = build(CONFIGS[0])
+    with pytest.raises(ValueError, match=r"not a finite number.*train split"):
+        model.scale_features(np.full(6, np.nan), np.ones(6))
+    initial_state, _ = model.compile_step()
+    with pytest.raises(ValueError, match="Features hold NaN"):
+        initial_state(features() * np.inf)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_more_words_than_the_bilstm_holds_are_an_error(compiled):
+    model = build(replace(CONFIGS[3], longest=4))
+    initial_state, step = model.compile_step() if compiled else (model.initial_state, model.step)
+    state = initial_state(features())
+    for _ in range(4):
+        logits, state, _ = step(np.array([START, 5, 6]), state)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="room for 3 words"):
+        step(np.array([5, 5, 6]), state)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="room for 3 words"):
+        decoding.greedy(
+            lambda *now: step(*now)._replace(logits=np.tile(np.eye(11)[9], (3, 1))), initial_state(features())
+        )
+
+
+def test_unroll_and_the_functional_model_share_one_graph():
+    """An image fed to the LSTM in one place (exercise of notebook 06) is in both."""
+
+    class Inject(MergeDecoder):
+        def read(self, tokens, state, training=False):
+            image, hidden, cell = state
+            return super().read(tokens, (image, hidden + image, cell), training=training)
+
+    model = models.build(Inject, CONFIGS[2], seed=3)
+    rows = tokens(captions=1)
+    logits = model.functional()({"features": features(), "tokens": rows[:, 0]})
+    np.testing.assert_allclose(logits, model({"features": features(), "tokens": rows})[:, 0], atol=1e-5)
+    assert np.abs(logits - build(CONFIGS[2], seed=3)({"features": features(), "tokens": rows})[:, 0]).max() > 1e-3

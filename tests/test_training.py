@@ -2,8 +2,13 @@
 
 import json
 import shutil
-from dataclasses import replace
+import subprocess
+import sys
+import threading
+from dataclasses import fields, replace
+from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -12,12 +17,18 @@ import captioning.quiet  # noqa: F401
 from captioning import models
 from captioning.batches import CaptionBatches
 from captioning.decoding import Caption
+from captioning.files import DamagedError
 from captioning.models.gru import GRUConfig, GRUDecoder
+from captioning.provenance import StaleError
 from captioning.tokenizer import END, PAD, Tokenizer
 from captioning.training import fit, free_running
+from captioning.training.archive import read_arrays
 from captioning.training.config import TrainingConfig
-from captioning.training.history import read_history
+from captioning.training.folder import training_in
+from captioning.training.history import best_epoch, is_complete, read_history
+from captioning.training.interrupts import Interruptible
 from captioning.training.loss import MaskedAccuracy
+from captioning.training.snapshots import tidy
 from tests.tiny import store_of, tiny_dataset, tokenizer_of
 
 NOTHING = Caption([], 0.0, 0.0, True, None)
@@ -34,18 +45,24 @@ def made(tmp_path_factory):
 CLASSES = {model.kind: model for model in models.CLASSES.values()}
 
 
-def run(made, folder, kind="bahdanau", config=CONFIG, callbacks=(), dropout=0.3, captions=2, stop_after=None):
+def parts(made, kind="bahdanau", dropout=0.3, captions=2, batch=5):
+    """Return a new model and the batches of train and val."""
     dataset, store, tokenizer = made
     averaged = CLASSES[kind].averaged
     sizes = {"vocabulary": len(tokenizer), "channels": store.channels, "embedding": 8, "units": 12, "dropout": dropout}
     sizes |= {"regions": 1 if averaged else store.regions} | ({} if averaged else {"attention": 6})
     train, validation = (
-        CaptionBatches(dataset.split(split), store, tokenizer, batch_size=5, captions=captions, averaged=averaged)
+        CaptionBatches(dataset.split(split), store, tokenizer, batch_size=batch, captions=captions, averaged=averaged)
         for split in ("train", "val")
     )
     model = models.build(CLASSES[kind], CLASSES[kind].config_class(**sizes), seed=1)
     model.scale_features(*train.statistics())
-    history = fit.fit(model, train, validation, tokenizer, config, folder, callbacks, stop_after)
+    return model, train, validation
+
+
+def run(made, folder, kind="bahdanau", config=CONFIG, callbacks=(), stop_after=None, **more):
+    model, train, validation = parts(made, kind, **more)
+    history = fit.fit(model, train, validation, made[2], config, folder, callbacks, stop_after)
     return model, history
 
 
@@ -71,6 +88,11 @@ class KillAfter(keras.callbacks.Callback):
         return range(getattr(self, "_done", 0))
 
 
+def assert_same_weights(one, other):
+    for a, b in zip(one.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 def scores_only(history):
     return [{name: value for name, value in row.items() if name != "seconds"} for row in history]
 
@@ -82,29 +104,19 @@ def test_two_epochs_a_kill_and_two_more_equal_four_to_the_bit(made, tmp_path, ki
         run(made, tmp_path / "broken", kind, callbacks=[KillAfter(2)])
     resumed, resumed_history = run(made, tmp_path / "broken", kind)
     assert scores_only(history) == scores_only(resumed_history)
-    last = [np.load(tmp_path / name / "last" / "variables.npz") for name in ("whole", "broken")]
-    assert last[0].files == last[1].files
-    for name in last[0].files:
+    last = [read_arrays(tmp_path / name / "last" / "checkpoint.npz") for name in ("whole", "broken")]
+    assert list(last[0]) == list(last[1])
+    for name in last[0].keys() - {"history"}:  # which holds the seconds
         np.testing.assert_array_equal(last[0][name], last[1][name])
-    for one, other in zip(whole.get_weights(), resumed.get_weights(), strict=True):
-        np.testing.assert_array_equal(one, other)
-
-
-def test_a_kill_between_the_two_renames_loses_nothing(made, tmp_path):
-    with pytest.raises(Killed):
-        run(made, tmp_path, callbacks=[KillAfter(2)])
-    kept = read_history(tmp_path / "history.csv")
-    (tmp_path / "last").rename(tmp_path / "last.old")
-    (tmp_path / "last.part").mkdir()
-    _, history = run(made, tmp_path)
-    assert len(kept) == 2 and history[:2] == kept and len(history) == 4  # the same seconds: not trained again
+    assert_same_weights(whole, resumed)
 
 
 @pytest.mark.parametrize("for_resuming", [True, False])
 def test_a_finished_training_is_not_run_again(made, tmp_path, for_resuming):
     model, history = run(made, tmp_path)
     if not for_resuming:
-        shutil.rmtree(tmp_path / "last")
+        tidy(tmp_path)
+        assert not (tmp_path / "last").exists()
     loaded, again = run(made, tmp_path, callbacks=[KillAfter(0)])
     assert again == history
     for one, other in zip(model.get_weights(), loaded.get_weights(), strict=True):
@@ -117,31 +129,86 @@ def test_the_beginning_of_a_training_equals_that_of_the_whole(made, tmp_path):
     assert scores_only(beginning) == scores_only(whole)[:2]
 
 
-def test_a_snapshot_of_another_model_is_named(made, tmp_path):
+@pytest.mark.parametrize(
+    ("first", "then", "named"),
+    [
+        ({"kind": "gru"}, {"kind": "merge"}, "model.class was 'GRUDecoder' and is now 'MergeDecoder'"),
+        ({"config": CONFIG}, {"config": replace(CONFIG, epochs=2)}, "training.epochs was 4 and is now 2"),
+        ({"dropout": 0.3}, {"dropout": 0.2}, "model.dropout was 0.3 and is now 0.2"),
+    ],
+)
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_folder_with_another_run_is_refused_and_kept(made, tmp_path, first, then, named, finished):
+    if finished:
+        run(made, tmp_path, **{"kind": "gru"} | first)
+        tidy(tmp_path)
+    else:
+        with pytest.raises(Killed):
+            run(made, tmp_path, **{"kind": "gru"} | first, callbacks=[KillAfter(1)])
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(StaleError, match=f"{tmp_path.name}.*{named}.*bundle.start"):
+        run(made, tmp_path, **{"kind": "gru"} | then)
+    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+
+def test_a_snapshot_of_edited_code_is_refused_by_the_variable(made, tmp_path, monkeypatch):
     with pytest.raises(Killed):
         run(made, tmp_path, "gru", callbacks=[KillAfter(1)])
-    with pytest.raises(ValueError, match=r"last is of another model; .* Delete .* and train anew"):
-        run(made, tmp_path, "merge")
+
+    def edited(self, config):
+        GRUDecoder.__init__(self, config)
+        self.map_vector = keras.layers.Dense(config.units, use_bias=False, name="map_vector")
+
+    wider = type("GRUDecoder", (GRUDecoder,), {"__init__": edited, "__qualname__": "GRUDecoder"})
+    monkeypatch.setitem(CLASSES, "gru", wider)
+    with pytest.raises(StaleError, match=r"is of another model: map_vector/bias 1 was 'float32 \[12\]'.* Delete"):
+        run(made, tmp_path, "gru")
 
 
-@pytest.mark.parametrize(
-    "setting",
-    [
-        {"learning_rate": 0.01},
-        {"weight_decay": 0.5},
-        {"clip_norm": 0.01},
-        {"label_smoothing": 0.0},
-        {"mask_padding": False},
-    ],
-    ids=lambda setting: next(iter(setting)),
-)
-def test_every_setting_of_the_training_matters(made, tmp_path, setting):
-    config = replace(CONFIG, epochs=1)
-    usual, other = (
-        run(made, tmp_path / name, "gru", replace(config, **change))[0]
-        for name, change in (("usual", {}), ("other", setting))
-    )
-    assert any((one != another).any() for one, another in zip(usual.get_weights(), other.get_weights(), strict=True))
+def test_a_damaged_snapshot_is_named(made, tmp_path):
+    with pytest.raises(Killed):
+        run(made, tmp_path, "gru", callbacks=[KillAfter(1)])
+    (tmp_path / "last" / "checkpoint.npz").write_bytes(b"PK")
+    with pytest.raises(DamagedError, match=r"checkpoint.npz is damaged.*Delete"):
+        run(made, tmp_path, "gru")
+
+
+CHANGES = {
+    "epochs": 3,
+    "learning_rate": 0.01,
+    "weight_decay": 0.5,
+    "clip_norm": 0.01,
+    "label_smoothing": 0.0,
+    "mask_padding": False,
+}
+
+
+@pytest.fixture(scope="module")
+def usual(made, tmp_path_factory):
+    return run(made, tmp_path_factory.mktemp("usual"), "gru", replace(CONFIG, epochs=2))
+
+
+@pytest.mark.parametrize("field", fields(TrainingConfig), ids=lambda field: field.name)
+def test_every_setting_of_the_training_matters(made, tmp_path, monkeypatch, usual, field):
+    if field.name == "patience":  # by how long it waits, not by what it learns
+        monkeypatch.setattr(fit.FreeRunning, "score", lambda *_: 0.5)
+        assert len(run(made, tmp_path, "gru", replace(CONFIG, epochs=4, patience=2))[1]) == 3
+        return
+    other, _ = run(made, tmp_path, "gru", changed(field.name))
+    assert any((a != b).any() for a, b in zip(usual[0].get_weights(), other.get_weights(), strict=True))
+
+
+def changed(name):
+    return replace(CONFIG, **{"epochs": 2} | {name: CHANGES[name]})
+
+
+def test_the_norm_of_the_whole_gradient_is_clipped(made):
+    """After one step of Adam its first moments are a tenth of the clipped gradient."""
+    model, train, _ = parts(made, "gru", dropout=0.0)
+    fit.compile_model(model, replace(CONFIG, clip_norm=0.01), steps=10)
+    model.train_on_batch(*next(train.epoch(0)))
+    moments = [np.asarray(moment, np.float64) / 0.1 for moment in model.optimizer._momentums]
+    assert np.sqrt(sum((moment**2).sum() for moment in moments)) == pytest.approx(0.01, rel=1e-3)
 
 
 def test_the_rate_rises_and_follows_a_cosine_to_zero(made):
@@ -203,7 +270,7 @@ def test_it_stops_by_the_captions_and_keeps_the_best_weights(made, tmp_path, mon
     assert [row["val_CIDEr"] for row in history] == [0.1, 0.5, 0.3, 0.2]
     for best, weight in zip(kept[1], model.get_weights(), strict=True):
         np.testing.assert_array_equal(best, weight)
-    assert json.loads((tmp_path / "last" / "history.json").read_text()) == history
+    assert json.loads(str(read_arrays(tmp_path / "last" / "checkpoint.npz")["history"])) == history
 
 
 def test_patience_is_remembered_after_a_kill(made, tmp_path, monkeypatch):
@@ -219,14 +286,13 @@ def test_patience_is_remembered_after_a_kill(made, tmp_path, monkeypatch):
 def test_the_last_snapshot_survives_a_full_disk(made, tmp_path, monkeypatch):
     with pytest.raises(Killed):
         run(made, tmp_path, callbacks=[KillAfter(2)])
-    before = (tmp_path / "last" / "history.json").read_text()
-    kept = json.loads(before)
+    snapshot, kept = tmp_path / "last" / "checkpoint.npz", read_history(tmp_path / "history.csv")
+    before = snapshot.read_bytes()
     with monkeypatch.context() as patched:
         patched.setattr(np, "savez", lambda *_, **__: (_ for _ in ()).throw(OSError(28, "No space left on device")))
         with pytest.raises(OSError, match="No space"):
             run(made, tmp_path)
-    assert (tmp_path / "last" / "history.json").read_text() == before
-    shutil.rmtree(tmp_path / "last.part")
+    assert snapshot.read_bytes() == before and not list(tmp_path.rglob("partial-*"))
     _, history = run(made, tmp_path)
     assert history[:2] == kept and len(history) == 4
 
@@ -237,3 +303,275 @@ def test_accuracy_counts_end_but_never_padding():
     logits[0, 0, [0, 1, 2, 3], [5, 4, END, PAD]] = 1
     metric.update_state(np.array([[[5, 5, END, PAD]]]), logits)
     assert float(metric.result()) == pytest.approx(2 / 3)
+
+
+def test_whatever_was_run_before_training_starts_from_its_first_weights(made, tmp_path):
+    undisturbed, history = run(made, tmp_path / "undisturbed", config=replace(CONFIG, epochs=2))
+    short, folder = replace(CONFIG, epochs=2), tmp_path / "used"
+    model, train, validation = parts(made)
+
+    def again(config=short, folder=folder, callbacks=()):
+        return fit.fit(model, train, validation, made[2], config, folder, callbacks)
+
+    with pytest.raises(Killed):  # interrupted in the first epoch, the Train cell run again
+        again(callbacks=[KillAfter(0)])
+    assert scores_only(again()) == scores_only(history)
+    assert_same_weights(model, undisturbed)
+    shutil.rmtree(folder)  # the bundle deleted
+    assert scores_only(again()) == scores_only(history)
+    again(replace(CONFIG, epochs=3), tmp_path / "longer")  # the epochs changed, and changed back
+    shutil.rmtree(folder)
+    assert scores_only(again()) == scores_only(history)
+    assert_same_weights(model, undisturbed)
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("kind", list(CLASSES))
+def test_mixed_precision_trains_decodes_and_resumes_to_the_bit(made, tmp_path, kind, policy):
+    short = replace(CONFIG, epochs=2)
+    keras.config.set_dtype_policy(policy)
+    try:
+        whole, history = run(made, tmp_path / "whole", kind, short)
+        with pytest.raises(Killed):
+            run(made, tmp_path / "broken", kind, short, callbacks=[KillAfter(1)])
+        resumed, again = run(made, tmp_path / "broken", kind, short)
+        model, train, _ = parts(made, kind)
+        inputs, _ = next(train.epoch(0))
+        assert model(inputs).dtype == policy.removeprefix("mixed_")
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert scores_only(history) == scores_only(again)
+    assert_same_weights(whole, resumed)
+    assert history[0]["val_loss"] < 3.2 and history[1]["loss"] < history[0]["loss"]
+
+
+def test_another_precision_does_not_resume(made, tmp_path):
+    with pytest.raises(Killed):
+        run(made, tmp_path, "gru", callbacks=[KillAfter(1)])
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        with pytest.raises(StaleError, match="precision was 'float32' and is now 'mixed_bfloat16'"):
+            run(made, tmp_path, "gru")
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
+def nats_by_hand(model, batches):
+    """Return the mean nats per word and the share of words guessed right, in float64, picture by picture."""
+    nats, right = [], []
+    for inputs, targets in batches.evaluation().as_numpy_iterator():
+        logits = np.asarray(model(inputs), np.float64)
+        log_p = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+        for place in np.argwhere(targets != PAD):
+            word = targets[tuple(place)]
+            nats.append(-log_p[(*place, word)])
+            right.append(logits[tuple(place)].argmax() == word)
+    return np.mean(nats), np.mean(right)
+
+
+@pytest.mark.parametrize("batch", [1, 3, 20])
+def test_loss_and_accuracy_are_means_over_words_whatever_the_batch(made, tmp_path, batch):
+    """Reported without smoothing, in training, in validation and by `evaluate`."""
+    still = replace(CONFIG, epochs=1, learning_rate=1e-12, weight_decay=0.0, label_smoothing=0.3)
+    uneven = tuple(  # captions of one to six words, so that batches hold different numbers of them
+        replace(r, captions=(" ".join(["blue"] * (1 + r.image_id % 6)), *r.captions[1:])) for r in made[0].records
+    )
+    made = (replace(made[0], records=uneven), *made[1:])
+    model, train, validation = parts(made, "merge", dropout=0.0, batch=batch)
+    (row,) = fit.fit(model, train, validation, made[2], still, tmp_path)
+    for name, batches in (("", train), ("val_", validation)):
+        loss, accuracy = nats_by_hand(model, batches)
+        assert row[f"{name}loss"] == pytest.approx(loss, rel=1e-5)
+        assert row[f"{name}accuracy"] == pytest.approx(accuracy, abs=1e-6)
+    evaluated = model.evaluate(validation.evaluation(), return_dict=True, verbose=0)
+    assert evaluated == pytest.approx({name: row[f"val_{name}"] for name in ("loss", "accuracy")})
+
+
+def test_the_usual_bug_counts_padding_in_what_is_reported(made, tmp_path):
+    still = replace(CONFIG, epochs=1, learning_rate=1e-12, weight_decay=0.0, mask_padding=False)
+    model, train, validation = parts(made, "merge", dropout=0.0, batch=20)
+    (row,) = fit.fit(model, train, validation, made[2], still, tmp_path)
+    inputs, targets = next(validation.evaluation().as_numpy_iterator())
+    logits = np.asarray(model(inputs), np.float64)
+    log_p = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+    assert (targets == PAD).any()
+    assert row["val_loss"] == pytest.approx(-np.take_along_axis(log_p, targets[..., None], -1).mean(), rel=1e-5)
+
+
+ON_TWO_DEVICES = """
+import sys
+from pathlib import Path
+import captioning.quiet
+import tensorflow as tf
+devices = [tf.config.LogicalDeviceConfiguration()] * 2
+tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], devices)
+import numpy as np
+from tests import test_training as t
+from tests.tiny import store_of, tiny_dataset, tokenizer_of
+
+folder = Path(sys.argv[1])
+dataset = tiny_dataset(folder, pictures=16, splits=("train", "train", "train", "val"))
+made = dataset, store_of(dataset, folder), tokenizer_of(dataset)
+mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+for kind in t.CLASSES:
+    runs = []
+    for strategy in (tf.distribute.get_strategy(), mirrored):
+        with strategy.scope():  # batches of 3: two pictures on one device, one on the other; then 1 and 0
+            model, train, validation = t.parts(made, kind, dropout=0.0, batch=3)
+        config = t.replace(t.CONFIG, epochs=2)
+        here = folder / kind / type(strategy).__name__
+        runs.append((t.fit.fit(model, train, validation, made[2], config, here), model))
+    for one, other in zip(*(model.get_weights() for _, model in runs)):
+        np.testing.assert_allclose(one, other, atol=2e-6)
+    for one, other in zip(*(history for history, _ in runs)):
+        for name in ("loss", "accuracy", "val_loss", "val_accuracy", "val_CIDEr"):
+            np.testing.assert_allclose(one[name], other[name], rtol=1e-5, err_msg=name)
+print("equal")
+"""
+
+
+def in_new_process(code, *arguments, **more):
+    root = Path(__file__).parents[1]
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=root, timeout=300, **more)
+
+
+def test_two_devices_train_as_one(tmp_path):
+    done = in_new_process(ON_TWO_DEVICES, tmp_path)
+    assert done.stdout.endswith("equal\n"), done.stderr[-3000:]
+    assert done.stderr == "", done.stderr  # no note of TensorFlow, either
+
+
+def test_the_weights_file_holds_weights_alone_and_tidy_leaves_it(made, tmp_path):
+    model, _ = run(made, tmp_path)
+    with h5py.File(tmp_path / "model.weights.h5") as file:
+        names = []
+        file.visit(names.append)
+        sizes = [file[name].size for name in names if isinstance(file[name], h5py.Dataset)]
+    assert not any("optimizer" in name for name in names)
+    assert sum(sizes) == sum(int(np.prod(variable.shape)) for variable in model.weights)
+    assert model.optimizer is not None
+    (tmp_path / "partial-1-model.weights.h5").touch()
+    tidy(tmp_path)
+    names = {"model.weights.h5", "history.csv", "training.json", "logs"}
+    assert {path.name for path in tmp_path.iterdir()} == names
+
+
+def rows(*scores):
+    return [{"val_CIDEr": cider, "val_loss": loss} for cider, loss in scores]
+
+
+@pytest.mark.parametrize(
+    ("scores", "best"),
+    [
+        ([], -1),
+        ([(0.2, 1.0), (0.5, 9.0), (0.5, 0.1)], 1),
+        ([(0.0, 2.1), (0.0, 1.1), (0.0, 1.4)], 1),
+        ([(0.0, 2.1), (0.0, 1.1), (0.1, 1.4)], 2),
+        ([(np.nan, 2.1), (0.0, 1.1), (np.nan, 1.4)], 1),
+        ([(0.3, 2.0), (np.nan, 1.1)], 0),
+        ([(0.0, np.nan), (0.0, 3.0)], 1),
+        ([(np.nan, np.nan)], 0),
+    ],
+)
+def test_the_loss_decides_where_cider_says_nothing(scores, best):
+    assert best_epoch(rows(*scores)) == best
+
+
+def test_patience_waits_for_the_loss_where_cider_says_nothing():
+    falling = rows(*((0.0, 3.0 - epoch) for epoch in range(3)))
+    assert not is_complete(falling, TrainingConfig(epochs=9, patience=2))
+    assert is_complete(falling + rows((0.0, 2.0), (0.0, 2.0)), TrainingConfig(epochs=9, patience=2))
+
+
+def test_a_silent_cider_is_said_and_the_lowest_loss_kept(made, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(fit.FreeRunning, "score", lambda *_: 0.0)
+    model, history = run(made, tmp_path)
+    best = min(range(4), key=lambda epoch: history[epoch]["val_loss"])
+    assert best > 0
+    assert f"the loss decided: the weights of epoch {best + 1} are kept" in capsys.readouterr().out
+    validation = parts(made)[2]
+    evaluated = model.evaluate(validation.evaluation(), return_dict=True, verbose=0)
+    assert evaluated["loss"] == pytest.approx(history[best]["val_loss"], rel=1e-5)
+
+
+@pytest.mark.parametrize("empty", ["train", "val"])
+def test_a_split_without_pictures_is_named(made, tmp_path, empty):
+    model, train, validation = parts(made)
+    (train if empty == "train" else validation).records = []
+    with pytest.raises(ValueError, match=f"No picture of the {empty} split"):
+        fit.fit(model, train, validation, made[2], CONFIG, tmp_path)
+
+
+def test_a_second_run_waits_and_finds_the_first_one_finished(made, tmp_path, capsys):
+    results = []
+
+    class Second(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == 0:
+                self.thread = threading.Thread(target=lambda: results.append(run(made, tmp_path, "merge")))
+                self.thread.start()
+
+    second = Second()
+    model, history = run(made, tmp_path, "merge", callbacks=[second])
+    second.thread.join(timeout=60)
+    ((other, same),) = results
+    assert same == history  # the same seconds
+    assert_same_weights(model, other)
+    assert "waiting" in capsys.readouterr().out
+
+
+def test_a_folder_without_its_training_json_is_refused(made, tmp_path):
+    run(made, tmp_path)
+    (tmp_path / "training.json").unlink()
+    with pytest.raises(StaleError, match="no training"):
+        run(made, tmp_path)
+
+
+def test_settings_are_compared_as_json_holds_them(tmp_path):
+    for _ in range(2):
+        with training_in(tmp_path, model={"sizes": (1, 2)}):
+            pass
+
+
+SWALLOWED = """
+import os, signal, sys
+from pathlib import Path
+import captioning.quiet
+import keras
+from tests import test_training as t
+from tests.tiny import store_of, tiny_dataset, tokenizer_of
+
+class Swallows:
+    def __del__(self):  # where Python can only print an exception
+        os.kill(os.getpid(), signal.SIGINT)
+
+class InTracing(t.GRUDecoder):
+    def unroll(self, tokens, state, training=False):
+        if training:
+            Swallows()
+        return super().unroll(tokens, state, training)
+
+folder = Path(sys.argv[1])
+dataset = tiny_dataset(folder, splits=("train", "train", "train", "val"))
+made = dataset, store_of(dataset, folder), tokenizer_of(dataset)
+t.CLASSES["gru"] = InTracing
+try:
+    t.run(made, folder / "bundle", "gru", t.replace(t.CONFIG, epochs=3))
+except KeyboardInterrupt:
+    print("stopped", signal.getsignal(signal.SIGINT) is signal.default_int_handler)
+"""
+
+
+def test_an_interrupt_that_python_swallows_stops_training(tmp_path):
+    done = in_new_process(SWALLOWED, tmp_path)
+    assert done.stdout.endswith("stopped True\n"), done.stdout + done.stderr[-2000:]
+    assert "Exception ignored" in done.stderr
+    assert not read_history(tmp_path / "bundle" / "history.csv")
+
+
+def test_an_interrupt_that_became_another_error_is_one():
+    interrupts = Interruptible()
+    with pytest.raises(KeyboardInterrupt), interrupts.listening():
+        interrupts.asked = True
+        raise RuntimeError

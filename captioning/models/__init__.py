@@ -101,8 +101,9 @@ def load_weights(model: Decoder, file: Path | str) -> None:
     arrays: list[str] = []
     with h5py.File(file) as archive:
         archive.visititems(lambda name, item: arrays.append(name) if isinstance(item, h5py.Dataset) else None)
-    if len(arrays) != len(model.weights):
+    if len(arrays) != len(model.weights):  # Keras would pass over a surplus layer
         raise ValueError(
-            f"{file} holds {len(arrays)} arrays, a {type(model).__name__} has {len(model.weights)}: other code?"
+            f"{file} holds {len(arrays)} arrays, a {type(model).__name__} has {len(model.weights)}: it was trained "
+            "with other code."
         )
     model.load_weights(file)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -111,11 +112,15 @@ def without_optimizer(model: keras.Model) -> Iterator[None]:
 
 
 def _named_variables(model: Decoder) -> dict:
-    """Return weights, dropout seeds and optimizer state by number and name; metrics start again in each epoch."""
+    """Return weights, dropout seeds and optimizer state by name; metrics start again in each epoch."""
     # Without the model's own name and the numbers that Keras counts up in a process.
     own = [(re.sub(r"_\d+(?=/|$)", "", variable.path.split("/", 1)[-1]), variable) for variable in model.own_variables]
-    named = own + [("of the optimizer", variable) for variable in model.optimizer.variables]
-    return {f"{number} {name}": variable for number, (name, variable) in enumerate(named)}
+    met: Counter[str] = Counter()
+    named = {}
+    for name, variable in own + [("optimizer", variable) for variable in model.optimizer.variables]:
+        met[name] += 1
+        named[f"{name} {met[name]}"] = variable
+    return named
 
 
 def _kinds(model: Decoder, variables: dict) -> dict[str, str]:
