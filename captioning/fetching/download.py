@@ -147,7 +147,7 @@ def fetch_many(
     """Fetch many files, several at a time; one that cannot be had does not stop the others.
 
     Args:
-        files: (url, path) pairs; taken one by one, so that a generator of millions is fine.
+        files: (url, path) pairs; taken one by one; what became of each is kept, about 550 bytes a file.
         workers: how many at a time.
         retries: as in `fetch`, for each file.
         timeout: as in `fetch`.
