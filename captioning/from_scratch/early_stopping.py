@@ -13,6 +13,7 @@ from captioning.datasets.dataset import Record
 from captioning.from_scratch.optimizers import Adam, cosine_decay
 from captioning.from_scratch.rnn import CaptioningRNN, CaptioningRNNConfig, channel_statistics
 from captioning.from_scratch.training import Epoch, fit, load_checkpoint, save_checkpoint, shuffled_batches
+from captioning.provenance import StaleError, difference
 from captioning.tokenizer import END, PAD, Tokenizer
 from captioning.training.folder import tidy, training_in
 from captioning.training.free_running import FreeRunning
@@ -53,8 +54,13 @@ def caption_arrays(
         store: their features.
         tokenizer: fitted on the train split.
         max_words: longer captions are cut, and then have no END to learn from.
+
+    Raises:
+        ValueError: no picture has features.
     """
     records = store.readable(records)
+    if not records:
+        raise ValueError("No picture of the split has features: look at notebooks 01 and 03.")
     features = store.averaged(records)[:, 0]
     images = np.repeat(np.arange(len(records)), [len(record.captions) for record in records])
     tokens = tokenizer.encode_batch(text for record in records for text in record.captions)[:, : max_words + 2]
@@ -125,10 +131,8 @@ def fit_best(
         gradient_norm, seconds.
 
     Raises:
-        ValueError: no caption to train on; a folder that holds another run.
+        StaleError: the folder holds another run.
     """
-    if not len(captions.tokens):
-        raise ValueError("No caption of the train split has features: run 01_download and 03_vgg16_transfer_values.")
     with training_in(Path(folder), model=asdict(config), training=asdict(training)):
         history = _train(config, training, captions, validation, Path(folder))
         if is_complete(history, training):
@@ -141,7 +145,7 @@ def _train(config, training, captions, validation, folder) -> History:
     # The rate rises over 5 % of the steps, as in `training.fit.compile_model`.
     optimizer = Adam(cosine_decay(training.learning_rate, steps, max(1, steps // 20)), training.weight_decay)
     batches = shuffled_batches(*captions, training.batch, training.seed)
-    model, history = _resume(folder, optimizer, training)
+    model, history = _resume(folder, config, optimizer, training)
     if is_complete(history, training):
         return history
     if model is None:
@@ -170,12 +174,16 @@ def _keep(folder: Path, model: CaptioningRNN, optimizer: Adam, history: History)
     save_checkpoint(folder / "last" / "checkpoint.npz", model, optimizer, len(history))
 
 
-def _resume(folder: Path, optimizer: Adam, training: NumpyTrainingConfig) -> tuple[CaptioningRNN | None, History]:
+def _resume(
+    folder: Path, config: CaptioningRNNConfig, optimizer: Adam, training: NumpyTrainingConfig
+) -> tuple[CaptioningRNN | None, History]:
     """Return the model and the history of the last whole epoch; None and [] where there is none."""
     checkpoint, history = folder / "last" / "checkpoint.npz", read_history(folder / "history.csv")
     if is_complete(history, training) and (folder / "model.npz").is_file():
-        return CaptioningRNN.load(folder / "model.npz"), history
+        return None, history
     if not checkpoint.is_file():
         return None, []
     model, done = load_checkpoint(checkpoint, optimizer)
+    if found := difference(asdict(model.config), asdict(config)):
+        raise StaleError(f"{checkpoint} is of another model: {found}. Delete {folder} and train again.")
     return model, history[:done]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+import captioning.quiet  # noqa: F401 (before `batches` imports Keras)
 from captioning.batches import CaptionBatches
 from captioning.models.decoder import Decoder
 from captioning.quiet import keras
