@@ -59,8 +59,9 @@ def test_what_it_was_made_from_is_in_it(own):
 def test_a_project_may_move_with_the_photos_in_it(tmp_path):
     home = tmp_path / "home"
     originals.write_folder(home / "photos", photos=40)
-    run(Project("folder", root=str(home / "photos"), home=home))
-    assert str(tmp_path) not in (home / "data" / "folder" / "captions.json").read_text()
+    project = Project("folder", root=str(home / "photos"), home=home)
+    run(project)
+    assert str(tmp_path) not in (project.data / "captions.json").read_text()
     moved = home.rename(tmp_path / "moved")
     loaded = prepare.load(Project("folder", root=str(moved / "photos"), home=moved))
     assert all(record.file.is_file() and record.file.is_relative_to(moved) for record in loaded.records)
@@ -83,13 +84,14 @@ def test_photos_elsewhere_are_found_from_anywhere(own, tmp_path, monkeypatch):
     ],
 )
 def test_other_settings_are_refused(change, message, own, monkeypatch):
+    monkeypatch.setattr(Project, "name", "own")  # else these settings have folders of their own
     run(own)
-    monkeypatch.setattr(Project, "name", "folder")
     with pytest.raises(StaleError, match=rf"captions\.json is out of date: {message}.* Run notebooks/01_download"):
         prepare.load(dataclasses.replace(own, **change))
 
 
-def test_another_folder_is_refused(own, tmp_path):
+def test_another_folder_is_refused(own, tmp_path, monkeypatch):
+    monkeypatch.setattr(Project, "name", "own")
     run(own)
     shutil.copytree(own.root, tmp_path / "other")
     with pytest.raises(StaleError, match=r"root was .*own' and is now .*other'"):
@@ -268,11 +270,11 @@ def test_a_damaged_file_names_itself_and_the_notebook(damage, own):
 
 
 def test_saving_asks_the_system_once_per_folder(own, monkeypatch):
-    dataset = run(own)
+    dataset, file = run(own), own.data / "captions.json"
     asked, whole = [], os.path.abspath
     monkeypatch.setattr(os.path, "abspath", lambda path: (asked.append(path), whole(path))[1])
     monkeypatch.setattr(os.path, "realpath", None)
-    captions_file.write(own.data / "captions.json", own.home, dataset)
+    captions_file.write(file, own.home, dataset)
     assert len(asked) == 3  # home, the folder of the captions, the folder of the photos
 
 
