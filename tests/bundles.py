@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from captioning import experiments, models
 from captioning.datasets.dataset import CaptionDataset
 from captioning.features import FeatureStore
-from captioning.from_scratch.rnn import CaptioningRNN, CaptioningRNNConfig, channel_statistics
+from captioning.from_scratch.pooling import channel_statistics
+from captioning.from_scratch.rnn import CaptioningRNN, CaptioningRNNConfig
 from captioning.models.bahdanau import BahdanauDecoder
 from captioning.models.gru import GRUDecoder
 from captioning.settings import Project

@@ -10,7 +10,8 @@ import captioning.quiet  # noqa: F401
 from captioning.batches import CaptionBatches
 from captioning.from_scratch import early_stopping
 from captioning.from_scratch.early_stopping import NumpyTrainingConfig, Validation, caption_arrays, fit_best
-from captioning.from_scratch.rnn import CaptioningRNN, CaptioningRNNConfig, channel_statistics
+from captioning.from_scratch.pooling import channel_statistics
+from captioning.from_scratch.rnn import CaptioningRNN, CaptioningRNNConfig
 from captioning.provenance import StaleError
 from captioning.tokenizer import PAD, START
 from captioning.training.history import read_history

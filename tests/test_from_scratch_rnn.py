@@ -5,7 +5,8 @@ import pytest
 
 from captioning import decoding
 from captioning.from_scratch.optimizers import Adam
-from captioning.from_scratch.rnn import CaptioningRNN, CaptioningRNNConfig, channel_statistics
+from captioning.from_scratch.pooling import channel_statistics
+from captioning.from_scratch.rnn import CaptioningRNN, CaptioningRNNConfig
 from captioning.from_scratch.training import load_checkpoint
 from captioning.tokenizer import END, PAD, START
 from tests.numpy_cases import CELLS, assert_gradient, draw, make_model, slope

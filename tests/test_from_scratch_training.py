@@ -7,7 +7,8 @@ import pytest
 
 from captioning import decoding
 from captioning.from_scratch.optimizers import SGD, Adam, clip_gradients, cosine_decay
-from captioning.from_scratch.rnn import CaptioningRNN, CaptioningRNNConfig, channel_statistics
+from captioning.from_scratch.pooling import channel_statistics
+from captioning.from_scratch.rnn import CaptioningRNN, CaptioningRNNConfig
 from captioning.from_scratch.training import fit, load_checkpoint, save_checkpoint, shuffled_batches
 from captioning.tokenizer import END, PAD, START
 from tests.numpy_cases import CELLS, draw, make_model

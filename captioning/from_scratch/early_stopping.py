@@ -11,7 +11,8 @@ import numpy as np
 
 from captioning.datasets.dataset import Record
 from captioning.from_scratch.optimizers import Adam, cosine_decay
-from captioning.from_scratch.rnn import CaptioningRNN, CaptioningRNNConfig, channel_statistics
+from captioning.from_scratch.pooling import channel_statistics
+from captioning.from_scratch.rnn import CaptioningRNN, CaptioningRNNConfig
 from captioning.from_scratch.training import Epoch, fit, load_checkpoint, save_checkpoint, shuffled_batches
 from captioning.provenance import StaleError, difference
 from captioning.tokenizer import END, PAD, Tokenizer

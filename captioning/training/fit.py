@@ -67,11 +67,8 @@ def fit(
         word, without label smoothing. The model has the best weights.
 
     Raises:
-        ValueError: a split without a picture; a folder that holds another run.
+        StaleError: the folder holds another run.
     """
-    for split, batches in (("train", train), ("val", validation)):
-        if not batches.records:
-            raise ValueError(f"No picture of the {split} split has features: look at notebooks 01 and 03.")
     kind = {"class": type(model).__qualname__, **asdict(model.config)}
     with training_in(Path(folder), model=kind, training=asdict(config)):
         snapshots = Snapshots(folder, config)
@@ -82,13 +79,8 @@ def fit(
                 print(f"Resuming after epoch {first_epoch} of at most {config.epochs}.")
             interrupts = Interruptible()
             # The order matters: val_CIDEr must be in the logs before the others read them.
-            after_each_epoch = [
-                ValidationCaptions(validation, tokenizer),
-                snapshots,
-                keras.callbacks.TensorBoard(snapshots.folder / "logs", write_graph=False),
-                *callbacks,
-                interrupts,
-            ]
+            logs = keras.callbacks.TensorBoard(snapshots.folder / "logs", write_graph=False)
+            after_each_epoch = [ValidationCaptions(validation, tokenizer), snapshots, logs, *callbacks, interrupts]
             with interrupts.listening():
                 model.fit(
                     train.training(first_epoch, config.epochs),

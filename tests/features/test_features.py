@@ -248,9 +248,7 @@ def test_what_float16_cannot_hold_is_an_error(factor, said, photos, encoder, fol
 @pytest.mark.parametrize("options", [{"scale": 1e-9}, {"scale": 1e-6}, {"bias": -99}])
 def test_features_that_float16_rounds_to_nothing_are_refused(options, photos, folder):
     for make in (lambda e: extract(photos(3), e, folder), lambda e: encode_files([photos(1)[0].file], e)):
-        with pytest.raises(
-            FeatureError, match=r"largest feature from tiny with random .*CAPTIONING_WEIGHTS"
-        ):
+        with pytest.raises(FeatureError, match=r"largest feature from tiny with random .*CAPTIONING_WEIGHTS"):
             make(tiny_encoder(**options))
     assert len(FeatureStore(folder)) == 0
 
