@@ -274,7 +274,7 @@ def test_a_whole_batch_of_zeros_is_refused_later_too(photos, encoder, folder, mo
 
 @pytest.mark.parametrize("factor", [0, 1e-9])
 def test_one_picture_may_say_nothing(factor, photos, encoder, folder, monkeypatch):
-    """One that is grey all over is next to zero for an encoder with weights of mean zero."""
+    """One that is gray all over is next to zero for an encoder with weights of mean zero."""
     records, run, factors = (
         photos(40),
         encoder.run,
