@@ -127,7 +127,7 @@ def test_an_empty_split_is_an_error(made):
 def test_a_split_without_features_is_an_error(made):
     records, store, tokenizer = made
     broken = [dataclasses.replace(record, content="0" * 32, split="val") for record in records[:2]]
-    store = FeatureStore.making(store.folder, store.identity)
+    store = FeatureStore.for_writing(store.folder, store.identity)
     store.add([Entry(store.key(record), mark=BROKEN, reason=f"{record.file.name} is broken.") for record in broken])
     with pytest.raises(ValueError, match=r"None of the 2 pictures of the split val has features.*000.png is broken\."):
         batches((broken, store, tokenizer))

@@ -49,6 +49,6 @@ def store_of(dataset, folder, regions=4, channels=6, identity=None):
         "image_size": 224, "resize": RESIZE, "preprocessing": "RGB in [-1, 1]", "regions": regions,
         "channels": channels,
     }  # fmt: skip
-    store = FeatureStore.making(target, tiny | (identity or {}))
+    store = FeatureStore.for_writing(target, tiny | (identity or {}))
     store.add([Entry(store.key(r), row.astype(np.float16)) for r, row in zip(dataset.records, features, strict=True)])
     return FeatureStore(target)

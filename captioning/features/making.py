@@ -52,7 +52,7 @@ def extract(records: Sequence[Record], encoder: Encoder, folder: Path) -> Featur
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with only_one(folder, wait=True):
-        store = FeatureStore.making(folder, encoder.identity)
+        store = FeatureStore.for_writing(folder, encoder.identity)
         missing = _missing(records, store)
         if missing:
             _check_disk(folder, len(missing), encoder)

@@ -62,7 +62,7 @@ class FeatureStore:
         self._contents: dict[tuple, str] = {}
 
     @classmethod
-    def making(cls, folder: Path, identity: dict) -> FeatureStore:
+    def for_writing(cls, folder: Path, identity: dict) -> FeatureStore:
         """Open a feature folder for `add`, new or not; damaged parts are named on stdout and given up.
 
         Args:

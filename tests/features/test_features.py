@@ -154,7 +154,7 @@ def test_a_dead_channel_does_not_blow_up(photos, folder):
 
 
 def test_channels_that_never_vary(photos, encoder, folder):
-    store = FeatureStore.making(folder, encoder.identity)
+    store = FeatureStore.for_writing(folder, encoder.identity)
     store.add([Entry(store.key(r), np.ones((REGIONS, CHANNELS), np.float16)) for r in photos(3)])
     mean, variance = store.statistics(photos(3))
     assert (mean == 1).all() and (variance == 1).all()
@@ -214,6 +214,16 @@ def test_the_digest_tells_features_apart(photos, encoder, folder, tmp_path):
     assert len({digest, *others}) == 4
 
 
+def test_the_digest_tells_encoders_apart(photos, encoder, tmp_path):
+    """Also where a few rows are alike."""
+    row, digests = np.ones((REGIONS, CHANNELS), np.float16), set()
+    for identity in (encoder.identity, encoder.identity | {"resize": "cut"}):
+        made = FeatureStore.for_writing(tmp_path / identity["resize"][:3], identity)
+        made.add([Entry(made.key(record), row) for record in photos(3)])
+        digests.add(made.digest(photos(3)))
+    assert len(digests) == 2
+
+
 @pytest.mark.parametrize("number", range(3))
 def test_the_digest_sees_rows_that_were_changed_in_place(number, photos, encoder, folder):
     made = extract(records := photos(9), encoder, folder)
@@ -264,11 +274,15 @@ def test_a_whole_batch_of_zeros_is_refused_later_too(photos, encoder, folder, mo
 
 @pytest.mark.parametrize("factor", [0, 1e-9])
 def test_one_picture_may_say_nothing(factor, photos, encoder, folder, monkeypatch):
-    """One that is grey all over is next to zero for an encoder with weights of mean zero."""
-    records, run, factors = photos(20), encoder.run, iter([1, np.where(np.arange(16) == 2, factor, 1)[:, None, None]])
+    """One that is gray all over is next to zero for an encoder with weights of mean zero."""
+    records, run, factors = (
+        photos(40),
+        encoder.run,
+        iter([1, np.where(np.arange(16) == 2, factor, 1)[:, None, None], 1]),
+    )
     monkeypatch.setattr(encoder, "run", lambda pixels: run(pixels) * next(factors))
     made = extract(records, encoder, folder)
-    assert len(made) == 20 and (np.abs(made.rows(records)).max(axis=(1, 2)) < 6.1e-5).sum() == 1
+    assert len(made) == 40 and (np.abs(made.rows(records)).max(axis=(1, 2)) < 6.1e-5).sum() == 1
 
 
 # What is made, and what is kept
