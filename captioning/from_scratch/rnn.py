@@ -72,7 +72,7 @@ class CaptioningRNN:
             rng: draws the dropout; None means none, as in `step`.
 
         Returns:
-            The loss in nats per word, and the gradient by each of `parameters` under the same name.
+            The loss in nats per word, and the gradient with respect to each of `parameters` under the same name.
 
         Raises:
             ValueError: features or tokens that do not fit the settings, or no word at all.
@@ -194,7 +194,7 @@ class CaptioningRNN:
         return states, (start, image_cache, embedding_cache, dropout, cache)
 
     def _run_backward(self, by_states, caches) -> dict[str, np.ndarray]:
-        """Return the gradients by all weights up to the hidden states."""
+        """Return the gradients with respect to all weights up to the hidden states."""
         start, image_cache, embedding_cache, dropout, cache = caches
         by_vectors, *by_first, by_kernel, by_recurrent, by_bias = self._cell.backward(
             by_states, cache, self.config.through_time
@@ -261,7 +261,6 @@ def channel_statistics(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         ValueError: no image.
     """
-    features = np.asarray(features)
     if not len(features):
         raise ValueError("There is no image to take mean and deviation of: has the train split pictures with features?")
     mean, count = 0.0, len(features)
