@@ -49,7 +49,7 @@ def content_digest(content: bytes) -> str:
 
 def differences(kept: Mapping, now: Mapping, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
     """Yield (field, before, after) of every field that differs; a field that only one side has counts, as None."""
-    for field in dict.fromkeys([*now, *kept]):
+    for field in dict.fromkeys([*kept, *now]):
         before, after = kept.get(field), now.get(field)
         if isinstance(before, Mapping) and isinstance(after, Mapping):
             yield from differences(before, after, f"{prefix}{field}.")

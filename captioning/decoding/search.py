@@ -118,7 +118,7 @@ def beam_search(
 ) -> list[Caption] | list[list[Caption]]:
     """Search the captions of the highest score, with one call of `step` per position for all images and beams.
 
-    At every position the `beam_width` likeliest prefixes go on; a caption is finished when END is among the
+    At every position the `beam_width` likeliest prefixes are extended; a caption is finished when END is among the
     `beam_width` likeliest continuations of all prefixes of its image. Ties go to END, then to the likelier
     prefix, then to the lower id. An image is searched until no live prefix can beat what is finished.
 
@@ -133,7 +133,7 @@ def beam_search(
         max_length: largest number of words; END may still follow the last of them.
         length_penalty: the exponent alpha; 0 ranks by the sum, 1 by the mean per token.
         no_repeat_ngram: forbid a caption to hold the same run of that many words twice; 0 allows it.
-        return_all: return up to beam_width captions per image, the best first, in place of the best one; the same
+        return_all: return up to beam_width captions per image, the best first, instead of the best one; the same
             `max_length` words may be among them twice, finished and cut off.
 
     Returns:
@@ -170,7 +170,7 @@ class _Beams:
         self.width, self.max_length, self.alpha, self.wanted = width, max_length, alpha, wanted
         self.position = 0  # words in every live prefix
         self.image = np.arange(images)  # (slots,)
-        self.open = np.ones(images, bool)  # (slots,): the search goes on
+        self.open = np.ones(images, bool)  # (slots,): still searched
         self.sums = np.full((images, width), -np.inf)  # log-probability of each prefix; -inf: there is none
         self.sums[:, 0] = 0.0  # one empty prefix per image, not `width` equal ones
         self.tokens = np.full((images, width, max_length), END, np.int32)

@@ -30,7 +30,7 @@ def rnn_step_forward(
 
 
 def rnn_step_backward(gradient: np.ndarray, cache: tuple) -> tuple:
-    """Return the gradients by inputs, hidden, kernel, recurrent_kernel and bias (tanh' = 1 - tanh²).
+    """Return the gradients with respect to inputs, hidden, kernel, recurrent_kernel and bias (tanh' = 1 - tanh²).
 
     Args:
         gradient: by the new hidden state, (batch, units).
@@ -64,7 +64,7 @@ def rnn_forward(
 
 
 def rnn_backward(gradient: np.ndarray, cache: tuple, through_time: bool = True) -> tuple:
-    """Return the gradients by the arguments of `rnn_forward`: backpropagation through time (Werbos 1990).
+    """Return the gradients with respect to the arguments of `rnn_forward`: backpropagation through time (Werbos 1990).
 
     Args:
         gradient: by all hidden states, (batch, steps, units).
@@ -112,11 +112,11 @@ def lstm_step_forward(
 
 
 def lstm_step_backward(by_hidden: np.ndarray, by_cell: np.ndarray, cache: tuple) -> tuple:
-    """Return the gradients by inputs, hidden, cell, kernel, recurrent_kernel and bias.
+    """Return the gradients with respect to inputs, hidden, cell, kernel, recurrent_kernel and bias.
 
     Args:
-        by_hidden: the gradient by the new hidden state, (batch, units).
-        by_cell: the gradient by the new cell, (batch, units).
+        by_hidden: the gradient with respect to the new hidden state, (batch, units).
+        by_cell: the gradient with respect to the new cell, (batch, units).
         cache: from `lstm_step_forward`.
     """
     inputs, hidden, cell, kernel, recurrent_kernel, gates, new_cell = cache
@@ -156,7 +156,7 @@ def lstm_forward(
 
 
 def lstm_backward(gradient: np.ndarray, cache: tuple, through_time: bool = True) -> tuple:
-    """Return the gradients by the arguments of `lstm_forward`: backpropagation through time (Werbos 1990).
+    """Return the gradients with respect to the arguments of `lstm_forward`: backpropagation through time (Werbos 1990).
 
     Args:
         gradient: by all hidden states, (batch, steps, units).
@@ -191,7 +191,7 @@ def _lstm_cell(sums, cell, gates, new_cell, new_hidden) -> None:
 
 
 def _lstm_cell_backward(by_hidden, by_cell, cell, gates, new_cell, by_sums) -> np.ndarray:
-    """Write the gradient by the sums before the gates into `by_sums`; return the gradient by the old cell."""
+    """Write the gradient with respect to the sums before the gates into `by_sums`; return the old cell's."""
     i, f, g, o = np.split(gates, 4, axis=-1)
     by_i, by_f, by_g, by_o = np.split(by_sums, 4, axis=-1)
     tanh_cell = np.tanh(new_cell)
@@ -209,7 +209,7 @@ def _steps_first(inputs: np.ndarray) -> np.ndarray:
 
 
 def _sequence_gradients(by_sums, by_hidden, before, affine_cache) -> tuple:
-    """Turn the gradients by the sums of all steps into those by inputs, first state and weights."""
+    """Turn the gradients with respect to the sums of all steps into those by inputs, first state and weights."""
     by_inputs, by_kernel, by_bias = affine_backward(by_sums, affine_cache)
     flat = by_sums.reshape(-1, by_sums.shape[-1])
     by_recurrent = before.reshape(-1, before.shape[-1]).T @ flat

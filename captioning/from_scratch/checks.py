@@ -39,7 +39,7 @@ def numeric_gradient(function: Callable[[], float], array: np.ndarray, step: flo
 
 
 def relative_error(analytic: np.ndarray, numeric: np.ndarray) -> float:
-    """Return max|a - n| / (max|a| + max|n|) of two gradients by the same array; 0 is equal, 1 has nothing in common.
+    """Return max|a - n| / (max|a| + max|n|) of two gradients of one function; 0 is equal, 1 has nothing in common.
 
     Raises:
         ValueError: other shapes, or both gradients are zero: then the check tests nothing.

@@ -1,7 +1,7 @@
 """The layers of a recurrent captioner in NumPy, each with a hand-written backward pass.
 
-A forward pass returns its result and a cache; the backward pass takes the gradient of the loss by that
-result and the cache, and returns the gradients by the arguments of the forward pass, in their order. Weights
+A forward pass returns its result and a cache; the backward pass takes the gradient of the loss with respect to that
+result and the cache, and returns those with respect to the arguments of the forward pass, in their order. Weights
 have the names, shapes and gate order of Keras, to be copied into `keras.layers.SimpleRNN` and `LSTM` as is.
 """
 
@@ -27,7 +27,7 @@ def affine_forward(inputs: np.ndarray, kernel: np.ndarray, bias: np.ndarray) -> 
 
 
 def affine_backward(gradient: np.ndarray, cache: tuple) -> tuple:
-    """Return the gradients by inputs, kernel and bias (chain rule: dX = dY Wᵀ, dW = Xᵀ dY, db = sum of dY).
+    """Return the gradients with respect to inputs, kernel and bias (dX = dY Wᵀ, dW = Xᵀ dY, db = sum of dY).
 
     Args:
         gradient: by the result, (..., units).
@@ -53,7 +53,7 @@ def embedding_forward(tokens: np.ndarray, table: np.ndarray) -> tuple:
 
 
 def embedding_backward(gradient: np.ndarray, cache: tuple) -> np.ndarray:
-    """Return the gradient by the table: row v is the sum over the places where token v stood.
+    """Return the gradient with respect to the table: row v is the sum over the places where token v was.
 
     Equal to `np.add.at(zeros, tokens, gradient)`, but rows are sorted by token and each run is summed at once.
 
@@ -90,7 +90,7 @@ def dropout_forward(inputs: np.ndarray, rate: float, rng: np.random.Generator | 
 
 
 def dropout_backward(gradient: np.ndarray, cache: np.ndarray | None) -> np.ndarray:
-    """Return the gradient by the inputs of `dropout_forward`: the same mask and scale once more."""
+    """Return the gradient with respect to the inputs of `dropout_forward`: the same mask and scale once more."""
     return gradient if cache is None else gradient * cache
 
 
@@ -103,7 +103,7 @@ def temporal_softmax_loss(logits: np.ndarray, targets: np.ndarray, mask: np.ndar
         mask: booleans (...); False where the target is padding.
 
     Returns:
-        The loss (a float, in nats per word) and its gradient by the logits, (softmax - one-hot) / words.
+        The loss (a float, in nats per word) and its gradient with respect to the logits, (softmax - one-hot) / words.
 
     Raises:
         ValueError: the mask leaves no word.

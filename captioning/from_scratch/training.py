@@ -68,7 +68,7 @@ def fit(
     """Train, and yield after each epoch: the caller plots, scores, saves, or breaks to stop early.
 
     Dropout is drawn from the seed of the model and the number of updates, the batches from the number of the epoch:
-    a training that goes on from a checkpoint gives the same bits as one that was never stopped.
+    a run that resumes from a checkpoint gives the same bits as one that was never stopped.
 
     Args:
         model: changed in place.

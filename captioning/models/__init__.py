@@ -25,7 +25,7 @@ CLASSES: dict[str, type[Decoder]] = {
 
 
 def build(model_class: type[Decoder], config: DecoderConfig, seed: int = 0) -> Decoder:
-    """Return a new decoder with seeded weights; the random numbers of Python and NumPy go on as if nothing had been.
+    """Return a new decoder with seeded weights; Python's and NumPy's random state is left as it was.
 
     Args:
         model_class: of the package, or a subclass of one of its classes, for example from a notebook's cell.

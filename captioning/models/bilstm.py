@@ -183,8 +183,5 @@ class BiLSTMDecoder(Decoder):
 def _per_picture(rows, matrices):
     """Multiply (captions, prefixes, n) by (batch, n, m): all captions of a picture by its one matrix at once."""
     batch, n, m = ops.shape(matrices)
-    captions, prefixes, _ = ops.shape(rows)
-    # The captions of a picture, or 0 where a device has got no picture: -1 could not be told then.
-    each = ops.floor_divide(captions, ops.maximum(batch, 1)) * prefixes
-    product = ops.matmul(ops.reshape(rows, (batch, each, n)), matrices)
-    return ops.reshape(product, (captions, prefixes, m))
+    product = ops.matmul(ops.reshape(rows, (batch, -1, n)), matrices)
+    return ops.reshape(product, (-1, ops.shape(rows)[1], m))

@@ -12,7 +12,7 @@ class TrainingConfig:
     """How a decoder is trained."""
 
     epochs: int = 20  # at most
-    patience: int = 5  # epochs without a better CIDEr before it stops
+    patience: int = 5  # epochs without a better one (by CIDEr) before it stops
     learning_rate: float = 2e-3  # at its highest; follows a cosine down to 0
     weight_decay: float = 0.01
     label_smoothing: float = 0.1  # share of the target spread over all words
@@ -24,7 +24,7 @@ class TrainingConfig:
 class Advice:
     """What suits a dataset, where a notebook does not say."""
 
-    dropout: float = 0.5  # photos are few and varied: without strong dropout a decoder learns them by heart
+    dropout: float = 0.5  # photos are few and varied: without strong dropout a decoder memorizes them
     max_words: int = 20  # longer captions are cut in training
     longer: float = 1.8  # times as many epochs as scenes need, because of the dropout
     # Of the Bahdanau model, chosen on validation pictures:
