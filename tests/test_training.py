@@ -161,7 +161,7 @@ def test_a_snapshot_of_edited_code_is_refused_by_the_variable(made, tmp_path, mo
 
     wider = type("GRUDecoder", (GRUDecoder,), {"__init__": edited, "__qualname__": "GRUDecoder"})
     monkeypatch.setitem(CLASSES, "gru", wider)
-    with pytest.raises(StaleError, match=r"is of another model: map_vector/bias 1 was 'float32 \[12\]'.* Delete"):
+    with pytest.raises(StaleError, match=r"another model: weights.map_vector/bias 1 was 'float32 \[12\]'.* Delete"):
         run(made, tmp_path, "gru")
 
 

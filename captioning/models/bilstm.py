@@ -71,7 +71,8 @@ class BiLSTMDecoder(Decoder):
         )
         here = ops.expand_dims(ops.arange(longest), 0) == ops.expand_dims(count, 1)
         words = ops.where(here, ops.expand_dims(ops.cast(tokens, "int32"), 1), words)
-        count = count + 1
+        # Never beyond the end: TensorFlow may gather before it checks the above, with an error that says less.
+        count = ops.minimum(count + 1, longest)
         embedded = self.embedding(words)
         ahead = self.forward(embedded)
         # Column k holds the k-th word from the end; what lies before the first one is masked by the count.

@@ -123,7 +123,9 @@ def _named_variables(model: Decoder) -> dict:
     return named
 
 
-def _kinds(model: Decoder, variables: dict) -> dict[str, str]:
+def _kinds(model: Decoder, variables: dict) -> dict:
     """Return what a snapshot must fit: precision of the computation, and type and shape of each variable."""
     kinds = {name: f"{variable.dtype} {list(variable.shape)}" for name, variable in variables.items()}
-    return {"precision": model.dtype_policy.name} | kinds
+    own = {name: kind for name, kind in kinds.items() if not name.startswith("optimizer ")}
+    # The weights first: their names say more than those of the optimizer.
+    return {"precision": model.dtype_policy.name, "weights": own, "optimizer": kinds}
