@@ -153,8 +153,6 @@ class Tokenizer:
         try:
             if tuple(content["special"]) != SPECIAL:
                 raise ValueError(f"it has other special tokens: {content['special']}, not {list(SPECIAL)}")
-            if not all(isinstance(word, str) for word in content["vocabulary"]):
-                raise TypeError("a word is no text")
             tokenizer = cls(**{name: content[name] for name in _FIELDS if name in content})
         except (KeyError, TypeError, ValueError) as error:
             raise DamagedError(f"{path} is not a tokenizer file: {error!r}. {_AGAIN}") from error
