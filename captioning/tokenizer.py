@@ -98,8 +98,6 @@ class Tokenizer:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Tokenizer) and self.vocabulary == other.vocabulary
 
-    __hash__ = None
-
     def encode(self, caption: str) -> list[int]:
         """Return START, the ids of the words (UNK for unknown ones), END."""
         return [START, *(self._ids.get(word, UNK) for word in words(caption)), END]

@@ -141,11 +141,9 @@ def fetch_many(
     Args:
         files: (url, path) pairs; taken one by one; what became of each is kept, about 550 bytes a file.
         workers: how many at a time.
-        retries: as in `fetch`, for each file.
-        timeout: as in `fetch`.
+        retries, timeout, sleep: as in `fetch`, for each file.
         progress: show a bar that counts files on stdout.
         arrive: as in `fetch`; called from several threads.
-        sleep: how to wait, in seconds.
 
     Returns:
         Which files were fetched, which were there, which failed and why.
