@@ -29,7 +29,9 @@ def decoded(monkeypatch):
     """The names of the photos that were decoded."""
     names, open_image = [], photo_check.open_image
     monkeypatch.setattr(
-        photo_check, "open_image", lambda file, near: (names.append(Path(file.name).name), open_image(file, near))
+        photo_check,
+        "open_image",
+        lambda *read, name, **near: (names.append(Path(name).name), open_image(*read, **near)),
     )
     return names
 

@@ -25,7 +25,6 @@ class Paths:
         self._folders: dict[Path, str] = {}
 
     def written(self, path: Path) -> str:
-        """Return a path as text."""
         folder = self._folders.get(path.parent)
         if folder is None:  # once per folder, not for each of 120,000 photos
             whole = Path(os.path.abspath(path.parent))
@@ -34,18 +33,11 @@ class Paths:
         return f"{folder}/{path.name}"
 
     def read(self, written: str) -> Path:
-        """Return the path that was written."""
         return self._home / written
 
 
 def write(path: Path, home: Path, dataset: CaptionDataset) -> None:
-    """Write a dataset, one line per picture; its findings have a file of their own.
-
-    Args:
-        path: of the file.
-        home: the project's folder.
-        dataset: with `made_from` and `sources`.
-    """
+    """Write a dataset, one line per picture, paths relative to `home`; its findings have a file of their own."""
     paths = Paths(home)
     head = {
         "format": FORMAT,
@@ -103,10 +95,6 @@ def unchanged(path: Path, dataset: CaptionDataset) -> CaptionDataset:
 
     A file that nobody has written to since is not read, and one that cannot be seen, for example on a drive that is
     away, has not changed. A file with another time and the same contents is fine; its record gets the new state.
-
-    Args:
-        path: of captions.json, for the message.
-        dataset: as read from it.
 
     Raises:
         StaleError: a photo or a file of captions or splits has changed, or more than `MOST_READ` were written to.

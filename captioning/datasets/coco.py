@@ -34,9 +34,8 @@ def needs(root: Path, wanted: Wanted) -> list[Need]:
     if wanted.limit:
         folders = [root / part for part in _PARTS]
         return [captions, photos_to_fetch(wanted.limit, folders, download=_PHOTO_MB, disk=_PHOTO_MB)]
-    zips = [(f"coco-{part}", root / f".{part}.unpacked") for part in _PARTS]
-    sizes = [(name, URLS[name]["size"] / 1e6, finished) for name, finished in zips]
-    return [captions, *(Need(name, megabytes, 2 * megabytes, finished) for name, megabytes, finished in sizes)]
+    megabytes = {part: URLS[f"coco-{part}"]["size"] / 1e6 for part in _PARTS}
+    return [captions, *(Need(f"coco-{part}", mb, 2 * mb, root / f".{part}.unpacked") for part, mb in megabytes.items())]
 
 
 def fetch(root: Path, wanted: Wanted) -> dict[Path, str] | None:
@@ -60,13 +59,11 @@ def fetch(root: Path, wanted: Wanted) -> dict[Path, str] | None:
         for part in _PARTS:
             fetch_archive(f"coco-{part}", root, delete=wanted.delete_zips)
         return None
-    images = {image.image_id: (part, image) for part in _PARTS for image in read_captions(_captions_file(root, part))}
-    first = [images[image_id] for image_id in shuffled(images)[: wanted.limit]]
-    return fetch_photos([(_address(part, image), root / part / image.file_name) for part, image in first])
-
-
-def _address(part: str, image: Captioned) -> str:
-    return image.url or URLS["coco-photo"]["url"].format(folder=part, name=image.file_name)
+    address, photos = URLS["coco-photo"]["url"].format, {}
+    for part in _PARTS:
+        for image_id, name, _, url in read_captions(_captions_file(root, part)):
+            photos[image_id] = url or address(folder=part, name=name), root / part / name
+    return fetch_photos([photos[image_id] for image_id in shuffled(photos)[: wanted.limit]])
 
 
 def _fetch_karpathys_splits(root: Path) -> None:
@@ -165,6 +162,4 @@ def _captions_file(root: Path, part: str) -> Path:
 
 
 def _default_split(part: str, image_id: int) -> str:
-    if part == "train2014":
-        return "train"
-    return "test" if image_id % 2 else "val"
+    return "train" if part == "train2014" else "test" if image_id % 2 else "val"

@@ -107,7 +107,8 @@ class CaptionDataset:
             for r in self.records
         ]  # fmt: skip
         cleaned = dataclasses.replace(self, records=tuple(record for record in records if record.captions))
-        return cleaned.found("pictures that the cleaning leaves no caption", _ids(r for r in records if not r.captions))
+        bare = (str(record.image_id) for record in records if not record.captions)
+        return cleaned.found("pictures that the cleaning leaves no caption", bare)
 
 
 def shuffled(image_ids: Iterable[int | str]) -> list[int | str]:
@@ -161,10 +162,6 @@ def assemble(
         splits_from,
         tuple(map(Source.of, sources)),
     )
-
-
-def _ids(records: Iterable[Record]) -> list[str]:
-    return [str(record.image_id) for record in records]
 
 
 def _letters_only(caption: str) -> str:

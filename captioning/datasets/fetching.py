@@ -61,16 +61,7 @@ def _compare(archive: Path, url: str, size: int | None = None, md5: str | None =
 def fetch_photos(
     photos: Sequence[tuple[str, Path]], arrive: Callable[[Path], None] | None = None, workers: int = 16
 ) -> dict[Path, str]:
-    """Fetch photos in parallel; one that cannot be had does not stop the others.
-
-    Args:
-        photos: (address, path) pairs.
-        arrive: called with each photo before it gets its name.
-        workers: how many at a time.
-
-    Returns:
-        Photos that could not be had -> why.
-    """
+    """Fetch (address, path) pairs in parallel, as `fetch_many` does; return the photos that could not be had -> why."""
     report = fetch_many(photos, workers, arrive=arrive)
     print(str(report).splitlines()[0])
     return report.failed

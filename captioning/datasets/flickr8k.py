@@ -51,12 +51,16 @@ def read(root: Path) -> CaptionDataset:
     """
     photos = _photo_folder(root)
     text = root / "Flickr8k_text" if (root / "Flickr8k_text").is_dir() else root
-    source, lists = _captions_file(text), _lists(text)
-    captions = _captions(source)
+    source = text / (TOKENS if (text / TOKENS).is_file() else KAGGLE)
+    lists = {split: text / name for split, name in LISTS.items()}
+    if source.name == KAGGLE and not any(map(Path.exists, lists.values())):
+        lists = {}
+    captions: dict[str, list[str]] = defaultdict(list)
+    for name, caption in (_token_lines if source.name == TOKENS else _csv_rows)(source):
+        captions[name].append(caption)
     splits = {name: split for split, file in lists.items() for name in _text(file).splitlines()}
     on_disk = {path.name for path in photos.iterdir()}
-    unused, nowhere = [], []
-    records = []
+    records, unused, nowhere = [], [], []
     for name, captions_of_one in captions.items():
         if name in splits or not splits:
             split = splits.get(name, UNSPLIT)
@@ -78,25 +82,6 @@ def _compared_with_the_release(dataset: CaptionDataset, photos: int, splits: dic
     counts |= {f"usable for {split}": (len(dataset.split(split)), SIZES[split]) for split in listed}
     fewer = [f"{what}: {have:,} of {all_:,}" for what, (have, all_) in counts.items() if have != all_]
     return dataset.found("other numbers than in the release", fewer)
-
-
-def _lists(text: Path) -> dict[str, Path]:
-    """Return split -> its list; empty where Kaggle's captions come without the lists."""
-    lists = {split: text / name for split, name in LISTS.items()}
-    return lists if _captions_file(text).name == TOKENS or any(map(Path.exists, lists.values())) else {}
-
-
-def _captions_file(text: Path) -> Path:
-    """Return whichever of the two caption files is there, the release's own first."""
-    return text / (TOKENS if (text / TOKENS).is_file() else KAGGLE)
-
-
-def _captions(source: Path) -> dict[str, list[str]]:
-    """Return file name -> captions."""
-    captions: dict[str, list[str]] = defaultdict(list)
-    for name, caption in (_token_lines if source.name == TOKENS else _csv_rows)(source):
-        captions[name].append(caption)
-    return captions
 
 
 def _token_lines(source: Path) -> Iterator[tuple[str, str]]:

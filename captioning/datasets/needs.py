@@ -22,14 +22,7 @@ class Need(NamedTuple):
 
 
 def photos_to_fetch(count: int, folders: Sequence[Path], download: float, disk: float) -> Need:
-    """Return the need of so many photos less those that are there.
-
-    Args:
-        count: how many are wanted.
-        folders: where they go; need not exist.
-        download: MB per photo.
-        disk: MB per photo, as it is kept.
-    """
+    """Return the need of so many photos less those that are in the folders; download and disk are MB per photo."""
     there = sum(len(list(folder.iterdir())) for folder in folders if folder.is_dir())
     missing = max(0, count - there)
     return Need(f"{missing:,} photos", missing * download, missing * disk)
@@ -49,7 +42,8 @@ def state(needs: Sequence[Need], folder: Path) -> str:
     if not missing:
         return "Nothing has to be fetched."
     download, disk = (sum(getattr(need, name) for need in missing) for name in ("download", "disk"))
-    free = shutil.disk_usage(_existing(folder)).free / 1e6
+    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    free = shutil.disk_usage(existing).free / 1e6
     rows = [*missing, Need("together", download, disk)]
     table = [f"{what:24}{mb:10,.0f} MB to fetch{room:10,.0f} MB of disk" for what, mb, room, _ in rows]
     minutes = download / RATE / 60
@@ -57,7 +51,3 @@ def state(needs: Sequence[Need], folder: Path) -> str:
     if disk > free:
         raise DatasetError("\n".join([*table, "The disk is too small: free some, or set a smaller CAPTIONING_LIMIT."]))
     return "\n".join(table)
-
-
-def _existing(folder: Path) -> Path:
-    return next(parent for parent in (folder, *folder.parents) if parent.exists())

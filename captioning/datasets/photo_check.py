@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import json
 import os
 import sys
@@ -20,7 +19,6 @@ from captioning.files import only_one
 from captioning.images import ImageError, open_image
 from captioning.provenance import FileState, content_digest
 
-BROKEN = "broken photos"
 WINDOW = 1024  # photos handed to the threads at a time: a queue of 200,000 takes 370 MB
 _NEAR = 256  # pixels: JPEGs are decoded at a fraction of their size, all their bytes are read nevertheless
 
@@ -28,8 +26,8 @@ _NEAR = 256  # pixels: JPEGs are decoded at a fraction of their size, all their 
 class _Seen(NamedTuple):
     """What is known about one file."""
 
-    state: FileState | None  # as it was before it was read
-    content: str  # digest of its bytes
+    state: FileState | None = None  # as it was before it was read
+    content: str = ""  # digest of its bytes
     problem: str = ""  # empty for a good photo
 
 
@@ -48,13 +46,14 @@ def check(dataset: CaptionDataset, known: Path, home: Path) -> CaptionDataset:
     known.parent.mkdir(parents=True, exist_ok=True)
     with only_one(known, wait=True):
         seen = _check_files([record.file for record in dataset.records], known, Paths(home))
+    pairs = [(record, seen[record.file]) for record in dataset.records]
     good = tuple(
-        dataclasses.replace(record, content=seen[record.file].content, state=seen[record.file].state)
-        for record in dataset.records
-        if not seen[record.file].problem
+        dataclasses.replace(record, content=found.content, state=found.state)
+        for record, found in pairs
+        if not found.problem
     )
-    broken = (found.problem for found in (seen[r.file] for r in dataset.records) if found.problem)
-    return dataclasses.replace(dataset, records=good).found(BROKEN, broken)
+    broken = (found.problem for _, found in pairs if found.problem)
+    return dataclasses.replace(dataset, records=good).found("broken photos", broken)
 
 
 def _check_files(files: Sequence[Path], known: Path, paths: Paths) -> dict[Path, _Seen]:
@@ -89,23 +88,12 @@ def _look(file: Path) -> _Seen:
     try:
         state = FileState.of(file)  # before its bytes: a later change is never missed
         content = file.read_bytes()
-        open_image(_Bytes(content, file), near=_NEAR)
+        open_image(content, near=_NEAR, name=str(file))
     except ImageError as error:
-        return _Seen(state, content_digest(content), str(error))
+        return _Seen(problem=str(error))
     except OSError as error:
-        return _Seen(None, "", f"{file} cannot be read: {error.strerror}")
+        return _Seen(problem=f"{file} cannot be read: {error.strerror}")
     return _Seen(state, content_digest(content))
-
-
-class _Bytes(io.BytesIO):
-    """The bytes of a file that messages call by its name."""
-
-    def __init__(self, content: bytes, file: Path):
-        super().__init__(content)
-        self.name = str(file)
-
-    def __str__(self) -> str:
-        return self.name
 
 
 def _state(file: Path) -> FileState | None:

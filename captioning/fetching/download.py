@@ -22,7 +22,7 @@ __all__ = ["URLS", "DownloadError", "FetchReport", "fetch", "fetch_many", "mirro
 
 _COCO = "http://images.cocodataset.org"  # no https: the certificate there is for another name
 _FLICKR8K = "https://github.com/jbrownlee/Datasets/releases/download/Flickr8k"
-_NARRATIVES = "https://storage.googleapis.com/localized-narratives/annotations/open_images"
+_NARRATIVES = "https://storage.googleapis.com/localized-narratives/annotations"
 # Every address of the project; CAPTIONING_MIRROR points all of them elsewhere. The sums and sizes are second-hand, from
 # other projects that fetch these files: whoever fetches an archive warns of a difference; unpacking it finds damage.
 URLS: dict[str, dict] = {
@@ -42,17 +42,9 @@ URLS: dict[str, dict] = {
         "size": 252_872_794,
     },
     "karpathy-splits": {"url": "https://cs.stanford.edu/people/karpathy/deepimagesent/caption_datasets.zip"},
-    "flickr8k-photos": {
-        "url": f"{_FLICKR8K}/Flickr8k_Dataset.zip",
-        "md5": "f18a1e2920de5bd84dae7cf08ec78978",
-    },
-    "flickr8k-text": {
-        "url": f"{_FLICKR8K}/Flickr8k_text.zip",
-        "md5": "bf6c1abcb8e4a833b7f922104de18627",
-    },
-    "open-images-train": {"url": f"{_NARRATIVES}_train_v6_captions.jsonl"},
-    "open-images-validation": {"url": f"{_NARRATIVES}_validation_captions.jsonl"},
-    "open-images-test": {"url": f"{_NARRATIVES}_test_captions.jsonl"},
+    "flickr8k-photos": {"url": f"{_FLICKR8K}/Flickr8k_Dataset.zip", "md5": "f18a1e2920de5bd84dae7cf08ec78978"},
+    "flickr8k-text": {"url": f"{_FLICKR8K}/Flickr8k_text.zip", "md5": "bf6c1abcb8e4a833b7f922104de18627"},
+    "open-images-train": {"url": f"{_NARRATIVES}/open_images_train_v6_captions.jsonl"},
     # One photo each: fill in the address with `str.format`.
     "coco-photo": {"url": _COCO + "/{folder}/{name}"},
     "open-images-photo": {"url": "https://open-images-dataset.s3.amazonaws.com/{split}/{id}.jpg"},
@@ -149,11 +141,9 @@ def fetch_many(
     Args:
         files: (url, path) pairs; taken one by one; what became of each is kept, about 550 bytes a file.
         workers: how many at a time.
-        retries: as in `fetch`, for each file.
-        timeout: as in `fetch`.
+        retries, timeout, sleep: as in `fetch`, for each file.
         progress: show a bar that counts files on stdout.
         arrive: as in `fetch`; called from several threads.
-        sleep: how to wait, in seconds.
 
     Returns:
         Which files were fetched, which were there, which failed and why.
@@ -184,7 +174,7 @@ class _Queue:
         self._files, self._lock = iter(files), threading.Lock()
         self._urls: dict[Path, str] = {}
         self._outcomes: dict[Path, bool | str] = {}
-        self._bar = tqdm(desc="files", total=_length(files), unit="file", file=sys.stdout, disable=not progress)
+        self._bar = tqdm(files, desc="files", unit="file", file=sys.stdout, disable=not progress)
 
     def take(self) -> tuple[str, Path] | None:
         """Return the next file, None after the last."""
@@ -219,10 +209,6 @@ class _Queue:
             else:
                 (report.fetched if outcome else report.present).append(path)
         return report
-
-
-def _length(files: Iterable) -> int | None:
-    return len(files) if hasattr(files, "__len__") else None
 
 
 def _work(queue: _Queue, patience: dict) -> None:

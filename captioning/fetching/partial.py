@@ -21,11 +21,7 @@ class Partial:
         return self.path.stat().st_size if self.path.exists() else 0
 
     def identity(self, url: str) -> dict:
-        """Return the identity noted for these bytes; empty when they must not be continued.
-
-        Args:
-            url: where they would be continued from; bytes from elsewhere are not.
-        """
+        """Return the identity noted for these bytes; empty when they must not be continued from this address."""
         try:
             identity = json.loads(self.note.read_text(encoding="utf-8"))
             total = identity["total"]

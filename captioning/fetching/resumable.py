@@ -69,10 +69,7 @@ class Transfer:
         self._refused = False
 
     def run(self) -> bool:
-        """Fetch the file.
-
-        Returns:
-            Whether it had to be fetched; False when it was there.
+        """Fetch the file; return whether it had to be fetched, False when it was there.
 
         Raises:
             DownloadError: it cannot be had, or is not the published one.
@@ -97,9 +94,8 @@ class Transfer:
             return False
         if not self.path.is_file():
             raise DownloadError(f"{self.path} is a folder, not a file: give the path of the file itself.")
-        # `arrive` may have changed the size.
-        fault = None if self.arrive else self._fault("size", self.size, self.path.stat().st_size)
-        if fault:
+        fault = self._fault("size", self.size, self.path.stat().st_size)
+        if fault and not self.arrive:  # which may have changed the size
             raise DownloadError(f"{self.path}: {fault}. Delete it and run again.")
         self.partial.forget()  # a kill between the rename and the tidying leaves the note
         return True

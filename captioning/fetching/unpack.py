@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
-from captioning.files import BusyError, only_one
+from captioning.files import BusyError, beside, only_one
 
 BUFFER = 1024 * 1024  # bytes
 LARGEST = 100 * 1024**3  # bytes; train2014 of COCO, the largest archive of the project, has 13.5e9
@@ -26,6 +26,7 @@ SPARE = 16 * 1024 * 1024  # bytes of the disk that unpacking leaves free
 # Deflate is unpacked in bounded pieces; Python unpacks a block of the other methods into memory whatever its size.
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENCRYPTED = 0x1
+_DRAFT = ".unpacking"  # beside the zip, for all that is under way: a kill leaves one such file at the most
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, OverflowError)
 
 
@@ -90,7 +91,7 @@ def _contents(archive: zipfile.ZipFile, zip_path: Path, folder: Path) -> dict[Pa
         inside = PurePosixPath(entry.filename.replace("\\", "/"))  # some Windows programs write backslashes
         target = folder / inside
         refused = _suspicion(entry, inside)
-        if not refused and inside.parts[0] in (zip_path.name, _draft(zip_path), f"{zip_path.name}.part.lock"):
+        if not refused and inside.parts[0] in [zip_path.name + ending for ending in ("", _DRAFT, ".part.lock")]:
             refused = "has a name that is needed while unpacking: rename the zip"
         if not refused and target in files:
             refused = "is there twice"
@@ -107,11 +108,6 @@ def _contents(archive: zipfile.ZipFile, zip_path: Path, folder: Path) -> dict[Pa
         if not link.resolve().is_relative_to(root):
             raise UnpackError(f"{zip_path} is refused: {link} is a link that leads outside the folder.")
     return files
-
-
-def _draft(zip_path: Path) -> str:
-    """Return the one name for all that is under way: a kill leaves one such file at the most."""
-    return f"{zip_path.name}.unpacking"
 
 
 def _suspicion(entry: zipfile.ZipInfo, path: PurePosixPath) -> str | None:
@@ -157,7 +153,7 @@ def _unpack_all(
     if needed and needed + SPARE > free:
         room = f"{needed / 1e6:,.0f} MB on the disk, {free / 1e6:,.0f} MB are free: make room"
         raise UnpackError(f"{zip_path} needs {room}, or set another folder.")
-    draft = folder / _draft(zip_path)
+    draft = beside(folder / zip_path.name, _DRAFT)
     bar = tqdm(
         desc=zip_path.name, total=needed, unit="B", unit_scale=True, unit_divisor=1024,
         file=sys.stdout, disable=not progress, mininterval=0.5,

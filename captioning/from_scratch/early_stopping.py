@@ -13,12 +13,20 @@ from captioning.datasets.dataset import Record
 from captioning.from_scratch.optimizers import Adam, cosine_decay
 from captioning.from_scratch.pooling import channel_statistics
 from captioning.from_scratch.rnn import CaptioningRNN, CaptioningRNNConfig
-from captioning.from_scratch.training import Epoch, fit, load_checkpoint, save_checkpoint, shuffled_batches
+from captioning.from_scratch.training import fit, load_checkpoint, save_checkpoint, shuffled_batches
 from captioning.provenance import StaleError, difference
 from captioning.tokenizer import END, PAD, Tokenizer
 from captioning.training.folder import tidy, training_in
-from captioning.training.free_running import FreeRunning
-from captioning.training.history import History, best_epoch, is_complete, read_history, report_end, write_history
+from captioning.training.free_running import PICTURES, FreeRunning
+from captioning.training.history import (
+    History,
+    best_epoch,
+    finished,
+    is_complete,
+    read_history,
+    report_end,
+    write_history,
+)
 
 if TYPE_CHECKING:
     from captioning.features import FeatureStore  # needs TensorFlow
@@ -79,7 +87,7 @@ class Validation:
         store: FeatureStore,
         tokenizer: Tokenizer,
         max_words: int = 20,
-        pictures: int = 200,
+        pictures: int = PICTURES,
     ):
         """Gather the captions.
 
@@ -94,20 +102,15 @@ class Validation:
 
     def score(self, model: CaptioningRNN) -> dict[str, float]:
         """Return val_loss (nats per word), val_accuracy and val_CIDEr (greedy decoding); print some captions."""
-        loss, accuracy = self._with_true_words(model)
-        cider = self._free.score(*model.compile_step(), shown=2)
-        return {"val_loss": loss, "val_accuracy": accuracy, "val_CIDEr": cider}
-
-    def _with_true_words(self, model: CaptioningRNN) -> list[float]:
-        """Return loss and accuracy, means over all words."""
         features, images, tokens = self._captions
-        total, words = np.zeros(2), 0
+        total, words = np.zeros(2), 0  # of loss and accuracy
         for start in range(0, len(tokens), 256):
             part = slice(start, start + 256)
             count = np.count_nonzero(tokens[part, 1:] != PAD)
             total += count * np.array(model.score(features[images[part]], tokens[part]))
             words += count
-        return (total / words).tolist()
+        loss, accuracy = (total / words).tolist()
+        return {"val_loss": loss, "val_accuracy": accuracy, "val_CIDEr": self._free.score(*model.compile_step())}
 
 
 def fit_best(
@@ -134,57 +137,36 @@ def fit_best(
     Raises:
         StaleError: the folder holds another run.
     """
-    with training_in(Path(folder), model=asdict(config), training=asdict(training)):
-        history = _train(config, training, captions, validation, Path(folder))
-        if is_complete(history, training):
-            tidy(Path(folder))
-        return CaptioningRNN.load(Path(folder) / "model.npz"), history
+    with training_in(folder, model=asdict(config), training=asdict(training)):
+        weights = folder / "model.npz"
+        history = finished(weights, training) or _train(config, training, captions, validation, weights)
+        tidy(folder)
+        return CaptioningRNN.load(weights), history
 
 
-def _train(config, training, captions, validation, folder) -> History:
+def _train(config, training, captions, validation, weights) -> History:
+    """Train to the end, from the first weights or from the last whole epoch."""
+    written, checkpoint = weights.with_name("history.csv"), weights.parent / "last" / "checkpoint.npz"
     steps = -(-len(captions.tokens) // training.batch) * training.epochs
     # The rate rises over 5 % of the steps, as in `training.fit.compile_model`.
     optimizer = Adam(cosine_decay(training.learning_rate, steps, max(1, steps // 20)), training.weight_decay)
     batches = shuffled_batches(*captions, training.batch, training.seed)
-    model, history = _resume(folder, config, optimizer, training)
-    if is_complete(history, training):
-        return history
-    if model is None:
-        model = CaptioningRNN(config, *channel_statistics(captions.features))
+    if checkpoint.is_file():
+        model, done = load_checkpoint(checkpoint, optimizer)
+        if found := difference(asdict(model.config), asdict(config)):
+            raise StaleError(f"{checkpoint} is of another model: {found}. Delete {weights.parent} and train again.")
+        history = read_history(written)[:done]
+        print(f"Resuming after epoch {done} of at most {training.epochs}.")
     else:
-        print(f"Resuming after epoch {len(history)} of at most {training.epochs}.")
+        model, history = CaptioningRNN(config, *channel_statistics(captions.features)), []
     for epoch in fit(model, batches, training.epochs, optimizer, training.clip_norm, start=len(history)):
-        history.append(_row(epoch, validation.score(model)))
-        _keep(folder, model, optimizer, history)
+        row = {"epoch": epoch.number - 1, "loss": epoch.loss, **validation.score(model)}
+        history.append(row | {"gradient_norm": epoch.gradient_norm, "seconds": epoch.seconds})
+        if best_epoch(history) == len(history) - 1:
+            model.save(weights)
+        write_history(written, history)
+        save_checkpoint(checkpoint, model, optimizer, len(history))  # last: a kill before makes the epoch run again
         if is_complete(history, training):
             break
     report_end(history, training)
     return history
-
-
-def _row(epoch: Epoch, scores: dict[str, float]) -> dict[str, float]:
-    row = {"epoch": epoch.number - 1, "loss": epoch.loss, **scores}
-    return row | {"gradient_norm": epoch.gradient_norm, "seconds": epoch.seconds}
-
-
-def _keep(folder: Path, model: CaptioningRNN, optimizer: Adam, history: History) -> None:
-    """Write what the epoch gave. The checkpoint comes last: a kill before it only makes the epoch run again."""
-    if best_epoch(history) == len(history) - 1:
-        model.save(folder / "model.npz")
-    write_history(folder / "history.csv", history)
-    save_checkpoint(folder / "last" / "checkpoint.npz", model, optimizer, len(history))
-
-
-def _resume(
-    folder: Path, config: CaptioningRNNConfig, optimizer: Adam, training: NumpyTrainingConfig
-) -> tuple[CaptioningRNN | None, History]:
-    """Return the model and the history of the last whole epoch; None and [] where there is none."""
-    checkpoint, history = folder / "last" / "checkpoint.npz", read_history(folder / "history.csv")
-    if is_complete(history, training) and (folder / "model.npz").is_file():
-        return None, history
-    if not checkpoint.is_file():
-        return None, []
-    model, done = load_checkpoint(checkpoint, optimizer)
-    if found := difference(asdict(model.config), asdict(config)):
-        raise StaleError(f"{checkpoint} is of another model: {found}. Delete {folder} and train again.")
-    return model, history[:done]

@@ -21,10 +21,6 @@ class Optimizer:
         self.updates = 0
         self.state: Arrays = {}  # "slot/name of the weight" -> array
 
-    def rate(self) -> float:
-        """Return the learning rate of the next update."""
-        return self.learning_rate(self.updates) if callable(self.learning_rate) else self.learning_rate
-
     def prepare(self, parameters: Arrays) -> None:
         """Make the state arrays that are missing, zeros in the shape of their weight."""
         for slot in self.slots:
@@ -34,7 +30,7 @@ class Optimizer:
     def update(self, parameters: Arrays, gradients: Arrays) -> None:
         """Change the parameters in place by one step against their gradients."""
         self.prepare(parameters)
-        rate = self.rate()
+        rate = self.learning_rate(self.updates) if callable(self.learning_rate) else self.learning_rate
         self.updates += 1
         for name, values in parameters.items():
             values -= self.change(name, values, gradients[name], rate)

@@ -40,17 +40,17 @@ class CaptioningRNN:
 
     averaged = True  # it works on one vector per picture, as `models.decoder.Decoder` says it of itself
 
-    def __init__(self, config: CaptioningRNNConfig, channel_mean: Any = None, channel_deviation: Any = None):
+    def __init__(self, config: CaptioningRNNConfig, channel_mean: Any = 0, channel_deviation: Any = 1):
         """Draw the first weights from the seed of the settings.
 
         Args:
             config: sizes and knobs.
-            channel_mean, channel_deviation: (channels,), from `channel_statistics` of the train split; None means
-                that the features handed in are standardised already.
+            channel_mean, channel_deviation: (channels,), from `channel_statistics` of the train split; without them
+                the features must be standardised already.
         """
         self.config = config
-        self.channel_mean = self._channels(0 if channel_mean is None else channel_mean)
-        self.channel_deviation = self._channels(1 if channel_deviation is None else channel_deviation)
+        self.channel_mean = self._channels(channel_mean)
+        self.channel_deviation = self._channels(channel_deviation)
         self.parameters = first_weights(config)
         self._cell = CELLS[config.cell]
 

@@ -26,15 +26,7 @@ class DecoderConfig:
 
 
 def for_each_caption(tokens, state):
-    """Return the captions one below the other, and for each of them the state of its picture.
-
-    Args:
-        tokens: (batch, captions, steps).
-        state: nested arrays (batch, ...).
-
-    Returns:
-        Tokens (batch * captions, steps) and the state, nested arrays (batch * captions, ...).
-    """
+    """Return tokens (batch, captions, steps) as (batch * captions, steps), and the state of the picture of each row."""
     captions, steps = ops.shape(tokens)[1:]
     state = tf.nest.map_structure(lambda array: ops.repeat(array, captions, axis=0), state)
     return ops.reshape(tokens, (-1, steps)), state
@@ -65,9 +57,8 @@ class Decoder(keras.Model):
             self.built = True
             zeros = np.zeros((1, self.config.regions, self.config.channels), np.float32)
             self({"features": zeros, "tokens": np.zeros((1, 1, 1), np.int32)})
-            statistics = {id(variable) for variable in self.normalization.variables}
-            own = [variable for variable in self.own_variables if id(variable) not in statistics]
-            self._first = {id(variable): np.array(variable) for variable in own}
+            scaling = {id(variable) for variable in self.normalization.variables}
+            self._first = {id(v): np.array(v) for v in self.own_variables if id(v) not in scaling}
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None) -> None:
         """Build nothing, since all is built: on several devices Keras would average their first batches for it.

@@ -13,7 +13,7 @@ from captioning.quiet import keras
 from captioning.tokenizer import Tokenizer
 from captioning.training.config import TrainingConfig
 from captioning.training.folder import training_in
-from captioning.training.free_running import FreeRunning
+from captioning.training.free_running import PICTURES, FreeRunning
 from captioning.training.history import History, is_complete, report_end
 from captioning.training.interrupts import Interruptible
 from captioning.training.loss import MaskedAccuracy, WordLoss, masked_crossentropy
@@ -21,13 +21,11 @@ from captioning.training.snapshots import Snapshots
 
 
 class ValidationCaptions(keras.callbacks.Callback):
-    """Captions validation pictures after each epoch, and adds `val_CIDEr` to the logs."""
+    """Captions the first validation pictures after each epoch, and adds `val_CIDEr` to the logs."""
 
-    def __init__(self, batches: CaptionBatches, tokenizer: Tokenizer, pictures: int = 200):
-        """Take the validation batches, of which the first `pictures` are captioned."""
+    def __init__(self, batches: CaptionBatches, tokenizer: Tokenizer):
         super().__init__()
-        records = batches.records[:pictures]
-        store = batches.store
+        records, store = batches.records[:PICTURES], batches.store
         features = store.averaged(records) if batches.regions < store.regions else store.rows(records)
         self._captions = FreeRunning(records, features, tokenizer, batches.max_words)
 

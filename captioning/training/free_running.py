@@ -12,6 +12,7 @@ from captioning.decoding import MAX_LENGTH, StepFunction, greedy
 from captioning.metrics import CiderD
 from captioning.tokenizer import Tokenizer
 
+PICTURES = 200  # of the validation split are captioned
 _TOGETHER = 100  # pictures decoded at a time
 
 
@@ -31,19 +32,13 @@ class FreeRunning:
         self._max_length = max(MAX_LENGTH, max_words)
         self._cider = CiderD({record.image_id: list(record.captions) for record in records})
 
-    def score(self, initial_state: Callable[[np.ndarray], Any], step: StepFunction, shown: int = 3) -> float:
-        """Return the CIDEr of the captions, and print the first ones.
-
-        Args:
-            initial_state: features -> state.
-            step: see `captioning.decoding`.
-            shown: how many are printed.
-        """
+    def score(self, initial_state: Callable[[np.ndarray], Any], step: StepFunction) -> float:
+        """Return the CIDEr of the captions that `step` gives from `initial_state(features)`; print the first ones."""
         texts: list[str] = []
         for start in range(0, len(self._records), _TOGETHER):
             state = initial_state(self._features[start : start + _TOGETHER])
             texts += [self._tokenizer.decode(caption.tokens) for caption in greedy(step, state, self._max_length)]
         results = {record.image_id: text for record, text in zip(self._records, texts, strict=True)}
         cider = float(self._cider.score(results)[0])
-        print(f"\nval_CIDEr {cider:.3f}  " + "  |  ".join(texts[:shown]))
+        print(f"\nval_CIDEr {cider:.3f}  " + "  |  ".join(texts[:3]))
         return cider

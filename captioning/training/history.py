@@ -37,6 +37,12 @@ def read_history(path: Path) -> History:
         raise DamagedError(f"{path} is damaged ({error!r}). Delete {path.parent} and train again.") from error
 
 
+def finished(weights: Path, config) -> History:
+    """Return the history beside the weights of a finished run, which is known by these two; no rows for another."""
+    history = read_history(weights.with_name("history.csv"))
+    return history if is_complete(history, config) and weights.is_file() else []
+
+
 def best_epoch(history: Sequence[dict[str, float]]) -> int:
     """Return the best epoch, the first of equal ones; -1 before the first.
 
@@ -56,12 +62,7 @@ def cider_is_silent(history: Sequence[dict[str, float]]) -> bool:
 
 
 def is_complete(history: Sequence[dict[str, float]], config) -> bool:
-    """Tell whether a run has had all its epochs, or no better one for `patience` of them.
-
-    Args:
-        history: one row per epoch.
-        config: with `epochs` and `patience`.
-    """
+    """Tell whether a run has had all `config.epochs`, or no better one for `config.patience` of them."""
     waited = len(history) - 1 - best_epoch(history)
     return bool(history) and (len(history) >= config.epochs or waited >= config.patience)
 

@@ -17,9 +17,7 @@ class Interruptible(keras.callbacks.Callback):
     exception is printed as "ignored": training would run on.
     """
 
-    def __init__(self):
-        super().__init__()
-        self.asked = False
+    asked = False
 
     @contextmanager
     def listening(self) -> Iterator[None]:

@@ -59,8 +59,8 @@ class _PerWord(keras.metrics.Metric):
 class WordLoss(_PerWord):
     """The loss that is reported: nats per word, without smoothing, whatever the batches."""
 
-    def __init__(self, mask_padding: bool = True, name: str = "loss"):
-        super().__init__(name)
+    def __init__(self, mask_padding: bool):
+        super().__init__(name="loss")
         self.mask_padding = mask_padding
 
     def update_state(self, targets, logits, sample_weight=None):
@@ -71,8 +71,8 @@ class WordLoss(_PerWord):
 class MaskedAccuracy(_PerWord):
     """Share of the next words guessed right; PAD never counts, END does."""
 
-    def __init__(self, name: str = "accuracy"):
-        super().__init__(name)
+    def __init__(self):
+        super().__init__(name="accuracy")
 
     def update_state(self, targets, logits, sample_weight=None):
         """Add the words of one batch."""

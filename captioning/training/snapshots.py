@@ -19,7 +19,7 @@ from captioning.quiet import keras
 from captioning.training.archive import read_arrays, write_arrays
 from captioning.training.config import TrainingConfig
 from captioning.training.folder import tidy
-from captioning.training.history import History, best_epoch, is_complete, read_history, write_history
+from captioning.training.history import History, best_epoch, finished, is_complete, write_history
 
 __all__ = ["Snapshots", "tidy"]
 
@@ -57,8 +57,6 @@ class Snapshots(keras.callbacks.Callback):
     def restore(self, model: Decoder) -> int:
         """Set the model and this callback to where the last run was interrupted; to the first weights if nowhere.
 
-        A complete run is known by its history and weights alone: what is for resuming may be missing.
-
         Returns:
             The epoch to resume with; 0 where there is nothing to restore.
 
@@ -66,10 +64,9 @@ class Snapshots(keras.callbacks.Callback):
             StaleError: the snapshot is of another model.
             DamagedError: the snapshot cannot be read.
         """
-        written = read_history(self.folder / "history.csv")
-        if is_complete(written, self.config) and self.weights.is_file():
-            self.history = written
-            return len(written)
+        self.history = finished(self.weights, self.config)
+        if self.history:
+            return len(self.history)
         if not self.snapshot.is_file():
             model.restart()
             return 0
@@ -95,8 +92,8 @@ class Snapshots(keras.callbacks.Callback):
 
     def _save_snapshot(self) -> None:
         variables = _named_variables(self.model)
-        kinds = json.dumps(_kinds(self.model, variables))
-        texts = {"variables": np.array(kinds), "history": np.array(json.dumps(self.history))}
+        texts = {"variables": _kinds(self.model, variables), "history": self.history}
+        texts = {name: np.array(json.dumps(content)) for name, content in texts.items()}
         values = {f"variables/{name}": np.asarray(variable) for name, variable in variables.items()}
         write_arrays(self.snapshot, texts | values)
 
