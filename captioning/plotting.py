@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -34,26 +35,18 @@ def show_captions(
         files: the pictures.
         captions: one caption, or several, per picture.
         references: what people wrote; set in italics behind "ref:", so that colour is not needed to tell them apart.
-        title: above the grid.
         columns: pictures per row.
 
     Raises:
         ValueError: there is no picture, or not one caption and one list of references for each.
     """
-    references = references if references is not None else [()] * len(files)
+    references = [()] * len(files) if references is None else references
     if not len(files) or not len(files) == len(captions) == len(references):
         raise ValueError(f"{len(files)} pictures, {len(captions)} captions, {len(references)} lists of references.")
-    columns = min(columns, len(files))
     texts = [_lines(caption, refs) for caption, refs in zip(captions, references, strict=True)]
     tallest = max(sum(1 + text.count("\n") for text, _ in lines) for lines in texts)
-    rows = math.ceil(len(files) / columns)
-    figure, axes = plt.subplots(
-        rows, columns, figsize=(4 * columns, (3.2 + 0.2 * tallest) * rows), squeeze=False, layout="constrained"
-    )
-    figure.suptitle(title)
-    for axis in axes.flat:
-        axis.set_axis_off()
-    for axis, file, lines in zip(axes.flat, files, texts, strict=False):
+    figure, axes = _grid(len(files), columns, 4, 3.2 + 0.2 * tallest, title)
+    for axis, file, lines in zip(axes, files, texts, strict=False):
         axis.imshow(open_image(file))
         offset = -4.0
         for text, style in lines:
@@ -74,7 +67,6 @@ def show_attention(
         file: the picture.
         words: any number of words.
         attention: (words, regions), rows summing to 1; the regions form a square grid, row by row.
-        title: above the figure.
         columns: pictures per row.
 
     Raises:
@@ -87,13 +79,8 @@ def show_attention(
         raise ValueError(f"{attention.shape[1]} regions form no square grid.")
     picture = open_image(file)
     panels = [("the picture", None), *zip(words, attention, strict=True)]
-    columns = min(columns, len(panels))
-    rows = math.ceil(len(panels) / columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(2.6 * columns, 2.6 * rows), squeeze=False, layout="constrained")
-    figure.suptitle(title)
-    for axis in axes.flat:
-        axis.set_axis_off()
-    for axis, (word, weights) in zip(axes.flat, panels, strict=False):
+    figure, axes = _grid(len(panels), columns, 2.6, 2.6, title)
+    for axis, (word, weights) in zip(axes, panels, strict=False):
         axis.set_title(word, fontsize=11, parse_math=False)  # a caption may hold dollars
         axis.imshow(picture if weights is None else _lit(picture, weights.reshape(side, side)))
     return figure
@@ -109,9 +96,7 @@ def plot_history(history: Sequence[Mapping[str, float]], title: str = "") -> Fig
             if key in history[0]:
                 axis.plot(epochs, [row[key] for row in history], style, label=label, markersize=4)
         axis.set(xlabel="epoch", title=name)
-        axis.xaxis.get_major_locator().set_params(integer=True)
-        axis.legend()
-        axis.grid(alpha=0.3)
+        _label_steps(axis)
     return figure
 
 
@@ -144,7 +129,6 @@ def plot_lengths(lengths: Mapping[str, Sequence[int]], cut: int | None, title: s
     Args:
         lengths: split -> words of each caption.
         cut: the longest caption that is kept whole, in words.
-        title: above the figure.
     """
     figure, axis = plt.subplots(figsize=(8, 3), layout="constrained")
     longest = max(max(values) for values in lengths.values())
@@ -164,7 +148,6 @@ def plot_vectors(vectors: np.ndarray, names: Sequence[str], title: str = "") -> 
     Args:
         vectors: (pictures, channels); the channels are wrapped to 16 rows.
         names: one per picture.
-        title: above the figure.
     """
     figure, axes = plt.subplots(len(vectors), 1, figsize=(9, 1.1 * len(vectors)), squeeze=False, layout="constrained")
     figure.suptitle(title)
@@ -181,7 +164,6 @@ def plot_norms(runs: Mapping[str, Sequence[Epoch]], limit: float | None, title: 
     Args:
         runs: name -> one `Epoch` per update (`from_scratch.training.fit` with epochs of one batch); runs may end early.
         limit: where gradients are clipped, drawn as a line; None draws none.
-        title: above the figure.
     """
     figure, (norms, losses) = plt.subplots(1, 2, figsize=(12, 3.6), layout="constrained")
     figure.suptitle(title)
@@ -194,19 +176,36 @@ def plot_norms(runs: Mapping[str, Sequence[Epoch]], limit: float | None, title: 
     norms.set(title="norm of the gradient before clipping", xlabel="update", ylabel="norm")
     losses.set(title="loss", xlabel="update", ylabel="nats per word")
     for axis in (norms, losses):
-        axis.xaxis.get_major_locator().set_params(integer=True)
-        axis.legend()
-        axis.grid(alpha=0.3)
+        _label_steps(axis)
     return figure
+
+
+def _grid(panels: int, columns: int, width: float, height: float, title: str) -> tuple[Figure, np.ndarray]:
+    """Return a figure with places for so many panels of this size (inches), and its axes, row by row."""
+    columns = min(columns, panels)
+    rows = math.ceil(panels / columns)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(width * columns, height * rows), squeeze=False, layout="constrained"
+    )
+    figure.suptitle(title)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    return figure, axes.ravel()
+
+
+def _label_steps(axis: Axes) -> None:
+    """Finish a plot over epochs or updates: whole numbers below, a legend, a grid."""
+    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.legend()
+    axis.grid(alpha=0.3)
 
 
 def _lines(caption: str | Sequence[str], references: Sequence[str]) -> list[tuple[str, dict]]:
     captions = [caption] if isinstance(caption, str) else list(caption)
-    lines = [
-        (textwrap.fill(text or "(empty)", WRAP), {"fontweight": "bold" if references else "normal"})
-        for text in captions
+    weight = {"fontweight": "bold" if references else "normal"}
+    return [(textwrap.fill(text or "(empty)", WRAP), weight) for text in captions] + [
+        (textwrap.fill(f"ref: {text}", WRAP + 4), {"style": "italic"}) for text in references
     ]
-    return lines + [(textwrap.fill(f"ref: {text}", WRAP + 4), {"style": "italic"}) for text in references]
 
 
 def _lit(picture: Image.Image, weights: np.ndarray) -> np.ndarray:
