@@ -38,20 +38,20 @@ class EncoderSpec:
 
 
 _APPS = keras.applications
+_REGIONS = {"include_top": False}
 _BGR, _RGB = "BGR, mean colour subtracted", "RGB in [-1, 1]"
 _TF_WEIGHTS = "weights_tf_dim_ordering_tf_kernels"
 SPECS = {
     spec.name: spec
     for spec in (
-        EncoderSpec("vgg16", _APPS.VGG16, {"include_top": True}, _APPS.vgg16.preprocess_input, _BGR,
-                    "fc2", 224, 1, 4096, f"vgg16_{_TF_WEIGHTS}.h5"),
-        EncoderSpec("inception_v3", _APPS.InceptionV3, {"include_top": False}, _APPS.inception_v3.preprocess_input,
-                    _RGB, "mixed10", 299, 64, 2048, f"inception_v3_{_TF_WEIGHTS}_notop.h5"),
-        EncoderSpec("resnet50", _APPS.ResNet50, {"include_top": False}, _APPS.resnet50.preprocess_input, _BGR,
-                    "conv5_block3_out", 224, 49, 2048, f"resnet50_{_TF_WEIGHTS}_notop.h5"),
-        EncoderSpec("mobilenet", _APPS.MobileNet, {"include_top": False, "alpha": 0.75},
-                    _APPS.mobilenet.preprocess_input, _RGB, "conv_pw_13_relu", 224, 49, 768,
-                    "mobilenet_7_5_224_tf_no_top.h5"),
+        EncoderSpec("vgg16", _APPS.VGG16, {"include_top": True}, _APPS.vgg16.preprocess_input, _BGR, "fc2",
+                    size=224, regions=1, channels=4096, file=f"vgg16_{_TF_WEIGHTS}.h5"),
+        EncoderSpec("inception_v3", _APPS.InceptionV3, _REGIONS, _APPS.inception_v3.preprocess_input, _RGB, "mixed10",
+                    size=299, regions=64, channels=2048, file=f"inception_v3_{_TF_WEIGHTS}_notop.h5"),
+        EncoderSpec("resnet50", _APPS.ResNet50, _REGIONS, _APPS.resnet50.preprocess_input, _BGR, "conv5_block3_out",
+                    size=224, regions=49, channels=2048, file=f"resnet50_{_TF_WEIGHTS}_notop.h5"),
+        EncoderSpec("mobilenet", _APPS.MobileNet, _REGIONS | {"alpha": 0.75}, _APPS.mobilenet.preprocess_input, _RGB,
+                    "conv_pw_13_relu", size=224, regions=49, channels=768, file="mobilenet_7_5_224_tf_no_top.h5"),
     )
 }  # fmt: skip
 
@@ -117,12 +117,12 @@ def load(name: str, weights: str, folder: Path | None) -> Encoder:
     if weights == "random":
         return Encoder(spec, _random(spec, folder), weights)
     if weights == "imagenet":
-        return Encoder(spec, _cut(spec, _imagenet(spec)), weights)
+        return Encoder(spec, _imagenet(spec), weights)
     file = Path(weights) / spec.file
     if not file.is_file():
         raise SettingError(f"{file} is missing: CAPTIONING_WEIGHTS names a folder that must hold it for {name}.")
     with _named(file, f"Put the weights of {name} there, under Keras's name."):
-        return Encoder(spec, _cut(spec, _build(spec, str(file))), "files")
+        return Encoder(spec, _build(spec, str(file)), "files")
 
 
 def spec_of(name: str) -> EncoderSpec:
@@ -133,10 +133,8 @@ def spec_of(name: str) -> EncoderSpec:
 
 
 def _build(spec: EncoderSpec, weights: str | None) -> keras.Model:
-    return spec.builder(weights=weights, input_shape=(spec.size, spec.size, 3), **spec.options)
-
-
-def _cut(spec: EncoderSpec, model: keras.Model) -> keras.Model:
+    """Build the CNN up to the layer."""
+    model = spec.builder(weights=weights, input_shape=(spec.size, spec.size, 3), **spec.options)
     return keras.Model(model.input, model.get_layer(spec.layer).output, name=spec.name)
 
 
@@ -163,7 +161,7 @@ def _named(file: Path, way_out: str) -> Iterator[None]:
 
 
 def _random(spec: EncoderSpec, folder: Path | None) -> keras.Model:
-    model = _cut(spec, _build(spec, None))
+    model = _build(spec, None)
     depthwise = {layer.kernel.path for layer in model.layers if isinstance(layer, keras.layers.DepthwiseConv2D)}
     file = None if folder is None else folder / f"{spec.name}-random{f'-{DRAW}' if depthwise else ''}.weights.h5"
     if file is not None and file.is_file():
