@@ -96,7 +96,7 @@ def choose(
     Raises:
         SettingError: an unknown variable, dataset or encoder, or a value that cannot be used.
     """
-    knobs = with_full_paths(dict(zip(KNOBS, (dataset, root, limit, weights, encoder), strict=True)), os.getcwd())
+    knobs = dict(zip(KNOBS, (dataset, root, limit, weights, encoder), strict=True))
     project = from_environment(**knobs)
     kept = {name: _from_home(value, project.home) if name in _FOLDERS else value for name, value in knobs.items()}
     write_json(project.home / "data" / "active.json", kept)
@@ -115,20 +115,16 @@ def active() -> Project:
     environment = _environment()
     file = environment.get("home", Project.home) / "data" / "active.json"
     if "dataset" in environment and not file.exists():
-        return from_environment()
+        return _over({}, "", environment)
     return _over(_read(require(file, made_by="01_download")), file, environment)
 
 
 def from_environment(**knobs: Any) -> Project:
-    """Return the project of these knobs of notebook 01 with the environment over them; nothing is written.
-
-    Args:
-        knobs: any arguments of `choose`.
+    """Return the project of these arguments of `choose`, the environment over them; nothing is written.
 
     Raises:
         SettingError: see `choose`.
     """
-    knobs = with_full_paths(knobs, os.getcwd())
     if os.environ.get(RESOLVED):
         _check(knobs, "")
         return _handed_over()
@@ -141,41 +137,25 @@ def hand_over(project: Project) -> dict[str, str]:
 
 
 def quick_sizes(**smallest: Any) -> tuple:
-    """Say which knobs a quick run replaces, and return their new values in the order given.
-
-    Args:
-        smallest: name of a knob -> the value that replaces the one of the settings cell.
-    """
+    """Say which knobs of the settings cell a quick run replaces; return their new values in the order given."""
     told = ", ".join(f"{name} = {value!r}" for name, value in smallest.items())
     print(f"Quick run: {told} instead of the values in the settings cell; those count without {PREFIX}QUICK=1.")
     return tuple(smallest.values())
 
 
 def require(path: Path | str, made_by: str) -> Path:
-    """Return the path if it is there.
-
-    Raises:
-        FileNotFoundError: it is missing; the message names the notebook that makes it.
-    """
+    """Return the path if it is there; else the FileNotFoundError names the notebook that makes it."""
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"{path} is missing. Run notebooks/{made_by}.ipynb first: it makes this file.")
     return path
 
 
-def with_full_paths(settings: dict, base: Path | str) -> dict:
-    """Return the settings with `~` and relative folders written out.
-
-    Args:
-        settings: name -> value; a root or weights that are no path stay as they are.
-        base: the folder that relative paths count from.
-    """
-
-    def full(folder: Any) -> Any:
-        named = isinstance(folder, str | os.PathLike) and folder not in (*WEIGHTS, "")
-        return os.path.join(base, os.path.expanduser(folder)) if named else folder
-
-    return {name: full(value) if name in _FOLDERS else value for name, value in settings.items()}
+def with_full_paths(knobs: dict, base: Path) -> dict:
+    """Return the knobs with folders that count from `base` written out; what is no path stays as it is."""
+    folders = {name: value for name, value in knobs.items() if name in _FOLDERS and isinstance(value, str)}
+    named = {name: value for name, value in folders.items() if value not in (*WEIGHTS, "")}
+    return knobs | {name: os.path.join(base, os.path.expanduser(value)) for name, value in named.items()}
 
 
 def _environment() -> dict:
@@ -191,7 +171,7 @@ def _environment() -> dict:
         "HOME": lambda text: Path(os.path.realpath(os.path.expanduser(text))),
     }
     filled = [name for name in VARIABLES if name != "MIRROR" and given.get(name)]
-    return with_full_paths({name.lower(): convert.get(name, str)(given[name]) for name in filled}, os.getcwd())
+    return {name.lower(): convert.get(name, str)(given[name]) for name in filled}
 
 
 def _read(file: Path) -> dict:
@@ -216,11 +196,13 @@ def _over(knobs: dict, source: Path | str, environment: dict) -> Project:
     values = knobs | environment
     for name, wrong in _FOLDERS.items():
         folder = values.get(name)
-        if folder is not None and folder not in WEIGHTS:
-            if not os.path.isdir(folder):
-                raise _refused(PREFIX if name in environment else source, name, folder, wrong)
-            values[name] = os.path.realpath(folder)
-    _check_use_of_root(values, PREFIX if "root" in environment else source)
+        if folder is None or (name == "weights" and folder in WEIGHTS):
+            continue
+        folder = os.path.abspath(os.path.expanduser(folder))
+        drawn = name == "root" and values["dataset"] == "scenes"
+        if drawn or not os.path.isdir(folder):
+            raise _refused(PREFIX if name in environment else source, name, folder, _DRAWN if drawn else wrong)
+        values[name] = os.path.realpath(folder)
     return Project(**values)
 
 
@@ -229,8 +211,6 @@ def _check(values: dict, source: Path | str) -> None:
     for name, value in values.items():
         if wrong := _wrong(name, value):
             raise _refused(source, name, value, wrong)
-    if source != PREFIX:  # there, the dataset may come from elsewhere
-        _check_use_of_root(values, source)
 
 
 def _wrong(name: str, value: Any) -> str:
@@ -248,14 +228,7 @@ def _wrong(name: str, value: Any) -> str:
         case "home":
             return "" if value.is_dir() or not value.exists() else "this is a file, not a folder"
         case _:
-            return "" if isinstance(value, str) and value else "give the path of a folder as text"
-
-
-def _check_use_of_root(values: dict, source: Path | str) -> None:
-    """Refuse a folder that would not be read."""
-    if values.get("dataset", Project.dataset) == "scenes" and values.get("root") is not None:
-        wrong = f"scenes are drawn, not read; set {PREFIX}DATASET (in notebook 01: DATASET) too"
-        raise _refused(source, "root", values["root"], wrong)
+            return "" if isinstance(value, str | os.PathLike) and value != "" else "give the path of a folder as text"
 
 
 def _refused(source: Path | str, name: str, value: Any, wrong: str) -> SettingError:
@@ -278,7 +251,7 @@ def _from_home(folder: str | None, home: Path) -> str | None:
     """Return a folder's path as seen from the project's home where it lies inside, so that both may move."""
     if folder is None or folder in WEIGHTS:
         return folder
-    place, home = Path(os.path.realpath(folder)), Path(os.path.realpath(home))
+    place, home = Path(os.path.realpath(os.path.expanduser(folder))), Path(os.path.realpath(home))
     # The beginning tells a folder "random" from the weights of that name.
     return f"./{place.relative_to(home).as_posix()}" if place.is_relative_to(home) else place.as_posix()
 
@@ -292,6 +265,7 @@ def _folder_name(root: str, home: Path) -> str:
 
 
 _AGAIN = "Run notebooks/01_download.ipynb again."
+_DRAWN = f"scenes are drawn, not read; set {PREFIX}DATASET (in notebook 01: DATASET) too"
 # Settings that name a folder -> what is wrong where it is not there.
 _FOLDERS = {
     "root": "there is no such folder",

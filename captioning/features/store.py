@@ -155,9 +155,10 @@ class FeatureStore:
         Raises:
             FeatureError: a picture has none, or a shard is damaged.
         """
-        if lacking := [record for record in records if record not in self]:
+        numbers = [self._shards.rows.get(self.key(record)) for record in records]
+        if lacking := [record for record, number in zip(records, numbers, strict=True) if number is None]:
             raise self._lack(lacking, len(records))
-        return self._shards.read([self._shards.rows[self.key(record)] for record in records], self._way_out)
+        return self._shards.read(numbers, self._way_out)
 
     def averaged(self, records: Sequence[Record]) -> np.ndarray:
         """Return one vector per picture, the mean over its regions: float32 (pictures, 1, channels)."""
