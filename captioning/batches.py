@@ -66,7 +66,7 @@ class CaptionBatches:
         return -(-len(self.records) // self.batch_size)
 
     def statistics(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return mean and variance per channel of the features as the batches give them: `Decoder.scale_features`."""
+        """Return mean and variance per channel of the features as the batches give them."""
         return self.store.statistics(self.records, averaged=self.averaged)
 
     def training(self, first_epoch: int, epochs: int) -> tf.data.Dataset:

@@ -192,7 +192,7 @@ def _depthwise(shape: tuple[int, ...], seed: int):
 
 
 def _hash(model: keras.Model) -> str:
-    """Return a fingerprint of the weights' shapes and values: 16 hexadecimal digits of SHA-256."""
+    """Return 16 hexadecimal digits that stand for the weights' shapes and values."""
     digest = hashlib.sha256()
     for value in model.get_weights():
         digest.update(f"{value.shape} {value.dtype}".encode())

@@ -65,7 +65,7 @@ def show_attention(
 
     Args:
         file: the picture.
-        words: any number of words.
+        words: of the caption.
         attention: (words, regions), rows summing to 1; the regions form a square grid, row by row.
         columns: pictures per row.
 
@@ -74,9 +74,9 @@ def show_attention(
     """
     if len(words) != len(attention):
         raise ValueError(f"{len(words)} words but {len(attention)} rows of attention.")
-    side = math.isqrt(attention.shape[1]) if len(words) else 1
-    if len(words) and side * side != attention.shape[1]:
-        raise ValueError(f"{attention.shape[1]} regions form no square grid.")
+    side = math.isqrt(attention.shape[-1])
+    if side * side != attention.shape[-1]:
+        raise ValueError(f"{attention.shape[-1]} regions form no square grid.")
     picture = open_image(file)
     panels = [("the picture", None), *zip(words, attention, strict=True)]
     figure, axes = _grid(len(panels), columns, 2.6, 2.6, title)
@@ -101,35 +101,23 @@ def plot_history(history: Sequence[Mapping[str, float]], title: str = "") -> Fig
 
 
 def plot_bars(values: Mapping[str, float], title: str, label: str = "", intervals: Mapping | None = None) -> Figure:
-    """Draw horizontal bars in the order given.
-
-    Args:
-        values: name -> length.
-        title: above the figure.
-        label: of the axis.
-        intervals: name -> (low, high) around the value, drawn as error bars.
-    """
-    names = list(values)
+    """Draw horizontal bars in the order given, with error bars from `intervals`: name -> (low, high)."""
+    names, lengths = list(values), np.array(list(values.values()))
     errors = None
     if intervals is not None:
-        ends = [intervals.get(name) or (values[name], values[name]) for name in names]
-        spans = [[values[name] - low, high - values[name]] for name, (low, high) in zip(names, ends, strict=True)]
-        errors = np.maximum(np.array(spans).T, 0)  # rounding may leave a value outside an interval of no length
+        lows, highs = np.transpose([intervals.get(name) or (values[name], values[name]) for name in names])
+        # Rounding may leave a value outside an interval of no length.
+        errors = np.maximum([lengths - lows, highs - lengths], 0)
     figure, axis = plt.subplots(figsize=(8, 0.8 + 0.3 * len(names)), layout="constrained")
-    axis.barh(names, list(values.values()), xerr=errors, capsize=3)
+    axis.barh(names, lengths, xerr=errors, capsize=3)
     axis.invert_yaxis()
     axis.set(title=title, xlabel=label)
     axis.grid(axis="x", alpha=0.3)
     return figure
 
 
-def plot_lengths(lengths: Mapping[str, Sequence[int]], cut: int | None, title: str = "Words per caption") -> Figure:
-    """Draw how long the captions are, as shares of each split, and where they are cut.
-
-    Args:
-        lengths: split -> words of each caption.
-        cut: the longest caption that is kept whole, in words.
-    """
+def plot_lengths(lengths: Mapping[str, Sequence[int]], cut: int | None) -> Figure:
+    """Draw how many words the captions of each split have, as shares, and after how many words they are cut."""
     figure, axis = plt.subplots(figsize=(8, 3), layout="constrained")
     longest = max(max(values) for values in lengths.values())
     for (name, values), style in zip(lengths.items(), ("-", "--", ":"), strict=False):
@@ -137,18 +125,13 @@ def plot_lengths(lengths: Mapping[str, Sequence[int]], cut: int | None, title: s
         axis.plot(shares, style, label=f"{name} ({len(values)} captions)")
     if cut is not None:
         axis.axvline(cut + 0.5, color="black", alpha=0.5, label=f"cut after {cut} words")
-    axis.set(title=title, xlabel="words", ylabel="share of the captions")
+    axis.set(title="Words per caption", xlabel="words", ylabel="share of the captions")
     axis.legend()
     return figure
 
 
 def plot_vectors(vectors: np.ndarray, names: Sequence[str], title: str = "") -> Figure:
-    """Draw feature vectors as images, one row per picture.
-
-    Args:
-        vectors: (pictures, channels); the channels are wrapped to 16 rows.
-        names: one per picture.
-    """
+    """Draw the vectors of some pictures, (pictures, channels), as images of 16 rows, each beside its name."""
     figure, axes = plt.subplots(len(vectors), 1, figsize=(9, 1.1 * len(vectors)), squeeze=False, layout="constrained")
     figure.suptitle(title)
     for axis, vector, name in zip(axes.flat, vectors, names, strict=True):
@@ -201,11 +184,11 @@ def _label_steps(axis: Axes) -> None:
 
 
 def _lines(caption: str | Sequence[str], references: Sequence[str]) -> list[tuple[str, dict]]:
-    captions = [caption] if isinstance(caption, str) else list(caption)
+    """Return the texts below a picture, wrapped, each with its style."""
+    captions = [caption] if isinstance(caption, str) else caption
     weight = {"fontweight": "bold" if references else "normal"}
-    return [(textwrap.fill(text or "(empty)", WRAP), weight) for text in captions] + [
-        (textwrap.fill(f"ref: {text}", WRAP + 4), {"style": "italic"}) for text in references
-    ]
+    lines = [(textwrap.fill(text or "(empty)", WRAP), weight) for text in captions]
+    return lines + [(textwrap.fill(f"ref: {text}", WRAP + 4), {"style": "italic"}) for text in references]
 
 
 def _lit(picture: Image.Image, weights: np.ndarray) -> np.ndarray:

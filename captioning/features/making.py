@@ -7,7 +7,6 @@ import errno
 import os
 import shutil
 import sys
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -110,7 +109,6 @@ def _add(missing: Sequence[Record], asked: int, encoder: Encoder, store: Feature
     """Encode the pictures and write them, `FLUSH` at a time and when an error or an interrupt ends it."""
     waiting: list[Entry] = []
     unseen: list[Record] = []
-    started = time.perf_counter()
     with tqdm(total=len(missing), unit=" pictures", desc=encoder.spec.name, file=sys.stdout, mininterval=5) as progress:
         try:
             for records, entries in _encoded(missing, encoder, alive=len(store) > 0):
@@ -124,23 +122,22 @@ def _add(missing: Sequence[Record], asked: int, encoder: Encoder, store: Feature
         finally:
             if waiting:
                 store.add(waiting)
-    seconds = time.perf_counter() - started
-    print(f"{len(missing)} pictures in {seconds:.0f} s: {len(missing) / seconds:.1f} pictures/s.")
 
 
 def _encoded(records: Sequence[Record], encoder: Encoder, alive: bool) -> Iterator[tuple[list[Record], list[Entry]]]:
     """Yield records with what came of them, batch by batch; `alive`: features other than zero have been seen."""
     size = encoder.spec.size
     for batch, loaded in _batches(records, lambda record: _load(record, size)):
-        pixels = [picture for picture in loaded if not isinstance(picture, Entry)]
-        filled = np.zeros((BATCH, size, size, 3), np.uint8)
-        filled[: len(pixels)] = pixels or 0
-        rows = iter(_to_float16(encoder.run(filled)[: len(pixels)], encoder, alive)) if pixels else iter(())
+        pixels, rows = [picture for picture in loaded if not isinstance(picture, Entry)], iter(())
+        if pixels:
+            filled = np.zeros((BATCH, size, size, 3), np.uint8)
+            filled[: len(pixels)] = pixels
+            rows = iter(_to_float16(encoder.run(filled)[: len(pixels)], encoder, alive))
+            alive = True  # else the check of these numbers has failed
         entries = [
             found if isinstance(found, Entry) else Entry(key_of(record.image_id, record.content), next(rows))
             for record, found in zip(batch, loaded, strict=True)
         ]
-        alive = alive or bool(pixels)  # else the check above has failed
         yield batch, entries
 
 

@@ -81,11 +81,7 @@ class FeatureStore:
         return cls(folder, mend=True)
 
     def add(self, entries: Sequence[Entry]) -> None:
-        """Write rows, and why pictures have none.
-
-        Raises:
-            OSError: the disk is full, for example; what was there before is untouched.
-        """
+        """Write rows, and why pictures have none; after an OSError, what was there before is untouched."""
         try:
             self._shards.add(entries)
         except OSError as error:
