@@ -112,12 +112,11 @@ def _run_one(notebook: Path, executed: Path, project: Project) -> None:
             papermill.execute_notebook(
                 notebook, executed, cwd=notebook.parent, kernel_name="python3", progress_bar=False
             )
-    except PapermillExecutionError as error:
-        raise NotebookError(f"{error.ename}: {error.evalue}\nFAILED: {_keep(executed)}") from error
-    except DeadKernelError as error:
-        raise NotebookError(f"{DIED}\nFAILED: {_keep(executed)}") from error
-    except Exception as error:  # a time limit, a kernel that does not start, a disk that is full
-        raise NotebookError(f"{type(error).__name__}: {error}\nFAILED: {_keep(executed)}") from error
+    except Exception as error:  # also a time limit, a kernel that does not start, a disk that is full
+        why = DIED if isinstance(error, DeadKernelError) else f"{type(error).__name__}: {error}"
+        if isinstance(error, PapermillExecutionError):  # whose text is the cell and the whole traceback
+            why = f"{error.ename}: {error.evalue}"
+        raise NotebookError(f"{why}\nFAILED: {_keep(executed)}") from error
     except KeyboardInterrupt:
         print(f"\nINTERRUPTED: {_keep(executed)}")
         raise

@@ -98,7 +98,7 @@ def choose(
     """
     knobs = dict(zip(KNOBS, (dataset, root, limit, weights, encoder), strict=True))
     project = from_environment(**knobs)
-    kept = {name: _from_home(value, project.home) if name in _FOLDERS else value for name, value in knobs.items()}
+    kept = knobs | {name: _from_home(knobs[name], project.home) for name in _FOLDERS}
     write_json(project.home / "data" / "active.json", kept)
     return project
 
@@ -153,9 +153,11 @@ def require(path: Path | str, made_by: str) -> Path:
 
 def with_full_paths(knobs: dict, base: Path) -> dict:
     """Return the knobs with folders that count from `base` written out; what is no path stays as it is."""
-    folders = {name: value for name, value in knobs.items() if name in _FOLDERS and isinstance(value, str)}
-    named = {name: value for name, value in folders.items() if value not in (*WEIGHTS, "")}
-    return knobs | {name: os.path.join(base, os.path.expanduser(value)) for name, value in named.items()}
+    return knobs | {
+        name: os.path.join(base, os.path.expanduser(knobs[name]))
+        for name in _FOLDERS
+        if isinstance(knobs.get(name), str) and knobs[name] not in (*WEIGHTS, "")
+    }
 
 
 def _environment() -> dict:
@@ -209,26 +211,9 @@ def _over(knobs: dict, source: Path | str, environment: dict) -> Project:
 def _check(values: dict, source: Path | str) -> None:
     """Refuse values that cannot be used wherever they come from."""
     for name, value in values.items():
-        if wrong := _wrong(name, value):
+        fits, wrong = _RULES[name]
+        if not fits(value) and not (value is None and name in _OPTIONAL):
             raise _refused(source, name, value, wrong)
-
-
-def _wrong(name: str, value: Any) -> str:
-    """Return what is wrong with a value, wherever it comes from; nothing for one that can be used."""
-    if value is None and name in ("root", "limit", "weights", "encoder"):
-        return ""
-    match name:
-        case "dataset" | "encoder":
-            known = DATASETS if name == "dataset" else ENCODERS
-            return "" if value in known else f"use one of {', '.join(known)}"
-        case "limit":
-            return "" if type(value) is int and value > 0 else "give a whole number of images, 1 or more"
-        case "quick":
-            return "" if isinstance(value, bool) else "give 1 (smallest sizes) or 0"
-        case "home":
-            return "" if value.is_dir() or not value.exists() else "this is a file, not a folder"
-        case _:
-            return "" if isinstance(value, str | os.PathLike) and value != "" else "give the path of a folder as text"
 
 
 def _refused(source: Path | str, name: str, value: Any, wrong: str) -> SettingError:
@@ -270,4 +255,17 @@ _DRAWN = f"scenes are drawn, not read; set {PREFIX}DATASET (in notebook 01: DATA
 _FOLDERS = {
     "root": "there is no such folder",
     "weights": "give imagenet, random, or an existing folder with Keras's weight files",
+}
+_OPTIONAL = ("root", "limit", "weights", "encoder")
+# Setting -> whether a value can be used, and what to say of one that cannot.
+_RULES = {
+    "dataset": (lambda value: value in DATASETS, f"use one of {', '.join(DATASETS)}"),
+    "encoder": (lambda value: value in ENCODERS, f"use one of {', '.join(ENCODERS)}"),
+    "limit": (lambda value: type(value) is int and value > 0, "give a whole number of images, 1 or more"),
+    "quick": (lambda value: isinstance(value, bool), "give 1 (smallest sizes) or 0"),
+    "home": (lambda value: value.is_dir() or not value.exists(), "this is a file, not a folder"),
+    **dict.fromkeys(
+        _FOLDERS,
+        (lambda value: isinstance(value, str | Path) and value != "", "give the path of a folder as text"),
+    ),
 }

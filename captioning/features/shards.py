@@ -73,10 +73,10 @@ class Shards:
         content = self.index.read_bytes() if self.index.is_file() else b""
         self._end = content.rfind(b"\n") + 1  # bytes of whole lines
         header, _, lines = content[: self._end].decode("ascii", "replace").partition("\n")
-        self.rows = {key: int(number) for number, key in _ROW.findall(lines)}
-        rest = _NO_ROW.findall(lines)
-        self.without = {key: Entry(key, mark=mark, reason=json.loads(reason)) for mark, key, reason in rest}
-        garbled = lines.count("\n") - len(_ROW.findall(lines)) - len(rest) + (header != self.header)
+        rows, without = _ROW.findall(lines), _NO_ROW.findall(lines)
+        self.rows = {key: int(number) for number, key in rows}
+        self.without = {key: Entry(key, mark=mark, reason=json.loads(reason)) for mark, key, reason in without}
+        garbled = lines.count("\n") - len(rows) - len(without) + (header != self.header)
         if not self._end:
             if any(self.folder.glob("rows-*.f16")):
                 yield f"{self.index} is {'empty' if self.index.is_file() else 'missing'}"
@@ -131,7 +131,8 @@ class Shards:
         """Prepare for `add`: give up what is lost, and nothing else; the places of lost rows become free."""
         if self.damage or not self._end:
             lines = [Entry(key).line(number) for key, number in self.rows.items()]
-            text = "".join([f"{self.header}\n", *lines, *(entry.line() for entry in self.without.values())])
+            lines += [entry.line() for entry in self.without.values()]
+            text = f"{self.header}\n{''.join(lines)}"
             write_text(self.index, text)
             self._end, self.damage = len(text), []
         used = set(self.rows.values())
