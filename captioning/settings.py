@@ -193,17 +193,20 @@ def _over(knobs: dict, source: Path | str, environment: dict) -> Project:
     knobs = {"dataset": Project.dataset} | knobs
     _check(knobs, source)
     _check(environment, PREFIX)
-    if environment.get("dataset", knobs["dataset"]) != knobs["dataset"]:
-        knobs = knobs | {"root": None}  # it belongs to the other dataset
     values = knobs | environment
+    if values["dataset"] != knobs["dataset"]:
+        values["root"] = environment.get("root")  # that of the knobs belongs to the other dataset
+    for asked, said_by in ((knobs, source), (values, PREFIX)):
+        if asked["dataset"] == "scenes" and asked.get("root") is not None:
+            wrong = f"scenes are drawn, not read; set {PREFIX}DATASET (in notebook 01: DATASET) too"
+            raise _refused(said_by, "root", asked["root"], wrong)
     for name, wrong in _FOLDERS.items():
         folder = values.get(name)
         if folder is None or (name == "weights" and folder in WEIGHTS):
             continue
         folder = os.path.abspath(os.path.expanduser(folder))
-        drawn = name == "root" and values["dataset"] == "scenes"
-        if drawn or not os.path.isdir(folder):
-            raise _refused(PREFIX if name in environment else source, name, folder, _DRAWN if drawn else wrong)
+        if not os.path.isdir(folder):
+            raise _refused(PREFIX if name in environment else source, name, folder, wrong)
         values[name] = os.path.realpath(folder)
     return Project(**values)
 
@@ -250,7 +253,6 @@ def _folder_name(root: str, home: Path) -> str:
 
 
 _AGAIN = "Run notebooks/01_download.ipynb again."
-_DRAWN = f"scenes are drawn, not read; set {PREFIX}DATASET (in notebook 01: DATASET) too"
 # Settings that name a folder -> what is wrong where it is not there.
 _FOLDERS = {
     "root": "there is no such folder",
