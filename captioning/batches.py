@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from captioning.datasets.dataset import Record
 from captioning.features import FeatureStore
-from captioning.tokenizer import END, PAD, Tokenizer
+from captioning.tokenizer import PAD, Tokenizer
 
 
 class CaptionBatches:
@@ -53,12 +53,8 @@ class CaptionBatches:
         self.store = store
         self.batch_size, self.max_words, self.seed = batch_size, max_words, seed
         # Where pictures have one caption each, five rows would be four times padding.
-        self.captions = min(captions, max((len(record.captions) for record in self.records), default=1))
-        self._tokens = [[tokenizer.encode(text)[: max_words + 2] for text in r.captions] for r in self.records]
-        for rows in self._tokens:
-            for row in rows:
-                if len(row) == max_words + 2 and row[-1] != END:
-                    del row[-1]
+        self.captions = min(captions, max(len(record.captions) for record in self.records))
+        self._tokens = [[_cut(tokenizer.encode(text), max_words) for text in r.captions] for r in self.records]
         self.averaged = averaged
         # Vectors are small: kept in memory. Regions are read from the disk, batch by batch.
         self._vectors = store.averaged(self.records) if averaged else None
@@ -70,16 +66,11 @@ class CaptionBatches:
         return -(-len(self.records) // self.batch_size)
 
     def statistics(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return mean and variance per channel of the features as the batches give them: `Decoder.scale_features`."""
+        """Return mean and variance per channel of the features as the batches give them."""
         return self.store.statistics(self.records, averaged=self.averaged)
 
     def training(self, first_epoch: int, epochs: int) -> tf.data.Dataset:
-        """Return the batches of the epochs `first_epoch` to `epochs` - 1 in one stream.
-
-        Args:
-            first_epoch: where to resume after a break; the order does not depend on the earlier epochs.
-            epochs: where to end.
-        """
+        """Return the batches of the epochs `first_epoch` to `epochs` - 1; they do not depend on the earlier epochs."""
         count = self.steps_per_epoch * (epochs - first_epoch)
         return self._dataset(lambda: (batch for n in range(first_epoch, epochs) for batch in self.epoch(n)), count)
 
@@ -131,6 +122,11 @@ class CaptionBatches:
         options = tf.data.Options()
         options.autotune.enabled = False
         return batches.with_options(options)
+
+
+def _cut(tokens: list[int], max_words: int) -> list[int]:
+    """Return START, the words and END; of too many words the first ones, without END."""
+    return tokens if len(tokens) <= max_words + 2 else tokens[: max_words + 1]
 
 
 def _nothing(records: Sequence[Record], store: FeatureStore) -> str:

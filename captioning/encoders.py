@@ -37,27 +37,21 @@ class EncoderSpec:
     file: str  # the weights file under Keras's own name
 
 
-def _spec(name: str, module, builder, preprocessing: str, layer: str, **rest) -> EncoderSpec:
-    return EncoderSpec(name, builder, rest.pop("options"), module.preprocess_input, preprocessing, layer, **rest)
-
-
 _APPS = keras.applications
 _REGIONS = {"include_top": False}
+_BGR, _RGB = "BGR, mean colour subtracted", "RGB in [-1, 1]"
+_TF_WEIGHTS = "weights_tf_dim_ordering_tf_kernels"
 SPECS = {
     spec.name: spec
     for spec in (
-        _spec("vgg16", _APPS.vgg16, _APPS.VGG16, "BGR, mean colour subtracted", "fc2", size=224, regions=1,
-              channels=4096, options={"include_top": True},
-              file="vgg16_weights_tf_dim_ordering_tf_kernels.h5"),
-        _spec("inception_v3", _APPS.inception_v3, _APPS.InceptionV3, "RGB in [-1, 1]", "mixed10", size=299,
-              regions=64, channels=2048, options=_REGIONS,
-              file="inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5"),
-        _spec("resnet50", _APPS.resnet50, _APPS.ResNet50, "BGR, mean colour subtracted", "conv5_block3_out",
-              size=224, regions=49, channels=2048, options=_REGIONS,
-              file="resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"),
-        _spec("mobilenet", _APPS.mobilenet, _APPS.MobileNet, "RGB in [-1, 1]", "conv_pw_13_relu", size=224,
-              regions=49, channels=768, options=_REGIONS | {"alpha": 0.75},
-              file="mobilenet_7_5_224_tf_no_top.h5"),
+        EncoderSpec("vgg16", _APPS.VGG16, {"include_top": True}, _APPS.vgg16.preprocess_input, _BGR, "fc2",
+                    size=224, regions=1, channels=4096, file=f"vgg16_{_TF_WEIGHTS}.h5"),
+        EncoderSpec("inception_v3", _APPS.InceptionV3, _REGIONS, _APPS.inception_v3.preprocess_input, _RGB, "mixed10",
+                    size=299, regions=64, channels=2048, file=f"inception_v3_{_TF_WEIGHTS}_notop.h5"),
+        EncoderSpec("resnet50", _APPS.ResNet50, _REGIONS, _APPS.resnet50.preprocess_input, _BGR, "conv5_block3_out",
+                    size=224, regions=49, channels=2048, file=f"resnet50_{_TF_WEIGHTS}_notop.h5"),
+        EncoderSpec("mobilenet", _APPS.MobileNet, _REGIONS | {"alpha": 0.75}, _APPS.mobilenet.preprocess_input, _RGB,
+                    "conv_pw_13_relu", size=224, regions=49, channels=768, file="mobilenet_7_5_224_tf_no_top.h5"),
     )
 }  # fmt: skip
 
@@ -114,59 +108,47 @@ def load(name: str, weights: str, folder: Path | None) -> Encoder:
     Args:
         name: one of `settings.ENCODERS`.
         weights: imagenet (fetched by Keras, kept in KERAS_HOME), random, or a folder of files under Keras's names.
-        folder: where random weights are kept once drawn, so that they stay the same for ever; None draws them without
-            writing anything.
+        folder: where random weights are kept once drawn, so that they stay the same for ever; None writes nothing.
 
     Raises:
-        SettingError: unknown name, no such weights, weights that do not fit, or ImageNet weights that are neither here
-            nor to be fetched.
+        SettingError: unknown name, or weights that are missing, damaged or do not fit.
     """
     spec = spec_of(name)
     if weights == "random":
         return Encoder(spec, _random(spec, folder), weights)
     if weights == "imagenet":
-        return Encoder(spec, _cut(spec, _imagenet(spec)), weights)
+        return Encoder(spec, _imagenet(spec), weights)
     file = Path(weights) / spec.file
     if not file.is_file():
         raise SettingError(f"{file} is missing: CAPTIONING_WEIGHTS names a folder that must hold it for {name}.")
     with _named(file, f"Put the weights of {name} there, under Keras's name."):
-        return Encoder(spec, _cut(spec, _build(spec, str(file))), "files")
+        return Encoder(spec, _build(spec, str(file)), "files")
 
 
 def spec_of(name: str) -> EncoderSpec:
-    """Return the specification of an encoder.
-
-    Raises:
-        SettingError: the name is unknown.
-    """
+    """Return the specification of an encoder; an unknown name is a SettingError."""
     if name not in SPECS:
         raise SettingError(f"Unknown encoder {name!r}; known: {', '.join(ENCODERS)}.")
     return SPECS[name]
 
 
 def _build(spec: EncoderSpec, weights: str | None) -> keras.Model:
-    return spec.builder(weights=weights, input_shape=(spec.size, spec.size, 3), **spec.options)
-
-
-def _cut(spec: EncoderSpec, model: keras.Model) -> keras.Model:
+    """Build the CNN up to the layer."""
+    model = spec.builder(weights=weights, input_shape=(spec.size, spec.size, 3), **spec.options)
     return keras.Model(model.input, model.get_layer(spec.layer).output, name=spec.name)
 
 
 def _imagenet(spec: EncoderSpec) -> keras.Model:
+    cache = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"), "models")  # Keras 3 has no public name for it
     try:
         return _build(spec, "imagenet")
     except Exception as error:  # Keras raises a bare Exception when its download fails
         raise SettingError(
             f"The ImageNet weights of {spec.name} are not cached and could not be fetched ({error}). Ways out: connect "
-            f"once to the network; copy {spec.file} into {_keras_home() / 'models'} or into a folder named by "
+            f"once to the network; copy {spec.file} into {cache} or into a folder named by "
             "CAPTIONING_WEIGHTS; choose CAPTIONING_ENCODER=mobilenet, the smallest download; or set "
             "CAPTIONING_WEIGHTS=random, which is enough for drawn scenes but not for photos."
         ) from error
-
-
-def _keras_home() -> Path:
-    """Return the folder where Keras keeps its downloads; Keras 3 has no public name for it."""
-    return Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
 
 
 @contextmanager
@@ -179,7 +161,7 @@ def _named(file: Path, way_out: str) -> Iterator[None]:
 
 
 def _random(spec: EncoderSpec, folder: Path | None) -> keras.Model:
-    model = _cut(spec, _build(spec, None))
+    model = _build(spec, None)
     depthwise = {layer.kernel.path for layer in model.layers if isinstance(layer, keras.layers.DepthwiseConv2D)}
     file = None if folder is None else folder / f"{spec.name}-random{f'-{DRAW}' if depthwise else ''}.weights.h5"
     if file is not None and file.is_file():
@@ -204,14 +186,13 @@ def _depthwise(shape: tuple[int, ...], seed: int):
     Keras counts all channels as its input: the signal would shrink a hundredfold in every layer. The variance is twice
     He's, which makes up for the Glorot kernels that follow: these halve it, as they count their outputs, too.
     """
-    height, width, channels, multiplier = shape
+    height, width, channels, _ = shape
     draw = keras.initializers.VarianceScaling(4.0, "fan_in", "uniform", seed=seed)
-    kernel = draw((height, width, 1, channels * multiplier))
-    return keras.ops.reshape(kernel, shape)
+    return keras.ops.reshape(draw((height, width, 1, channels)), shape)
 
 
 def _hash(model: keras.Model) -> str:
-    """Return a fingerprint of the weights' shapes and values: 16 hexadecimal digits of SHA-256."""
+    """Return 16 hexadecimal digits that stand for the weights' shapes and values."""
     digest = hashlib.sha256()
     for value in model.get_weights():
         digest.update(f"{value.shape} {value.dtype}".encode())

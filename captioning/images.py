@@ -59,10 +59,7 @@ def open_image(source: Path | str | bytes, near: int | None = None, name: str | 
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """Turn the picture as its orientation tag says.
-
-    `ImageOps.exif_transpose` also rewrites the other tags, and fails where one of them is damaged.
-    """
+    # `ImageOps.exif_transpose` also rewrites the other tags, and fails where one of them is damaged.
     method = _UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation))
     return image if method is None else image.transpose(method)
 
@@ -81,9 +78,8 @@ def load_pixels(source: Path | str | bytes, size: int, name: str | None = None) 
     """Return the whole picture squeezed to a square: uint8 (size, size, 3).
 
     Args:
-        source: the file, or its bytes.
+        source, name: see `open_image`.
         size: side of the square, pixels.
-        name: what messages call it; the path where there is none.
 
     Raises:
         ImageError: see `open_image`.

@@ -112,12 +112,11 @@ def _run_one(notebook: Path, executed: Path, project: Project) -> None:
             papermill.execute_notebook(
                 notebook, executed, cwd=notebook.parent, kernel_name="python3", progress_bar=False
             )
-    except PapermillExecutionError as error:
-        raise NotebookError(f"{error.ename}: {error.evalue}\nFAILED: {_keep(executed)}") from error
-    except DeadKernelError as error:
-        raise NotebookError(f"{DIED}\nFAILED: {_keep(executed)}") from error
-    except Exception as error:  # a time limit, a kernel that does not start, a disk that is full
-        raise NotebookError(f"{type(error).__name__}: {error}\nFAILED: {_keep(executed)}") from error
+    except Exception as error:  # also a time limit, a kernel that does not start, a disk that is full
+        why = DIED if isinstance(error, DeadKernelError) else f"{type(error).__name__}: {error}"
+        if isinstance(error, PapermillExecutionError):  # whose text is the cell and the whole traceback
+            why = f"{error.ename}: {error.evalue}"
+        raise NotebookError(f"{why}\nFAILED: {_keep(executed)}") from error
     except KeyboardInterrupt:
         print(f"\nINTERRUPTED: {_keep(executed)}")
         raise
@@ -155,18 +154,16 @@ def _stderr_into(path: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def _environment_of_kernels(project: Project) -> Iterator[None]:
     """Hand the project to the kernels that start meanwhile; they start in notebooks/, so that paths are absolute."""
-    kept = {name: os.environ.pop(name, None) for name in ("MPLBACKEND", "KERAS_HOME", settings.RESOLVED)}
+    before = dict(os.environ)
     os.environ.update(settings.hand_over(project))
-    if kept["KERAS_HOME"]:
-        os.environ["KERAS_HOME"] = os.path.abspath(os.path.expanduser(kept["KERAS_HOME"]))
-    # With a backend named in MPLBACKEND, figures would not appear in the notebooks.
+    os.environ.pop("MPLBACKEND", None)  # with a backend named there, figures would not appear in the notebooks
+    if before.get("KERAS_HOME"):
+        os.environ["KERAS_HOME"] = os.path.abspath(os.path.expanduser(before["KERAS_HOME"]))
     try:
         yield
     finally:
-        for name, value in kept.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def write_page(notebook: Path) -> Path:
@@ -187,12 +184,14 @@ def named(names: Sequence[str]) -> list[Path]:
         NotebookError: a name belongs to no notebook.
     """
     notebooks = sorted(FOLDER.glob("[0-9]*.ipynb"))
-    beginnings = [Path(name).name for name in names]
-    for name, beginning in zip(names, beginnings, strict=True):
-        if not beginning or not any(notebook.name.startswith(beginning) for notebook in notebooks):
+    chosen = set() if names else {*notebooks}
+    for name in names:
+        begun = [notebook for notebook in notebooks if Path(name).name and notebook.name.startswith(Path(name).name)]
+        if not begun:
             known = ", ".join(notebook.stem for notebook in notebooks)
             raise NotebookError(f"No notebook's name begins with {name!r}; there are: {known}.")
-    return [notebook for notebook in notebooks if not names or notebook.name.startswith(tuple(beginnings))]
+        chosen.update(begun)
+    return sorted(chosen)
 
 
 @contextlib.contextmanager

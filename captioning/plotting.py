@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -34,26 +35,18 @@ def show_captions(
         files: the pictures.
         captions: one caption, or several, per picture.
         references: what people wrote; set in italics behind "ref:", so that colour is not needed to tell them apart.
-        title: above the grid.
         columns: pictures per row.
 
     Raises:
         ValueError: there is no picture, or not one caption and one list of references for each.
     """
-    references = references if references is not None else [()] * len(files)
+    references = [()] * len(files) if references is None else references
     if not len(files) or not len(files) == len(captions) == len(references):
         raise ValueError(f"{len(files)} pictures, {len(captions)} captions, {len(references)} lists of references.")
-    columns = min(columns, len(files))
     texts = [_lines(caption, refs) for caption, refs in zip(captions, references, strict=True)]
     tallest = max(sum(1 + text.count("\n") for text, _ in lines) for lines in texts)
-    rows = math.ceil(len(files) / columns)
-    figure, axes = plt.subplots(
-        rows, columns, figsize=(4 * columns, (3.2 + 0.2 * tallest) * rows), squeeze=False, layout="constrained"
-    )
-    figure.suptitle(title)
-    for axis in axes.flat:
-        axis.set_axis_off()
-    for axis, file, lines in zip(axes.flat, files, texts, strict=False):
+    figure, axes = _grid(len(files), columns, 4, 3.2 + 0.2 * tallest, title)
+    for axis, file, lines in zip(axes, files, texts, strict=False):
         axis.imshow(open_image(file))
         offset = -4.0
         for text, style in lines:
@@ -72,9 +65,8 @@ def show_attention(
 
     Args:
         file: the picture.
-        words: any number of words.
+        words: of the caption.
         attention: (words, regions), rows summing to 1; the regions form a square grid, row by row.
-        title: above the figure.
         columns: pictures per row.
 
     Raises:
@@ -82,18 +74,13 @@ def show_attention(
     """
     if len(words) != len(attention):
         raise ValueError(f"{len(words)} words but {len(attention)} rows of attention.")
-    side = math.isqrt(attention.shape[1]) if len(words) else 1
-    if len(words) and side * side != attention.shape[1]:
-        raise ValueError(f"{attention.shape[1]} regions form no square grid.")
+    side = math.isqrt(attention.shape[-1])
+    if side * side != attention.shape[-1]:
+        raise ValueError(f"{attention.shape[-1]} regions form no square grid.")
     picture = open_image(file)
     panels = [("the picture", None), *zip(words, attention, strict=True)]
-    columns = min(columns, len(panels))
-    rows = math.ceil(len(panels) / columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(2.6 * columns, 2.6 * rows), squeeze=False, layout="constrained")
-    figure.suptitle(title)
-    for axis in axes.flat:
-        axis.set_axis_off()
-    for axis, (word, weights) in zip(axes.flat, panels, strict=False):
+    figure, axes = _grid(len(panels), columns, 2.6, 2.6, title)
+    for axis, (word, weights) in zip(axes, panels, strict=False):
         axis.set_title(word, fontsize=11, parse_math=False)  # a caption may hold dollars
         axis.imshow(picture if weights is None else _lit(picture, weights.reshape(side, side)))
     return figure
@@ -109,43 +96,28 @@ def plot_history(history: Sequence[Mapping[str, float]], title: str = "") -> Fig
             if key in history[0]:
                 axis.plot(epochs, [row[key] for row in history], style, label=label, markersize=4)
         axis.set(xlabel="epoch", title=name)
-        axis.xaxis.get_major_locator().set_params(integer=True)
-        axis.legend()
-        axis.grid(alpha=0.3)
+        _label_steps(axis)
     return figure
 
 
 def plot_bars(values: Mapping[str, float], title: str, label: str = "", intervals: Mapping | None = None) -> Figure:
-    """Draw horizontal bars in the order given.
-
-    Args:
-        values: name -> length.
-        title: above the figure.
-        label: of the axis.
-        intervals: name -> (low, high) around the value, drawn as error bars.
-    """
-    names = list(values)
+    """Draw horizontal bars in the order given, with error bars from `intervals`: name -> (low, high)."""
+    names, lengths = list(values), np.array(list(values.values()))
     errors = None
     if intervals is not None:
-        ends = [intervals.get(name) or (values[name], values[name]) for name in names]
-        spans = [[values[name] - low, high - values[name]] for name, (low, high) in zip(names, ends, strict=True)]
-        errors = np.maximum(np.array(spans).T, 0)  # rounding may leave a value outside an interval of no length
+        lows, highs = np.transpose([intervals.get(name) or (values[name], values[name]) for name in names])
+        # Rounding may leave a value outside an interval of no length.
+        errors = np.maximum([lengths - lows, highs - lengths], 0)
     figure, axis = plt.subplots(figsize=(8, 0.8 + 0.3 * len(names)), layout="constrained")
-    axis.barh(names, list(values.values()), xerr=errors, capsize=3)
+    axis.barh(names, lengths, xerr=errors, capsize=3)
     axis.invert_yaxis()
     axis.set(title=title, xlabel=label)
     axis.grid(axis="x", alpha=0.3)
     return figure
 
 
-def plot_lengths(lengths: Mapping[str, Sequence[int]], cut: int | None, title: str = "Words per caption") -> Figure:
-    """Draw how long the captions are, as shares of each split, and where they are cut.
-
-    Args:
-        lengths: split -> words of each caption.
-        cut: the longest caption that is kept whole, in words.
-        title: above the figure.
-    """
+def plot_lengths(lengths: Mapping[str, Sequence[int]], cut: int | None) -> Figure:
+    """Draw how many words the captions of each split have, as shares, and after how many words they are cut."""
     figure, axis = plt.subplots(figsize=(8, 3), layout="constrained")
     longest = max(max(values) for values in lengths.values())
     for (name, values), style in zip(lengths.items(), ("-", "--", ":"), strict=False):
@@ -153,19 +125,13 @@ def plot_lengths(lengths: Mapping[str, Sequence[int]], cut: int | None, title: s
         axis.plot(shares, style, label=f"{name} ({len(values)} captions)")
     if cut is not None:
         axis.axvline(cut + 0.5, color="black", alpha=0.5, label=f"cut after {cut} words")
-    axis.set(title=title, xlabel="words", ylabel="share of the captions")
+    axis.set(title="Words per caption", xlabel="words", ylabel="share of the captions")
     axis.legend()
     return figure
 
 
 def plot_vectors(vectors: np.ndarray, names: Sequence[str], title: str = "") -> Figure:
-    """Draw feature vectors as images, one row per picture.
-
-    Args:
-        vectors: (pictures, channels); the channels are wrapped to 16 rows.
-        names: one per picture.
-        title: above the figure.
-    """
+    """Draw the vectors of some pictures, (pictures, channels), as images of 16 rows, each beside its name."""
     figure, axes = plt.subplots(len(vectors), 1, figsize=(9, 1.1 * len(vectors)), squeeze=False, layout="constrained")
     figure.suptitle(title)
     for axis, vector, name in zip(axes.flat, vectors, names, strict=True):
@@ -181,7 +147,6 @@ def plot_norms(runs: Mapping[str, Sequence[Epoch]], limit: float | None, title: 
     Args:
         runs: name -> one `Epoch` per update (`from_scratch.training.fit` with epochs of one batch); runs may end early.
         limit: where gradients are clipped, drawn as a line; None draws none.
-        title: above the figure.
     """
     figure, (norms, losses) = plt.subplots(1, 2, figsize=(12, 3.6), layout="constrained")
     figure.suptitle(title)
@@ -194,18 +159,35 @@ def plot_norms(runs: Mapping[str, Sequence[Epoch]], limit: float | None, title: 
     norms.set(title="norm of the gradient before clipping", xlabel="update", ylabel="norm")
     losses.set(title="loss", xlabel="update", ylabel="nats per word")
     for axis in (norms, losses):
-        axis.xaxis.get_major_locator().set_params(integer=True)
-        axis.legend()
-        axis.grid(alpha=0.3)
+        _label_steps(axis)
     return figure
 
 
+def _grid(panels: int, columns: int, width: float, height: float, title: str) -> tuple[Figure, np.ndarray]:
+    """Return a figure with places for so many panels of this size (inches), and its axes, row by row."""
+    columns = min(columns, panels)
+    rows = math.ceil(panels / columns)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(width * columns, height * rows), squeeze=False, layout="constrained"
+    )
+    figure.suptitle(title)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    return figure, axes.ravel()
+
+
+def _label_steps(axis: Axes) -> None:
+    """Finish a plot over epochs or updates: whole numbers below, a legend, a grid."""
+    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.legend()
+    axis.grid(alpha=0.3)
+
+
 def _lines(caption: str | Sequence[str], references: Sequence[str]) -> list[tuple[str, dict]]:
-    captions = [caption] if isinstance(caption, str) else list(caption)
-    lines = [
-        (textwrap.fill(text or "(empty)", WRAP), {"fontweight": "bold" if references else "normal"})
-        for text in captions
-    ]
+    """Return the texts below a picture, wrapped, each with its style."""
+    captions = [caption] if isinstance(caption, str) else caption
+    weight = {"fontweight": "bold" if references else "normal"}
+    lines = [(textwrap.fill(text or "(empty)", WRAP), weight) for text in captions]
     return lines + [(textwrap.fill(f"ref: {text}", WRAP + 4), {"style": "italic"}) for text in references]
 
 

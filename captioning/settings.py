@@ -96,9 +96,9 @@ def choose(
     Raises:
         SettingError: an unknown variable, dataset or encoder, or a value that cannot be used.
     """
-    knobs = with_full_paths(dict(zip(KNOBS, (dataset, root, limit, weights, encoder), strict=True)), os.getcwd())
+    knobs = dict(zip(KNOBS, (dataset, root, limit, weights, encoder), strict=True))
     project = from_environment(**knobs)
-    kept = {name: _from_home(value, project.home) if name in _FOLDERS else value for name, value in knobs.items()}
+    kept = knobs | {name: _from_home(knobs[name], project.home) for name in _FOLDERS}
     write_json(project.home / "data" / "active.json", kept)
     return project
 
@@ -115,20 +115,16 @@ def active() -> Project:
     environment = _environment()
     file = environment.get("home", Project.home) / "data" / "active.json"
     if "dataset" in environment and not file.exists():
-        return from_environment()
+        return _over({}, "", environment)
     return _over(_read(require(file, made_by="01_download")), file, environment)
 
 
 def from_environment(**knobs: Any) -> Project:
-    """Return the project of these knobs of notebook 01 with the environment over them; nothing is written.
-
-    Args:
-        knobs: any arguments of `choose`.
+    """Return the project of these arguments of `choose`, the environment over them; nothing is written.
 
     Raises:
         SettingError: see `choose`.
     """
-    knobs = with_full_paths(knobs, os.getcwd())
     if os.environ.get(RESOLVED):
         _check(knobs, "")
         return _handed_over()
@@ -141,41 +137,27 @@ def hand_over(project: Project) -> dict[str, str]:
 
 
 def quick_sizes(**smallest: Any) -> tuple:
-    """Say which knobs a quick run replaces, and return their new values in the order given.
-
-    Args:
-        smallest: name of a knob -> the value that replaces the one of the settings cell.
-    """
+    """Say which knobs of the settings cell a quick run replaces; return their new values in the order given."""
     told = ", ".join(f"{name} = {value!r}" for name, value in smallest.items())
     print(f"Quick run: {told} instead of the values in the settings cell; those count without {PREFIX}QUICK=1.")
     return tuple(smallest.values())
 
 
 def require(path: Path | str, made_by: str) -> Path:
-    """Return the path if it is there.
-
-    Raises:
-        FileNotFoundError: it is missing; the message names the notebook that makes it.
-    """
+    """Return the path if it is there; else the FileNotFoundError names the notebook that makes it."""
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"{path} is missing. Run notebooks/{made_by}.ipynb first: it makes this file.")
     return path
 
 
-def with_full_paths(settings: dict, base: Path | str) -> dict:
-    """Return the settings with `~` and relative folders written out.
-
-    Args:
-        settings: name -> value; a root or weights that are no path stay as they are.
-        base: the folder that relative paths count from.
-    """
-
-    def full(folder: Any) -> Any:
-        named = isinstance(folder, str | os.PathLike) and folder not in (*WEIGHTS, "")
-        return os.path.join(base, os.path.expanduser(folder)) if named else folder
-
-    return {name: full(value) if name in _FOLDERS else value for name, value in settings.items()}
+def with_full_paths(knobs: dict, base: Path) -> dict:
+    """Return the knobs with folders that count from `base` written out; what is no path stays as it is."""
+    return knobs | {
+        name: os.path.join(base, os.path.expanduser(knobs[name]))
+        for name in _FOLDERS
+        if isinstance(knobs.get(name), str) and knobs[name] not in (*WEIGHTS, "")
+    }
 
 
 def _environment() -> dict:
@@ -191,7 +173,7 @@ def _environment() -> dict:
         "HOME": lambda text: Path(os.path.realpath(os.path.expanduser(text))),
     }
     filled = [name for name in VARIABLES if name != "MIRROR" and given.get(name)]
-    return with_full_paths({name.lower(): convert.get(name, str)(given[name]) for name in filled}, os.getcwd())
+    return {name.lower(): convert.get(name, str)(given[name]) for name in filled}
 
 
 def _read(file: Path) -> dict:
@@ -211,51 +193,30 @@ def _over(knobs: dict, source: Path | str, environment: dict) -> Project:
     knobs = {"dataset": Project.dataset} | knobs
     _check(knobs, source)
     _check(environment, PREFIX)
-    if environment.get("dataset", knobs["dataset"]) != knobs["dataset"]:
-        knobs = knobs | {"root": None}  # it belongs to the other dataset
     values = knobs | environment
+    if values["dataset"] != knobs["dataset"]:
+        values["root"] = environment.get("root")  # that of the knobs belongs to the other dataset
+    for asked, said_by in ((knobs, source), (values, PREFIX)):
+        if asked["dataset"] == "scenes" and asked.get("root") is not None:
+            wrong = f"scenes are drawn, not read; set {PREFIX}DATASET (in notebook 01: DATASET) too"
+            raise _refused(said_by, "root", asked["root"], wrong)
     for name, wrong in _FOLDERS.items():
         folder = values.get(name)
-        if folder is not None and folder not in WEIGHTS:
-            if not os.path.isdir(folder):
-                raise _refused(PREFIX if name in environment else source, name, folder, wrong)
-            values[name] = os.path.realpath(folder)
-    _check_use_of_root(values, PREFIX if "root" in environment else source)
+        if folder is None or (name == "weights" and folder in WEIGHTS):
+            continue
+        folder = os.path.abspath(os.path.expanduser(folder))
+        if not os.path.isdir(folder):
+            raise _refused(PREFIX if name in environment else source, name, folder, wrong)
+        values[name] = os.path.realpath(folder)
     return Project(**values)
 
 
 def _check(values: dict, source: Path | str) -> None:
     """Refuse values that cannot be used wherever they come from."""
     for name, value in values.items():
-        if wrong := _wrong(name, value):
+        fits, wrong = _RULES[name]
+        if not fits(value) and not (value is None and name in _OPTIONAL):
             raise _refused(source, name, value, wrong)
-    if source != PREFIX:  # there, the dataset may come from elsewhere
-        _check_use_of_root(values, source)
-
-
-def _wrong(name: str, value: Any) -> str:
-    """Return what is wrong with a value, wherever it comes from; nothing for one that can be used."""
-    if value is None and name in ("root", "limit", "weights", "encoder"):
-        return ""
-    match name:
-        case "dataset" | "encoder":
-            known = DATASETS if name == "dataset" else ENCODERS
-            return "" if value in known else f"use one of {', '.join(known)}"
-        case "limit":
-            return "" if type(value) is int and value > 0 else "give a whole number of images, 1 or more"
-        case "quick":
-            return "" if isinstance(value, bool) else "give 1 (smallest sizes) or 0"
-        case "home":
-            return "" if value.is_dir() or not value.exists() else "this is a file, not a folder"
-        case _:
-            return "" if isinstance(value, str) and value else "give the path of a folder as text"
-
-
-def _check_use_of_root(values: dict, source: Path | str) -> None:
-    """Refuse a folder that would not be read."""
-    if values.get("dataset", Project.dataset) == "scenes" and values.get("root") is not None:
-        wrong = f"scenes are drawn, not read; set {PREFIX}DATASET (in notebook 01: DATASET) too"
-        raise _refused(source, "root", values["root"], wrong)
 
 
 def _refused(source: Path | str, name: str, value: Any, wrong: str) -> SettingError:
@@ -278,7 +239,7 @@ def _from_home(folder: str | None, home: Path) -> str | None:
     """Return a folder's path as seen from the project's home where it lies inside, so that both may move."""
     if folder is None or folder in WEIGHTS:
         return folder
-    place, home = Path(os.path.realpath(folder)), Path(os.path.realpath(home))
+    place, home = Path(os.path.realpath(os.path.expanduser(folder))), Path(os.path.realpath(home))
     # The beginning tells a folder "random" from the weights of that name.
     return f"./{place.relative_to(home).as_posix()}" if place.is_relative_to(home) else place.as_posix()
 
@@ -296,4 +257,17 @@ _AGAIN = "Run notebooks/01_download.ipynb again."
 _FOLDERS = {
     "root": "there is no such folder",
     "weights": "give imagenet, random, or an existing folder with Keras's weight files",
+}
+_OPTIONAL = ("root", "limit", "weights", "encoder")
+# Setting -> whether a value can be used, and what to say of one that cannot.
+_RULES = {
+    "dataset": (lambda value: value in DATASETS, f"use one of {', '.join(DATASETS)}"),
+    "encoder": (lambda value: value in ENCODERS, f"use one of {', '.join(ENCODERS)}"),
+    "limit": (lambda value: type(value) is int and value > 0, "give a whole number of images, 1 or more"),
+    "quick": (lambda value: isinstance(value, bool), "give 1 (smallest sizes) or 0"),
+    "home": (lambda value: value.is_dir() or not value.exists(), "this is a file, not a folder"),
+    **dict.fromkeys(
+        _FOLDERS,
+        (lambda value: isinstance(value, str | Path) and value != "", "give the path of a folder as text"),
+    ),
 }

@@ -7,7 +7,6 @@ import errno
 import os
 import shutil
 import sys
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -86,13 +85,8 @@ def encode_files(files: Path | str | Sequence[Path | str], encoder: Encoder) -> 
 
 
 def _missing(records: Sequence[Record], store: FeatureStore) -> list[Record]:
-    """Return the records to encode, each with the digest that its photo must have, if it can be seen.
-
-    Raises:
-        FeatureError: too many photos cannot be seen.
-    """
-    keys = {store.key(record): record for record in records}
-    missing = {key: record for key, record in keys.items() if not store.is_settled(record)}
+    """Return the records to encode, each with the digest that its photo must have, if it can be seen."""
+    missing = {store.key(record): record for record in records if not store.is_settled(record)}
     unseen = {key: record for key, record in missing.items() if not os.path.isfile(record.file)}
     _check_unseen(list(unseen.values()), len(records))
     return [
@@ -115,7 +109,6 @@ def _add(missing: Sequence[Record], asked: int, encoder: Encoder, store: Feature
     """Encode the pictures and write them, `FLUSH` at a time and when an error or an interrupt ends it."""
     waiting: list[Entry] = []
     unseen: list[Record] = []
-    started = time.perf_counter()
     with tqdm(total=len(missing), unit=" pictures", desc=encoder.spec.name, file=sys.stdout, mininterval=5) as progress:
         try:
             for records, entries in _encoded(missing, encoder, alive=len(store) > 0):
@@ -129,32 +122,27 @@ def _add(missing: Sequence[Record], asked: int, encoder: Encoder, store: Feature
         finally:
             if waiting:
                 store.add(waiting)
-    seconds = time.perf_counter() - started
-    print(f"{len(missing)} pictures in {seconds:.0f} s: {len(missing) / seconds:.1f} pictures/s.")
 
 
 def _encoded(records: Sequence[Record], encoder: Encoder, alive: bool) -> Iterator[tuple[list[Record], list[Entry]]]:
     """Yield records with what came of them, batch by batch; `alive`: features other than zero have been seen."""
     size = encoder.spec.size
     for batch, loaded in _batches(records, lambda record: _load(record, size)):
-        pixels = [picture for picture in loaded if not isinstance(picture, Entry)]
-        filled = np.zeros((BATCH, size, size, 3), np.uint8)
-        filled[: len(pixels)] = pixels or 0
-        rows = iter(_to_float16(encoder.run(filled)[: len(pixels)], encoder, alive)) if pixels else iter(())
+        pixels, rows = [picture for picture in loaded if not isinstance(picture, Entry)], iter(())
+        if pixels:
+            filled = np.zeros((BATCH, size, size, 3), np.uint8)
+            filled[: len(pixels)] = pixels
+            rows = iter(_to_float16(encoder.run(filled)[: len(pixels)], encoder, alive))
+            alive = True  # else the check of these numbers has failed
         entries = [
             found if isinstance(found, Entry) else Entry(key_of(record.image_id, record.content), next(rows))
             for record, found in zip(batch, loaded, strict=True)
         ]
-        alive = alive or bool(pixels)  # else the check above has failed
         yield batch, entries
 
 
 def _load(record: Record, size: int) -> np.ndarray | Entry:
-    """Return a photo's pixels, or why there are none; its bytes are read once.
-
-    Raises:
-        StaleError: they are not the bytes that notebook 01 has read.
-    """
+    """Return a photo's pixels, or why there are none; its bytes are read once."""
     key, name = key_of(record.image_id, record.content), record.file.name
     try:
         content = record.file.read_bytes()
@@ -173,31 +161,22 @@ def _load(record: Record, size: int) -> np.ndarray | Entry:
         return Entry(key, mark=BROKEN, reason=str(error))
 
 
-def _batches(items: Sequence, load: Callable) -> Iterator[tuple[list, list]]:
+def _batches(items: Sequence, load: Callable) -> Iterator[tuple[Sequence, list]]:
     """Yield items with what `load` gives for them, loaded in parallel while the batches before are worked on."""
+    batches = [items[start : start + BATCH] for start in range(0, len(items), BATCH)]
     pool, ahead = ThreadPoolExecutor(os.cpu_count()), deque()
     try:
-        for start in range(0, len(items), BATCH):
-            batch = list(items[start : start + BATCH])
+        for batch in [*batches, [], []]:  # the last two bring out what is ahead
             ahead.append((batch, [pool.submit(load, item) for item in batch]))
             if len(ahead) > 2:
-                yield _results(*ahead.popleft())
-        while ahead:
-            yield _results(*ahead.popleft())
+                done, futures = ahead.popleft()
+                yield done, [future.result() for future in futures]
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _results(batch: list, futures: list) -> tuple[list, list]:
-    return batch, [future.result() for future in futures]
-
-
 def _to_float16(features: np.ndarray, encoder: Encoder, alive: bool) -> np.ndarray:
-    """Return the features as they are kept.
-
-    Raises:
-        FeatureError: float16 cannot hold them, or they say nothing.
-    """
+    """Return the features as they are kept; refuse what float16 cannot hold, and what says nothing."""
     name = f"{encoder.spec.name} with {encoder.weights} weights"
     largest = np.abs(features).max(axis=(1, 2))  # (pictures,)
     if not (largest <= FLOAT16_MAX).all():  # also true for NaN

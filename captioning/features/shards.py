@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,6 +34,10 @@ class Entry(NamedTuple):
     mark: str = ""  # where there is no row: BROKEN or UNSEEN
     reason: str = ""
 
+    def line(self, number: int | None = None) -> str:
+        """Return the line of the index: with the number of the row, or why there is none."""
+        return f"{self.mark}\t{self.key}\t{json.dumps(self.reason)}\n" if number is None else f"{number}\t{self.key}\n"
+
 
 def key_of(image_id: int | str, content: str) -> str:
     """Return what a row is found by: the digest of the picture's bytes and its id, on one line of ASCII."""
@@ -56,53 +62,47 @@ class Shards:
             per_shard: rows per shard.
         """
         self.folder, self.header, self.shape, self.per_shard = folder, header, shape, per_shard
-        self.row_bytes = 2 * int(np.prod(shape))
+        self.row_bytes = 2 * math.prod(shape)
         self.index = folder / "index.tsv"
+        self.rows: dict[str, int] = {}  # key -> number
+        self.without: dict[str, Entry] = {}  # of the pictures that have no row
+        self.damage = [*self._read_index(), *self._give_up_lost_rows()]
+
+    def _read_index(self) -> Iterator[str]:
+        """Take what the index says; yield what is wrong with it."""
         content = self.index.read_bytes() if self.index.is_file() else b""
         self._end = content.rfind(b"\n") + 1  # bytes of whole lines
-        self.found_header, _, lines = content[: self._end].decode("ascii", "replace").partition("\n")
+        header, _, lines = content[: self._end].decode("ascii", "replace").partition("\n")
         rows, without = _ROW.findall(lines), _NO_ROW.findall(lines)
-        self.rows = {key: int(row) for row, key in rows}
-        self.broken = {key: json.loads(reason) for mark, key, reason in without if mark == BROKEN}
-        self.unseen = {key: json.loads(reason) for mark, key, reason in without if mark == UNSEEN}
-        garbled = lines.count("\n") - len(rows) - len(without)
-        self.damage = [*self._index_damage(garbled), *self._lost_rows()]
-        self._gaps: list[int] | None = None
-
-    def _index_damage(self, garbled: int) -> Iterable[str]:
+        self.rows = {key: int(number) for number, key in rows}
+        self.without = {key: Entry(key, mark=mark, reason=json.loads(reason)) for mark, key, reason in without}
+        garbled = lines.count("\n") - len(rows) - len(without) + (header != self.header)
         if not self._end:
             if any(self.folder.glob("rows-*.f16")):
                 yield f"{self.index} is {'empty' if self.index.is_file() else 'missing'}"
-        elif garbled or self.found_header != self.header:
-            yield f"{self.index} is damaged in {garbled + (self.found_header != self.header)} lines"
+        elif garbled:
+            yield f"{self.index} is damaged in {garbled} lines"
 
-    def _lost_rows(self) -> Iterable[str]:
+    def _give_up_lost_rows(self) -> Iterator[str]:
         """Take the rows that are not whole, or that two keys claim, out of `rows`; yield which files are to blame."""
-        used = np.fromiter(self.rows.values(), np.int64, len(self.rows))
-        numbers, shard_of = np.unique(used // self.per_shard, return_inverse=True)
-        sizes = [self._size(shard) for shard in numbers]
-        whole = np.array([size // self.row_bytes for size in sizes], np.int64)
-        lost = used % self.per_shard >= whole[shard_of] if len(used) else np.zeros(0, bool)
-        for place in np.unique(shard_of[lost]):
-            yield f"{self._shard(numbers[place])} is damaged: it holds {sizes[place]:,} bytes and should hold more"
-        _, row_of, times = np.unique(used, return_inverse=True, return_counts=True)
-        if (times > 1).any():
-            yield f"{self.index} is damaged: it gives {(times > 1).sum()} rows to two pictures"
-            lost |= times[row_of] > 1
-        if lost.any():
-            self.rows = {key: row for (key, row), gone in zip(self.rows.items(), lost, strict=True) if not gone}
-
-    def _size(self, shard: int) -> int:
-        try:
-            return self._shard(shard).stat().st_size
-        except FileNotFoundError:
-            return 0
+        claims = Counter(self.rows.values())
+        files = {number: self._shard(number) for number in sorted({row // self.per_shard for row in claims})}
+        sizes = {number: file.stat().st_size if file.is_file() else 0 for number, file in files.items()}
+        whole = {number: size // self.row_bytes for number, size in sizes.items()}
+        lost = {row for row in claims if row % self.per_shard >= whole[row // self.per_shard]}
+        for number in sorted({row // self.per_shard for row in lost}):
+            yield f"{files[number]} is damaged: it holds {sizes[number]:,} bytes and should hold more"
+        twice = {row for row, count in claims.items() if count > 1}
+        if twice:
+            yield f"{self.index} is damaged: it gives {len(twice)} rows to two pictures"
+        self.rows = {key: row for key, row in self.rows.items() if row not in lost and row not in twice}
 
     def _shard(self, number: int) -> Path:
         return self.folder / f"rows-{number:05d}.f16"
 
     def __contains__(self, key: str) -> bool:
-        return key in self.rows or key in self.broken
+        """Tell whether the picture has a row, or never will."""
+        return key in self.rows or (key in self.without and self.without[key].mark == BROKEN)
 
     def read(self, numbers: Sequence[int], way_out: str) -> np.ndarray:
         """Return rows by number: float16 (rows, *shape); one file is open at a time.
@@ -128,17 +128,16 @@ class Shards:
         return rows
 
     def mend(self) -> None:
-        """Prepare for writing: give up what is lost, and nothing else; the places of lost rows become free."""
+        """Prepare for `add`: give up what is lost, and nothing else; the places of lost rows become free."""
         if self.damage or not self._end:
-            lines = [f"{row}\t{key}\n" for key, row in self.rows.items()]
-            for mark, reasons in ((BROKEN, self.broken), (UNSEEN, self.unseen)):
-                lines += [f"{mark}\t{key}\t{json.dumps(reason)}\n" for key, reason in reasons.items()]
+            lines = [Entry(key).line(number) for key, number in self.rows.items()]
+            lines += [entry.line() for entry in self.without.values()]
             text = f"{self.header}\n{''.join(lines)}"
             write_text(self.index, text)
             self._end, self.damage = len(text), []
-        used = np.fromiter(self.rows.values(), np.int64, len(self.rows))
-        self._next = int(used.max(initial=-1)) + 1
-        self._gaps = np.setdiff1d(np.arange(self._next), used).tolist()
+        used = set(self.rows.values())
+        self._next = max(used, default=-1) + 1
+        self._gaps = sorted(set(range(self._next)) - used)
 
     def add(self, entries: Sequence[Entry]) -> None:
         """Write rows, then their lines; after an error the same call may be made again.
@@ -146,26 +145,19 @@ class Shards:
         Raises:
             OSError: the disk; what was there before is untouched.
         """
-        if self._gaps is None:
-            self.mend()
-        rows = [entry.row for entry in entries if entry.row is not None]
-        places = (self._gaps + list(range(self._next, self._next + len(rows))))[: len(rows)]
-        parts = [(place % self.per_shard * self.row_bytes, row) for place, row in zip(places, rows, strict=True)]
-        for shard, pairs in itertools.groupby(zip(places, parts, strict=True), lambda p: p[0] // self.per_shard):
-            _write(self._shard(shard), [part for _, part in pairs])
-        numbers = iter(places)
-        lines = [
-            f"{next(numbers)}\t{entry.key}\n" if entry.row is not None
-            else f"{entry.mark}\t{entry.key}\t{json.dumps(entry.reason)}\n"
-            for entry in entries
-        ]  # fmt: skip
-        text = "".join(lines).encode("ascii")
+        new = [entry for entry in entries if entry.row is not None]
+        gaps = self._gaps[: len(new)]
+        behind = range(self._next, self._next + len(new) - len(gaps))
+        places = {entry.key: place for entry, place in zip(new, [*gaps, *behind], strict=True)}
+        for shard, part in itertools.groupby(new, lambda entry: places[entry.key] // self.per_shard):
+            rows = [(places[entry.key] % self.per_shard * self.row_bytes, entry.row) for entry in part]
+            _write(self._shard(shard), rows)
+        text = "".join(entry.line(places.get(entry.key)) for entry in entries).encode("ascii")
         _write(self.index, [(self._end, text)], cut=True)
         self._end += len(text)
-        self._gaps, self._next = self._gaps[len(places) :], max([self._next, *(place + 1 for place in places)])
-        self.rows |= zip((entry.key for entry in entries if entry.row is not None), places, strict=True)
-        for mark, reasons in ((BROKEN, self.broken), (UNSEEN, self.unseen)):
-            reasons |= {entry.key: entry.reason for entry in entries if entry.row is None and entry.mark == mark}
+        self._gaps, self._next = self._gaps[len(gaps) :], behind.stop
+        self.rows |= places
+        self.without |= {entry.key: entry for entry in entries if entry.row is None}
 
 
 def _write(path: Path, parts: Iterable[tuple[int, bytes | np.ndarray]], cut: bool = False) -> None:

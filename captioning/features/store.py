@@ -36,21 +36,20 @@ def folder_of(project: Project, encoder: str) -> Path:
 class FeatureStore:
     """The features of all encoded pictures; a row is found by the picture's id and content."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, mend: bool = False):
         """Open a feature folder.
+
+        Args:
+            folder: see `folder_of`.
+            mend: name damaged parts on stdout and give them up, instead of raising; see `for_writing`.
 
         Raises:
             FileNotFoundError: `extract` has not been run for it.
             FeatureError: a file in it is damaged; the message names it.
         """
-        self._open(Path(folder))
-        if self._shards.damage:
-            raise FeatureError(f"{'; '.join(self._shards.damage)}. {self._way_out} It makes again what is lost.")
-
-    def _open(self, folder: Path) -> None:
-        self.folder = folder
-        self._way_out = f"Run notebooks/{_maker(folder)}.ipynb again."
-        manifest = require(folder / "manifest.json", made_by=_maker(folder))
+        self.folder = Path(folder)
+        self._way_out = f"Run notebooks/{_maker(self.folder)}.ipynb again."
+        manifest = require(self.folder / "manifest.json", made_by=_maker(self.folder))
         try:
             self.manifest: dict = read_json(manifest, self._way_out)
             self.regions, self.channels = self.manifest["regions"], self.manifest["channels"]
@@ -58,12 +57,18 @@ class FeatureStore:
         except (DamagedError, TypeError, KeyError) as error:
             raise FeatureError(f"{manifest} is damaged ({error!r}). {self._way_out}") from error
         self.identity = {field: value for field, value in self.manifest.items() if field not in _NOT_IDENTITY}
-        self._shards = Shards(folder, _header(self.manifest), (self.regions, self.channels), per_shard)
+        self._shards = Shards(self.folder, _header(self.manifest), (self.regions, self.channels), per_shard)
         self._contents: dict[tuple, str] = {}
+        if self._shards.damage and not mend:
+            raise FeatureError(f"{'; '.join(self._shards.damage)}. {self._way_out} It makes again what is lost.")
+        if mend:
+            for damage in self._shards.damage:
+                print(f"{damage}: what is lost is made again.")
+            self._shards.mend()
 
     @classmethod
     def for_writing(cls, folder: Path, identity: dict) -> FeatureStore:
-        """Open a feature folder for `add`, new or not; damaged parts are named on stdout and given up.
+        """Open a feature folder for `add`, new or not.
 
         Args:
             folder: `files.only_one` is held for it.
@@ -73,19 +78,10 @@ class FeatureStore:
             FeatureError: its rows come from something else.
         """
         _check_manifest(folder, identity | {"dtype": "float16", "shard": SHARD})
-        store = cls.__new__(cls)
-        store._open(folder)
-        for damage in store._shards.damage:
-            print(f"{damage}: what is lost is made again.")
-        store._shards.mend()
-        return store
+        return cls(folder, mend=True)
 
     def add(self, entries: Sequence[Entry]) -> None:
-        """Write rows, and why pictures have none.
-
-        Raises:
-            OSError: the disk is full, for example; what was there before is untouched.
-        """
+        """Write rows, and why pictures have none; after an OSError, what was there before is untouched."""
         try:
             self._shards.add(entries)
         except OSError as error:
@@ -110,7 +106,7 @@ class FeatureStore:
             return self._contents[known]
         except OSError:
             image_id = key_of(record.image_id, "")
-            keys = [*reversed(self._shards.rows), *reversed(self._shards.broken)]
+            keys = [*reversed(self._shards.rows), *reversed(self._shards.without)]
             return next((key for key in keys if key.endswith(image_id)), "").partition("\t")[0]
 
     def __contains__(self, record: Record) -> bool:
@@ -126,7 +122,8 @@ class FeatureStore:
     def reason(self, record: Record) -> str:
         """Return why the picture is left out: it is broken, or could not be seen; "" if neither is known."""
         key = self.key(record)
-        return "" if key in self._shards.rows else self._shards.broken.get(key) or self._shards.unseen.get(key, "")
+        without = self._shards.without
+        return without[key].reason if key in without and key not in self._shards.rows else ""
 
     def readable(self, records: Sequence[Record]) -> list[Record]:
         """Return the records whose pictures have features.
@@ -134,12 +131,9 @@ class FeatureStore:
         Raises:
             FeatureError: a picture was neither encoded nor left out with a reason.
         """
-        kept = [record for record in records if record in self]
-        if len(kept) < len(records):
-            lacking = [record for record in records if record not in self and not self.reason(record)]
-            if lacking:
-                raise self._lack(lacking, len(records))
-        return kept
+        if lacking := [record for record in records if record not in self and not self.reason(record)]:
+            raise self._lack(lacking, len(records))
+        return [record for record in records if record in self]
 
     def _lack(self, lacking: Sequence[Record], asked: int) -> FeatureError:
         """Return the error for pictures without features."""
@@ -158,8 +152,7 @@ class FeatureStore:
             FeatureError: a picture has none, or a shard is damaged.
         """
         numbers = [self._shards.rows.get(self.key(record)) for record in records]
-        if None in numbers:
-            lacking = [record for record, number in zip(records, numbers, strict=True) if number is None]
+        if lacking := [record for record, number in zip(records, numbers, strict=True) if number is None]:
             raise self._lack(lacking, len(records))
         return self._shards.read(numbers, self._way_out)
 
@@ -227,10 +220,9 @@ def _check_manifest(folder: Path, now: dict) -> None:
     """
     path, index = folder / "manifest.json", folder / "index.tsv"
     kept = None
-    if path.is_file():
-        with contextlib.suppress(DamagedError):
-            kept = read_json(path, "")
-    if isinstance(kept, dict) and kept.keys() >= now.keys() - {"resize"}:
+    with contextlib.suppress(DamagedError, FileNotFoundError):
+        kept = read_json(path, "")
+    if isinstance(kept, dict) and kept.keys() >= now.keys():
         kept.pop("versions", None)
         if found := difference(kept, now):
             raise FeatureError(
