@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import tensorflow as tf
 
 from captioning.datasets.dataset import Record
 from captioning.features import FeatureStore
+from captioning.quiet import tensorflow as tf
 from captioning.tokenizer import PAD, Tokenizer
 
 

@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import keras
 import numpy as np
-import tensorflow as tf
 
 from captioning.files import write_atomically
 from captioning.images import RESIZE
+from captioning.quiet import keras
+from captioning.quiet import tensorflow as tf
 from captioning.settings import ENCODERS, SettingError
 
 SEED = 2014  # of the random encoder weights

@@ -24,8 +24,8 @@ from captioning.provenance import code_digest, difference, differences, digest
 from captioning.quiet import keras
 from captioning.settings import Project, active
 from captioning.tokenizer import Tokenizer
+from captioning.training.folder import tidy
 from captioning.training.history import best_epoch, read_history
-from captioning.training.snapshots import tidy
 
 # What a folder's name says of these; fields that follow from one of them are not named.
 _WORDS = {"data.captions": "other-captions", "data.features": "other-features", "tokenizer": "other-words"}

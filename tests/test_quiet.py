@@ -40,6 +40,10 @@ def test_the_users_choice_of_gpu_memory_is_kept():
         ("training.fit", "jax"),
         ("training.loss", "jax"),
         ("training.snapshots", "jax"),
+        ("encoders", "jax"),
+        ("features", "jax"),
+        ("batches", "jax"),
+        ("evaluation", "torch"),
     ],
 )
 def test_another_backend_is_set_and_said(first, backend):

@@ -7,15 +7,15 @@ import errno
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import keras
 import numpy as np
-import tensorflow as tf
 
 from captioning.datasets.dataset import Record
 from captioning.encoders import spec_of
 from captioning.features.shards import Entry, FeatureError, Shards, key_of
 from captioning.files import DamagedError, read_json, write_atomically, write_json
 from captioning.provenance import FileState, content_digest, difference, digest
+from captioning.quiet import keras
+from captioning.quiet import tensorflow as tf
 from captioning.settings import Project, require
 
 SHARD = 512  # rows per shard

@@ -14,7 +14,7 @@ from captioning.from_scratch.optimizers import Adam, cosine_decay
 from captioning.from_scratch.pooling import channel_statistics
 from captioning.from_scratch.rnn import CaptioningRNN, CaptioningRNNConfig
 from captioning.from_scratch.training import fit, load_checkpoint, save_checkpoint, shuffled_batches
-from captioning.provenance import StaleError, difference
+from captioning.provenance import StaleError, code_digest, difference
 from captioning.tokenizer import END, PAD, Tokenizer
 from captioning.training.folder import tidy, training_in
 from captioning.training.free_running import PICTURES, FreeRunning
@@ -137,7 +137,7 @@ def fit_best(
     Raises:
         StaleError: the folder holds another run.
     """
-    with training_in(folder, model=asdict(config), training=asdict(training)):
+    with training_in(folder, asdict(config), asdict(training), code_digest(CaptioningRNN)):
         weights = folder / "model.npz"
         history = finished(weights, training) or _train(config, training, captions, validation, weights)
         tidy(folder)

@@ -9,6 +9,7 @@ from pathlib import Path
 import captioning.quiet  # noqa: F401 (before `batches` imports Keras)
 from captioning.batches import CaptionBatches
 from captioning.models.decoder import Decoder
+from captioning.provenance import code_digest
 from captioning.quiet import keras
 from captioning.tokenizer import Tokenizer
 from captioning.training.config import TrainingConfig
@@ -56,7 +57,7 @@ def fit(
         validation: batches of the validation split.
         tokenizer: to write the validation captions out.
         config: how.
-        folder: the bundle: gets the best weights, `last/`, `history.csv`, `training.json` and TensorBoard's `logs/`.
+        folder: the bundle: gets the best weights, `last/`, `history.csv` and TensorBoard's `logs/`.
         callbacks: more of them, for example a test's.
         stop_after: train only so many of the epochs, with the rate of the whole run: for comparing beginnings.
 
@@ -67,8 +68,7 @@ def fit(
     Raises:
         StaleError: the folder holds another run.
     """
-    kind = {"class": type(model).__qualname__, **asdict(model.config)}
-    with training_in(Path(folder), model=kind, training=asdict(config)):
+    with training_in(Path(folder), asdict(model.config), asdict(config), code_digest(type(model))):
         snapshots = Snapshots(folder, config)
         compile_model(model, config, steps=train.steps_per_epoch * config.epochs)
         first_epoch = snapshots.restore(model)

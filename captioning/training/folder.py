@@ -13,34 +13,45 @@ from captioning.provenance import StaleError, difference
 
 
 @contextmanager
-def training_in(folder: Path, **settings: dict) -> Iterator[None]:
+def training_in(folder: Path, model: dict, training: dict, code: str) -> Iterator[None]:
     """Hold a folder for a training run; another process waits, then finds what this one has made.
 
-    The settings are written to `training.json` before the first epoch, and compared by every later run.
+    What decides how the run goes is compared with the experiment's `settings.json`. A folder that is no experiment gets
+    it as `training.json` before the first epoch.
 
     Args:
         folder: made where it is missing.
-        settings: all that decides how the run goes: of the model, of the training.
+        model: the settings of the model that is here.
+        training: those of the run.
+        code: `provenance.code_digest` of the model's class.
 
     Raises:
-        StaleError: the folder belongs to a run with other settings.
+        StaleError: the folder belongs to another run.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with only_one(folder / "training", wait=True):
-        now = json.loads(json.dumps(settings))  # tuples become lists, as in the file
-        file, way_out = folder / "training.json", f"Delete {folder} and train again."
-        if file.is_file():
-            kept = read_json(file, way_out)
-            if found := difference(kept if isinstance(kept, dict) else {}, now):
-                raise StaleError(
-                    f"{folder} holds another training run: {found}. Run the cell that chooses the folder again "
-                    f"(`bundle.start`), or delete {folder} by hand."
-                )
-        elif made := [name for name in ("history.csv", "last") if (folder / name).exists()]:
-            raise StaleError(f"{folder} holds {made[0]}, but no training.json that says of which run. {way_out}")
-        else:
-            write_json(file, now)
+        now = json.loads(json.dumps({"code": code, "model": model, "training": training}))  # tuples become lists
+        if found := difference(_settings_of(folder, now), now):
+            raise StaleError(
+                f"{folder} holds another training run: {found}. Run all cells again from the one that builds the "
+                "model, which find or make the experiment that fits it."
+            )
         yield
+
+
+def _settings_of(folder: Path, now: dict) -> dict:
+    """Return the settings that the folder was made for; those of now are written into a new one."""
+    experiment, file, way_out = folder / "settings.json", folder / "training.json", f"Delete {folder} and train again."
+    if experiment.is_file():
+        kept = read_json(experiment, way_out)
+        return {"code": kept["class"]["code"], "model": kept["model"], "training": kept["training"]}
+    if file.is_file():
+        kept = read_json(file, way_out)
+        return kept if isinstance(kept, dict) else {}
+    if made := [name for name in ("history.csv", "last") if (folder / name).exists()]:
+        raise StaleError(f"{folder} holds {made[0]}, but nothing says of which run. {way_out}")
+    write_json(file, now)
+    return now
 
 
 def tidy(folder: Path) -> None:

@@ -18,10 +18,7 @@ from captioning.provenance import StaleError, difference
 from captioning.quiet import keras
 from captioning.training.archive import read_arrays, write_arrays
 from captioning.training.config import TrainingConfig
-from captioning.training.folder import tidy
 from captioning.training.history import History, best_epoch, finished, is_complete, write_history
-
-__all__ = ["Snapshots", "tidy"]
 
 
 class Snapshots(keras.callbacks.Callback):
