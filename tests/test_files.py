@@ -1,9 +1,11 @@
 """Files that are whole or not there, and one writer at a time."""
 
 import errno
-import multiprocessing
 import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -41,23 +43,26 @@ def test_a_damaged_file_is_named_with_the_way_out(tmp_path, content):
         read_json(tmp_path / "y.json", "")
 
 
-def hold(target, held, release):
-    with only_one(target):
-        held.set()
-        release.wait(20)
+HOLD = """
+import sys
+from pathlib import Path
+from captioning.files import only_one
+with only_one(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
 
 
 @pytest.fixture
 def held(tmp_path):
-    """A file that another process is making, until it is told to end."""
-    context = multiprocessing.get_context("spawn")
-    events = context.Event(), context.Event()
-    process = context.Process(target=hold, args=(tmp_path / "x", *events))
-    process.start()
-    assert events[0].wait(20)
-    yield tmp_path / "x", events[1], process
-    events[1].set()
-    process.join(20)
+    """A file that another process is making, until it is killed or its input ends."""
+    command = [sys.executable, "-c", HOLD, str(tmp_path / "x")]
+    environment = os.environ | {"PYTHONPATH": str(Path(files.__file__).parents[1])}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, env=environment, **pipes) as process:
+        assert process.stdout.readline() == "held\n"
+        yield tmp_path / "x", process
+        process.kill()
 
 
 @pytest.mark.skipif(files.fcntl is None, reason="this system has no file locks")
@@ -67,14 +72,16 @@ class TestLocks:
             pass
 
     def test_or_waits_and_says_so(self, held, capsys, monkeypatch):
-        monkeypatch.setattr(files.time, "sleep", lambda seconds, sleep=time.sleep: (held[1].set(), sleep(seconds)))
+        monkeypatch.setattr(
+            files.time, "sleep", lambda seconds, sleep=time.sleep: (held[1].stdin.close(), sleep(seconds))
+        )
         with only_one(held[0], wait=True):
             assert capsys.readouterr().out == "x is being made by another process: waiting for it.\n"
         assert not list(held[0].parent.iterdir())
 
     def test_a_killed_holder_holds_nothing(self, held):
-        held[2].kill()
-        held[2].join(20)
+        held[1].kill()
+        held[1].wait(20)
         with only_one(held[0]):
             pass
 
