@@ -175,7 +175,7 @@ def most_frequent_caption(dataset: CaptionDataset, records: Sequence[Record]) ->
     return {record.image_id: text for record in records}
 
 
-def dealt_to_others(results: Mapping, seed: int = 0) -> dict[int | str, str]:
+def shuffled_among_others(results: Mapping, seed: int = 0) -> dict[int | str, str]:
     """Give every picture the caption of another one: in a random circle, each to the next."""
     circle = [list(results)[index] for index in np.random.default_rng(seed).permutation(len(results))]
     return {image_id: results[before] for before, image_id in zip([circle[-1], *circle], circle, strict=False)}

@@ -213,8 +213,8 @@ def test_the_most_frequent_caption_is_one_for_all(made):
     assert set(evaluation.most_frequent_caption(dataset, dataset.split("test")).values()) == {"a flag"}
 
 
-def test_dealt_captions_all_move():
+def test_shuffled_captions_all_move():
     results = {number: f"caption {number}" for number in range(7)}
-    dealt = evaluation.dealt_to_others(results)
-    assert sorted(dealt.values()) == sorted(results.values())
-    assert all(dealt[number] != results[number] for number in results)
+    shuffled = evaluation.shuffled_among_others(results)
+    assert sorted(shuffled.values()) == sorted(results.values())
+    assert all(shuffled[number] != results[number] for number in results)
