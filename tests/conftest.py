@@ -1,6 +1,7 @@
 """What holds for every test: no setting of the machine, a home of its own, figures without a screen."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / folder) for folder in (".", "tests", "benchmarks")]
 os.environ["MPLBACKEND"] = "Agg"  # before matplotlib is imported
+# A job in the background is started with interrupts ignored, and so would be what the tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
