@@ -22,6 +22,7 @@ from captioning.settings import from_environment, require
 from captioning.tokenizer import Tokenizer
 
 FORMAT = 2  # of settings.json
+_FIELDS = {"kind", "class", "model", "training", "batches", "data", "tokenizer", "encoder", "finished"}
 MADE_BY = {
     "gru": "04_gru_decoder",
     "bahdanau": "05_inceptionv3_bahdanau_attention",
@@ -222,10 +223,10 @@ def read_settings(folder: Path) -> dict:
         )
     try:
         settings = read_json(file, "Delete the folder and train it again.")
-        if not isinstance(settings, dict) or settings.get("format") != FORMAT:
-            raise DamagedError(f"{file} was written by another version of this package. Train it again.")
     except DamagedError as error:
         raise BundleError(str(error)) from error
+    if not isinstance(settings, dict) or settings.get("format") != FORMAT or not settings.keys() >= _FIELDS:
+        raise BundleError(f"{file} was written by another version of this package, or edited. Train it again.")
     return settings
 
 

@@ -274,7 +274,9 @@ def test_unknown_kinds_and_damaged_or_missing_weights_are_named(made):
         bundle.load(folder)
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"kind": "gru", "finished": true}', '{"format": 99}'])
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"kind": "gru", "finished": true}', '{"format": 99}', '{"format": 2, "kind": "gru"}']
+)
 def test_settings_that_are_damaged_or_of_another_version_are_named(made, content):
     folder, _ = finished(made)
     (folder / "settings.json").write_text(content)
