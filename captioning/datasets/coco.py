@@ -16,7 +16,7 @@ from captioning.files import read_json
 _PARTS = ("train2014", "val2014")
 _SPLIT_FILES = ("splits.json", "dataset_coco.json")  # ours, Karpathy's
 _PHOTO_MB = 0.165  # on average
-_ANOTHER = "Fetch or make it again."
+_ANOTHER = "Fetch or make it again: deleted, it is fetched by notebook 01."
 
 
 class Captioned(NamedTuple):

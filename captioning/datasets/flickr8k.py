@@ -115,4 +115,4 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise DatasetError(f"{path} is not a text file in UTF-8 ({error}): fetch it again.") from error
+        raise DatasetError(f"{path} is not a text file in UTF-8 ({error}): delete it and run 01 again.") from error

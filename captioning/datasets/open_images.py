@@ -77,6 +77,7 @@ def _read_captions(path: Path) -> dict[str, list[str]]:
                 captions.setdefault(row["image_id"], []).append(row["caption"])
             except (ValueError, KeyError, TypeError) as error:
                 raise DatasetError(
-                    f'{path}, line {number}: not {{"image_id": ..., "caption": ...}} ({error!r}). Fetch the file again.'
+                    f'{path}, line {number}: not {{"image_id": ..., "caption": ...}} ({error!r}). '
+                    "Delete it: notebook 01 fetches it again."
                 ) from error
     return captions
