@@ -34,6 +34,16 @@ def test_an_error_leaves_the_file_as_it_was(tmp_path):
     assert read_json(file, "") == {"a": "é"}
 
 
+def test_a_kill_at_the_last_moment_leaves_the_old_file_whole(tmp_path, monkeypatch):
+    file, inode = tmp_path / "x.json", lambda: (tmp_path / "x.json").stat().st_ino
+    write_json(file, [1])
+    before = inode()
+    monkeypatch.setattr(files.os, "replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        write_json(file, [2])
+    assert read_json(file, "") == [1] and inode() == before and os.listdir(tmp_path) == [file.name]
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff"])
 def test_a_damaged_file_is_named_with_the_way_out(tmp_path, content):
     (tmp_path / "x.json").write_bytes(content)
