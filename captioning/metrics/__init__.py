@@ -4,9 +4,9 @@ from captioning.metrics.cider import CiderD
 from captioning.metrics.coco_files import read_references, read_results
 from captioning.metrics.controls import bootstrap_interval, distinct_captions, novel_captions, shuffled_cider
 from captioning.metrics.grounding import grounding
-from captioning.metrics.ptb import tokenize
 from captioning.metrics.references import References
 from captioning.metrics.report import report, score
+from captioning.words import tokenize
 
 __all__ = [
     "CiderD",

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from captioning.metrics.cider import CiderD
-from captioning.metrics.ptb import tokenize
 from captioning.metrics.references import ImageId, References
+from captioning.words import tokenize
 
 
 def shuffled_cider(

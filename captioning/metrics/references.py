@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 from captioning.metrics.ngrams import ReferenceNgrams
-from captioning.metrics.ptb import tokenize
+from captioning.words import tokenize
 
 ImageId = int | str
 

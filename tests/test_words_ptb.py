@@ -2,7 +2,7 @@
 
 import pytest
 
-from captioning.metrics import ptb, tokenize
+from captioning.words import ptb, tokenize
 
 RULES = {
     "lower case, final period": ("A Dog sits.", "a dog sits"),

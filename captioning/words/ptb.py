@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from captioning.metrics import ptb_rules
+from captioning.words import ptb_rules
 
 # coco-caption's list. Its "-LRB-" never strikes, since tokens are in lower case by then: brackets stay, as "-lrb-".
 PUNCTUATION = frozenset(
