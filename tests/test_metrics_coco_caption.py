@@ -1,6 +1,7 @@
 """The numbers of coco-caption on an example of our own: see `compute_expected.py` beside it."""
 
 import json
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -8,18 +9,56 @@ import pytest
 
 from captioning.metrics import CiderD, References, read_references, read_results, score, tokenize
 from captioning.metrics.rouge import rouge_l
+from captioning.words import ptb
 
 EXAMPLE = Path(__file__).parent / "data" / "coco_caption"
 REFERENCES, RESULTS = read_references(EXAMPLE / "references.json"), read_results(EXAMPLE / "results.json")
 EXPECTED = json.loads((EXAMPLE / "expected.json").read_text(encoding="utf-8"))
 
 
+CAPTIONS = [*(caption for captions in REFERENCES.values() for caption in captions), *RESULTS.values()]
+
+
+def rule_of(number):
+    return f"{number}-{ptb.ptb_rules.PATTERNS[number][0]}"
+
+
+@pytest.fixture(scope="module")
+def rules_used():
+    """The patterns by which the captions are split, each with a token that it gave."""
+    used = {}
+    for caption in CAPTIONS:
+        text, position = caption + ptb._NEXT_CAPTION, 0
+        while position < len(caption):
+            match = ptb._longest(text, position)[1]
+            position = match.end(1) if match else position + 1
+            if match:
+                used[match.re.pattern] = match[1]
+    return used
+
+
+@pytest.mark.parametrize("number", range(len(ptb.ptb_rules.PATTERNS)), ids=rule_of)
+def test_every_rule_of_the_tokenizer_splits_a_caption_of_the_example(rules_used, number):
+    assert ptb._RULES[number][1].pattern in rules_used
+
+
+def test_the_example_is_written_in_many_scripts():
+    names = {unicodedata.name(letter, "").split()[0] for letter in set("".join(CAPTIONS))}
+    assert {"LATIN", "CYRILLIC", "GREEK", "DEVANAGARI", "ARABIC", "HEBREW", "HANGUL", "HIRAGANA", "CJK"} <= names
+
+
 def test_the_example_has_what_is_hard():
-    assert len(REFERENCES) == len(RESULTS) == 20 and all(len(captions) == 5 for captions in REFERENCES.values())
+    assert len(REFERENCES) == len(RESULTS) == 44 and all(len(captions) == 5 for captions in REFERENCES.values())
+    assert all(unicodedata.is_normalized("NFC", caption) for caption in CAPTIONS)
     lengths = [len(tokens.split()) for tokens in EXPECTED["tokens_of_results"].values()]
-    assert lengths.count(0) == 1 and lengths.count(1) == 2
-    text = " ".join(caption for captions in REFERENCES.values() for caption in captions)
-    assert all(mark in text for mark in [*",'-127\"&$éU.(", "--", "..."])
+    assert 0 in lengths and 1 in lengths
+    assert any(len(set(captions)) < 5 for captions in REFERENCES.values())
+    assert any(RESULTS[image] in captions for image, captions in REFERENCES.items())
+    text = " ".join(CAPTIONS)
+    assert all(
+        mark in text
+        for mark in [*",'-127\"&$€½²éßñÇİạğU.([{:;…?!¿¡«“🐶", "--", "...", "http://", "1 1/2", "@e", "555-"]
+    )
 
 
 @pytest.mark.parametrize("name", EXPECTED["scores"])

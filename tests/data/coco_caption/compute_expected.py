@@ -1,6 +1,7 @@
 """Write expected.json with coco-caption's own code: `pip install pycocoevalcap`, Java, and this file run beside it."""
 
 import json
+import os
 from pathlib import Path
 
 from pycocoevalcap.bleu.bleu import Bleu
@@ -9,6 +10,7 @@ from pycocoevalcap.rouge.rouge import Rouge
 from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer
 
 HERE = Path(__file__).parent
+os.environ["JAVA_TOOL_OPTIONS"] = "-Dfile.encoding=UTF-8"  # until Java 18, it is that of the machine
 
 
 def read(name):
