@@ -6,12 +6,19 @@ import contextlib
 import functools
 import logging
 import os
+import platform
+import re
+import shutil
 import sys
 from collections.abc import Iterator
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # notes of later moments; warnings and errors stay
 # Of a GPU only what is needed: a kernel left open would else hold all of its memory.
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+
+PYTHON = (3, 11), (3, 13)  # the first and the last, as in pyproject.toml
+NEEDED = {"tensorflow": ((2, 20), (2, 22)), "keras": ((3, 12), (4,))}  # from, below; as in requirements.txt
+INSTALL = "pip install 'tensorflow>=2.20,<2.22' 'keras>=3.12,<4'"
 
 # Every new model is traced again, which TensorFlow takes for a mistake after the fifth.
 logging.getLogger("tensorflow").setLevel(logging.ERROR)
@@ -30,6 +37,15 @@ def _without_stderr() -> Iterator[None]:
         os.dup2(kept, 2)
         os.close(kept)
         os.close(nowhere)
+
+
+def _way_out(problem: str = "") -> str:
+    """Say how to have the right TensorFlow, or why this machine cannot."""
+    if (platform.system(), platform.machine()) == ("Darwin", "x86_64"):
+        return "TensorFlow 2.20 does not exist for Intel Macs; on Apple silicon, use a Python for arm64."
+    if not PYTHON[0] <= sys.version_info[:2] <= PYTHON[1]:
+        return f"Python {platform.python_version()} is here; use 3.11, 3.12 or 3.13, for which TensorFlow 2.20 exists."
+    return f"{problem}. For {sys.executable}: {INSTALL}, then restart Python."
 
 
 def _choose_backend() -> None:
@@ -51,16 +67,48 @@ def _choose_backend() -> None:
         print(f"KERAS_BACKEND is {wanted!r}: this series trains with TensorFlow, and sets it to 'tensorflow'.")
 
 
+def _check_versions() -> None:
+    """Refuse what is too old, which fails later and not in words; say that newer ones are untested."""
+    found = {m.__name__: tuple(map(int, re.findall(r"\d+", m.__version__)[:2])) for m in (tensorflow, keras)}
+    said = f"TensorFlow {tensorflow.__version__} and Keras {keras.__version__} are here: "
+    if any(version < NEEDED[name][0] for name, version in found.items()):
+        raise ImportError(_way_out(f"{said}too old"))
+    if any(version >= NEEDED[name][1] for name, version in found.items()):
+        print(f"{said}newer than what this series is tested with. If anything fails: {INSTALL}.")
+
+
+def _unused_gpu() -> str:
+    """Return a line about an NVIDIA GPU that TensorFlow does not use; "" where there is none, or it is hidden."""
+    used = tensorflow.config.list_physical_devices("GPU")  # has notes of its own; starts nothing
+    here = shutil.which("nvidia-smi") or os.path.exists("/dev/nvidia0") or os.path.exists("/proc/driver/nvidia/version")
+    if used or not here or os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
+        return ""
+    if platform.system() == "Windows":
+        way_out = "on Windows, it does inside WSL2 only"
+    elif not tensorflow.test.is_built_with_cuda():
+        way_out = "this build of it is without CUDA"
+    else:
+        way_out = "pip install 'tensorflow[and-cuda]'. If that is there, nvidia-smi shows whether the driver works"
+    return f"A GPU is here, and TensorFlow does not use it: {way_out}."
+
+
+if sys.version_info < PYTHON[0]:
+    raise ImportError(_way_out())
 _choose_backend()
 with _without_stderr():
-    import keras
-    import tensorflow
-
-    tensorflow.config.list_physical_devices()  # looks for GPUs, which has notes of its own; starts nothing
-
-if keras.config.image_data_format() != "channels_last":
-    print("keras.json says 'channels_first': this series has the channels last, and sets Keras to that.")
-    keras.config.set_image_data_format("channels_last")
+    try:
+        import keras
+        import tensorflow
+    except ModuleNotFoundError as error:
+        raise ImportError(_way_out(str(error))) from error
+    _check_versions()
+    unused = _unused_gpu()
+if unused:
+    print(unused)
+for name, usual in {"image_data_format": "channels_last", "floatx": "float32"}.items():
+    if (other := getattr(keras.config, name)()) != usual:
+        print(f"Keras's {name} is {other!r}, from keras.json: this series needs {usual!r}, and sets it.")
+        getattr(keras.config, f"set_{name}")(usual)
 
 
 @functools.cache

@@ -1,6 +1,8 @@
 """TensorFlow and Keras as the series needs them: another backend, devices left open, no notes; in new processes."""
 
+import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +13,27 @@ import pytest
 def run(code, **environment):
     root = Path(__file__).parents[1]
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("KERAS_", "TF_"))}
+    kept["CUDA_VISIBLE_DEVICES"] = "-1"  # a GPU of this machine says nothing
     command = [sys.executable, "-c", code]
     return subprocess.run(command, capture_output=True, text=True, cwd=root, timeout=120, env=kept | environment)
+
+
+STUBS = """
+import platform, sys, types
+from types import SimpleNamespace as Namespace
+tensorflow, keras = types.ModuleType("tensorflow"), types.ModuleType("keras")
+tensorflow.__version__, keras.__version__, gpus, cuda = {tensorflow!r}, {keras!r}, {gpus!r}, {cuda!r}
+tensorflow.config = Namespace(list_physical_devices=lambda kind: gpus)
+tensorflow.test = Namespace(is_built_with_cuda=lambda: cuda)
+keras.backend = Namespace(backend=lambda: "tensorflow")
+keras.config = Namespace(image_data_format=lambda: "channels_last", floatx=lambda: "float32")
+sys.modules.update(tensorflow=tensorflow, keras=keras)
+"""
+IMPORT = "\nimport captioning.quiet"
+
+
+def stubs(tensorflow="2.20.0", keras="3.12.0", gpus=(), cuda=True):
+    return STUBS.format(tensorflow=tensorflow, keras=keras, gpus=gpus, cuda=cuda)
 
 
 def test_devices_can_be_configured_afterwards():
@@ -69,9 +90,111 @@ def test_keras_with_another_backend_is_an_error_that_names_the_variable():
     assert done.returncode != 0 and "ImportError" in done.stderr and "KERAS_BACKEND=tensorflow" in done.stderr
 
 
-def test_the_order_of_axes_and_the_backend_in_keras_json_are_overruled(tmp_path):
-    (tmp_path / "keras.json").write_text('{"image_data_format": "channels_first", "backend": "jax"}')
-    code = "import captioning.quiet, keras; print(keras.config.image_data_format(), keras.backend.backend())"
-    done = run(code, KERAS_HOME=str(tmp_path))
+@pytest.mark.parametrize("floatx", ["float16", "float64"])
+def test_what_keras_json_says_is_overruled(tmp_path, floatx):
+    config = {"image_data_format": "channels_first", "backend": "jax", "floatx": floatx}
+    (tmp_path / "keras.json").write_text(json.dumps(config))
+    code = "from captioning.quiet import keras; c = keras.config; print(c.image_data_format(), c.dtype_policy().name)"
+    done = run(f"{code}; print(keras.backend.backend())", KERAS_HOME=str(tmp_path))
     assert done.returncode == 0, done.stderr
-    assert "channels_first" in done.stdout.splitlines()[0] and done.stdout.endswith("channels_last tensorflow\n")
+    axes, numbers, *used = done.stdout.splitlines()
+    assert "channels_first" in axes and floatx in numbers
+    assert used == ["channels_last float32", "tensorflow"]
+
+
+# The environment, in a line
+
+
+GONE = """
+class Gone:
+    def find_spec(self, name, *_):
+        if name == {name!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Gone())
+del sys.modules[{name!r}]
+"""
+
+
+@pytest.mark.parametrize("name", ["tensorflow", "keras"])
+@pytest.mark.parametrize(
+    ("machine", "said"),
+    [
+        ("", "No module named {name!r}. For {python}: pip install 'tensorflow>="),
+        ("sys.version_info, platform.python_version = (3, 14, 0), lambda: '3.14.0'", "Python 3.14.0 is here; use 3.11"),
+        ("sys.version_info, platform.python_version = (3, 10, 9), lambda: '3.10.9'", "Python 3.10.9 is here; use 3.11"),
+        ("platform.system, platform.machine = lambda: 'Darwin', lambda: 'x86_64'", "does not exist for Intel Macs"),
+    ],
+)
+def test_without_tensorflow_the_error_says_why_and_the_way_out(name, machine, said):
+    done = run(stubs() + GONE.format(name=name) + machine + IMPORT)
+    last = done.stderr.splitlines()[-1]
+    assert done.returncode != 0 and last.startswith("ImportError: ")
+    assert said.format(name=name, python=sys.executable) in last
+
+
+@pytest.mark.parametrize(
+    "found", [{"tensorflow": "2.19.1"}, {"keras": "3.10.0"}, {"tensorflow": "2.15.0", "keras": "2.15"}]
+)
+def test_versions_that_are_too_old_are_refused_by_name(found):
+    done = run(stubs(**found) + IMPORT)
+    last = done.stderr.splitlines()[-1]
+    assert done.returncode != 0 and last.startswith("ImportError: ") and "too old" in last and "pip install" in last
+    assert all(version in last for version in found.values())
+
+
+def test_newer_versions_are_said_to_be_untested():
+    for found in ({"tensorflow": "2.22.0"}, {"keras": "4.0.0"}, {"tensorflow": "3.0.0-rc1"}):
+        done = run(stubs(**found) + IMPORT)
+        assert done.returncode == 0, done.stderr
+        assert len(done.stdout.splitlines()) == 1 and "newer" in done.stdout
+        assert all(version in done.stdout for version in found.values())
+
+
+def test_the_versions_are_those_of_requirements_and_pyproject():
+    from captioning import quiet
+
+    root = Path(__file__).parents[1]
+    listed = [line.split()[0] for line in (root / "requirements.txt").read_text().splitlines()]
+    assert set(re.findall(r"'(.+?)'", quiet.INSTALL)) == {
+        line for line in listed if line.startswith(("tensorflow", "keras"))
+    }
+    for name, (oldest, below) in quiet.NEEDED.items():
+        assert f"{name}>={'.'.join(map(str, oldest))},<{'.'.join(map(str, below))}" in listed
+    (first, (major, last)) = quiet.PYTHON
+    wanted = f'requires-python = ">={first[0]}.{first[1]},<{major}.{last + 1}"'
+    assert wanted in (root / "pyproject.toml").read_text()
+
+
+@pytest.fixture
+def nvidia(tmp_path):
+    """A PATH on which a driver's program is found."""
+    file = tmp_path / "nvidia-smi"
+    file.write_text("#!/bin/sh\n")
+    file.chmod(0o755)
+    return {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+
+
+@pytest.mark.parametrize(
+    ("code", "cuda", "said"),
+    [
+        ("", True, "pip install 'tensorflow[and-cuda]'"),
+        ("", False, "without CUDA"),
+        ("platform.system = lambda: 'Windows'", True, "WSL2"),
+    ],
+)
+def test_a_gpu_that_is_not_used_is_said_in_one_line(nvidia, code, cuda, said):
+    for visible in ("0", "0,1"):
+        done = run(stubs(cuda=cuda) + code + IMPORT, CUDA_VISIBLE_DEVICES=visible, **nvidia)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith("A GPU is here, and TensorFlow does not use it: ") and said in done.stdout
+        assert len(done.stdout.splitlines()) == 1
+
+
+def test_a_gpu_that_is_used_or_hidden_on_purpose_is_not_mentioned(nvidia):
+    for gpus, visible in [(["GPU:0"], "0"), ((), "-1"), ((), "")]:
+        assert run(stubs(gpus=gpus) + IMPORT, CUDA_VISIBLE_DEVICES=visible, **nvidia).stdout == ""
+
+
+def test_the_real_tensorflow_says_so_too(nvidia):
+    code = "import tensorflow\ntensorflow.config.list_physical_devices = lambda kind: []" + IMPORT
+    assert run(code, CUDA_VISIBLE_DEVICES="0", **nvidia).stdout.startswith("A GPU is here")
