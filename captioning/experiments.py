@@ -31,6 +31,7 @@ from captioning.training.history import best_epoch, read_history
 _WORDS = {"data.captions": "other-captions", "data.features": "other-features", "tokenizer": "other-words"}
 _FOLLOWS = ("format", "model.vocabulary", "model.regions", "model.channels", "class.module", "kind", "weights_folder")
 _MOST_WORDS = 4
+_DURATION = {"training.epochs", "training.patience"}
 
 
 def settings_for(
@@ -103,8 +104,25 @@ def start(project: Project, settings: dict, tokenizer: Tokenizer, name: str | No
         tokenizer.save(folder / "tokenizer.json")
         # Not a part of the identity: the weights' own digest is.
         write_json(folder / "settings.json", settings | {"finished": False, "weights_folder": project.weights})
-    print(f"{folder.name}: a new experiment.")
+    print(f"{folder.name}: a new experiment.{_why_from_the_start(project.checkpoints, settings)}")
     return folder
+
+
+def _why_from_the_start(checkpoints: Path, settings: dict) -> str:
+    """Say why an experiment that differs in how long it trains, and in nothing else, cannot be prolonged or cut."""
+    for folder, kept in _all(checkpoints):
+        changed = {field: (before, now) for field, before, now in differences(_identity(kept), settings)}
+        if "training.epochs" in changed and changed.keys() <= _DURATION:
+            before, now = changed["training.epochs"]
+            return (
+                f" The cosine schedule of {folder.name} over {before} epochs cannot be made one over {now}: their "
+                "learning rates differ from the first steps on, so it trains from the start."
+            )
+        if changed.keys() == {"training.patience"} and kept["finished"]:
+            return (
+                f" {folder.name} is finished, without the optimizer's state to resume from: it trains from the start."
+            )
+    return ""
 
 
 def finish(folder: Path) -> None:

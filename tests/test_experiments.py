@@ -62,6 +62,40 @@ def test_an_unfinished_experiment_resumes(made, capsys):
     assert "bahdanau-mobilenet: training resumes" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("done", [True, False])
+@pytest.mark.parametrize("kind", ["bahdanau", "numpy_lstm"])
+@pytest.mark.parametrize(("before", "now"), [(3, 6), (6, 3)])
+def test_other_epochs_are_another_experiment_and_why_is_said(made, capsys, kind, before, now, done):
+    config = NumpyTrainingConfig if kind.startswith("numpy") else TrainingConfig
+    folder = (
+        (train(made, kind, training=config(epochs=before))[0]) if done else start(made, kind, training=config(before))
+    )
+    kept = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    for patience in (config.patience, 2):
+        capsys.readouterr()
+        assert start(made, kind, training=config(epochs=now, patience=patience)) != folder
+        said = capsys.readouterr().out
+        assert f"The cosine schedule of {folder.name} over {before} epochs cannot be made one over {now}" in said
+        assert len(said.splitlines()) == 1 and said.endswith("it trains from the start.\n")
+    assert kept == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_another_patience_is_said_to_start_from_the_start_where_the_run_is_finished(made, capsys):
+    folder, more, less = start(made), TrainingConfig(patience=9), TrainingConfig(patience=1)
+    capsys.readouterr()
+    start(made, training=more)
+    assert "from the start" not in capsys.readouterr().out
+    experiments.finish(folder)
+    start(made, training=less)
+    assert "without the optimizer's state to resume from: it trains from the start." in capsys.readouterr().out
+
+
+def test_a_new_experiment_that_differs_in_more_says_nothing_of_epochs(made, capsys):
+    start(made)
+    start(made, units=9, training=TrainingConfig(epochs=3))
+    assert capsys.readouterr().out.splitlines()[-1] == "bahdanau-mobilenet-units-9-epochs-3: a new experiment."
+
+
 def changed(field):
     """Another value of a dataclass's field."""
     value = field.default

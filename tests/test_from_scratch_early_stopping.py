@@ -14,7 +14,7 @@ from captioning.from_scratch.pooling import channel_statistics
 from captioning.from_scratch.rnn import CaptioningRNN, CaptioningRNNConfig
 from captioning.provenance import StaleError
 from captioning.tokenizer import PAD, START
-from captioning.training.history import read_history
+from captioning.training.history import best_epoch, read_history
 from tests.tiny import store_of, tiny_dataset, tokenizer_of
 
 TRAINING = NumpyTrainingConfig(epochs=4, patience=9, learning_rate=0.02, batch=5, seed=1)
@@ -232,6 +232,18 @@ def test_a_silent_cider_is_said_and_the_lowest_loss_kept(made, tmp_path, capsys)
     model, _ = run(made, tmp_path, validation=scores)
     assert same(model.parameters, scores.weights[1])
     assert "the loss decided: the weights of epoch 2 are kept" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm"])
+@pytest.mark.parametrize("captions", [1, 2])
+def test_one_picture_per_split_is_trained_by_the_loss(tmp_path, cell, captions, capsys):
+    dataset = tiny_dataset(tmp_path, pictures=3, captions=captions, splits=("train", "val", "test"))
+    few = dataset, store_of(dataset, tmp_path), tokenizer_of(dataset)
+    _, history = run(few, tmp_path / "run", cell)
+    assert [row["val_CIDEr"] for row in history] == [0.0] * 4  # no word tells one picture from others
+    losses = [row["val_loss"] for row in history]
+    assert np.isfinite(losses).all() and best_epoch(history) == np.argmin(losses)
+    assert f"the loss decided: the weights of epoch {np.argmin(losses) + 1} are kept" in capsys.readouterr().out
 
 
 def test_no_picture_is_named(made):

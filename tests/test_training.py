@@ -494,6 +494,17 @@ def test_a_silent_cider_is_said_and_the_lowest_loss_kept(made, tmp_path, monkeyp
     assert evaluated["loss"] == pytest.approx(history[best]["val_loss"], rel=1e-5)
 
 
+@pytest.mark.parametrize("kind", list(CLASSES))
+def test_one_picture_per_split_is_trained_by_the_loss(tmp_path, kind, capsys):
+    dataset = tiny_dataset(tmp_path, pictures=3, captions=1, splits=("train", "val", "test"))
+    few = dataset, store_of(dataset, tmp_path), tokenizer_of(dataset)
+    _, history = run(few, tmp_path / "run", kind, captions=1)
+    assert [row["val_CIDEr"] for row in history] == [0.0] * 4  # no word tells one picture from others
+    losses = [row["val_loss"] for row in history]
+    assert np.isfinite(losses).all() and best_epoch(history) == np.argmin(losses)
+    assert f"the loss decided: the weights of epoch {np.argmin(losses) + 1} are kept" in capsys.readouterr().out
+
+
 def test_a_second_run_waits_and_finds_the_first_one_finished(made, tmp_path, capsys):
     results = []
 
