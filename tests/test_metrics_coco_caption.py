@@ -25,21 +25,21 @@ def rule_of(number):
 
 @pytest.fixture(scope="module")
 def rules_used():
-    """The patterns by which the captions are split, each with a token that it gave."""
-    used = {}
-    for caption in CAPTIONS:
-        text, position = caption + ptb._NEXT_CAPTION, 0
-        while position < len(caption):
-            match = ptb._longest(text, position)[1]
-            position = match.end(1) if match else position + 1
-            if match:
-                used[match.re.pattern] = match[1]
+    """The numbers of the patterns by which the captions are split: for a while, they replace the kinds of tokens."""
+    used = set()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ptb, "_RULES", tuple((number, rule) for number, (_, rule) in enumerate(ptb._RULES)))
+        patch.setattr(ptb, "_normalise", lambda number, text: used.add(number) or text)
+        ptb._lex_alone.cache_clear()
+        for caption in CAPTIONS:
+            tokenize(caption)
+    ptb._lex_alone.cache_clear()
     return used
 
 
 @pytest.mark.parametrize("number", range(len(ptb.ptb_rules.PATTERNS)), ids=rule_of)
 def test_every_rule_of_the_tokenizer_splits_a_caption_of_the_example(rules_used, number):
-    assert ptb._RULES[number][1].pattern in rules_used
+    assert number in rules_used
 
 
 def test_the_example_is_written_in_many_scripts():
