@@ -53,6 +53,7 @@ def test_names_as_people_write_them(there, name, tmp_path):
         (("x.jpg", "X.jpg"), "X.jpg", "X.jpg"),
         (("x.jpg", "x.JPG"), "x.JPG", "x.JPG"),
         (("a/x.jpg", "b/x.jpg"), "photos/b/x.jpg", "b/x.jpg"),
+        (("a/x.jpg", "b/x.jpg"), "photos/b/x", "b/x.jpg"),
         ((NFC, NFD), NFD, NFD),
         (("x.jpg", "x.heic"), "x", "x.jpg"),
         (("train/1.jpg", "val/1.jpg"), "val/1.jpg", "val/1.jpg"),
@@ -118,7 +119,8 @@ def test_links_are_followed_and_loops_end(tmp_path):
     [
         ("1.jpg", ("train/1.jpg", "val/1.jpg"), ("", "")),
         ("train/1.jpg", ("train/1.jpg", "val/1.jpg"), ("train/1.jpg", "")),
-        ("train/1.jpg", ("train/1.jpg", "1.jpg", "data/train/1.jpg"), 3 * ("train/1.jpg",)),
+        ("train/1.jpg", ("train/1.jpg", "1.jpg", "1", "data/train/1.jpg", "TRAIN/1.JPG"), 5 * ("train/1.jpg",)),
+        ("train/1.JPG", ("train/1", "1.jpg", "/data/train/1.jpg", "val/1"), (*(3 * ("train/1.JPG",)), "")),
     ],
 )
 def test_two_paths_do_not_stand_for_one_photo(there, names, found, tmp_path):
@@ -147,3 +149,12 @@ def test_files_are_looked_for_in_folders_of_their_own(tmp_path):
 def test_what_is_there_instead_is_told(tmp_path):
     photo(tmp_path / "Images" / "x.jpg")
     assert photos.nearest(tmp_path / "no" / "folder") == f"{tmp_path} holds Images"
+
+
+def test_a_folder_of_many_photos_is_walked_without_asking_for_each(tmp_path, monkeypatch):
+    for number in range(50):
+        (tmp_path / f"{number}.jpg").write_bytes(b"")
+    asked = []
+    monkeypatch.setattr(os, "stat", lambda path, **_: asked.append(path))
+    monkeypatch.setattr(os.path, "isfile", lambda path: asked.append(path))
+    assert len(Photos(tmp_path).paths) == 50 and not asked

@@ -68,12 +68,12 @@ class Photos:
         found = {name: self._find(name) for name in dict.fromkeys(names)}
         written = defaultdict(dict)
         for name, (path, *_) in found.items():
-            written[path][name] = _key(_parts(name))
+            ending = PurePosixPath(path).suffix.lower()
+            written[path][name] = _key(_parts(name)).removesuffix(ending) + ending
         for path, keys in written.items():
-            longest = max(keys.values(), key=len)
-            if path and not all(_ends(longest, key) for key in keys.values()):
-                wrong = [name for name, key in keys.items() if not _ends(_key(path), key)]
-                found |= dict.fromkeys(wrong, Found("", NOT_THERE, f"only {path} has this file name"))
+            for name, key in keys.items() if path else ():
+                if _means_another(path, key, keys.values()):
+                    found[name] = Found("", NOT_THERE, f"only {path} has this file name")
         return found
 
     def at(self, path: str) -> bool:
@@ -85,14 +85,14 @@ class Photos:
 
     def _find(self, name: str) -> Found:
         parts = _parts(name)
-        stem = PurePosixPath(parts).suffix.lower() not in _PHOTOS | _UNREAD
         candidates = self._by_name.get(_key(parts.rpartition("/")[2]), [])
-        if stem and not candidates:
+        bare = not candidates and PurePosixPath(parts).suffix.lower() not in _PHOTOS | _UNREAD
+        if bare:
             candidates = self._by_stem.get(_key(parts.rpartition("/")[2]), [])
         candidates = [path for path in candidates if not self._all[path]] or candidates
         if not candidates or ".." in parts.split("/"):
             return self._why_not(name, parts)
-        rank = {path: _likeness(path, parts) for path in candidates}
+        rank = {path: _likeness(path, parts + PurePosixPath(path).suffix * bare) for path in candidates}
         best = sorted(path for path in candidates if rank[path] == max(rank.values()))
         kind, several = self._all[best[0]], " or ".join(best)
         if len(best) > 1:
@@ -125,22 +125,20 @@ class Photos:
 
     def _walk(self) -> Iterator[tuple[str, str]]:
         """Walk the folders, linked ones last, each once: links that lead back end."""
-        waiting, linked, seen = [self.root], [], set()
+        waiting, linked, seen = [(self.root, "")], [], set()
         while waiting or linked:
-            folder = waiting.pop() if waiting else linked.pop()
+            folder, below = waiting.pop() if waiting else linked.pop()
             real = os.path.realpath(folder)
             if real in seen:
                 continue
             seen.add(real)
             for entry in entries(folder, self.unreadable):
-                path, extension = Path(entry.path), PurePosixPath(entry.name).suffix.lower()
-                below = path.relative_to(self.root).as_posix()
-                is_folder = _is_folder(entry)
+                extension, is_folder = os.path.splitext(entry.name)[1].lower(), _is_folder(entry)
                 if is_folder:
-                    (linked if entry.is_symlink() else waiting).append(path)
+                    (linked if entry.is_symlink() else waiting).append((Path(entry.path), f"{below}{entry.name}/"))
                 if extension in _PHOTOS | _UNREAD:
                     read = "" if extension in _PHOTOS else UNREAD
-                    yield below, FOLDER if is_folder else read if os.path.isfile(entry) else BROKEN
+                    yield below + entry.name, FOLDER if is_folder else read if _is_file(entry) else BROKEN
 
 
 def entries(folder: Path, unreadable: list[str] | None = None) -> list[os.DirEntry]:
@@ -171,7 +169,7 @@ def look_for(root: Path, *names: str, folders: bool = False, depth: int = 2) -> 
     level = [root]
     for _ in range(depth + 1):
         listed = [entry for folder in level for entry in entries(folder)]
-        right = [e for e in listed if e.name.casefold() in rank and (_is_folder(e) if folders else os.path.isfile(e))]
+        right = [e for e in listed if e.name.casefold() in rank and (_is_folder(e) if folders else _is_file(e))]
         if right:
             return Path(min(right, key=lambda entry: rank[entry.name.casefold()]).path)
         level = [Path(entry.path) for entry in listed if _is_folder(entry)]
@@ -189,6 +187,10 @@ def nearest(path: Path) -> str:
 def _is_folder(entry: os.DirEntry) -> bool:
     """Ask the disk about links only; a link that leads to itself is no folder."""
     return os.path.isdir(entry) if entry.is_symlink() else entry.is_dir()
+
+
+def _is_file(entry: os.DirEntry) -> bool:
+    return os.path.isfile(entry) if entry.is_symlink() else entry.is_file()
 
 
 def _ends(path: str, name: str) -> bool:
@@ -211,10 +213,20 @@ def _parts(name: str) -> str:
 def _likeness(path: str, name: str) -> tuple:
     """Return how near a photo's path comes to a name: as it is, in another form, by its last folders, by its file."""
     ours, theirs = path.split("/"), name.split("/")
-    both = list(zip(reversed(ours), reversed(theirs), strict=False))
-    alike = next((n for n, (a, b) in enumerate(both[1:]) if _key(a) != _key(b)), len(both) - 1)
     exact, composed = ours[-1] == theirs[-1], _nfc(ours[-1]) == _nfc(theirs[-1])
-    return path == name, _nfc(path) == _nfc(name), _key(path) == _key(name), alike, exact, composed
+    return path == name, _nfc(path) == _nfc(name), _key(path) == _key(name), _alike(path, name), exact, composed
+
+
+def _means_another(path: str, key: str, others: Iterable[str]) -> bool:
+    """Return whether a name is hardly meant by this photo: another is nearer, or as near and of another folder."""
+    rivals = [other for other in others if not (_ends(key, other) or _ends(other, key))]
+    return not _ends(_key(path), key) and any(_alike(path, rival) >= _alike(path, key) for rival in rivals)
+
+
+def _alike(path: str, name: str) -> int:
+    """Return how many of their last parts are the same."""
+    both = list(zip(reversed(_key(path).split("/")), reversed(_key(name).split("/")), strict=False))
+    return next((n for n, (a, b) in enumerate(both) if a != b), len(both))
 
 
 def _nfc(name: str) -> str:
