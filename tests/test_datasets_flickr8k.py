@@ -190,6 +190,13 @@ def test_a_photo_with_another_letter_case_is_found(name, flickr_root):
     assert splits_of(flickr8k.read(flickr_root)) == {"1_a": "train", "2_b": "val", "3_c": "test"}
 
 
+def test_rows_without_an_ending_or_in_another_letter_case_keep_their_split(flickr_root):
+    file = kaggle(flickr_root) / "Flickr8k_text" / "captions.txt"
+    file.write_text(file.read_text().replace("1_a.jpg", "Images/1_A.JPG").replace("2_b.jpg", "2_b"))
+    dataset = flickr8k.read(flickr_root)
+    assert {str(r.image_id).lower(): r.split for r in dataset.records} == {"1_a": "train", "2_b": "val", "3_c": "test"}
+
+
 @needs_real
 def test_the_real_flickr8k(tmp_path):
     dataset = flickr8k.read(REAL / "flickr8k")
