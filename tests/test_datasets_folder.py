@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import unicodedata
 
 import pytest
@@ -176,7 +177,9 @@ def test_rows_that_cannot_be_used(rows, message, root):
 def test_a_captions_json_of_ones_own_is_not_to_be_deleted(root):
     (root / "captions.csv").unlink()
     (root / "captions.json").write_text("{")
-    with pytest.raises(DamagedError, match=r"captions\.json is damaged .*Save it as JSON in UTF-8\.$"):
+    with pytest.raises(
+        DamagedError, match=r"captions\.json is damaged .*Save it as JSON in UTF-8; .*captions\.jsonl\.$"
+    ):
         folder.read(root)
 
 
@@ -185,6 +188,14 @@ def test_no_captions_and_too_many_files_of_them(root):
     with pytest.raises(DatasetError, match=r"holds captions\.csv and captions\.json: keep one"):
         folder.read(root)
     (root / "captions.json").unlink()
+    for part in ("test", "train"):  # as Hugging Face has it
+        (root / part).mkdir()
+        (root / part / "metadata.jsonl").write_text('{"file_name": "000.jpg", "text": "A."}')
+    (root / "captions.csv").rename(root.parent / "captions.csv")
+    with pytest.raises(DatasetError, match=r"holds test/metadata\.jsonl and train/metadata\.jsonl: keep one"):
+        folder.read(root)
+    shutil.rmtree(root / "test")
+    shutil.rmtree(root / "train")
     (root / "captions.csv").write_bytes(b"image,caption\n000.jpg,\xff\n")
     with pytest.raises(DatasetError, match="line 2: not a text file in UTF-8"):
         folder.read(root)

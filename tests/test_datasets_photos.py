@@ -38,6 +38,7 @@ def find(root, *names):
         (NFD, "Äpfel"),
         ("straße.jpg", "STRASSE.JPG"),
         ("a/x.1.jpg", "x.1"),
+        ("a/b.jpg", "\ufeffa/b.jpg\u200b"),
     ],
 )
 def test_names_as_people_write_them(there, name, tmp_path):
@@ -142,8 +143,8 @@ def test_a_name_that_is_no_text_is_told(tmp_path):
 
 def test_files_are_looked_for_in_folders_of_their_own(tmp_path):
     _made(tmp_path / "zip" / "zip" / "Captions.TXT").write_text("")
-    assert look_for(tmp_path, "captions.csv", "captions.txt") == tmp_path / "zip" / "zip" / "Captions.TXT"
-    assert look_for(tmp_path, "captions.txt", depth=1) is None and look_for(tmp_path, "zip", folders=True)
+    assert look_for(tmp_path, "captions.csv", "captions.txt") == [tmp_path / "zip" / "zip" / "Captions.TXT"]
+    assert not look_for(tmp_path, "captions.txt", depth=1) and look_for(tmp_path, "zip", folders=True)
 
 
 def test_what_is_there_instead_is_told(tmp_path):

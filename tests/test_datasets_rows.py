@@ -7,6 +7,7 @@ import pytest
 from captioning.datasets import rows
 from captioning.datasets.dataset import DatasetError
 from captioning.datasets.texts import Findings
+from captioning.files import DamagedError
 
 
 def write(path, content):
@@ -138,8 +139,8 @@ def test_other_layouts_that_are_read(name, content, tmp_path):
         ({"image": "a.jpg", "caption": []}, "captions that are not text, left out", "[]"),
         ({"image": "a.jpg", "captions": [["x"]]}, "captions that are not text, left out", '["x"]'),
         ({"image": "a.jpg", "caption": "  "}, "empty captions", '"  "'),
-        ({"image": "a.jpg"}, "rows without `image` and `caption`", "found image"),
-        ({"caption": "A dog."}, "rows without `image` and `caption`", "found caption"),
+        ({"image": "a.jpg"}, "rows without `image` and `caption`", 'found ["image"]'),
+        ({"caption": "A dog."}, "rows without `image` and `caption`", 'found ["caption"]'),
         ({"image": None, "caption": "A dog."}, "rows whose photo has no name", "null"),
         ({"image": 7, "caption": "A dog."}, "rows whose photo has no name", "7"),
         ("text", "rows without `image` and `caption`", 'found "text"'),
@@ -161,6 +162,15 @@ def test_a_row_of_several_captions(tmp_path):
     assert found == [("a.jpg", "One."), ("a.jpg", "Two.")]
 
 
+def test_half_of_a_character_can_be_written_down(tmp_path):
+    found, findings = read(
+        tmp_path / "captions.jsonl", r'{"image": "\ud83d.jpg", "text": "A \ud83d dog."}' + "\n" + r'{"\ud83d": 1}'
+    )
+    assert found == [(r"\ud83d.jpg", "A dog.")] and all(
+        told.encode() for of_one in findings.values() for told in of_one
+    )
+
+
 @pytest.mark.parametrize("split", [1, True, ["train"], {"a": 1}])
 def test_a_split_that_is_not_text_is_named(split, tmp_path):
     with pytest.raises(DatasetError, match=r"captions\.jsonl, line 1: the split is .*train, val or test"):
@@ -173,10 +183,10 @@ def test_a_split_that_is_not_text_is_named(split, tmp_path):
         ("captions.jsonl", '{"image": "a"}\n{"image": \n', r"captions\.jsonl, line 2: not JSON"),
         ("captions.jsonl", "[" * 100_000 + "\n", "not JSON"),
         ("captions.jsonl", b'{"a": 1}\n{"a": "\xe9"}\n', r"line 2: not a text file in UTF-8"),
-        ("captions.json", "{", "not JSON"),
+        ("captions.json", "{", r"captions\.json is damaged .* Save it as JSON in UTF-8"),
         ("a.token", "a.jpg#0\tA dog.\na dog\n\nb.jpg\tA cat", r"2 lines .*\n  line 2: not `photo\.jpg#0<tab>.*'a d"),
     ],
 )  # fmt: skip
 def test_other_layouts_that_are_refused(name, content, message, tmp_path):
-    with pytest.raises(DatasetError, match=message):
+    with pytest.raises((DatasetError, DamagedError), match=message):
         read(tmp_path / name, content)

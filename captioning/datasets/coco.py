@@ -11,7 +11,7 @@ from captioning.datasets.dataset import SPLITS, CaptionDataset, DatasetError, Re
 from captioning.datasets.fetching import Wanted, fetch_archive, fetch_photos
 from captioning.datasets.needs import Need, photos_to_fetch
 from captioning.datasets.photos import NOT_THERE, Photos, look_for, nearest
-from captioning.datasets.rows import content_of
+from captioning.datasets.rows import content_of, path_of
 from captioning.datasets.texts import Findings, shown, usable
 from captioning.fetching.download import URLS, DownloadError
 from captioning.fetching.unpack import UnpackError
@@ -152,7 +152,7 @@ def read_captions(path: Path, findings: Findings | None = None, way_out: str = _
             _add(images, row, f"{path.name}, annotation {n}", findings) for n, row in enumerate(content["annotations"])
         ]
         if some and not any(some):
-            raise KeyError("no annotation is a caption of a listed image")
+            raise KeyError(next(iter(findings.values()))[0])
     except (KeyError, TypeError, AttributeError) as error:
         raise DatasetError(
             f"{path} is not in COCO's captions layout ({error!r}): it needs "
@@ -168,7 +168,7 @@ def _images(path: Path, rows: list[dict], findings: Findings) -> dict[str, Capti
         if not isinstance(name, str) or not name.strip():
             findings["images without a file name"].append(f"{path.name}, id {image_id}: {shown(name)}")
             continue
-        image = Captioned(image_id, name.strip().replace("\\", "/"), [], url if isinstance(url, str) else "")
+        image = Captioned(image_id, path_of(name), [], url if isinstance(url, str) else "")
         if images.setdefault(str(image_id), image) != image:
             raise DatasetError(f"{path}: the id {image_id} stands for two images, one of them {name}.")
     return images
@@ -218,8 +218,8 @@ def _captions_file(root: Path, part: str) -> Path:
 def _captions_files(root: Path, year: str) -> dict[str, Path]:
     """Return part -> captions file, for what there is; also where a zip was unpacked into a folder of its own."""
     files = {part: _captions_file(root, part) for part in (f"train{year}", f"val{year}")}
-    found = {part: file if file.is_file() else look_for(root, file.name) for part, file in files.items()}
-    return {part: file for part, file in found.items() if file}
+    found = {part: [file] if file.is_file() else look_for(root, file.name) for part, file in files.items()}
+    return {part: nearest_first[0] for part, nearest_first in found.items() if nearest_first}
 
 
 def _default_split(part: str, image_id: int) -> str:

@@ -52,12 +52,13 @@ def read(root: Path) -> CaptionDataset:
         DatasetError: a file is missing or lines are not in the release's layout.
     """
     photos, findings = Photos(_photo_folder(root)), Findings(list)
-    source = look_for(root, TOKENS) or look_for(root, *KAGGLE) or look_for(root, KARPATHY)
-    if source is None:
+    sources = look_for(root, TOKENS) or look_for(root, *KAGGLE) or look_for(root, KARPATHY)
+    if not sources:
         raise DatasetError(
             f"{TOKENS} is missing: it belongs to the Flickr8k text release. Neither it nor {KAGGLE[0]} nor {KARPATHY} "
             f"is in {root} or the folders in it; {nearest(root)}."
         )
+    source = sources[0]
     captions = rows.read(source, findings)
     splits, lists = _splits(root, source)
     found = photos.find(caption.image for caption in captions)
@@ -83,7 +84,7 @@ def read(root: Path) -> CaptionDataset:
 
 def _splits(root: Path, source: Path) -> tuple[dict[str, str], list[Path]]:
     """Return file name -> split, and the files that say so: the official lists, else Karpathy's, else none."""
-    lists = {split: look_for(root, name) or source.parent / name for split, name in LISTS.items()}
+    lists = {split: (look_for(root, name) or [source.parent / name])[0] for split, name in LISTS.items()}
     if source.name == TOKENS or any(map(Path.exists, lists.values())):
         if missing := [file for file in lists.values() if not file.is_file()]:
             raise DatasetError(
@@ -91,10 +92,8 @@ def _splits(root: Path, source: Path) -> tuple[dict[str, str], list[Path]]:
             )
         pairs = [(name.strip(), split) for split, file in lists.items() for name in rows.text_of(file).splitlines()]
         return {_key(name): split for name, split in pairs if name}, [*lists.values()]
-    karpathy = look_for(root, KARPATHY)
-    if karpathy is None:
-        return {}, []
-    return {_key(row.image): row.split for row in rows.read(karpathy, Findings(list))}, [karpathy]
+    karpathy = look_for(root, KARPATHY)[:1]
+    return {_key(row.image): row.split for file in karpathy for row in rows.read(file, Findings(list))}, karpathy
 
 
 def _key(name: str) -> str:
@@ -112,7 +111,7 @@ def _compared_with_the_release(dataset: CaptionDataset, photos: int, splits: dic
 
 def _photo_folder(root: Path) -> Path:
     """Return the photo folder; the root itself where the photos are there."""
-    folder = look_for(root, *PHOTO_FOLDERS, folders=True) or (root if Photos(root).paths else None)
-    if folder is None:
+    known = look_for(root, *PHOTO_FOLDERS, folders=True)
+    if not known and not Photos(root).paths:
         raise DatasetError(f"{root} holds no photo folder; looked for {', '.join(PHOTO_FOLDERS)}; {nearest(root)}.")
-    return folder
+    return [*known, root][0]

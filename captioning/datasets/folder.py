@@ -9,7 +9,7 @@ from pathlib import Path
 from captioning.datasets import rows
 from captioning.datasets.coco import read_captions
 from captioning.datasets.dataset import SPLITS, UNSPLIT, CaptionDataset, DatasetError, Record, assemble
-from captioning.datasets.photos import CONVERT, Photos, entries, look_for, nearest
+from captioning.datasets.photos import CONVERT, Photos, look_for, nearest
 from captioning.datasets.rows import Caption
 from captioning.datasets.splits import HASH
 from captioning.datasets.texts import Findings
@@ -18,7 +18,6 @@ CAPTION_FILES = (
     "captions.csv", "captions.jsonl", "captions.json", "captions.tsv", "captions.txt", "captions.token",
     "metadata.jsonl", "metadata.csv", "results.csv", "results_20130124.token", "dataset_flickr30k.json",
 )  # fmt: skip
-_AS_JSON = "Save it as JSON in UTF-8."
 TOO_LONG = 50  # words; longer captions are listed, not left out
 
 
@@ -71,24 +70,23 @@ def read(root: Path) -> CaptionDataset:
 
 
 def _captions_file(root: Path) -> Path:
-    near = look_for(root, *CAPTION_FILES)
-    if near is None:
+    present = look_for(root, *CAPTION_FILES)
+    if not present:
         raise DatasetError(
             f"{root} holds none of {', '.join(CAPTION_FILES)}; {nearest(root)}. Write captions.csv: a first line "
             '`image,caption`, then one line per caption, for example `beach/dog.jpg,"A dog runs, fast."`.'
         )
-    present = [entry.name for entry in entries(near.parent) if entry.name.casefold() in CAPTION_FILES]
     if len(present) > 1:
-        raise DatasetError(f"{near.parent} holds {' and '.join(sorted(present))}: keep one.")
-    return near
+        raise DatasetError(f"{root} holds {' and '.join(str(file.relative_to(root)) for file in present)}: keep one.")
+    return present[0]
 
 
 def _captions(source: Path, findings: Findings) -> Iterable[Caption]:
     """Read a captions file, whichever its layout."""
     if source.suffix == ".json":
-        content = rows.content_of(source, _AS_JSON)
+        content = rows.content_of(source, rows.AS_JSON)
         if isinstance(content, dict) and "annotations" in content:
-            images = read_captions(source, findings, _AS_JSON)
+            images = read_captions(source, findings, rows.AS_JSON)
             texts = ((image, text) for image in images for text in image.captions)
             return [Caption(f"{source.name}, id {i.image_id}", i.file_name, text, UNSPLIT) for i, text in texts]
     return rows.read(source, findings)
@@ -97,7 +95,9 @@ def _captions(source: Path, findings: Findings) -> Iterable[Caption]:
 def _wrong_splits(splits: dict[str, dict[str, str]]) -> list[str]:
     """Let all rows have a split of ours, or none; and a photo one."""
     splits = {photo: {s: at.partition(", ")[2] for s, at in of_one.items()} for photo, of_one in splits.items()}
-    places = {split: place for of_one in splits.values() for split, place in reversed(of_one.items())}
+    places: dict[str, str] = {}
+    for of_one in splits.values():
+        places = of_one | places  # the first place counts
     wrong = [
         f"{place}: unknown split {split!r}; known: {', '.join(SPLITS)}"
         for split, place in places.items()

@@ -10,6 +10,8 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from captioning.datasets.texts import UNSEEN
+
 _PHOTOS = {
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif",
 }  # fmt: skip
@@ -17,6 +19,7 @@ _UNREAD = {
     ".heic", ".heif", ".jxl", ".jp2", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2", ".svg", ".psd",
     ".pdf", ".eps", ".mov", ".mp4",
 }  # fmt: skip
+_JOINERS = dict.fromkeys(map(ord, "\u200b\u200c\u200d"))  # dropped where names are compared
 CONVERT = "convert it to JPEG, for example in the program that shows your photos, or with `magick mogrify -format jpg`"
 
 NOT_THERE = "rows without a photo"
@@ -156,14 +159,17 @@ def entries(folder: Path, unreadable: list[str] | None = None) -> list[os.DirEnt
     return [entry for entry in listed if entry not in odd and entry.name[0] != "." and entry.name != "__MACOSX"]
 
 
-def look_for(root: Path, *names: str, folders: bool = False, depth: int = 2) -> Path | None:
-    """Return the first of these files (or folders) in the root or in folders below it; letter case does not count.
+def look_for(root: Path, *names: str, folders: bool = False, depth: int = 2) -> list[Path]:
+    """Return these files (or folders) in the root or else in the folders below it; letter case does not count.
 
     Args:
         root: where to begin.
-        names: the earlier, the better; the nearer to the root, the better still.
+        names: the earlier, the better.
         folders: look for a folder.
         depth: folders below folders.
+
+    Returns:
+        Those that are nearest to the root, the best first; none where there are none.
     """
     rank = {name.casefold(): number for number, name in reversed(list(enumerate(names)))}
     level = [root]
@@ -171,9 +177,9 @@ def look_for(root: Path, *names: str, folders: bool = False, depth: int = 2) -> 
         listed = [entry for folder in level for entry in entries(folder)]
         right = [e for e in listed if e.name.casefold() in rank and (_is_folder(e) if folders else _is_file(e))]
         if right:
-            return Path(min(right, key=lambda entry: rank[entry.name.casefold()]).path)
+            return [Path(entry.path) for entry in sorted(right, key=lambda entry: rank[entry.name.casefold()])]
         level = [Path(entry.path) for entry in listed if _is_folder(entry)]
-    return None
+    return []
 
 
 def nearest(path: Path) -> str:
@@ -234,7 +240,8 @@ def _nfc(name: str) -> str:
 
 
 def _key(name: str) -> str:
-    return unicodedata.normalize("NFC", _nfc(name).casefold())
+    """Return what names have in common that look alike."""
+    return unicodedata.normalize("NFC", UNSEEN.sub("", _nfc(name).casefold().translate(_JOINERS)))
 
 
 def _is_text(name: str) -> bool:

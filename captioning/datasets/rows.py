@@ -18,6 +18,7 @@ from captioning.files import DamagedError
 # Names of columns, the first one that is there counts. A number or an "s" may follow those of captions.
 IMAGE = ("image", "file_name", "filename", "image_name", "image_path", "photo", "img", "path", "file", "image_id")
 CAPTION = ("caption", "text", "comment", "sentence", "description")
+AS_JSON = "Save it as JSON in UTF-8; a file with one object per line is called captions.jsonl."
 MOST = 10  # bad lines that one error names
 _SEPARATORS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a pipe"}
 _QUOTE = (
@@ -45,6 +46,7 @@ def read(source: Path, findings: Findings) -> list[Caption]:
 
     Raises:
         DatasetError: it is not text in UTF-8, or lines of it cannot be read without losing something; all are named.
+        DamagedError: a `.json` is not JSON.
     """
     ending = source.suffix.lower()
     if ending == ".jsonl":
@@ -71,9 +73,15 @@ def refuse(source: Path, problems: list[str], way_out: str = "") -> None:
     """
     if len(problems) > 1:
         more = ["more of the same kind"] if len(problems) > MOST else []
-        problems = [f"{len(problems)} lines cannot be read.", *problems[:MOST], *more, ""]
+        named = "\n  ".join([f"{len(problems)} lines cannot be read:", *problems[:MOST], *more])
+        raise DatasetError(f"{source}, {named}\n{way_out}".rstrip())
     if problems:
-        raise DatasetError(f"{source}, {f'{chr(10)}  '.join(problems)} {way_out}".rstrip())
+        raise DatasetError(f"{source}, {problems[0]}. {way_out}".rstrip())
+
+
+def path_of(name: str) -> str:
+    """Return the name of a photo as any system can take it: forward slashes, no half of a surrogate pair."""
+    return name.strip().replace("\\", "/").encode(errors="backslashreplace").decode()
 
 
 def text_of(source: Path) -> str:
@@ -139,12 +147,7 @@ def _json_lines(source: Path) -> Iterable[tuple[str, Any]]:
 
 
 def _items(source: Path) -> list:
-    try:
-        content = json.loads(text_of(source))
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, DatasetError):
-            raise
-        raise DatasetError(f"{source} is not JSON ({error}).") from error
+    content = content_of(source, AS_JSON)
     if isinstance(content, dict) and isinstance(content.get("images"), list):
         return content["images"]
     if isinstance(content, dict):
@@ -256,12 +259,12 @@ def _captions(rows: Iterable[tuple[str, Any]], findings: Findings) -> Iterator[C
     for place, row in rows:
         image, texts, split = _columns(tuple(row)) if isinstance(row, dict) else (None, (), None)
         if image is None or not texts:
-            found = ", ".join(map(str, row)) if isinstance(row, dict) else shown(row)
-            findings["rows without `image` and `caption`"].append(f"{place}: found {found or 'nothing'}")
+            found = list(row) if isinstance(row, dict) else row
+            findings["rows without `image` and `caption`"].append(f"{place}: found {shown(found)}")
         elif not isinstance(row[image], str) or not row[image].strip():
             findings["rows whose photo has no name"].append(f"{place}: {shown(row[image])}")
         else:
-            name = row[image].strip().replace("\\", "/")
+            name = path_of(row[image])
             for value in _values(row, texts):
                 if text := usable(value, place, findings):
                     yield Caption(place, name, text, _split(row.get(split), place))

@@ -26,7 +26,7 @@ _MARK = (
 _MARKS = re.compile(rf"^\s*(?:{_MARK}\s*)+|(?:\s*{_MARK})+(?=\s*[.!?]?\s*$)", re.IGNORECASE)
 # Controls, the soft hyphen, marks of direction, word joiners, byte order marks, variation selectors, tags, half of a
 # surrogate pair. Line breaks and tabs are spaces.
-_UNSEEN = re.compile(
+UNSEEN = re.compile(
     "[\0-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\u034f\u061c\u180e\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164"
     "\ufe00-\ufe0f\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff\ud800-\udfff]"
 )
@@ -69,7 +69,7 @@ def usable(value: Any, place: str, findings: Findings) -> str:
 def shown(value: Any, most: int = 60) -> str:
     """Return a value as JSON has it, cut where it is long."""
     text = json.dumps(value, ensure_ascii=False, default=repr)
-    text = _NEEDLESS.sub(_name, _UNSEEN.sub(_name, text))
+    text = _NEEDLESS.sub(_name, UNSEEN.sub(_name, text))
     return text if len(text) <= most else text[:most] + " ..."
 
 
@@ -82,9 +82,9 @@ def _replaced(pattern: re.Pattern, text: str, by: Any, reason: str, place: str, 
 
 def _dropped(text: str, place: str, findings: Findings) -> str:
     """Drop what is invisible; joiners are looked at afterwards, since a variation selector may be beside them."""
-    bare = _NEEDLESS.sub("", _UNSEEN.sub("", text))
+    bare = _NEEDLESS.sub("", UNSEEN.sub("", text))
     if bare != text:
-        unseen = dict.fromkeys([*_UNSEEN.findall(text), *_NEEDLESS.findall(_UNSEEN.sub("", text))])
+        unseen = dict.fromkeys([*UNSEEN.findall(text), *_NEEDLESS.findall(UNSEEN.sub("", text))])
         names = ", ".join(_code(character[0]) for character in unseen)
         findings[INVISIBLE].append(f"{place}: {names} in {shown(text)}")
     return bare
