@@ -181,7 +181,7 @@ def test_a_split_that_is_not_text_is_named(split, tmp_path):
     "name, content, message",
     [
         ("captions.jsonl", '{"image": "a"}\n{"image": \n', r"captions\.jsonl, line 2: not JSON"),
-        ("captions.jsonl", "[" * 100_000 + "\n", "not JSON"),
+        ("captions.jsonl", '{"a":' * 100_000 + "\n", "not JSON"),
         ("captions.jsonl", b'{"a": 1}\n{"a": "\xe9"}\n', r"line 2: not a text file in UTF-8"),
         ("captions.json", "{", r"captions\.json is damaged .* Save it as JSON in UTF-8"),
         ("a.token", "a.jpg#0\tA dog.\na dog\n\nb.jpg\tA cat", r"2 lines .*\n  line 2: not `photo\.jpg#0<tab>.*'a d"),
