@@ -168,9 +168,11 @@ def test_five_photos_of_ones_own_are_enough_even_when_one_more_is_broken(tmp_pat
     val = prepared(project).split("val")[0].file
     val.write_bytes(val.read_bytes()[:100])
     dataset = prepared(project)
-    assert [len(dataset.split(name)) for name in ("train", "val", "test")] == [1, 2, 2]
-    dataset.records[0].file.unlink()
-    with pytest.raises(DatasetError, match=r"too few pictures for .*: it takes 5 different photos with captions\.$"):
+    assert [len(dataset.split(name)) for name in ("train", "val", "test")] == [2, 1, 2]  # no known one fills it
+    for record in dataset.records[:3]:
+        record.file.unlink()
+    (project.data / "captions.json").unlink()
+    with pytest.raises(DatasetError, match=r"too few pictures for .*: it takes 3 different photos with captions\.$"):
         prepared(project)
 
 
@@ -233,14 +235,32 @@ def test_letters_only_cleans_train_and_leaves_what_is_scored(records):
     cleaned = dataset.letters_only()
     assert set(cleaned.captions("train")) == {"a dogs balls oneeyed", "übercool"}
     assert cleaned.split("val") == dataset.split("val") and cleaned.split("test") == dataset.split("test")
-    assert not cleaned.findings
+    assert cleaned.findings == {
+        "captions of which the cleaning leaves nothing": tuple(f"{r.image_id}: 42 17" for r in cleaned.split("train")),
+        "words with digits in them, which the cleaning drops": ("2 (10)", "42 (10)", "17 (10)"),
+    }
+
+
+@pytest.mark.parametrize(
+    "caption, cleaned",
+    [
+        ("एक लड़की नदी में", "एक लड़की नदी में"),
+        ("نمی‌دانم!", "نمی‌دانم"),
+        ("Cafe\u0301.", "cafe\u0301"),
+        ("ผู้หญิงวิ่ง 2", "ผู้หญิงวิ่ง"),
+    ],
+)
+def test_vowel_signs_and_joiners_are_parts_of_letters(caption, cleaned, records):
+    dataset = CaptionDataset("own", (dataclasses.replace(records[0], captions=(caption,)),)).letters_only()
+    assert dataset.captions("train") == [cleaned]
 
 
 def test_pictures_that_the_cleaning_drops_are_listed(records):
     records[1] = dataclasses.replace(records[1], captions=("42", "17!"))
     cleaned = CaptionDataset("own", tuple(records)).letters_only()
     assert len(cleaned.records) == 19
-    assert cleaned.findings == {"pictures that the cleaning leaves no caption": ("1",)}
+    assert cleaned.findings["pictures that the cleaning leaves no caption"] == ("1",)
+    assert cleaned.findings["captions of which the cleaning leaves nothing"] == ("1: 42", "1: 17!")
 
 
 def test_the_report_tells_each_reason_once(records):

@@ -124,6 +124,97 @@ def test_captions_in_another_layout(content, coco_root):
         coco.read(coco_root)
 
 
+@pytest.mark.parametrize("caption", [None, 5, [], ["a photo"], {"raw": "a photo"}, "", "\n"])
+def test_an_annotation_that_is_no_caption_is_listed(caption, coco_root):
+    file = coco_root / "annotations" / "captions_val2014.json"
+    content = json.loads(file.read_text())
+    before = {record.image_id: record.captions for record in coco.read(coco_root).records}
+    content["annotations"].append({"image_id": 11, "caption": caption})
+    file.write_text("\ufeff" + json.dumps(content))
+    dataset = coco.read(coco_root)
+    ((reason, (told,)),) = dataset.findings.items()
+    assert reason in ("captions that are not text, left out", "empty captions")
+    assert told == f"captions_val2014.json, annotation 12: {json.dumps(caption)}"
+    assert {record.image_id: record.captions for record in dataset.records} == before
+
+
+@pytest.mark.parametrize("row", [{"image_id": 99, "caption": "A dog."}, {"caption": "A dog."}, None, {"image_id": [1]}])
+def test_an_annotation_of_no_image_is_listed(row, coco_root):
+    file = coco_root / "annotations" / "captions_val2014.json"
+    content = json.loads(file.read_text())
+    content["annotations"].insert(0, row)
+    dataset = coco.read(write(file, content).parents[1])
+    (told,) = dataset.findings["annotations of images that are not listed"]
+    assert told == f"captions_val2014.json, annotation 0: {json.dumps(row)}" and len(dataset.records) == 10
+
+
+def test_an_id_of_two_images_is_an_error(coco_root):
+    images = [{"id": 1, "file_name": "1.jpg"}, {"id": 1, "file_name": "2.jpg"}]
+    write(coco_root / "annotations" / "captions_val2014.json", {"images": images, "annotations": []})
+    with pytest.raises(DatasetError, match="the id 1 stands for two images"):
+        coco.read(coco_root)
+
+
+def rename(root, part, change):
+    """Change the file names in a captions file."""
+    file = root / "annotations" / f"captions_{part}.json"
+    content = json.loads(file.read_text())
+    for image in content["images"]:
+        image["file_name"] = change(image["file_name"])
+    write(file, content)
+
+
+@pytest.mark.parametrize(
+    "change", ["../val2014/{}", "val2014/{}", "val2014\\{}", "C:\\coco\\{}", "/data/coco/val2014/{}", "./{}", "deep/{}"]
+)
+def test_names_with_folders_in_front(change, coco_root):
+    before = {record.image_id: record.file.name for record in coco.read(coco_root).records}
+    rename(coco_root, "val2014", change.format)
+    if change.startswith("deep"):
+        (coco_root / "val2014").rename(coco_root / "moving")
+        (coco_root / "val2014").mkdir()
+        (coco_root / "moving").rename(coco_root / "val2014" / "deep")
+    dataset = coco.read(coco_root)
+    assert {record.image_id: record.file.name for record in dataset.records} == before and not dataset.findings
+
+
+@pytest.mark.parametrize(
+    "name", ["../../secret.jpg", "/secret.jpg", "D:/secret.jpg", "a/../../../secret.jpg", "..\\..\\s.jpg"]
+)
+def test_nothing_outside_of_the_folder_is_read(name, coco_root):
+    photo(coco_root.parent / "secret.jpg")
+    photo(coco_root.parent / "s.jpg")
+    name = str(coco_root.parent / "secret.jpg") if name == "/secret.jpg" else name
+    rename(coco_root, "val2014", lambda old: name if old.endswith("11.jpg") else old)
+    dataset = coco.read(coco_root)
+    assert len(dataset.records) == 9 and 11 not in splits_of(dataset)
+    (told,) = dataset.findings["rows that name a file outside of the folder"]
+    assert name.rpartition("/")[2].rpartition("\\")[2] in told and str(coco_root) in told
+
+
+@pytest.mark.parametrize("layout", ["flat", "one folder", "doubled", "2017", "other case"])
+def test_the_layouts_of_coco(layout, coco_root):
+    before = {r.image_id: (r.captions, r.split) for r in coco.read(coco_root).records}
+    for part in ("train2014", "val2014"):
+        target = {"flat": coco_root, "one folder": coco_root / "images"}.get(layout, coco_root / part / part)
+        for file in [*(coco_root / part).iterdir()] if layout in ("flat", "one folder", "doubled") else ():
+            target.mkdir(exist_ok=True)
+            file.rename(target / file.name)
+        if layout == "2017":
+            (coco_root / part).rename(coco_root / part.replace("2014", "2017"))
+            file = coco_root / "annotations" / f"captions_{part}.json"
+            file.rename(str(file).replace("2014", "2017"))
+        if layout == "other case":
+            (coco_root / part).rename(coco_root / part.upper())
+    if layout == "doubled":
+        (coco_root / "annotations").rename(coco_root / "moving")
+        (coco_root / "annotations_trainval2014").mkdir()
+        (coco_root / "moving").rename(coco_root / "annotations_trainval2014" / "annotations")
+    dataset = coco.read(coco_root)
+    assert {r.image_id: (r.captions, r.split) for r in dataset.records} == before and not dataset.findings
+    assert dataset.splits_from == ("val2017 halved" if layout == "2017" else "val2014 halved")
+
+
 @pytest.mark.parametrize("content", [b"", b"<html>", b'{"images": [', b"\xff\xd8\xff\xe0"])
 def test_captions_that_are_no_json(content, coco_root):
     (coco_root / "annotations" / "captions_val2014.json").write_bytes(content)
@@ -132,7 +223,9 @@ def test_captions_that_are_no_json(content, coco_root):
 
 
 def test_a_folder_without_annotations(tmp_path):
-    with pytest.raises(DatasetError, match=r"neither annotations/captions_train2014\.json nor .*CAPTIONING_ROOT"):
+    with pytest.raises(
+        DatasetError, match=r"neither annotations/captions_train2014\.json nor .*holds nothing.*CAPTIONING_ROOT"
+    ):
         coco.read(tmp_path)
 
 

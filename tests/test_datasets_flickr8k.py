@@ -1,5 +1,8 @@
 """Flickr8k: two caption files with the same captions, official lists, and the traps in both."""
 
+import json
+import shutil
+
 import pytest
 
 from captioning.datasets import flickr8k
@@ -100,29 +103,98 @@ def test_a_strange_line_is_named(line, flickr_root):
 
 
 def test_a_csv_file_with_other_columns(flickr_root):
-    (kaggle(flickr_root) / "Flickr8k_text" / "captions.txt").write_text("photo;text\n1_a.jpg;A dog\n")
-    with pytest.raises(DatasetError, match=r"captions\.txt: not a CSV file with the columns `image,caption`"):
+    (kaggle(flickr_root) / "Flickr8k_text" / "captions.txt").write_text("title;words\n1_a.jpg;A dog\n")
+    with pytest.raises(
+        DatasetError, match=r"captions\.txt, line 1: the first line has to name .*'title;words'.*a semicolon"
+    ):
         flickr8k.read(flickr_root)
 
 
 def test_a_file_that_is_no_text(flickr_root):
     (flickr_root / "Flickr8k_text" / "Flickr8k.token.txt").write_bytes(b"PK\x03\x04\xff\xfe")
-    with pytest.raises(DatasetError, match=r"Flickr8k\.token\.txt is not a text file in UTF-8"):
+    with pytest.raises(DatasetError, match=r"Flickr8k\.token\.txt, line 1: not a text file in UTF-8"):
         flickr8k.read(flickr_root)
 
 
 @pytest.mark.parametrize("name", [*LISTS.values(), "Flickr8k.token.txt"])
 def test_a_missing_text_file_is_named(name, flickr_root):
     (flickr_root / "Flickr8k_text" / name).unlink()
-    expected = "captions.txt" if name == "Flickr8k.token.txt" else name
-    with pytest.raises(DatasetError, match=f"{expected} is missing: it belongs to the Flickr8k text release"):
+    with pytest.raises(DatasetError, match=f"{name} is missing: it belongs to the Flickr8k text release"):
         flickr8k.read(flickr_root)
 
 
 def test_no_photo_folder(flickr_root):
-    (flickr_root / "Flicker8k_Dataset").rename(flickr_root / "Photos")
-    with pytest.raises(DatasetError, match="holds no photo folder; looked for Flicker8k_Dataset"):
+    shutil.rmtree(flickr_root / "Flicker8k_Dataset")
+    with pytest.raises(
+        DatasetError, match=r"holds no photo folder; looked for Flicker8k_Dataset.* holds Flickr8k_text"
+    ):
         flickr8k.read(flickr_root)
+
+
+@pytest.mark.parametrize(
+    "moves",
+    [
+        {"Flicker8k_Dataset": "Flicker8k_Dataset/Flicker8k_Dataset"},
+        {"Flicker8k_Dataset": "Flickr8k/Images/Images", "Flickr8k_text": "Flickr8k/Flickr8k_text"},
+        {"Flicker8k_Dataset": "archive/images", "Flickr8k_text": "Flickr8k_text/Flickr8k_text"},
+        {"Flicker8k_Dataset": "my photos"},
+    ],
+)
+def test_doubled_folders_and_zips_in_folders_of_their_own(moves, flickr_root):
+    official = {record.image_id: record.captions for record in flickr8k.read(flickr_root).records}
+    for before, after in moves.items():
+        (flickr_root / before).rename(flickr_root / "moving")
+        (flickr_root / after).parent.mkdir(parents=True, exist_ok=True)
+        (flickr_root / "moving").rename(flickr_root / after)
+    photo(flickr_root / "__MACOSX" / "Images" / "._1_a.jpg")
+    dataset = flickr8k.read(flickr_root)
+    assert {record.image_id: record.captions for record in dataset.records} == official
+    assert all(record.file.is_file() for record in dataset.records)
+
+
+def test_the_official_text_comes_before_kaggles(flickr_root):
+    official = flickr8k.read(flickr_root)
+    (flickr_root / "captions.txt").write_text("image,caption\n1_a.jpg,Another.\n")
+    assert flickr8k.read(flickr_root) == official and flickr8k.read(flickr_root).splits_from == "official lists"
+
+
+@pytest.mark.parametrize("with_captions", [True, False])
+def test_karpathys_splits(with_captions, flickr_root):
+    kaggle(flickr_root)
+    for name in (*LISTS.values(), *([] if with_captions else ["captions.txt"])):
+        (flickr_root / "Flickr8k_text" / name).unlink()
+    splits = {"1_a.jpg": "train", "2_b.jpg": "val", "4_d.jpg": "test"}
+    images = [
+        {"filename": name, "split": split, "sentences": [{"raw": text} for text in FLICKR[name]]}
+        for name, split in splits.items()
+    ]
+    (flickr_root / "dataset_flickr8k.json").write_text(json.dumps({"images": images, "dataset": "flickr8k"}))
+    dataset = flickr8k.read(flickr_root)
+    assert splits_of(dataset) == {name[:-4]: split for name, split in splits.items()}
+    assert dataset.captions("train") == ["A dog , running .", "Two dogs play ."]
+    assert dataset.splits_from == "dataset_flickr8k.json" and len(dataset.sources) == 1 + with_captions
+
+
+def test_the_bad_lines_of_kaggles_file_are_named_together(flickr_root):
+    file = kaggle(flickr_root) / "Flickr8k_text" / "captions.txt"
+    file.write_text(file.read_text() + '1_a.jpg,A dog, fast\n2_b.jpg,"Stop sign\n3_c.jpg,A dog.\n')
+    with pytest.raises(
+        DatasetError, match=r"(?s)captions\.txt, 2 lines .*line 9: 3 instead of 2.*line 10: a quote that"
+    ):
+        flickr8k.read(flickr_root)
+
+
+@pytest.mark.parametrize("name", ["1_a.JPG", "1_A.jpg"])
+def test_a_photo_with_another_letter_case_is_found(name, flickr_root):
+    (flickr_root / "Flicker8k_Dataset" / "1_a.jpg").rename(flickr_root / "Flicker8k_Dataset" / name)
+    assert splits_of(flickr8k.read(flickr_root)) == {"1_a": "train", "2_b": "val", "3_c": "test"}
+
+
+def test_rows_without_an_ending_or_in_another_letter_case_keep_their_split(flickr_root):
+    file = kaggle(flickr_root) / "Flickr8k_text" / "captions.txt"
+    file.write_text(file.read_text().replace("1_a.jpg", "Images/1_A.JPG").replace("2_b.jpg", "2_b"))
+    dataset = flickr8k.read(flickr_root)
+    assert {str(r.image_id).lower(): r.split for r in dataset.records} == {"1_a": "train", "2_b": "val", "3_c": "test"}
 
 
 @needs_real

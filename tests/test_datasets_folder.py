@@ -1,11 +1,15 @@
 """A folder of one's own photos: three layouts, and everything that is wrong in such folders."""
 
 import json
+import re
+import shutil
+import unicodedata
 
 import pytest
 
 from captioning.datasets import folder
 from captioning.datasets.dataset import DatasetError
+from captioning.files import DamagedError
 from tests import originals
 
 
@@ -58,24 +62,80 @@ def test_quotes_commas_line_breaks_and_a_byte_order_mark(root):
 
 def test_what_is_wrong_is_listed(root):
     (root / "holidays" / "silent.png").write_bytes(originals.jpeg(1))
+    (root / "IMG_1.HEIC").write_bytes(b"")
+    (root / "folder.jpg").mkdir()
+    (root / "more").mkdir()
+    (root / "more" / "000.jpg").write_bytes(originals.jpeg(7))
     long = " ".join(["word"] * 51)
-    add(root, "lost.jpg,A photo that is not here.", f"000.jpg,{long}", "001.jpg,Twice.", "holidays/001.jpg,Twice.")
+    rows = ["lost.jpg,A.", "IMG_1.HEIC,A.", "folder.jpg,A.", "000.jpg,Which one?", "../x.jpg,A.", "more/000.jpg,This."]
+    rows += [
+        f"001.jpg,{long}",
+        "001.jpg,Twice.",
+        "holidays/001.jpg,Twi\u200bce.",
+        "002.jpg,",
+        "003.jpg,<start> A. <end>",
+    ]
+    first = 1 + len((root / "captions.csv").read_text().splitlines())
+    add(root, *rows)
     dataset = folder.read(root)
-    assert dataset.findings["rows without a photo"] == ("lost.jpg",)
-    assert dataset.findings["photos without a caption"] == ("holidays/silent.png",)
-    assert "holidays/001.jpg: Twice." in dataset.findings["duplicate rows"]
-    assert dataset.findings["captions of more than 50 words"] == (f"holidays/000.jpg: {long}",)
-    assert long in captions_of(dataset)["holidays/000.jpg"]
+    place = {row.split(",")[0]: f"captions.csv, line {number}: " for number, row in enumerate(rows, start=first)}
+    found = dict(dataset.findings)
+    assert found.pop("rows without a photo") == (place["lost.jpg"] + "lost.jpg",)
+    assert found.pop("rows with a photo in a format that is not read")[0].startswith(
+        place["IMG_1.HEIC"] + "IMG_1.HEIC ("
+    )
+    assert found.pop("rows that name a folder") == (place["folder.jpg"] + "folder.jpg (folder.jpg)",)
+    (several,) = found.pop("rows that may mean several photos")
+    assert several.startswith(place["000.jpg"] + "000.jpg (holidays/000.jpg or more/000.jpg")
+    assert found.pop("rows that name a file outside of the folder")[0].startswith(place["../x.jpg"] + "../x.jpg (only")
+    assert found.pop("pictures in a format that is not read")[0].startswith("IMG_1.HEIC: convert it to JPEG")
+    assert found.pop("photos without a caption") == ("holidays/silent.png",)
+    assert place["holidays/001.jpg"] + "holidays/001.jpg: Twice." in found.pop("duplicate rows")
+    assert found.pop("captions with invisible characters, which were dropped")[0].startswith(place["holidays/001.jpg"])
+    assert found.pop("empty captions") == (place["002.jpg"] + '""',)
+    assert found.pop("captions with markers of other programs at their ends, which were dropped")
+    assert found.pop("captions of more than 50 words") == (f"holidays/001.jpg: {long}",) and not found
+    assert captions_of(dataset)["more/000.jpg"] == ("This.",) and long in captions_of(dataset)["holidays/001.jpg"]
     assert "lost.jpg" in dataset.report() and "silent.png" in dataset.report(most=5)
 
 
-def test_a_name_that_two_photos_have_must_be_a_path(root):
-    (root / "more").mkdir()
-    (root / "more" / "000.jpg").write_bytes(originals.jpeg(7))
-    add(root, "000.jpg,Which one?", "more/000.jpg,This one.")
-    dataset = folder.read(root)
-    assert dataset.findings["rows without a photo"] == ("000.jpg",)
-    assert captions_of(dataset)["more/000.jpg"] == ("This one.",)
+@pytest.mark.parametrize(
+    "file, header, row",
+    [
+        ("captions.txt", "image,caption", "000.jpg,A dog."),
+        ("captions.tsv", "image\tcaption", "000.jpg\tA dog."),
+        ("results.csv", "image_name| comment_number| comment", "000.jpg| 0| A dog."),
+        ("metadata.csv", "file_name,text", "000.jpg,A dog."),
+        ("metadata.jsonl", "", '{"file_name": "holidays/000.jpg", "text": "A dog."}'),
+        ("captions.jsonl", "", '{"image": "holidays\\\\000.jpg", "caption": "A dog."}'),
+        ("captions.token", "", "000.jpg#0\tA dog."),
+        ("deep/er/captions.csv", "image,caption", "000.jpg,A dog."),
+        ("captions.json", "\ufeff", json.dumps({
+            "images": [{"id": 1, "file_name": "x\\000.jpg"}, {"id": 2, "file_name": 5}],
+            "annotations": [{"image_id": 1, "caption": "A dog."}, {"image_id": 1, "caption": None}, {"image_id": 9}],
+        })),
+    ],
+)  # fmt: skip
+def test_the_files_that_people_have(file, header, row, root):
+    (root / "captions.csv").unlink()
+    (root / file).parent.mkdir(parents=True, exist_ok=True)
+    (root / file).write_text(f"{header}\n{row}\n".lstrip("\n") if file != "captions.json" else header + row)
+    assert captions_of(folder.read(root)) == {"holidays/000.jpg": ("A dog.",)}
+
+
+def test_photos_in_other_forms_are_found(root):
+    name = unicodedata.normalize("NFD", "Äpfel.JPG")
+    (root / "holidays" / "000.jpg").rename(root / "holidays" / name)
+    (root.parent / "elsewhere").mkdir()
+    (root / "holidays" / "001.jpg").rename(root.parent / "elsewhere" / "linked.jpg")
+    (root / "album").symlink_to(root.parent / "elsewhere")
+    rows = ["image,caption", "Äpfel.jpg,Apples.", "C:\\photos\\linked.jpg,Linked.", "002,No ending."]
+    (root / "captions.csv").write_text("\n".join(rows))
+    assert captions_of(folder.read(root)) == {
+        f"holidays/{name}": ("Apples.",),
+        "album/linked.jpg": ("Linked.",),
+        "holidays/002.jpg": ("No ending.",),
+    }
 
 
 def test_splits_of_ones_own(root):
@@ -84,34 +144,42 @@ def test_splits_of_ones_own(root):
     (root / "captions.csv").write_text("\n".join(["Image, Caption ,SPLIT", *rows]) + "\n")
     dataset = folder.read(root)
     assert sorted(record.split for record in dataset.records) == sorted(names)
-    add(root, "000.jpg,Another.,test")
-    with pytest.raises(DatasetError, match=r"puts holidays/000\.jpg into two splits"):
+
+
+@pytest.mark.parametrize("caption", ["Another.", "A."])  # the same caption is no duplicate there
+@pytest.mark.parametrize("other", ["test", ""])
+def test_a_photo_in_two_splits_is_named_with_both_lines(caption, other, root):
+    (root / "captions.csv").write_text(f"image,caption,split\n000.jpg,A.,train\n000.jpg,{caption},{other}\n")
+    message = rf"captions\.csv, .*line 3: holidays/000\.jpg is of {other or 'no split'}, in line 2 of train"
+    with pytest.raises(DatasetError, match=re.compile(message, re.DOTALL)):
         folder.read(root)
 
 
 @pytest.mark.parametrize(
     "rows, message",
     [
-        ("image,caption,split\n000.jpg,A.,dev\n", "unknown split 'dev'; known: train, val, test"),
-        ("image,caption,split\n000.jpg,A.,train\n001.jpg,A.,\n", "some rows have a split and some have none"),
-        ("photo,text\n000.jpg,A.\n", r"row 1: `image` and `caption` are needed, found \['photo', 'text'\]"),
-        ("image,caption\n000.jpg\n", "row 1: `image` and `caption` are needed"),
-        ("image,caption\nno.jpg,A.\n", "no usable picture to train on"),
+        ("image,caption,split\n000.jpg,A.,dev\n", "line 2: unknown split 'dev'; known: train, val, test"),
+        ("image,caption,split\n000.jpg,A.,train\n001.jpg,A.,\n", "line 3: some rows have a split and some have none"),
+        ("title,words\n000.jpg,A.\n", "line 1: the first line has to name the columns"),
+        ("image,caption\n000.jpg\n", "line 2: 1 instead of 2 columns"),
+        (
+            "image,caption\nno.jpg,A.\n",
+            r"no usable picture to train on.*rows without a photo: captions\.csv, line 2: no",
+        ),
     ],
 )
 def test_rows_that_cannot_be_used(rows, message, root):
     (root / "captions.csv").write_text(rows)
-    with pytest.raises(DatasetError, match=message):
+    with pytest.raises(DatasetError, match=re.compile(message, re.DOTALL)):
         folder.read(root)
 
 
-def test_a_line_that_is_no_json(root):
+def test_a_captions_json_of_ones_own_is_not_to_be_deleted(root):
     (root / "captions.csv").unlink()
-    (root / "captions.jsonl").write_text('{"image": "000.jpg", "caption": "A."}\n{"image": \n')
-    with pytest.raises(DatasetError, match=r"captions\.jsonl, line 2: not JSON"):
-        folder.read(root)
-    (root / "captions.jsonl").write_text("[1]\n")
-    with pytest.raises(DatasetError, match="`image` and `caption` are needed"):
+    (root / "captions.json").write_text("{")
+    with pytest.raises(
+        DamagedError, match=r"captions\.json is damaged .*Save it as JSON in UTF-8; .*captions\.jsonl\.$"
+    ):
         folder.read(root)
 
 
@@ -120,9 +188,20 @@ def test_no_captions_and_too_many_files_of_them(root):
     with pytest.raises(DatasetError, match=r"holds captions\.csv and captions\.json: keep one"):
         folder.read(root)
     (root / "captions.json").unlink()
-    (root / "captions.csv").write_bytes(b"image,caption\n000.jpg,\xff\n")
-    with pytest.raises(DatasetError, match="not a text file in UTF-8"):
+    for part in ("test", "train"):  # as Hugging Face has it
+        (root / part).mkdir()
+        (root / part / "metadata.jsonl").write_text('{"file_name": "000.jpg", "text": "A."}')
+    (root / "captions.csv").rename(root.parent / "captions.csv")
+    with pytest.raises(DatasetError, match=r"holds test/metadata\.jsonl and train/metadata\.jsonl: keep one"):
         folder.read(root)
-    (root / "captions.csv").unlink()
-    with pytest.raises(DatasetError, match=r"holds none of captions\.csv, .*first line `image,caption`"):
+    shutil.rmtree(root / "test")
+    shutil.rmtree(root / "train")
+    (root / "captions.csv").write_bytes(b"image,caption\n000.jpg,\xff\n")
+    with pytest.raises(DatasetError, match="line 2: not a text file in UTF-8"):
+        folder.read(root)
+    (root / "captions.csv").rename(root / "captions.bak")
+    with pytest.raises(
+        DatasetError,
+        match=r"holds none of captions\.csv, .* holds captions\.bak, holidays\. .*first line `image,caption`",
+    ):
         folder.read(root)

@@ -89,7 +89,7 @@ def test_report_of_drawn_scenes():
     scores = report({1: ["a red boat"]}, {1: "red boats"}, [], {}, truth, names)
     assert scores["grounding"]["pair"] == scores["grounding"]["unseen"]["pair"] == 1
     assert scores["grounding"]["place"] == 0
-    assert scores["shuffled_CIDEr"] is None
+    assert scores["shuffled_CIDEr"] is None and "one image only" in scores["shuffled_CIDEr_reason"]
     with pytest.raises(ValueError, match="names"):
         report({1: ["a red boat"]}, {1: "red boats"}, [], {}, truth)
 

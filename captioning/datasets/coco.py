@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from captioning.datasets.dataset import SPLITS, CaptionDataset, DatasetError, Record, assemble, shuffled
 from captioning.datasets.fetching import Wanted, fetch_archive, fetch_photos
 from captioning.datasets.needs import Need, photos_to_fetch
+from captioning.datasets.photos import NOT_THERE, Photos, look_for, nearest
+from captioning.datasets.rows import content_of, path_of
+from captioning.datasets.texts import Findings, shown, usable
 from captioning.fetching.download import URLS, DownloadError
 from captioning.fetching.unpack import UnpackError
-from captioning.files import read_json
 
 _PARTS = ("train2014", "val2014")
+_YEARS = ("2014", "2017")
 _SPLIT_FILES = ("splits.json", "dataset_coco.json")  # ours, Karpathy's
 _PHOTO_MB = 0.165  # on average
 _ANOTHER = "Fetch or make it again: deleted, it is fetched by notebook 01."
@@ -77,57 +81,107 @@ def _fetch_karpathys_splits(root: Path) -> None:
 
 
 def read(root: Path) -> CaptionDataset:
-    """Read COCO 2014 in its official layout.
+    """Read COCO in its official layout, that of 2014 or that of 2017.
 
     Args:
         root: holds `annotations/captions_{train,val}2014.json` (either may be absent), the photos in
-            `{train,val}2014/`, and optionally `splits.json` or Karpathy's `dataset_coco.json`, which fix the
-            splits. Without these, train2014 is train, even ids of val2014 are val and odd ids test.
+            `{train,val}2014/` or anywhere else, and optionally `splits.json` or Karpathy's `dataset_coco.json`, which
+            fix the splits. Without these, train2014 is train, even ids of val2014 are val and odd ids test. The same
+            with 2017 for 2014.
 
     Raises:
         DatasetError: a file is missing or not in COCO's layout.
     """
-    parts = [part for part in _PARTS if _captions_file(root, part).is_file()]
-    if not parts:
+    year, files = next(((year, files) for year in _YEARS if (files := _captions_files(root, year))), ("", {}))
+    if not files:
         raise DatasetError(
-            f"{root} holds neither annotations/captions_train2014.json nor annotations/captions_val2014.json: "
-            "set CAPTIONING_ROOT to the folder that holds `annotations`."
+            f"{root} holds neither annotations/captions_train2014.json nor annotations/captions_val2014.json, nor "
+            f"those of 2017; {nearest(root / 'annotations')}. "
+            "Set CAPTIONING_ROOT to the folder that holds `annotations`."
         )
     splits_file = _splits_file(root)
     splits = read_splits(splits_file) if splits_file else None
-    records, unused = [], []
-    for part in parts:
-        for image_id, file_name, captions, _ in read_captions(_captions_file(root, part)):
+    findings, photos, records = Findings(list), Photos(root), []
+    for part, file in files.items():
+        for image_id, file_name, captions, _ in read_captions(file, findings):
             split = _default_split(part, image_id) if splits is None else splits.get(image_id)
             if split is None:
-                unused.append(file_name)
+                findings["photos in no split"].append(file_name)
             else:
-                records.append(Record(image_id, root / part / file_name, tuple(captions), split))
-    sources = [*(_captions_file(root, part) for part in parts), *filter(None, [splits_file])]
-    splits_from = splits_file.name if splits_file else "val2014 halved"
-    return assemble("coco2014", records, {"photos in no split": unused}, splits_from, sources)
+                file = Path(file_name) if file_name[1:2] == ":" else Path(part, file_name)
+                records.append(Record(image_id, file, tuple(captions), split))
+    records = _with_photos(records, photos, findings)
+    sources = [*files.values(), *filter(None, [splits_file])]
+    splits_from = splits_file.name if splits_file else f"val{year} halved"
+    return assemble("coco2014", records, findings, splits_from, sources)
 
 
-def read_captions(path: Path) -> Iterator[Captioned]:
+def _with_photos(records: list[Record], photos: Photos, findings: Findings) -> list[Record]:
+    """Return the records with their files; what is nowhere stays where it should be."""
+    names = [record.file.as_posix() for record in records]
+    odd = [name for name in names if name[:1] == "/" or name[1:2] == ":" or ".." in name or not photos.at(name)]
+    found, placed = photos.find(odd), []
+    for name, record in zip(names, records, strict=True):
+        path, why, more = found.get(name, (name, "", ""))
+        if path or (why == NOT_THERE and not more):
+            placed.append(dataclasses.replace(record, file=photos.root / (path or name)))
+        else:
+            findings[why].append(f"{name} ({more})")
+    return placed
+
+
+def read_captions(path: Path, findings: Findings | None = None, way_out: str = _ANOTHER) -> Iterator[Captioned]:
     """Yield each image of a captions file.
 
     Layout: the "Image Captioning" section of COCO's data format page.
 
+    Args:
+        path: the file.
+        findings: gets the annotations that are no captions or of no image, and what was dropped from captions.
+        way_out: the end of the message for a damaged file.
+
     Raises:
         DamagedError: the file is not JSON.
-        DatasetError: the file is not in COCO's layout, or captions an image that it does not list.
+        DatasetError: the file is not in COCO's layout, or has no caption of an image that it lists.
     """
-    content = read_json(path, _ANOTHER)
+    content = content_of(path, way_out)
+    findings = Findings(list) if findings is None else findings
     try:
-        images = {i["id"]: Captioned(i["id"], i["file_name"], [], i.get("coco_url", "")) for i in content["images"]}
-        for annotation in content["annotations"]:
-            images[annotation["image_id"]].captions.append(annotation["caption"].strip())
+        images = _images(path, content["images"], findings)
+        some = [
+            _add(images, row, f"{path.name}, annotation {n}", findings) for n, row in enumerate(content["annotations"])
+        ]
+        if some and not any(some):
+            raise KeyError(next(iter(findings.values()))[0])
     except (KeyError, TypeError, AttributeError) as error:
         raise DatasetError(
             f"{path} is not in COCO's captions layout ({error!r}): it needs "
             '"images": [{"id", "file_name"}] and "annotations": [{"image_id", "caption"}].'
         ) from error
     yield from images.values()
+
+
+def _images(path: Path, rows: list[dict], findings: Findings) -> dict[str, Captioned]:
+    images: dict[str, Captioned] = {}
+    for row in rows:
+        image_id, name, url = row["id"], row["file_name"], row.get("coco_url", "")
+        if not isinstance(name, str) or not name.strip():
+            findings["images without a file name"].append(f"{path.name}, id {image_id}: {shown(name)}")
+            continue
+        image = Captioned(image_id, path_of(name), [], url if isinstance(url, str) else "")
+        if images.setdefault(str(image_id), image) != image:
+            raise DatasetError(f"{path}: the id {image_id} stands for two images, one of them {name}.")
+    return images
+
+
+def _add(images: dict[str, Captioned], row: Any, place: str, findings: Findings) -> str:
+    """Add a caption to its image and return it; empty where there is none."""
+    if not isinstance(row, dict) or str(row.get("image_id")) not in images:
+        findings["annotations of images that are not listed"].append(f"{place}: {shown(row)}")
+        return ""
+    if text := usable(row.get("caption"), place, findings):
+        images[str(row["image_id"])].captions.append(text)
+    return text
 
 
 def read_splits(path: Path) -> dict[int, str]:
@@ -139,7 +193,7 @@ def read_splits(path: Path) -> dict[int, str]:
         DamagedError: the file is not JSON.
         DatasetError: the file is not in its layout, or puts a photo into two splits.
     """
-    content = read_json(path, _ANOTHER)
+    content = content_of(path, _ANOTHER)
     try:
         if path.name == _SPLIT_FILES[0]:
             pairs = [(image_id, split) for split in SPLITS for image_id in content[split]]
@@ -161,5 +215,12 @@ def _captions_file(root: Path, part: str) -> Path:
     return root / "annotations" / f"captions_{part}.json"
 
 
+def _captions_files(root: Path, year: str) -> dict[str, Path]:
+    """Return part -> captions file, for what there is; also where a zip was unpacked into a folder of its own."""
+    files = {part: _captions_file(root, part) for part in (f"train{year}", f"val{year}")}
+    found = {part: [file] if file.is_file() else look_for(root, file.name) for part, file in files.items()}
+    return {part: nearest_first[0] for part, nearest_first in found.items() if nearest_first}
+
+
 def _default_split(part: str, image_id: int) -> str:
-    return "train" if part == "train2014" else "test" if image_id % 2 else "val"
+    return "train" if part.startswith("train") else "test" if image_id % 2 else "val"

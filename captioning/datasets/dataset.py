@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections import defaultdict
+import unicodedata
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from captioning import provenance
+from captioning.datasets.photos import nearest
 from captioning.provenance import FileState, content_digest
 
 SPLITS = ("train", "val", "test")
@@ -101,14 +103,19 @@ class CaptionDataset:
         The usual cleaning of Flickr8k notebooks. The captions of val and test stay as people wrote them: they are what
         a caption is scored against, and cleaned references give other scores.
         """
-        records = [
-            dataclasses.replace(r, captions=tuple(filter(None, map(_letters_only, r.captions))))
-            if r.split == "train" else r
-            for r in self.records
-        ]  # fmt: skip
+        records, words, empty = [], Counter(), []
+        for record in self.records:
+            if record.split == "train":
+                texts = [_letters_only(caption, words) for caption in record.captions]
+                empty += [f"{record.image_id}: {c}" for c, t in zip(record.captions, texts, strict=True) if not t]
+                record = dataclasses.replace(record, captions=tuple(filter(None, texts)))
+            records.append(record)
         cleaned = dataclasses.replace(self, records=tuple(record for record in records if record.captions))
         bare = (str(record.image_id) for record in records if not record.captions)
-        return cleaned.found("pictures that the cleaning leaves no caption", bare)
+        cleaned = cleaned.found("pictures that the cleaning leaves no caption", bare)
+        cleaned = cleaned.found("captions of which the cleaning leaves nothing", empty)
+        dropped = (f"{word} ({count:,})" for word, count in words.most_common())
+        return cleaned.found("words with digits in them, which the cleaning drops", dropped)
 
 
 def shuffled(image_ids: Iterable[int | str]) -> list[int | str]:
@@ -149,9 +156,12 @@ def assemble(
         else:
             usable.append(dataclasses.replace(record, captions=captions))
     if not any(record.split in ("train", UNSPLIT) for record in usable):
-        reasons = ", ".join(f"{len(names)} {reason}" for reason, names in left_out.items() if names)
-        away = f" Looked for {left_out[NOT_ON_DISK][0]}: is a drive not mounted?" if left_out[NOT_ON_DISK] else ""
-        raise DatasetError(f"{name}: no usable picture to train on ({reasons or 'none was found'}).{away}")
+        left = {reason: names for reason, names in left_out.items() if names}
+        reasons = ", ".join(f"{len(names)} {reason}" for reason, names in left.items()) or "none was found"
+        away = next(iter(left_out[NOT_ON_DISK]), "")
+        hint = f" Looked for {away}: is a drive not mounted? {nearest(Path(away).parent)}." if away else ""
+        examples = "".join(f"\n  {reason}: {names[0]}" for reason, names in left.items() if reason != NOT_ON_DISK)
+        raise DatasetError(f"{name}: no usable picture to train on ({reasons}).{hint}{examples}")
     by_id = {record.image_id: record for record in usable}
     if len(by_id) < len(usable):
         raise DatasetError(f"{name}: {len(usable) - len(by_id)} image ids stand for two pictures.")
@@ -164,10 +174,18 @@ def assemble(
     )
 
 
-def _letters_only(caption: str) -> str:
-    """Return the caption in lower case; marks go, a word that holds anything else than letters goes as a whole."""
-    words = "".join(c for c in caption.lower() if c.isalnum() or c.isspace()).split()
-    return " ".join(word for word in words if word.isalpha())
+def _letters_only(caption: str, dropped: Counter[str]) -> str:
+    """Return the caption in lower case; punctuation goes, a word with digits goes as a whole and is counted.
+
+    Vowel signs and accents are part of a letter, and so are the joiners between letters.
+    """
+    words = "".join(c for c in caption.lower() if c.isalnum() or c.isspace() or _belongs(c)).split()
+    dropped.update(word for word in words if not all(c.isalpha() or _belongs(c) for c in word))
+    return " ".join(word for word in words if all(c.isalpha() or _belongs(c) for c in word))
+
+
+def _belongs(character: str) -> bool:
+    return unicodedata.category(character)[0] == "M" or character in "\u200c\u200d"
 
 
 def _names(folder: Path) -> set[str]:

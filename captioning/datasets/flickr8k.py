@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter, defaultdict
-from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+from captioning.datasets import rows
 from captioning.datasets.dataset import UNSPLIT, CaptionDataset, DatasetError, Record, assemble
 from captioning.datasets.fetching import Wanted, fetch_archive
 from captioning.datasets.needs import Need
+from captioning.datasets.photos import NOT_THERE, Photos, look_for, nearest
 from captioning.datasets.splits import HASH
+from captioning.datasets.texts import Findings
 
 PHOTO_FOLDERS = ("Flicker8k_Dataset", "Flickr8k_Dataset", "Images", "images")
-TOKENS, KAGGLE = "Flickr8k.token.txt", "captions.txt"
+TOKENS, KAGGLE, KARPATHY = "Flickr8k.token.txt", ("captions.txt", "captions.csv"), "dataset_flickr8k.json"
 PHOTOS, SIZES = 8091, {"train": 6000, "val": 1000, "test": 1000}  # of the release
 LISTS = {"train": "Flickr_8k.trainImages.txt", "val": "Flickr_8k.devImages.txt", "test": "Flickr_8k.testImages.txt"}
 
@@ -42,37 +42,62 @@ def read(root: Path) -> CaptionDataset:
     """Read Flickr8k as it lies on disk.
 
     Args:
-        root: holds a photo folder (`Flicker8k_Dataset`, the release's own spelling, or `Images`) and, there or in
-            `Flickr8k_text`, `Flickr8k.token.txt` with the official lists `Flickr_8k.{train,dev,test}Images.txt`, or
-            the `captions.txt` of Kaggle, with the lists or without: then the pictures are in no split yet.
+        root: holds, itself or in folders below it, a photo folder (`Flicker8k_Dataset`, the release's own spelling, or
+            `Images`), and `Flickr8k.token.txt` with the official lists `Flickr_8k.{train,dev,test}Images.txt` beside
+            it, or the `captions.txt` of Kaggle, with the lists or without: then Karpathy's `dataset_flickr8k.json`
+            gives the splits, and where that is not there either, the pictures are in no split yet. It also serves as
+            the file of captions.
 
     Raises:
-        DatasetError: a file is missing or a line is not in the release's layout.
+        DatasetError: a file is missing or lines are not in the release's layout.
     """
-    photos = _photo_folder(root)
-    text = root / "Flickr8k_text" if (root / "Flickr8k_text").is_dir() else root
-    source = text / (TOKENS if (text / TOKENS).is_file() else KAGGLE)
-    lists = {split: text / name for split, name in LISTS.items()}
-    if source.name == KAGGLE and not any(map(Path.exists, lists.values())):
-        lists = {}
-    captions: dict[str, list[str]] = defaultdict(list)
-    for name, caption in (_token_lines if source.name == TOKENS else _csv_rows)(source):
-        captions[name].append(caption)
-    splits = {name: split for split, file in lists.items() for name in _text(file).splitlines()}
-    on_disk = {path.name for path in photos.iterdir()}
-    records, unused, nowhere = [], [], []
-    for name, captions_of_one in captions.items():
-        if name in splits or not splits:
-            split = splits.get(name, UNSPLIT)
-            records.append(Record(Path(name).stem, photos / name, tuple(captions_of_one), split))
-        elif name in on_disk:
-            unused.append(name)
+    photos, findings = Photos(_photo_folder(root)), Findings(list)
+    sources = look_for(root, TOKENS) or look_for(root, *KAGGLE) or look_for(root, KARPATHY)
+    if not sources:
+        raise DatasetError(
+            f"{TOKENS} is missing: it belongs to the Flickr8k text release. Neither it nor {KAGGLE[0]} nor {KARPATHY} "
+            f"is in {root} or the folders in it; {nearest(root)}."
+        )
+    source = sources[0]
+    captions = rows.read(source, findings)
+    splits, lists = _splits(root, source)
+    found = photos.find(caption.image for caption in captions)
+    texts, unused, nowhere = defaultdict(list), {}, []
+    for caption in captions:
+        path, why, more = found[caption.image]
+        name = PurePosixPath(caption.image)
+        key = path or name.name, name.stem, splits.get(_key(caption.image), UNSPLIT)
+        if splits and not key[2] and path:
+            unused[name.name] = None
+        elif splits and not key[2]:
+            nowhere.append(name.name)
+        elif path or (why == NOT_THERE and not more):
+            texts[key].append(caption.text)
         else:
-            nowhere += [name] * len(captions_of_one)
-    findings = {"photos in no official split": unused, "captions of photos that do not exist": nowhere}
-    splits_from = "official lists" if splits else HASH
-    dataset = assemble("flickr8k", records, findings, splits_from, [source, *lists.values()])
-    return _compared_with_the_release(dataset, len(on_disk), splits)
+            findings[why].append(f"{caption.place}: {caption.image} ({more})")
+    records = [Record(stem, photos.root / file, tuple(of), split) for (file, stem, split), of in texts.items()]
+    findings |= {"photos in no official split": [*unused], "captions of photos that do not exist": nowhere}
+    splits_from = KARPATHY if lists and lists[0].name == KARPATHY else "official lists" if splits else HASH
+    dataset = assemble("flickr8k", records, findings, splits_from, dict.fromkeys([source, *lists]))
+    return _compared_with_the_release(dataset, len(photos.paths), splits)
+
+
+def _splits(root: Path, source: Path) -> tuple[dict[str, str], list[Path]]:
+    """Return file name -> split, and the files that say so: the official lists, else Karpathy's, else none."""
+    lists = {split: (look_for(root, name) or [source.parent / name])[0] for split, name in LISTS.items()}
+    if source.name == TOKENS or any(map(Path.exists, lists.values())):
+        if missing := [file for file in lists.values() if not file.is_file()]:
+            raise DatasetError(
+                f"{missing[0]} is missing: it belongs to the Flickr8k text release; {nearest(source.parent)}."
+            )
+        pairs = [(name.strip(), split) for split, file in lists.items() for name in rows.text_of(file).splitlines()]
+        return {_key(name): split for name, split in pairs if name}, [*lists.values()]
+    karpathy = look_for(root, KARPATHY)[:1]
+    return {_key(row.image): row.split for file in karpathy for row in rows.read(file, Findings(list))}, karpathy
+
+
+def _key(name: str) -> str:
+    return PurePosixPath(name).stem.casefold()
 
 
 def _compared_with_the_release(dataset: CaptionDataset, photos: int, splits: dict[str, str]) -> CaptionDataset:
@@ -84,35 +109,9 @@ def _compared_with_the_release(dataset: CaptionDataset, photos: int, splits: dic
     return dataset.found("other numbers than in the release", fewer)
 
 
-def _token_lines(source: Path) -> Iterator[tuple[str, str]]:
-    for number, line in enumerate(_text(source).split("\n"), start=1):
-        if line.strip():
-            key, tab, caption = line.partition("\t")
-            name, mark, index = key.rpartition("#")
-            if not (tab and mark and index.isdecimal()):
-                raise DatasetError(f"{source}, line {number}: not `photo.jpg#0<tab>caption`: {line[:60]!r}")
-            yield name, caption
-
-
-def _csv_rows(source: Path) -> Iterator[tuple[str, str]]:
-    # The captions hold commas and line breaks inside quotes: only a CSV reader splits them rightly.
-    for row in csv.DictReader(io.StringIO(_text(source))):
-        if row.get("image") is None or row.get("caption") is None:
-            raise DatasetError(f"{source}: not a CSV file with the columns `image,caption`.")
-        yield row["image"], row["caption"]
-
-
 def _photo_folder(root: Path) -> Path:
-    for name in PHOTO_FOLDERS:
-        if (root / name).is_dir():
-            return root / name
-    raise DatasetError(f"{root} holds no photo folder; looked for {', '.join(PHOTO_FOLDERS)}.")
-
-
-def _text(path: Path) -> str:
-    if not path.is_file():
-        raise DatasetError(f"{path} is missing: it belongs to the Flickr8k text release.")
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DatasetError(f"{path} is not a text file in UTF-8 ({error}): delete it and run 01 again.") from error
+    """Return the photo folder; the root itself where the photos are there."""
+    known = look_for(root, *PHOTO_FOLDERS, folders=True)
+    if not known and not Photos(root).paths:
+        raise DatasetError(f"{root} holds no photo folder; looked for {', '.join(PHOTO_FOLDERS)}; {nearest(root)}.")
+    return [*known, root][0]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
 from pathlib import Path
 
 from captioning.datasets.dataset import UNSPLIT, CaptionDataset, DatasetError, Record, assemble, shuffled
 from captioning.datasets.fetching import Wanted, fetch_photos
 from captioning.datasets.needs import Need, photos_to_fetch
+from captioning.datasets.photos import nearest
+from captioning.datasets.rows import json_lines
 from captioning.datasets.splits import HASH
+from captioning.datasets.texts import Findings, shown, usable
 from captioning.fetching.download import URLS
 from captioning.fetching.download import fetch as fetch_file
 from captioning.images import shrink
@@ -57,27 +59,31 @@ def read(root: Path) -> CaptionDataset:
         DatasetError: the captions file is missing or a line is not in its layout.
     """
     if not (root / CAPTIONS).is_file():
-        raise DatasetError(f"{root / CAPTIONS} is missing: it belongs to the Localized Narratives release.")
-    captions = _read_captions(root / CAPTIONS)
+        raise DatasetError(
+            f"{root / CAPTIONS} is missing: it belongs to the Localized Narratives release; {nearest(root)}."
+        )
+    findings = Findings(list)
+    captions = _read_captions(root / CAPTIONS, findings)
     records = [Record(image_id, _photo(root, image_id), tuple(c), UNSPLIT) for image_id, c in captions.items()]
-    return assemble("open-images", records, splits_from=HASH, sources=[root / CAPTIONS])
+    return assemble("open-images", records, findings, HASH, [root / CAPTIONS])
 
 
 def _photo(root: Path, image_id: str) -> Path:
     return root / "train" / f"{image_id}.jpg"
 
 
-def _read_captions(path: Path) -> dict[str, list[str]]:
-    """Return image id -> captions; most photos have one."""
+def _read_captions(path: Path, findings: Findings | None = None) -> dict[str, list[str]]:
+    """Return image id -> captions; most photos have one. What is no caption of a bare id is listed."""
     captions: dict[str, list[str]] = {}
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            try:
-                row = json.loads(line)
-                captions.setdefault(row["image_id"], []).append(row["caption"])
-            except (ValueError, KeyError, TypeError) as error:
-                raise DatasetError(
-                    f'{path}, line {number}: not {{"image_id": ..., "caption": ...}} ({error!r}). '
-                    "Delete it: notebook 01 fetches it again."
-                ) from error
+    findings = Findings(list) if findings is None else findings
+    for place, row in json_lines(path, "Delete it: notebook 01 fetches it again."):
+        image_id = row.get("image_id") if isinstance(row, dict) else None
+        if not isinstance(image_id, str) or not image_id.isalnum():
+            findings["rows without an image id"].append(f"{place}: {shown(row)}")
+        elif text := usable(row.get("caption"), place, findings):
+            captions.setdefault(image_id, []).append(text)
+    if not captions:
+        raise DatasetError(
+            f'{path} has no line {{"image_id": ..., "caption": ...}}. Delete it: notebook 01 fetches it again.'
+        )
     return captions

@@ -12,7 +12,8 @@ from captioning.files import read_json, write_json
 
 HASH = "hash of the photos' contents"  # the source of our own splits
 TEST, VAL = 0.9, 0.81  # of the hash: a tenth for the test, a tenth of the rest for validation
-FEWEST = {"train": 1, "val": 2, "test": 2}  # pictures: captions are also shuffled to *other* ones
+FEWEST = {"train": 1, "val": 1, "test": 1}  # pictures
+WISHED = {"train": 1, "val": 2, "test": 2}  # where there are five: captions are also shuffled to *other* pictures
 
 
 def settle(dataset: CaptionDataset, file: Path, choice: str) -> CaptionDataset:
@@ -96,26 +97,34 @@ def _key(record: Record, source: str) -> str:
 def _by_content(records: Iterable[Record], known: Mapping[int | str, str]) -> dict[int | str, str]:
     """Return image id -> split by the hash; known pictures keep theirs, and their copies go with them.
 
-    Where a split of a few photos would be too small, the next ones in the order of the hash fill it: new ones first,
-    known ones only where there is no other way.
+    Where a split of a few photos would be too small, the next ones in the order of the hash fill it: new ones up to
+    `WISHED`, known ones only where it would have fewer than `FEWEST`.
     """
     if any(not record.content for record in records):
         raise ValueError("Splits of our own go by the photos' contents: call `prepare.check` first.")
     fixed = {r.content: known[r.image_id] for r in records if r.image_id in known}
     split_of = {r.content: fixed.get(r.content) or _side(r.content) for r in records}
-    counts, moved = Counter(split_of.values()), set()
-    highest_first = sorted(split_of, reverse=True)
-    for needy in ("test", "val", "train"):
-        for content in sorted(highest_first[:: -1 if needy == "train" else 1], key=fixed.__contains__):
-            donor = split_of[content]
-            if counts[needy] < FEWEST[needy] and donor != needy and counts[donor] > FEWEST[donor]:
-                split_of[content] = needy
-                counts.update({needy: 1, donor: -1})
-                moved.add(content)
+    wished = WISHED if len(split_of) >= sum(WISHED.values()) else FEWEST
+    new = [content for content in split_of if content not in fixed]
+    moved = _fill(split_of, new, wished) | _fill(split_of, [*fixed], FEWEST)
     return {
         r.image_id: split_of[r.content] if r.content in moved else known.get(r.image_id, split_of[r.content])
         for r in records
     }
+
+
+def _fill(split_of: dict[str, str], movable: Iterable[str], fewest: Mapping[str, int]) -> set[str]:
+    """Move some of these contents into splits that have too few; return those that were moved."""
+    counts, moved = Counter(split_of.values()), set()
+    highest_first = sorted(movable, reverse=True)
+    for needy in ("test", "val", "train"):
+        for content in highest_first[:: -1 if needy == "train" else 1]:
+            donor = split_of[content]
+            if counts[needy] < fewest[needy] and donor != needy and counts[donor] > fewest[donor]:
+                split_of[content] = needy
+                counts.update({needy: 1, donor: -1})
+                moved.add(content)
+    return moved
 
 
 def _side(content: str) -> str:

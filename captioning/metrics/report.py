@@ -67,8 +67,8 @@ def report(
         names: on scenes, the words for it (see `grounding`).
 
     Returns:
-        The scores of `score`, with `decoding`, `shuffled_CIDEr` (None for a single image), `distinct_captions`,
-        `novel_captions` and, on scenes, `grounding`; ready for JSON.
+        The scores of `score`, with `decoding`, `shuffled_CIDEr` (None, with the reason beside it, for a single image),
+        `distinct_captions`, `novel_captions` and, on scenes, `grounding`; ready for JSON.
 
     Raises:
         ValueError: as in `score`; or truth without names.
@@ -83,6 +83,8 @@ def report(
         "distinct_captions": distinct_captions(results),
         "novel_captions": novel_captions(results, train_captions),
     }
+    if scores["shuffled_CIDEr"] is None:
+        scores["shuffled_CIDEr_reason"] = "There is one image only: its caption cannot be shuffled to another."
     if truth is not None:
         scores["grounding"] = grounding(truth, results, names)
     return scores
