@@ -108,7 +108,7 @@ def _read(source: Picture, near: int | None, name: str | None, factors: Callable
     try:
         if isinstance(source, Image.Image):
             return _upright(source, factors)
-        if hasattr(source, "__array__"):
+        if hasattr(source, "__array__") and not isinstance(source, str | bytes):
             return _upright(from_array(np.asarray(source), name), factors)
         if hasattr(source, "read"):
             source = source.read()
