@@ -274,6 +274,30 @@ def test_colors_of_16_bits_are_scaled_as_grey_is(high, bits, channels):
     assert ("scaled" in found.info) == (bits < 16)
 
 
+def deep_tiff(numbers, order, packed):
+    """Colors of 16 bits in one strip."""
+    data = numbers.astype(f"{order}u2").tobytes()
+    data = zlib.compress(data) if packed else data
+    height, width, channels = numbers.shape
+    values = {256: width, 257: height, 258: 8 + 2 + 9 * 12 + 4, 259: 8 if packed else 1, 262: 2, 273: 200,
+              277: channels, 278: height, 279: len(data)}  # fmt: skip
+    entries = b"".join(
+        struct.pack(f"{order}HHI", tag, 3 if tag == 258 else 4, channels if tag == 258 else 1)
+        + struct.pack(f"{order}I", value)
+        for tag, value in values.items()
+    )
+    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}IH", 8, 9) + entries + bytes(4)
+    return (head + struct.pack(f"{order}3H", 16, 16, 16)).ljust(200, b"\0") + data
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(("high", "bits"), [(4095, 12), (65535, 16)])
+def test_so_are_those_of_tiff(high, bits, packed, order):
+    numbers = np.stack([ramp(high), ramp(high)[::-1], ramp(high)[:, ::-1]], axis=2)
+    assert np.array_equal(np.asarray(open_image(deep_tiff(numbers, order, packed))), numbers >> (bits - 8))
+
+
 @pytest.mark.parametrize(
     ("low", "high", "expected"),
     [(0, 1, None), (0, 255, None), (0, 0.5, 128), (-3, 1200, 255), (0, 70000, 255), (1e-5, 1e30, 255)],
