@@ -26,7 +26,7 @@ def brand(major, *others):
 
 
 OTHERS = {
-    b"": "is empty",
+    b"": "an empty file",
     brand(b"heic", b"mif1", b"heic"): "HEIC",
     brand(b"mif1", b"mif1", b"heic"): "HEIC",
     brand(b"heix"): "HEIC",
@@ -52,7 +52,7 @@ OTHERS = {
     b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n": "Git LFS",
     b'{"error": "quota exceeded"}': "a text",
     "Bitte anmelden: später".encode(): "a text",
-    bytes(range(256)): "does not know its format",
+    bytes(range(256)): "no format that is known",
 }  # fmt: skip
 
 
@@ -203,7 +203,7 @@ def test_threads_share_the_memory(monkeypatch):
     taken, load = [], PngImagePlugin.PngImageFile.load
 
     def counted(image):
-        taken.append(opening._InFlight.bytes)
+        taken.append(sum(opening._IN_FLIGHT))
         threading.Event().wait(0.02)
         return load(image)
 
@@ -214,13 +214,13 @@ def test_threads_share_the_memory(monkeypatch):
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(done) == 8 and max(taken) == opening.LIMIT and opening._InFlight.bytes == 0
+    assert len(done) == 8 and max(taken) == opening.LIMIT and not opening._IN_FLIGHT
 
 
 def test_an_error_gives_the_memory_back():
     with pytest.raises(ImageError):
         load_pixels(header(10, 10), 8)
-    assert opening._InFlight.bytes == 0
+    assert not opening._IN_FLIGHT
 
 
 @pytest.mark.parametrize("chunk", [b"zTXt", b"iTXt", b"iCCP"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -35,11 +34,9 @@ def largest(image: Image.Image) -> int:
 
 def swapped(args: Any) -> Any:
     """Return a decoder's arguments, so that it reads the other byte of each number."""
-    native, other = ("L", "B") if sys.byteorder == "little" else ("B", "L")
     if isinstance(args, tuple):
         return (swapped(args[0]), *args[1:])
-    form, _, order = args.rpartition(";16")
-    return f"{form};16{native if order == other else other}"
+    return args[:-1] + ("L" if args.endswith("B") else "B")  # N is the machine's own order: L on all that is in use
 
 
 def ends_of(array: np.ndarray) -> tuple[float, float]:

@@ -21,6 +21,8 @@ from captioning.images.formats import ImageError, recognized
 from captioning.images.given import ACCEPTED, Picture, from_array
 
 LIMIT = 1 << 30  # bytes that all photos being read may take at a time: a photo that needs more alone is refused
+_IN_FLIGHT: list[int] = []  # bytes of the pictures that are being decoded
+_CHANGED = threading.Condition()
 # Bytes per pixel of Pillow's modes, and what decoders need beside the picture, as measured.
 _PIXEL = {"1": 1, "L": 1, "P": 1}
 _BESIDE = {"WEBP": 12, "AVIF": 8, "HEIF": 8, "TIFF": 4}
@@ -148,13 +150,6 @@ def _bytes_needed(image: Image.Image, whole: tuple[int, int]) -> int:
     return need
 
 
-class _InFlight:
-    """Bytes that are being decoded, in all threads."""
-
-    bytes = 0
-    changed = threading.Condition()
-
-
 @contextmanager
 def _memory(need: int, size: tuple[int, int], name: str) -> Iterator[None]:
     """Wait until there is memory for a picture, so that threads do not multiply what a huge one takes."""
@@ -163,15 +158,15 @@ def _memory(need: int, size: tuple[int, int], name: str) -> Iterator[None]:
             f"{name} has {size[0]} x {size[1]} pixels: to read it takes {need / 1e9:.1f} GB of memory, more than the "
             f"{LIMIT / 1e9:.1f} GB of captioning.images.opening.LIMIT. Save it smaller, or as a plain JPEG."
         )
-    with _InFlight.changed:
-        _InFlight.changed.wait_for(lambda: _InFlight.bytes + need <= LIMIT)
-        _InFlight.bytes += need
+    with _CHANGED:
+        _CHANGED.wait_for(lambda: sum(_IN_FLIGHT) + need <= LIMIT)
+        _IN_FLIGHT.append(need)
     try:
         yield
     finally:
-        with _InFlight.changed:
-            _InFlight.bytes -= need
-            _InFlight.changed.notify_all()
+        with _CHANGED:
+            _IN_FLIGHT.remove(need)
+            _CHANGED.notify_all()
 
 
 def _upright(image: Image.Image, factors: Callable, low: Image.Image | None = None) -> tuple[Image.Image, tuple]:
