@@ -17,7 +17,7 @@ EXTENSIONS = {ending for ending, kind in Image.registered_extensions().items() i
 _OTHER = {
     rb"\Z": "an empty file",
     rb".{4}ftyp(avi[fs]|.{4,28}avif)": "AVIF, which needs a newer Pillow (pip install -U pillow)",
-    rb".{4}ftyp(he[iv][cmsx]|mi[af]1|msf1)": "HEIC, which Pillow cannot open (pillow-heif can, once you have called its "
+    rb".{4}ftyp(he[iv][cmsx]|mi[af]1|msf1)": "HEIC, which Pillow cannot open (pillow-heif can, once you call its "
     "register_heif_opener(); phones export JPEG)",
     rb".{4}ftyp|.{4}moov|\x1aE\xdf\xa3|RIFF.{4}AVI |\0\0\x01[\xb3\xba]|FLV": "a video",
     rb"%!PS|\xc5\xd0\xd3\xc6": "PostScript (EPS), a program rather than a photo",
