@@ -149,7 +149,8 @@ class Bundle:
             SettingError: there are none.
         """
         identity = self.settings["encoder"]
-        weights, now = identity["weights"], from_environment().weights
+        weights = identity["weights"]
+        now = from_environment().weights if weights != "random" else None
         named = now if now not in (None, "imagenet", "random") else None
         if weights == "imagenet":
             weights = named or weights  # where there is no network; the hash decides

@@ -415,5 +415,11 @@ def test_a_setting_error_of_the_environment_is_not_swallowed(with_photos, monkey
         bundle.load(folder).encoder  # noqa: B018
 
 
+def test_random_weights_ask_for_no_setting(with_photos, monkeypatch):
+    folder, encoder, _ = with_photos
+    monkeypatch.setenv("CAPTIONING_WEIGHTS", "/no/such/folder")
+    assert bundle.load(folder).encoder is encoder
+
+
 def test_start_is_where_all_begins(made):
     assert start(made).name == "bahdanau-mobilenet"
