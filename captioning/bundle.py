@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,9 +13,10 @@ import numpy as np
 
 from captioning import decoding, encoders, models
 from captioning.datasets.dataset import CaptionDataset
-from captioning.features import FeatureStore, encode_files
+from captioning.features import FeatureStore, encode
 from captioning.files import DamagedError, read_json
 from captioning.from_scratch.rnn import CaptioningRNN
+from captioning.images import Picture, is_one
 from captioning.models.decoder import Decoder
 from captioning.provenance import code_digest, difference, digest, require_same
 from captioning.settings import from_environment, require
@@ -149,25 +150,43 @@ class Bundle:
         """
         identity = self.settings["encoder"]
         weights = identity["weights"]
-        if weights == "files":
-            now = from_environment().weights
-            weights = self.settings["weights_folder"] if now in (None, "imagenet", "random") else now
+        now = from_environment().weights if weights != "random" else None
+        named = now if now not in (None, "imagenet", "random") else None
+        if weights == "imagenet":
+            weights = named or weights  # where there is no network; the hash decides
+        elif weights == "files":
+            weights = named or self.settings["weights_folder"]
+            if not named and not (Path(weights) / encoders.spec_of(identity["encoder"]).file).is_file():
+                raise BundleError(
+                    f"{self.folder} was trained with encoder weights in {weights}, where they are no more: set "
+                    "CAPTIONING_WEIGHTS to the folder that holds them now."
+                )
         encoder = encoders.load(identity["encoder"], weights, folder=None)
-        if found := difference(identity, encoder.identity):
+        if found := difference(identity, encoder.identity | {"weights": identity["weights"]}):
             raise BundleError(
                 f"{self.folder} was trained with another encoder: {found}. Let CAPTIONING_WEIGHTS name the folder with "
                 "the weights it was trained with, or train it again."
             )
         return encoder
 
-    def caption(self, files: Path | str | Sequence[Path | str], beam_width: int = 3) -> list[str]:
-        """Caption picture files, or one of them.
+    def caption(self, pictures: Picture | Iterable[Picture], beam_width: int = 3) -> str | list[str]:
+        """Caption pictures.
+
+        Args:
+            pictures: one or several, see `images.ACCEPTED`; of a generator, only some are in memory at a time.
+            beam_width: 1 is greedy.
+
+        Returns:
+            A caption for one picture; a list of them for several, also for a list of one, a folder, none at all.
 
         Raises:
-            ImageError: a file is not a readable picture.
+            ImageError: one cannot be read as a picture.
+            TypeError: they are no pictures.
         """
-        captions = self.decode(encode_files(files, self.encoder), beam_width)
-        return [self.tokenizer.decode(caption.tokens) for caption in captions]
+        captions: list[str] = []
+        for features in encode(pictures, self.encoder):
+            captions += [self.tokenizer.decode(caption.tokens) for caption in self.decode(features, beam_width)]
+        return captions[0] if is_one(pictures) else captions
 
 
 def load(folder: Path | str, other_code: bool = False) -> Bundle:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import textwrap
+import unicodedata
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
@@ -20,6 +24,8 @@ if TYPE_CHECKING:  # figures need no training code
     from captioning.from_scratch.training import Epoch
 
 WRAP = 38  # letters per line below a picture of a three-column grid
+NEAR = 600  # pixels: no panel of a grid shows more
+_looked_for: set[str] = set()  # letters for which a font was looked for
 
 
 def show_captions(
@@ -44,10 +50,11 @@ def show_captions(
     if not len(files) or not len(files) == len(captions) == len(references):
         raise ValueError(f"{len(files)} pictures, {len(captions)} captions, {len(references)} lists of references.")
     texts = [_lines(caption, refs) for caption, refs in zip(captions, references, strict=True)]
+    find_fonts(title, *(text for lines in texts for text, _ in lines))
     tallest = max(sum(1 + text.count("\n") for text, _ in lines) for lines in texts)
     figure, axes = _grid(len(files), columns, 4, 3.2 + 0.2 * tallest, title)
     for axis, file, lines in zip(axes, files, texts, strict=False):
-        axis.imshow(open_image(file))
+        axis.imshow(open_image(file, NEAR))
         offset = -4.0
         for text, style in lines:
             axis.annotate(text, (0.0, 0.0), (0, offset), xycoords="axes fraction", textcoords="offset points",
@@ -77,7 +84,8 @@ def show_attention(
     side = math.isqrt(attention.shape[-1])
     if side * side != attention.shape[-1]:
         raise ValueError(f"{attention.shape[-1]} regions form no square grid.")
-    picture = open_image(file)
+    find_fonts(title, *words)
+    picture = open_image(file, NEAR)
     panels = [("the picture", None), *zip(words, attention, strict=True)]
     figure, axes = _grid(len(panels), columns, 2.6, 2.6, title)
     for axis, (word, weights) in zip(axes, panels, strict=False):
@@ -103,6 +111,7 @@ def plot_history(history: Sequence[Mapping[str, float]], title: str = "") -> Fig
 def plot_bars(values: Mapping[str, float], title: str, label: str = "", intervals: Mapping | None = None) -> Figure:
     """Draw horizontal bars in the order given, with error bars from `intervals`: name -> (low, high)."""
     names, lengths = list(values), np.array(list(values.values()))
+    find_fonts(title, *names)
     errors = None
     if intervals is not None:
         lows, highs = np.transpose([intervals.get(name) or (values[name], values[name]) for name in names])
@@ -132,6 +141,7 @@ def plot_lengths(lengths: Mapping[str, Sequence[int]], cut: int | None) -> Figur
 
 def plot_vectors(vectors: np.ndarray, names: Sequence[str], title: str = "") -> Figure:
     """Draw the vectors of some pictures, (pictures, channels), as images of 16 rows, each beside its name."""
+    find_fonts(title, *names)
     figure, axes = plt.subplots(len(vectors), 1, figsize=(9, 1.1 * len(vectors)), squeeze=False, layout="constrained")
     figure.suptitle(title)
     for axis, vector, name in zip(axes.flat, vectors, names, strict=True):
@@ -163,6 +173,50 @@ def plot_norms(runs: Mapping[str, Sequence[Epoch]], limit: float | None, title: 
     return figure
 
 
+def find_fonts(*texts: str) -> None:
+    """Let matplotlib fall back to fonts of this machine that have the letters of these texts.
+
+    One line tells the scripts for which there is no font.
+    """
+    letters = {letter for letter in "".join(texts) if letter.isprintable() and not letter.isspace()} - _looked_for
+    _looked_for.update(letters)
+    for family in plt.rcParams["font.family"]:
+        letters -= _has(font_manager.findfont(font_manager.FontProperties(family=[family])), letters)
+    found = {path: _has(path, letters) for path in sorted(font_manager.findSystemFonts())} if letters else {}
+    while letters and (path := max(found, key=lambda path: len(found[path] & letters), default=None)):
+        if not found[path] & letters:
+            break
+        letters -= found[path]
+        family = font_manager.get_font(path).family_name
+        for face in found:  # matplotlib itself remembers the fonts that were there when it first ran
+            if found[face] and font_manager.get_font(face).family_name == family:
+                font_manager.fontManager.addfont(face)
+        plt.rcParams["font.family"] = [*plt.rcParams["font.family"], family]
+        logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # many have no bold face
+    if letters:
+        warnings.filterwarnings("ignore", r"Glyph \d+ ", UserWarning)  # one for each letter, each time it is drawn
+        print(
+            f"No font on this machine has {', '.join(sorted({*map(_script, letters)}))}: figures show boxes. Install "
+            "one, for example Noto (on Debian and Ubuntu: apt install fonts-noto-core fonts-noto-cjk), and restart."
+        )
+
+
+def _script(letter: str) -> str:
+    symbol = unicodedata.category(letter).startswith("S")
+    return "emoji and symbols" if symbol else f"{unicodedata.name(letter, 'unnamed').split()[0]} letters"
+
+
+def _has(path: str, letters: set[str]) -> set[str]:
+    """Return those of the letters that a font can draw."""
+    try:
+        font = font_manager.get_font(path)
+    except (OSError, RuntimeError):
+        return set()
+    if not font.scalable or "lastresort" in font.family_name.lower().replace(" ", ""):  # boxes for all there is
+        return set()
+    return {letter for letter in letters if font.get_char_index(ord(letter))}
+
+
 def _grid(panels: int, columns: int, width: float, height: float, title: str) -> tuple[Figure, np.ndarray]:
     """Return a figure with places for so many panels of this size (inches), and its axes, row by row."""
     columns = min(columns, panels)
@@ -187,8 +241,16 @@ def _lines(caption: str | Sequence[str], references: Sequence[str]) -> list[tupl
     """Return the texts below a picture, wrapped, each with its style."""
     captions = [caption] if isinstance(caption, str) else caption
     weight = {"fontweight": "bold" if references else "normal"}
-    lines = [(textwrap.fill(text or "(empty)", WRAP), weight) for text in captions]
-    return lines + [(textwrap.fill(f"ref: {text}", WRAP + 4), {"style": "italic"}) for text in references]
+    lines = [(_wrapped(text or "(empty)", WRAP), weight) for text in captions]
+    for text in references:  # beyond Greek and Cyrillic, scripts have no italics
+        style = {"style": "italic" if max(text, default="") < "\u0530" else "normal"}
+        lines.append((_wrapped(f"ref: {text}", WRAP + 4), style))
+    return lines
+
+
+def _wrapped(text: str, width: int) -> str:
+    wide = any(unicodedata.east_asian_width(letter) in "WF" for letter in text)  # two columns per letter
+    return textwrap.fill(text, width // 2 if wide else width)
 
 
 def _lit(picture: Image.Image, weights: np.ndarray) -> np.ndarray:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import itertools
 import os
 import shutil
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from captioning.encoders import Encoder
 from captioning.features.shards import BROKEN, UNSEEN, Entry, FeatureError, key_of
 from captioning.features.store import FeatureStore
 from captioning.files import only_one
-from captioning.images import ImageError, load_pixels
+from captioning.images import ImageError, Picture, each, load_pixels
 from captioning.provenance import StaleError, content_digest
 
 BATCH = 16  # pictures per run of the CNN; short batches are filled up, so every row is computed alike
@@ -63,25 +64,35 @@ def extract(records: Sequence[Record], encoder: Encoder, folder: Path) -> Featur
     return store
 
 
-def encode_files(files: Path | str | Sequence[Path | str], encoder: Encoder) -> np.ndarray:
-    """Encode pictures without keeping the result.
+def encode(pictures: Picture | Iterable[Picture], encoder: Encoder) -> Iterator[np.ndarray]:
+    """Encode pictures without keeping the result, a batch at a time: a generator of them may be endless.
 
     Args:
-        files: one path or several.
+        pictures: one or several, see `images.ACCEPTED`.
         encoder: the frozen CNN.
 
-    Returns:
-        float16 (pictures, regions, channels).
+    Yields:
+        float16 (at most `BATCH`, regions, channels); a short batch is not filled up.
 
     Raises:
-        ImageError: a file is not a readable picture.
+        ImageError: one cannot be read; its name, or its number where it has none, is told.
+        TypeError: they are no pictures.
         FeatureError: float16 cannot hold the features.
     """
-    files = [files] if isinstance(files, str | Path) else list(files)
-    rows = [np.empty((0, encoder.spec.regions, encoder.spec.channels), np.float16)]
-    for _, pixels in _batches(files, lambda file: load_pixels(file, encoder.spec.size)):
-        rows.append(_to_float16(encoder.run(np.stack(pixels)), encoder, alive=len(rows) > 1))
-    return np.concatenate(rows)
+
+    def load(numbered: tuple[int, Picture]) -> np.ndarray:
+        number, picture = numbered
+        name = os.fspath(picture) if isinstance(picture, str | os.PathLike) else f"Picture {number}"
+        return load_pixels(picture, encoder.spec.size, name)
+
+    for number, (_, pixels) in enumerate(_batches(enumerate(each(pictures), start=1), load)):
+        yield _to_float16(encoder.run(np.stack(pixels)), encoder, alive=number > 0)
+
+
+def encode_files(pictures: Picture | Iterable[Picture], encoder: Encoder) -> np.ndarray:
+    """Return what `encode` yields in one array: float16 (pictures, regions, channels)."""
+    none = np.empty((0, encoder.spec.regions, encoder.spec.channels), np.float16)
+    return np.concatenate([none, *encode(pictures, encoder)])
 
 
 def _missing(records: Sequence[Record], store: FeatureStore) -> list[Record]:
@@ -161,14 +172,14 @@ def _load(record: Record, size: int) -> np.ndarray | Entry:
         return Entry(key, mark=BROKEN, reason=str(error))
 
 
-def _batches(items: Sequence, load: Callable) -> Iterator[tuple[Sequence, list]]:
+def _batches(items: Iterable, load: Callable) -> Iterator[tuple[Sequence, list]]:
     """Yield items with what `load` gives for them, loaded in parallel while the batches before are worked on."""
-    batches = [items[start : start + BATCH] for start in range(0, len(items), BATCH)]
-    pool, ahead = ThreadPoolExecutor(os.cpu_count()), deque()
+    items, pool, ahead = iter(items), ThreadPoolExecutor(os.cpu_count()), deque()
     try:
-        for batch in [*batches, [], []]:  # the last two bring out what is ahead
-            ahead.append((batch, [pool.submit(load, item) for item in batch]))
-            if len(ahead) > 2:
+        while (batch := list(itertools.islice(items, BATCH))) or ahead:
+            if batch:
+                ahead.append((batch, [pool.submit(load, item) for item in batch]))
+            if not batch or len(ahead) > 2:
                 done, futures = ahead.popleft()
                 yield done, [future.result() for future in futures]
     finally:

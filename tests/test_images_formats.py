@@ -1,0 +1,321 @@
+"""Only photos' formats are opened, in a bounded amount of memory; anything else is told for what it is."""
+
+import io
+import struct
+import subprocess
+import sys
+import threading
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image, PngImagePlugin
+
+from captioning.images import EXTENSIONS, ImageError, load_pixels, open_image, opening
+
+
+def saved(image, kind, **options):
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def brand(major, *others):
+    """The start of a file of the family of MP4."""
+    return struct.pack(">I", 16 + 4 * len(others)) + b"ftyp" + major + b"\0\0\0\0" + b"".join(others) + bytes(60)
+
+
+OTHERS = {
+    b"": "an empty file",
+    brand(b"heic", b"mif1", b"heic"): "HEIC",
+    brand(b"mif1", b"mif1", b"heic"): "HEIC",
+    brand(b"heix"): "HEIC",
+    brand(b"msf1", b"hevc"): "HEIC",
+    brand(b"isom", b"iso2", b"avc1"): "video",
+    brand(b"qt  "): "video",
+    b"\x1aE\xdf\xa3" + bytes(40): "video",
+    b"RIFF\0\0\0\0AVI LIST" + bytes(40): "video",
+    b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n": "PostScript",
+    b"\xc5\xd0\xd3\xc6" + bytes(40): "PostScript",
+    b"%PDF-1.7\n": "PDF",
+    b"\xd7\xcd\xc6\x9a" + bytes(40): "metafile",
+    b"\x01\0\0\0" + bytes(36) + b" EMF" + bytes(40): "metafile",
+    b'<svg xmlns="http://www.w3.org/2000/svg">': "SVG",
+    b'<?xml version="1.0"?>\n<!-- made by hand -->\n<svg>': "SVG",
+    b"<html>sign in</html>": "web page",
+    b"\xef\xbb\xbf\r\n <!DOCTYPE html>\n<html>": "web page",
+    b"<!-- a comment -->\n<HTML><head>": "web page",
+    b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>': "web page",
+    b"8BPS\0\x01" + bytes(40): "Photoshop",
+    b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(40): "JPEG 2000",
+    b"PK\x03\x04" + bytes(40): "archive",
+    b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n": "Git LFS",
+    b'{"error": "quota exceeded"}': "a text",
+    "Bitte anmelden: später".encode(): "a text",
+    bytes(range(256)): "no format that is known",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("start", "told"), OTHERS.items(), ids=OTHERS.values())
+def test_what_is_called_jpg_and_is_none_is_told_for_what_it_is(start, told, tmp_path):
+    path = tmp_path / "dog.jpg"
+    path.write_bytes(start)
+    with pytest.raises(ImageError, match=rf"dog\.jpg is not a picture that can be read: .*{told}"):
+        open_image(path)
+
+
+@pytest.mark.parametrize("kind", ["EPS", "PDF", "ICO", "TGA", "PCX", "ICNS", "SGI", "JPEG2000"])
+def test_other_formats_of_pillow_are_not_opened(kind, tmp_path, monkeypatch):
+    """Neither are those that start no program: each decoder more is one more that a file can attack."""
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("a program was started"))
+    path = tmp_path / "dog.jpg"
+    path.write_bytes(saved(Image.new("RGB", (32, 32), "red"), kind))
+    with pytest.raises(ImageError, match="not a picture that can be read"):
+        open_image(path)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "PPM", "AVIF"])
+def test_the_formats_of_photos_are_opened_whatever_the_files_name(kind, tmp_path):
+    path = tmp_path / "dog.txt"
+    path.write_bytes(saved(Image.new("RGB", (32, 32), (200, 30, 30)), kind))
+    assert np.abs(np.asarray(open_image(path)).astype(int) - (200, 30, 30)).max() < 6
+
+
+def test_heic_is_opened_where_the_reader_has_registered_it(monkeypatch):
+    """As pillow-heif does it; the stub's pictures are all green."""
+
+    class Heif(Image.Image):
+        format = "HEIF"
+        tile = ()
+
+    def factory(file, name):
+        image = Image.new("RGB", (4, 4), "green")
+        image.__class__ = Heif
+        Heif.draft = lambda *_: None
+        return image
+
+    monkeypatch.setitem(Image.OPEN, "HEIF", (factory, lambda start: start[4:8] == b"ftyp"))
+    assert load_pixels(brand(b"heic"), 4)[0, 0].tolist() == [0, 128, 0]
+
+
+def test_the_extensions_are_those_of_what_is_read():
+    assert {".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".mpo"} <= EXTENSIONS
+    assert not {".eps", ".ps", ".pdf", ".wmf", ".emf", ".svg", ".heic", ".txt", ".mpg", ".h5"} & EXTENSIONS
+    assert all(ending == ending.lower() for ending in EXTENSIONS)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF", "AVIF"])
+def test_of_moving_pictures_the_first_frame_is_read(kind):
+    frames = [Image.new("RGB", (16, 16), color) for color in ("red", "blue", "green")]
+    pixels = load_pixels(saved(frames[0], kind, save_all=True, append_images=frames[1:]), 16).astype(int)
+    assert np.abs(pixels - (255, 0, 0)).max() < 8
+
+
+# Memory
+
+MODES = {
+    "RGBA": {}, "LA": {}, "P": {"transparency": 0}, "I;16": {}, "CMYK": {"kind": "TIFF"}, "F": {"kind": "TIFF"},
+    "1": {}, "RGB": {"turned": True}, "RGBa": {"turned": True, "mode": "RGBA"},
+}  # fmt: skip
+MEASURE = """
+import resource, sys
+from captioning.images import load_pixels
+def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+small, large = sys.argv[1:]
+load_pixels(small, 299)
+before = peak()
+load_pixels(large, 299)
+print(peak() - before)
+"""
+
+
+@pytest.mark.parametrize("name", MODES)
+def test_memory_per_pixel_is_that_of_the_decoded_picture(name, tmp_path):
+    """24 megapixels; what is beside them is a strip of one megapixel at a time."""
+    options = dict(MODES[name])
+    mode, kind, turned = options.pop("mode", name), options.pop("kind", "PNG"), options.pop("turned", False)
+    if turned:
+        options["exif"] = Image.Exif()
+        options["exif"][0x0112] = 6
+    for file, size in (("small", (1300, 1300)), ("large", (6000, 4000))):
+        Image.new(mode, size).save(tmp_path / file, kind, compress_level=1, **options)
+    files = [str(tmp_path / "small"), str(tmp_path / "large")]
+    done = subprocess.run([sys.executable, "-c", MEASURE, *files], capture_output=True, text=True, check=True)
+    assert int(done.stdout) / 24e6 < 5.3, done.stdout
+
+
+@pytest.mark.parametrize("orientation", [None, *range(1, 9)])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "P", "CMYK", "1"])
+def test_strips_give_the_very_pixels_of_the_whole_picture(mode, orientation, monkeypatch):
+    """Features on disk were made of pictures that were converted, turned and then reduced as a whole."""
+    monkeypatch.setattr(opening, "STRIP", 4000)
+    noise = np.random.default_rng(1).integers(0, 256, (211, 397, 4), np.uint8)
+    image = Image.fromarray(noise if mode == "RGBA" else noise[..., :3]).convert(mode)
+    exif = Image.Exif()
+    if orientation:
+        exif[0x0112] = orientation
+    data = saved(image, "TIFF" if mode == "CMYK" else "PNG", **({} if mode == "CMYK" else {"exif": exif}))
+    whole = image
+    if mode == "RGBA":
+        whole = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    whole = whole.convert("RGB")
+    if orientation in opening._UPRIGHT and mode != "CMYK":
+        whole = whole.transpose(opening._UPRIGHT[orientation])
+    expected = whole.resize((23, 23), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    assert np.array_equal(load_pixels(data, 23), expected)
+
+
+def header(width, height, depth=8, color=2):
+    """A PNG that says how large it is, and holds next to nothing."""
+    chunks = ((b"IHDR", struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)), (b"IDAT", zlib.compress(b"")))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks
+    )
+
+
+@pytest.mark.parametrize("size", [(50_000, 50_000), (2_000_000, 200), (17_000, 17_000)])
+def test_a_picture_that_needs_too_much_memory_is_refused_before_it_is_decoded(size, tmp_path, monkeypatch):
+    path = tmp_path / "huge.png"
+    path.write_bytes(header(*size))
+    monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", lambda *_: pytest.fail("decoded"))
+    with pytest.raises(ImageError, match=rf"huge\.png has {size[0]} x {size[1]} pixels: .* GB .* Save it smaller"):
+        load_pixels(path, 32)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_jpeg_of_200_megapixels_is_read_at_a_fraction():
+    """A phone's; Pillow itself calls it a decompression bomb."""
+    whole = saved(Image.new("L", (16320, 12240), 90), "JPEG")
+    assert abs(int(load_pixels(whole, 299).mean()) - 90) < 2
+
+
+def test_a_progressive_jpeg_counts_with_its_coefficients(monkeypatch):
+    data = saved(Image.new("RGB", (800, 600)), "JPEG", progressive=True, subsampling="4:2:0")
+    monkeypatch.setattr(opening, "LIMIT", 800 * 600 * 3)
+    with pytest.raises(ImageError, match=r"800 x 600 pixels"):
+        load_pixels(data, 32)
+    monkeypatch.setattr(opening, "LIMIT", 800 * 600 * 3 + 100 * 75 * 4)
+    assert load_pixels(data, 32).shape == (32, 32, 3)
+
+
+def test_threads_share_the_memory(monkeypatch):
+    monkeypatch.setattr(opening, "LIMIT", 2 * 64 * 64 * 4)
+    taken, load = [], PngImagePlugin.PngImageFile.load
+
+    def counted(image):
+        taken.append(sum(opening._IN_FLIGHT))
+        threading.Event().wait(0.02)
+        return load(image)
+
+    monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", counted)
+    data, done = saved(Image.new("RGB", (64, 64)), "PNG"), []
+    threads = [threading.Thread(target=lambda: done.append(load_pixels(data, 64))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(done) == 8 and max(taken) == opening.LIMIT and not opening._IN_FLIGHT
+
+
+def test_an_error_gives_the_memory_back():
+    with pytest.raises(ImageError):
+        load_pixels(header(10, 10), 8)
+    assert not opening._IN_FLIGHT
+
+
+@pytest.mark.parametrize("chunk", [b"zTXt", b"iTXt", b"iCCP"])
+def test_a_text_that_swells_when_it_is_unpacked_names_the_file(chunk, tmp_path):
+    bomb = zlib.compress(bytes(100_000_000))
+    body = {b"zTXt": b"a\0\0", b"iTXt": b"a\0\1\0\0\0", b"iCCP": b"a\0\0"}[chunk] + bomb
+    whole = saved(Image.new("RGB", (4, 4)), "PNG")
+    end = 8 + 25  # behind IHDR
+    extra = struct.pack(">I", len(body)) + chunk + body + struct.pack(">I", zlib.crc32(chunk + body))
+    (tmp_path / "bomb.png").write_bytes(whole[:end] + extra + whole[end:])
+    with pytest.raises(ImageError, match=r"bomb\.png cannot be read as a picture: Decompressed data too large"):
+        open_image(tmp_path / "bomb.png")
+
+
+# More than 8 bits
+
+
+def ramp(high, kind=np.uint16):
+    return np.linspace(0, high, 64 * 32).astype(kind).reshape(32, 64)
+
+
+@pytest.mark.parametrize(("high", "bits"), [(255, 8), (1023, 10), (4095, 12), (4000, 12), (16383, 14), (65535, 16)])
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "TIFF, four bytes"])
+def test_the_bits_that_hold_the_largest_value_count(high, bits, kind):
+    numbers = ramp(high)
+    image = Image.fromarray(numbers.astype(np.int32) if "," in kind else numbers)
+    found = open_image(saved(image, kind.partition(",")[0]))
+    assert np.array_equal(np.asarray(found)[..., 1], numbers >> (bits - 8))
+    note = found.info.get("scaled")
+    assert note is None if bits == 16 else note == f"values from 0 to {high}, read as 0 to {1 << bits}"
+
+
+def deep_png(numbers):
+    """Colors of 16 bits, which Pillow does not write."""
+    channels = numbers.shape[2]
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in numbers)
+    head = header(numbers.shape[1], numbers.shape[0], 16, {3: 2, 4: 6}[channels])
+    start = head.index(b"IDAT") - 4
+    body = zlib.compress(rows)
+    return head[:start] + struct.pack(">I", len(body)) + b"IDAT" + body + struct.pack(">I", zlib.crc32(b"IDAT" + body))
+
+
+@pytest.mark.parametrize(("high", "bits"), [(255, 8), (1023, 10), (4095, 12), (16383, 14), (65535, 16)])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_colors_of_16_bits_are_scaled_as_grey_is(high, bits, channels):
+    numbers = np.stack([ramp(high), ramp(high)[::-1], ramp(high)[:, ::-1]], axis=2)
+    if channels == 4:
+        numbers = np.concatenate([numbers, np.full((32, 64, 1), 65535, np.uint16)], axis=2)
+    found = open_image(deep_png(numbers))
+    assert np.array_equal(np.asarray(found), numbers[..., :3] >> (bits - 8))
+    assert ("scaled" in found.info) == (bits < 16)
+
+
+def deep_tiff(numbers, order, packed):
+    """Colors of 16 bits in one strip."""
+    data = numbers.astype(f"{order}u2").tobytes()
+    data = zlib.compress(data) if packed else data
+    height, width, channels = numbers.shape
+    values = {256: width, 257: height, 258: 8 + 2 + 9 * 12 + 4, 259: 8 if packed else 1, 262: 2, 273: 200,
+              277: channels, 278: height, 279: len(data)}  # fmt: skip
+    entries = b"".join(
+        struct.pack(f"{order}HHI", tag, 3 if tag == 258 else 4, channels if tag == 258 else 1)
+        + struct.pack(f"{order}I", value)
+        for tag, value in values.items()
+    )
+    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}IH", 8, 9) + entries + bytes(4)
+    return (head + struct.pack(f"{order}3H", 16, 16, 16)).ljust(200, b"\0") + data
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(("high", "bits"), [(4095, 12), (65535, 16)])
+def test_so_are_those_of_tiff(high, bits, packed, order):
+    numbers = np.stack([ramp(high), ramp(high)[::-1], ramp(high)[:, ::-1]], axis=2)
+    assert np.array_equal(np.asarray(open_image(deep_tiff(numbers, order, packed))), numbers >> (bits - 8))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [(0, 1, None), (0, 255, None), (0, 0.5, 128), (-3, 1200, 255), (0, 70000, 255), (1e-5, 1e30, 255)],
+)
+def test_floats_are_scaled_by_what_is_in_them(low, high, expected):
+    numbers = np.linspace(low, high, 64 * 32, dtype=np.float32).reshape(32, 64)
+    numbers[3, 5], numbers[4, 5] = np.nan, np.inf
+    found = open_image(saved(Image.fromarray(numbers), "TIFF"))
+    pixels = np.asarray(found)[..., 0].astype(float)
+    assert pixels[0, 0] == 0 and pixels[-1, -1] == (expected or 255) and pixels[3, 5] == 0
+    assert (np.diff(np.delete(pixels.ravel(), [3 * 64 + 5, 4 * 64 + 5])) >= 0).all() and "scaled" in found.info
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.int32, np.float32])
+@pytest.mark.parametrize("value", [0, 1, 1000, -5, np.nan])
+@pytest.mark.filterwarnings("error")
+def test_a_picture_of_one_value_is_fine(kind, value):
+    if kind is not np.float32 and not (value >= (0 if kind is np.uint16 else -9)):
+        pytest.skip("no such number")
+    pixels = np.asarray(open_image(saved(Image.fromarray(np.full((8, 8), value, kind)), "TIFF")))
+    assert pixels.shape == (8, 8, 3) and pixels.min() == pixels.max()

@@ -1,0 +1,120 @@
+"""The calls that people make: one picture or several, as paths, bytes, pictures, arrays."""
+
+import io
+from collections import OrderedDict
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from captioning.images import ImageError, each, is_one, load_pixels
+
+PICTURE = np.random.default_rng(0).integers(0, 256, (24, 24, 3), np.uint8)
+GREY = PICTURE[..., 0]
+
+
+def png(array=PICTURE):
+    file = io.BytesIO()
+    Image.fromarray(array).save(file, "PNG")
+    return file.getvalue()
+
+
+class Tensor:
+    """As those of TensorFlow and Torch."""
+
+    def __array__(self, dtype=None, copy=None):
+        return PICTURE
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "photos" / "inner").mkdir(parents=True)
+    for name in ("b.png", "a.PNG", "c.jpg"):
+        (tmp_path / "photos" / name).write_bytes(png())
+    (tmp_path / "photos" / "captions.csv").write_text("image,caption")
+    return tmp_path / "photos"
+
+
+ONE = {
+    "bytes": png(), "bytearray": bytearray(png()), "memoryview": memoryview(png()), "PIL": Image.fromarray(PICTURE),
+    "uint8": PICTURE, "floats to 1": PICTURE / 255, "floats to 255": PICTURE.astype(np.float32),
+    "int64": PICTURE.astype(int), "one more axis of alpha": np.dstack([PICTURE, np.full((24, 24), 255, np.uint8)]),
+    "not contiguous": np.ascontiguousarray(PICTURE.transpose(1, 0, 2)).transpose(1, 0, 2), "tensor": Tensor(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("given", ONE.values(), ids=ONE)
+def test_one_picture_in_any_form(given):
+    assert is_one(given) and len(list(each(given))) == 1
+    assert np.abs(load_pixels(given, 24).astype(int) - PICTURE).max() <= 1
+
+
+@pytest.mark.parametrize("given", [GREY, GREY[..., None], GREY / 255, GREY.astype(np.uint16) * 257])
+def test_grey_arrays(given):
+    assert np.abs(load_pixels(given, 24).astype(int) - GREY[..., None]).max() <= 1
+
+
+def test_a_mask_is_black_and_white():
+    assert np.unique(load_pixels(GREY > 99, 24)).tolist() == [0, 255]
+
+
+def test_files(folder):
+    path = folder / "b.png"
+    with path.open("rb") as file:
+        for given in (path, str(path), np.str_(path), file):
+            assert is_one(given) and np.array_equal(load_pixels(given, 24), PICTURE)
+    with path.open(encoding="latin-1") as file, pytest.raises(ImageError, match=r"str, no picture"):
+        load_pixels(io.StringIO("text"), 24)
+
+
+def test_a_picture_that_pillow_has_opened_is_left_as_it_was_and_set_upright(folder):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (640, 320), "red").save(folder / "turned.jpg", exif=exif)
+    image = Image.open(folder / "turned.jpg")
+    assert np.abs(load_pixels(image, 24).astype(int) - load_pixels(folder / "turned.jpg", 24)).max() < 3
+    assert image.size == (640, 320)
+
+
+def test_several(folder):
+    files = [folder / name for name in ("a.PNG", "b.png", "c.jpg")]
+    for given in (files, tuple(files), iter(files), (file for file in files), np.array([str(f) for f in files]),
+                  OrderedDict.fromkeys(files).keys(), folder, str(folder)):  # fmt: skip
+        assert not is_one(given) and [str(file) for file in each(given)] == [str(file) for file in files]
+    batch = np.stack([PICTURE] * 3)
+    assert not is_one(batch) and [picture.shape for picture in each(batch)] == [(24, 24, 3)] * 3
+    for none in ([], (), iter(()), batch[:0]):
+        assert not is_one(none) and list(each(none)) == []
+
+
+def test_a_folder_without_photos_says_what_it_looked_for(folder):
+    with pytest.raises(ImageError, match=r"inner holds no photos \(.*\.jpg"):
+        list(each(folder / "inner"))
+
+
+@pytest.mark.parametrize("given", [None, 5, 1.5, {"a": 1}, {"a.jpg"}, object()], ids=repr)
+def test_anything_else_says_what_is_accepted(given):
+    with pytest.raises(TypeError, match=r"is no picture\. Accepted: a path, .* a generator, a folder"):
+        list(each(given))
+    with pytest.raises(ImageError, match=r"Picture 3 is .*Accepted: a path"):
+        load_pixels(given, 24, "Picture 3")
+
+
+@pytest.mark.parametrize(
+    "array",
+    [np.zeros(5), np.zeros((3, 24, 24)), np.zeros((24, 24, 2)), np.zeros((2, 24, 24, 3)), np.zeros((0, 24, 3)),
+     np.zeros((24, 24, 3), complex), np.array(7)],
+    ids=lambda array: f"{array.dtype} {array.shape}",
+)  # fmt: skip
+def test_arrays_of_other_shapes_are_named(array):
+    with pytest.raises(ImageError) as caught:
+        load_pixels(array, 24, "Picture 3")
+    assert f"Picture 3 is an array {array.shape}" in str(caught.value) and "channels last" in str(caught.value)
+
+
+@pytest.mark.parametrize("low_high", [(-1, 1), (0, 300.5), (0, np.nan), (0, np.inf), (-5, 200)])
+def test_numbers_that_are_no_colors_are_named(low_high):
+    array = np.zeros((4, 4, 3))
+    array[0, 0, :2] = low_high
+    with pytest.raises(ImageError, match=r"The picture holds numbers from .* 0 to 1, or 0 to 255, are needed"):
+        load_pixels(array, 24)
