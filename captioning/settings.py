@@ -15,7 +15,8 @@ from typing import Any
 from captioning.files import DamagedError, read_json, write_json
 
 DATASETS = ("scenes", "coco2014", "flickr8k", "open-images", "folder")
-ENCODERS = ("vgg16", "inception_v3", "resnet50", "mobilenet")
+# Encoder -> (regions, channels) of its features; the rest is in `encoders`.
+ENCODERS = {"vgg16": (1, 4096), "inception_v3": (64, 2048), "resnet50": (49, 2048), "mobilenet": (49, 768)}
 PREFIX = "CAPTIONING_"
 VARIABLES = ("DATASET", "ROOT", "LIMIT", "WEIGHTS", "ENCODER", "QUICK", "HOME", "MIRROR")  # MIRROR: see `download`
 RESOLVED = PREFIX + "PROJECT"  # how the runner hands a whole project to its kernels; nobody else sets it

@@ -6,11 +6,12 @@ import csv
 import io
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from captioning.datasets.dataset import UNSPLIT, CaptionDataset, DatasetError, Record, assemble
-from captioning.datasets.fetching import Wanted, fetch_archive
-from captioning.datasets.needs import Need
+from captioning.datasets.fetching import Wanted, bare_name, fetch_archive, fetch_readable, require_most
+from captioning.datasets.needs import Need, archive
 from captioning.datasets.splits import HASH
 
 PHOTO_FOLDERS = ("Flicker8k_Dataset", "Flickr8k_Dataset", "Images", "images")
@@ -22,20 +23,44 @@ LISTS = {"train": "Flickr_8k.trainImages.txt", "val": "Flickr_8k.devImages.txt",
 def needs(root: Path, wanted: Wanted) -> list[Need]:
     """Return what `fetch` brings."""
     return [
-        Need("flickr8k-text", 2, 12, root / ".Flickr8k_text.unpacked"),
-        Need("flickr8k-photos", 1115, 2240, root / ".Flickr8k_Dataset.unpacked"),
+        archive("flickr8k-text", root, 2, 10, [], wanted.delete_zips),
+        archive("flickr8k-photos", root, 1115, 1125, [root / PHOTO_FOLDERS[0]], wanted.delete_zips),
     ]
 
 
-def fetch(root: Path, wanted: Wanted) -> None:
+def fetch(root: Path, wanted: Wanted) -> dict[Path, str]:
     """Download the release's two zips and unpack them, whatever the limit; what is there is kept.
 
+    Returns:
+        Photos in the official lists that are in no zip -> why.
+
     Raises:
-        DownloadError: a zip cannot be had.
+        DatasetError: the text names a photo as no photo is named.
+        DownloadError: a zip cannot be had, or too many photos are missing in it.
         UnpackError: a zip is damaged.
     """
-    for name in ("flickr8k-text", "flickr8k-photos"):
-        fetch_archive(name, root, delete=wanted.delete_zips)
+    text, note = (
+        partial(fetch_archive, "flickr8k-text", root, delete=wanted.delete_zips),
+        root / ".Flickr8k_text.unpacked",
+    )
+    names = fetch_readable(text, partial(_listed, root), [note, *(root / name for name in (TOKENS, *LISTS.values()))])
+    photos = [root / PHOTO_FOLDERS[0] / name for name in names]
+    lost = (
+        {photo for photo in photos if not photo.exists()} if (root / ".Flickr8k_Dataset.unpacked").exists() else set()
+    )
+    fetch_archive("flickr8k-photos", root, delete=wanted.delete_zips, again=wanted.again | lost)
+    missing = {photo: "is not in the zip" for photo in photos if not photo.exists()}
+    require_most(missing, len(photos), wanted.missing_share)
+    return missing
+
+
+def _listed(root: Path) -> list[str]:
+    """Return the names in the official lists; each has captions."""
+    captioned = {bare_name(name, root / TOKENS) for name, _ in _token_lines(root / TOKENS)}
+    for file in (root / name for name in LISTS.values()):
+        if lost := set(_text(file).splitlines()) - captioned:
+            raise DatasetError(f"{file}: there is no caption of {lost.pop()!r} in {TOKENS}: one of the two is damaged.")
+    return [name for file in LISTS.values() for name in _text(root / file).splitlines()]
 
 
 def read(root: Path) -> CaptionDataset:

@@ -20,6 +20,7 @@ from captioning.images import ImageError, open_image
 from captioning.provenance import FileState, content_digest
 
 WINDOW = 1024  # photos handed to the threads at a time: a queue of 200,000 takes 370 MB
+THREADS = 8  # each holds a photo in memory
 _NEAR = 256  # pixels: JPEGs are decoded at a fraction of their size, all their bytes are read nevertheless
 
 
@@ -29,6 +30,7 @@ class _Seen(NamedTuple):
     state: FileState | None = None  # as it was before it was read
     content: str = ""  # digest of its bytes
     problem: str = ""  # empty for a good photo
+    damaged: bool = False  # its bytes could be read, and are no picture
 
 
 def check(dataset: CaptionDataset, known: Path, home: Path) -> CaptionDataset:
@@ -43,9 +45,7 @@ def check(dataset: CaptionDataset, known: Path, home: Path) -> CaptionDataset:
     Returns:
         The good photos, each with the digest of its contents; the findings list the broken ones with their reason.
     """
-    known.parent.mkdir(parents=True, exist_ok=True)
-    with only_one(known, wait=True):
-        seen = _check_files([record.file for record in dataset.records], known, Paths(home))
+    seen = _look_at_all(dataset, known, home)
     pairs = [(record, seen[record.file]) for record in dataset.records]
     good = tuple(
         dataclasses.replace(record, content=found.content, state=found.state)
@@ -54,6 +54,18 @@ def check(dataset: CaptionDataset, known: Path, home: Path) -> CaptionDataset:
     )
     broken = (found.problem for _, found in pairs if found.problem)
     return dataclasses.replace(dataset, records=good).found("broken photos", broken)
+
+
+def damaged(dataset: CaptionDataset, known: Path, home: Path) -> dict[Path, str]:
+    """Return the photos that can be read and not decoded -> what is wrong; for the arguments see `check`."""
+    seen = _look_at_all(dataset, known, home)
+    return {file: found.problem for file, found in seen.items() if found.damaged}
+
+
+def _look_at_all(dataset: CaptionDataset, known: Path, home: Path) -> dict[Path, _Seen]:
+    known.parent.mkdir(parents=True, exist_ok=True)
+    with only_one(known, wait=True):
+        return _check_files([record.file for record in dataset.records], known, Paths(home))
 
 
 def _check_files(files: Sequence[Path], known: Path, paths: Paths) -> dict[Path, _Seen]:
@@ -78,7 +90,7 @@ def _check_files(files: Sequence[Path], known: Path, paths: Paths) -> dict[Path,
 
 
 def _look_at(files: Sequence[Path]) -> Iterator[_Seen]:
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow lets other threads run while it decodes
+    with ThreadPoolExecutor(min(THREADS, os.cpu_count())) as pool:  # Pillow lets other threads run while it decodes
         for start in range(0, len(files), WINDOW):
             yield from pool.map(_look, files[start : start + WINDOW])
 
@@ -90,7 +102,7 @@ def _look(file: Path) -> _Seen:
         content = file.read_bytes()
         open_image(content, near=_NEAR, name=str(file))
     except ImageError as error:
-        return _Seen(problem=str(error))
+        return _Seen(problem=str(error), damaged=True)
     except OSError as error:
         return _Seen(problem=f"{file} cannot be read: {error.strerror}")
     return _Seen(state, content_digest(content))
