@@ -77,6 +77,12 @@ def packed(files):
     return file.getvalue()
 
 
+def unpacked(content):
+    """Return name -> bytes of a zip, the other way round as `packed`."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
 def publish(server):
     """Let the table of addresses have the sums and sizes of what this server has now, if it has a way to undo that."""
     for name, entry in URLS.items():

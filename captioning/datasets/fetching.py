@@ -172,7 +172,7 @@ def require_most(missing: Mapping[Path, str], asked: int, share: float) -> None:
     Raises:
         DownloadError: more than this share of the photos is missing.
     """
-    if len(missing) > max(1, share * asked):
+    if len(missing) > 1 and len(missing) / asked > share:
         examples = "\n".join(f"  {path}: {why}" for path, why in list(missing.items())[:3])
         raise DownloadError(
             f"{len(missing):,} of {asked:,} photos are missing, more than {100 * share:g} %:\n{examples}\n"

@@ -84,7 +84,7 @@ def state(fetched: Sequence[Need], made: Sequence[Need], folder: Path) -> str:
         most = max(most, now + need.disk + need.passing)
         now += need.disk
     everything = now + sum(need.disk for need in made)
-    rows = [need for need in [*fetched, *made] if round(need.download) or round(need.disk)]
+    rows = [need for need in [*fetched, *made] if need.download or round(need.disk)]
     rows.append(Need("together", download, everything))
     lines = [f"{need.what:24}{need.download:10,.0f} MB to fetch{need.disk:10,.0f} MB of disk" for need in rows]
     existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
