@@ -88,15 +88,17 @@ def _photos(root: Path, limit: int | None) -> list[tuple[str, Path]]:
 def _fetch_karpathys_splits(root: Path) -> None:
     """Fetch the splits that papers use; they are on a private page that may go: then do without."""
     file = root / _SPLIT_FILES[1]
+    if _splits_file(root) not in (None, file):
+        return
 
     def fetch_them() -> None:
-        if _splits_file(root) is None:
+        if not file.exists():
             note_of(root / "caption_datasets.zip").unlink(missing_ok=True)
             fetch_archive("karpathy-splits", root, only=file.name, delete=True, retries=1)
 
     try:
-        fetch_readable(fetch_them, lambda: read_splits(_splits_file(root)), [file])
-    except (DownloadError, UnpackError, ValueError) as error:
+        fetch_readable(fetch_them, partial(read_splits, file), [file])
+    except (DownloadError, UnpackError, FileNotFoundError, ValueError) as error:
         file.unlink(missing_ok=True)
         print(f"{error} Without Karpathy's splits, val2014 is halved into val and test.")
 

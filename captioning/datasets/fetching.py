@@ -21,7 +21,7 @@ from captioning.settings import SettingError
 _BARE = re.compile(
     r"(?!(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$))[a-z0-9_](?:[a-z0-9_.-]{0,198}[a-z0-9_-])?", re.I | re.A
 )
-_NEAR = 256  # pixels: JPEGs are decoded at a fraction of their size, all their bytes are read nevertheless
+NEAR = 256  # pixels: JPEGs are decoded at a fraction of their size, all their bytes are read nevertheless
 Content = TypeVar("Content")
 
 
@@ -130,7 +130,7 @@ def fetch_readable(fetch: Callable[[], object], read: Callable[[], Content], fil
 def fetch_photos(
     photos: Sequence[tuple[str, Path]],
     wanted: Wanted,
-    arrive: Callable[[Path], object] = lambda file: open_image(file, near=_NEAR),
+    arrive: Callable[[Path], object] = lambda file: open_image(file, near=NEAR),
     workers: int = 16,
 ) -> dict[Path, str]:
     """Fetch those of the (address, path) pairs that are not there yet, or are `wanted.again`, in parallel.

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from captioning.datasets.dataset import UNSPLIT, CaptionDataset, DatasetError, Record, assemble
-from captioning.datasets.fetching import Wanted, bare_name, fetch_archive, fetch_readable, require_most
+from captioning.datasets.fetching import Wanted, bare_name, fetch_archive, fetch_readable, note_of, require_most
 from captioning.datasets.needs import Need, archive
 from captioning.datasets.splits import HASH
 
@@ -39,16 +39,12 @@ def fetch(root: Path, wanted: Wanted) -> dict[Path, str]:
         DownloadError: a zip cannot be had, or too many photos are missing in it.
         UnpackError: a zip is damaged.
     """
-    text, note = (
-        partial(fetch_archive, "flickr8k-text", root, delete=wanted.delete_zips),
-        root / ".Flickr8k_text.unpacked",
-    )
-    names = fetch_readable(text, partial(_listed, root), [note, *(root / name for name in (TOKENS, *LISTS.values()))])
+    text = partial(fetch_archive, "flickr8k-text", root, delete=wanted.delete_zips)
+    files = [root / name for name in (TOKENS, *LISTS.values())]
+    names = fetch_readable(text, partial(_listed, root), [note_of(root / "Flickr8k_text.zip"), *files])
     photos = [root / PHOTO_FOLDERS[0] / name for name in names]
-    lost = (
-        {photo for photo in photos if not photo.exists()} if (root / ".Flickr8k_Dataset.unpacked").exists() else set()
-    )
-    fetch_archive("flickr8k-photos", root, delete=wanted.delete_zips, again=wanted.again | lost)
+    again = wanted.again.union(photo for photo in photos if not photo.exists())
+    fetch_archive("flickr8k-photos", root, delete=wanted.delete_zips, again=again)
     missing = {photo: "is not in the zip" for photo in photos if not photo.exists()}
     require_most(missing, len(photos), wanted.missing_share)
     return missing
@@ -57,10 +53,11 @@ def fetch(root: Path, wanted: Wanted) -> dict[Path, str]:
 def _listed(root: Path) -> list[str]:
     """Return the names in the official lists; each has captions."""
     captioned = {bare_name(name, root / TOKENS) for name, _ in _token_lines(root / TOKENS)}
-    for file in (root / name for name in LISTS.values()):
-        if lost := set(_text(file).splitlines()) - captioned:
-            raise DatasetError(f"{file}: there is no caption of {lost.pop()!r} in {TOKENS}: one of the two is damaged.")
-    return [name for file in LISTS.values() for name in _text(root / file).splitlines()]
+    listed = {file: _text(root / file).splitlines() for file in LISTS.values()}
+    for file, names in listed.items():
+        if not names or not captioned.issuperset(names):
+            raise DatasetError(f"{root / file} is empty, or lists photos without captions in {TOKENS}.")
+    return [name for names in listed.values() for name in names]
 
 
 def read(root: Path) -> CaptionDataset:
