@@ -92,6 +92,16 @@ def publish(server):
             server.patch.setitem(URLS, name, {"url": entry["url"]} | sums)
 
 
+def publish_to_kernels(server, folder, patch):
+    """Do the same for kernels that are started later: IPython runs what is in its startup folder."""
+    server.patch = patch
+    publish(server)
+    startup = folder / "profile_default" / "startup"
+    startup.mkdir(parents=True)
+    (startup / "published.py").write_text(f"from captioning.fetching.download import URLS\nURLS.update({URLS!r})\n")
+    patch.setenv("IPYTHONDIR", str(folder))
+
+
 def serve_coco(server, train=30, val=20, karpathy=True, source=made_up):
     """Offer COCO 2014: both zips, every photo by itself, the annotations; return file name -> photo."""
     annotations, photos, splits = {"annotations/instances_val2014.json": b"not wanted"}, {}, []
