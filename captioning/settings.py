@@ -263,7 +263,7 @@ _OPTIONAL = ("root", "limit", "weights", "encoder")
 # Setting -> whether a value can be used, and what to say of one that cannot.
 _RULES = {
     "dataset": (lambda value: value in DATASETS, f"use one of {', '.join(DATASETS)}"),
-    "encoder": (lambda value: value in ENCODERS, f"use one of {', '.join(ENCODERS)}"),
+    "encoder": (lambda value: value in tuple(ENCODERS), f"use one of {', '.join(ENCODERS)}"),
     "limit": (lambda value: type(value) is int and value > 0, "give a whole number of images, 1 or more"),
     "quick": (lambda value: isinstance(value, bool), "give 1 (smallest sizes) or 0"),
     "home": (lambda value: value.is_dir() or not value.exists(), "this is a file, not a folder"),

@@ -272,7 +272,8 @@ def test_the_cost_counts_zips_and_their_photos_as_they_are(there, delete, downlo
     assert sum(need.disk for need in fetched) == pytest.approx(stays)
     monkeypatch.setattr(needs.shutil, "disk_usage", lambda _: Free(free=1e14))
     most = stays if most is None else most
-    assert f"takes {most:,.0f} MB at most" in needs.state(fetched, [], tmp_path)
+    text = needs.state(fetched, [], tmp_path)
+    assert (f"with {most:,.0f} MB of disk at the most" if most else "Nothing has to be fetched.") in text
     monkeypatch.setattr(needs.shutil, "disk_usage", lambda _: Free(free=1e6 * (most - 1)))
     if most:
         with pytest.raises(DatasetError, match=r"The disk is too small.*DELETE_ZIPS"):
@@ -431,6 +432,15 @@ def test_sign_in_pages_are_no_photos_and_the_photos_come_later(server):
     assert len(dataset.records) == 20 and not dataset.findings
     for record in dataset.records:
         assert record.file.read_bytes() == photos[f"{record.file.parent.name}/{record.file.name}"]
+
+
+def test_a_sign_in_page_in_place_of_karpathys_splits_does_not_stay(server):
+    originals.serve_coco(server)
+    splits = server.files[originals.KARPATHY]
+    server.files[originals.KARPATHY] = SIGN_IN
+    assert datasets.obtain(limited()).splits_from == "val2014 halved"
+    server.files[originals.KARPATHY] = splits
+    assert datasets.obtain(limited()).splits_from == "dataset_coco.json"
 
 
 SERVE = {

@@ -89,9 +89,9 @@ def state(fetched: Sequence[Need], made: Sequence[Need], folder: Path) -> str:
     lines = [f"{need.what:24}{need.download:10,.0f} MB to fetch{need.disk:10,.0f} MB of disk" for need in rows]
     existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
     free = shutil.disk_usage(existing).free / 1e6
-    minutes = f"At {RATE:g} MB/s about {download / RATE / 60:,.0f} minutes."
-    lines.append(minutes if download else "Nothing has to be fetched.")
-    lines.append(f"Goes to {folder}, {free:,.0f} MB are free; the fetching takes {most:,.0f} MB at most.")
+    minutes = f"At {RATE:g} MB/s about {download / RATE / 60:,.0f} minutes, with {most:,.0f} MB of disk at the most."
+    lines.append(minutes if download or most else "Nothing has to be fetched.")
+    lines.append(f"Goes to {folder}, {free:,.0f} MB are free.")
     if most > free:
         ways_out = "free some, or set a smaller CAPTIONING_LIMIT, or DELETE_ZIPS = True where there are zips."
         raise DatasetError("\n".join([*lines, f"The disk is too small: {ways_out}"]))
