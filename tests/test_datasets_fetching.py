@@ -166,7 +166,7 @@ def test_an_open_images_photo_that_is_no_photo_is_listed(server):
 
 def test_a_strange_line_of_the_narratives_is_named(server):
     originals.serve_open_images(server)
-    server.files[originals.NARRATIVES] += b'{"image_id": "x"}\n'
+    server.files[originals.NARRATIVES] += b'{"caption": "x"}\n'
     with pytest.raises(DownloadError, match=r"not accepted: .*captions\.jsonl\.part, line 41: not "):
         datasets.obtain(project("open-images"))
     assert not (project("open-images").originals / "open_images_train_v6_captions.jsonl").exists()
@@ -424,7 +424,7 @@ def test_sign_in_pages_are_no_photos_and_the_photos_come_later(server):
     photos = originals.serve_coco(server)
     there = dict(server.files)
     server.files |= {f"{originals.COCO}/{name}": SIGN_IN for name in photos}
-    with pytest.raises(DownloadError, match=r"20 of 20 photos are missing, more than 1 %(.|\n)*not a picture"):
+    with pytest.raises(DownloadError, match=r"20 of 20 photos are missing, more than 1 %"):
         datasets.obtain(limited())
     assert not list(limited().originals.rglob("COCO_*"))
     server.files = there

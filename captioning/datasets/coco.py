@@ -77,11 +77,12 @@ def _photos(root: Path, limit: int | None) -> list[tuple[str, Path]]:
     address, photos = URLS["coco-photo"]["url"].format, {}
     for part in _PARTS:
         file = _captions_file(root, part)
-        for image in read_captions(file):
-            name = bare_name(image.file_name, file, (".jpg", ".jpeg", ".png"))
-            photos[image.image_id] = address(folder=part, name=name), root / part / name
-    if not photos:
-        raise DatasetError(f"{root / 'annotations'}: the captions name no photo.")
+        try:
+            for image in read_json(file, _ANOTHER)["images"]:
+                name = bare_name(image["file_name"], file, (".jpg", ".jpeg", ".png"))
+                photos[image["id"]] = address(folder=part, name=name), root / part / name
+        except (KeyError, TypeError) as error:
+            raise DatasetError(f"{file} is not in COCO's captions layout ({error!r}). {_ANOTHER}") from error
     return [photos[image_id] for image_id in shuffled(photos)[:limit]]
 
 

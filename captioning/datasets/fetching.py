@@ -173,7 +173,8 @@ def require_most(missing: Mapping[Path, str], asked: int, share: float) -> None:
         DownloadError: more than this share of the photos is missing.
     """
     if len(missing) > 1 and len(missing) / asked > share:
-        examples = "\n".join(f"  {path}: {why}" for path, why in list(missing.items())[:3])
+        different = {why: path for path, why in missing.items()}
+        examples = "\n".join(f"  {path}: {why}" for why, path in list(different.items())[:3])
         raise DownloadError(
             f"{len(missing):,} of {asked:,} photos are missing, more than {100 * share:g} %:\n{examples}\n"
             "What has come is kept: run this again to try the others once more. If they are gone for good, set a "

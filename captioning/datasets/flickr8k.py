@@ -52,8 +52,12 @@ def fetch(root: Path, wanted: Wanted) -> dict[Path, str]:
 
 def _listed(root: Path) -> list[str]:
     """Return the names in the official lists; each has captions."""
-    captioned = {bare_name(name, root / TOKENS) for name, _ in _token_lines(root / TOKENS)}
-    listed = {file: _text(root / file).splitlines() for file in LISTS.values()}
+    lines = {
+        file: (root / file).read_bytes().decode(errors="replace").split("\n") for file in (TOKENS, *LISTS.values())
+    }
+    tokens = [line.partition("\t")[0].rpartition("#")[0] for line in lines.pop(TOKENS) if line]
+    captioned = {bare_name(name, root / TOKENS) for name in tokens}
+    listed = {file: [name.strip() for name in names if name.strip()] for file, names in lines.items()}
     for file, names in listed.items():
         if not names or not captioned.issuperset(names):
             raise DatasetError(f"{root / file} is empty, or lists photos without captions in {TOKENS}.")

@@ -71,9 +71,15 @@ def fetch(root: Path, wanted: Wanted) -> dict[Path, str]:
 
 def _first(captions: Path, limit: int | None) -> list[str]:
     """Return the ids of the photos asked for; all ids in the file are checked."""
-    ids = [bare_name(image_id, captions) for image_id in _read_captions(captions)]
+    ids = set()
+    with captions.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                ids.add(bare_name(json.loads(line)["image_id"], captions))
+            except (KeyError, TypeError, json.JSONDecodeError, UnicodeDecodeError) as error:
+                raise DatasetError(f'{captions}, line {number}: not {{"image_id": ...}} ({error!r}).') from error
     if not ids:
-        raise DatasetError(f"{captions} is empty. Delete it: notebook 01 fetches it again.")
+        raise DatasetError(f"{captions} is empty.")
     return shuffled(ids)[: limit or PHOTOS]
 
 
