@@ -16,6 +16,7 @@ from captioning.datasets import prepare as datasets
 from captioning.datasets.dataset import DatasetError
 from captioning.datasets.fetching import Wanted, bare_name
 from captioning.fetching.download import DownloadError
+from captioning.files import DamagedError
 from captioning.settings import SettingError
 from tests import originals
 from tests.originals import photo
@@ -108,6 +109,20 @@ def test_without_karpathys_page_val2014_is_halved(server, capsys):
     assert dataset.splits_from == "val2014 halved"
     assert "Without Karpathy's splits" in capsys.readouterr().out
     assert {record.split for record in dataset.records if record.image_id % 2 and record.image_id > 1000} == {"test"}
+
+
+def test_splits_that_somebody_has_put_there_are_used_and_kept(server):
+    originals.serve_coco(server)
+    prepared(limited())
+    file = limited().originals / "dataset_coco.json"
+    fetching.note_of(file.with_name("caption_datasets.zip")).unlink()
+    server.seen.clear()
+    assert prepared(limited()).splits_from == file.name and server.seen == []
+    file.rename(file.with_name("kept"))
+    (limited().originals / "splits.json").write_text("damaged")
+    with pytest.raises(DamagedError, match=r"splits\.json is damaged"):
+        prepared(limited())
+    assert (limited().originals / "splits.json").read_text() == "damaged"
 
 
 @pytest.mark.parametrize("first", [True, False])

@@ -88,17 +88,14 @@ def _photos(root: Path, limit: int | None) -> list[tuple[str, Path]]:
 
 def _fetch_karpathys_splits(root: Path) -> None:
     """Fetch the splits that papers use; they are on a private page that may go: then do without."""
-    file = root / _SPLIT_FILES[1]
+    file, note = root / _SPLIT_FILES[1], note_of(root / "caption_datasets.zip")
     if _splits_file(root) not in (None, file):
         return
-
-    def fetch_them() -> None:
-        if not file.exists():
-            note_of(root / "caption_datasets.zip").unlink(missing_ok=True)
-            fetch_archive("karpathy-splits", root, only=file.name, delete=True, retries=1)
-
+    if file.exists():
+        note.touch()  # also where somebody has put it there
+    fetch_them = partial(fetch_archive, "karpathy-splits", root, only=file.name, delete=True, retries=1)
     try:
-        fetch_readable(fetch_them, partial(read_splits, file), [file])
+        fetch_readable(fetch_them, partial(read_splits, file), [note, file])
     except (DownloadError, UnpackError, FileNotFoundError, ValueError) as error:
         file.unlink(missing_ok=True)
         print(f"{error} Without Karpathy's splits, val2014 is halved into val and test.")

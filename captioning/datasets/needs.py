@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -54,12 +55,11 @@ def photos_to_fetch(count: int, download: float, disk: float) -> Need:
 
 def features(project: Project, pictures: int) -> list[Need]:
     """Return the disk that the later notebooks need for what the encoders see, less what is there."""
-    needs = []
+    needs, weights = [], project.encoder_weights if project.encoder_weights in WEIGHTS else "files"
     for name in (project.encoder,) if project.encoder else NOTEBOOKS:
-        regions, channels = ENCODERS[name]
-        weights = project.encoder_weights if project.encoder_weights in WEIGHTS else "files"
         there = megabytes((project.data / "features").glob(f"{name}-*-{weights}/*"))
-        needs.append(Need(f"features of {name}", disk=max(0.0, pictures * regions * channels * 2 / 1e6 - there)))
+        size = pictures * math.prod(ENCODERS[name]) * 2 / 1e6  # float16
+        needs.append(Need(f"features of {name}", disk=max(0.0, size - there)))
     return needs
 
 
