@@ -62,7 +62,7 @@ def bare_name(name: object, file: Path, endings: Sequence[str] = ("",)) -> str:
 
 
 def note_of(archive: Path) -> Path:
-    """Return the file that says that an archive has been unpacked; it lists photos that it was fetched again for."""
+    """Return the file that says that an archive has been unpacked; it lists photos that are broken or missing in it."""
     return archive.with_name(f".{archive.stem}.unpacked")
 
 
@@ -77,7 +77,7 @@ def fetch_archive(
         only: pattern of the entries to unpack.
         delete: remove the zip at the end.
         retries: how many tries in a row may fail.
-        again: photos from it that are missing or broken; for each a deleted zip is fetched again once.
+        again: photos that are missing or broken; for them a deleted zip is fetched again, if they are not so in it.
 
     Raises:
         DownloadError: it cannot be had, or is not the published one.
@@ -86,14 +86,14 @@ def fetch_archive(
     archive = folder / URLS[name]["url"].rpartition("/")[2]
     note, unpacked = note_of(archive), note_of(archive).exists()
     tried = set(note.read_text(encoding="utf-8").splitlines()) if unpacked else set()
-    lost = {photo.relative_to(folder).as_posix() for photo in again} if unpacked else set()
+    names = {photo: photo.relative_to(folder).as_posix() for photo in again}
     if archive.exists() and archive.stat().st_size != URLS[name].get("size", archive.stat().st_size):
         archive.unlink()
-    if unpacked and not archive.exists() and lost <= tried:
+    if unpacked and not archive.exists() and tried.issuperset(names.values()):
         return
-    for photo in again:
-        if photo.is_file() and not photo.is_symlink():
-            os.utime(photo, (0, 0))  # so that unpacking compares its bytes
+    inodes = {photo: photo.stat().st_ino for photo in again if photo.is_file() and not photo.is_symlink()}
+    for photo in inodes:
+        os.utime(photo, (0, 0))  # so that unpacking compares its bytes
     try:
         _fetch_and_unpack(archive, only, delete, retries, **URLS[name])
     except UnpackError as error:
@@ -102,7 +102,8 @@ def fetch_archive(
         print(f"{error} It is fetched again now.")
         archive.unlink()
         _fetch_and_unpack(archive, only, delete, retries, **URLS[name])
-    note.write_text("\n".join(sorted(tried | lost)), encoding="utf-8")
+    hopeless = {name for photo, name in names.items() if not photo.exists() or photo.stat().st_ino == inodes.get(photo)}
+    note.write_text("\n".join(sorted(tried | hopeless)), encoding="utf-8")
 
 
 def _fetch_and_unpack(archive: Path, only: str, delete: bool, retries: int, url: str, **published) -> None:
