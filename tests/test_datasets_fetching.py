@@ -122,7 +122,7 @@ def test_splits_that_somebody_has_put_there_are_used_and_kept(server):
     (limited().originals / "splits.json").write_text("damaged")
     with pytest.raises(DamagedError, match=r"splits\.json is damaged"):
         prepared(limited())
-    assert (limited().originals / "splits.json").read_text() == "damaged"
+    assert (limited().originals / "splits.json").read_text() == "damaged" and server.seen == []
 
 
 @pytest.mark.parametrize("first", [True, False])
