@@ -45,13 +45,13 @@ SPECS = {
     spec.name: spec
     for spec in (
         EncoderSpec("vgg16", _APPS.VGG16, {"include_top": True}, _APPS.vgg16.preprocess_input, _BGR, "fc2",
-                    size=224, regions=1, channels=4096, file=f"vgg16_{_TF_WEIGHTS}.h5"),
+                    224, *ENCODERS["vgg16"], file=f"vgg16_{_TF_WEIGHTS}.h5"),
         EncoderSpec("inception_v3", _APPS.InceptionV3, _REGIONS, _APPS.inception_v3.preprocess_input, _RGB, "mixed10",
-                    size=299, regions=64, channels=2048, file=f"inception_v3_{_TF_WEIGHTS}_notop.h5"),
+                    299, *ENCODERS["inception_v3"], file=f"inception_v3_{_TF_WEIGHTS}_notop.h5"),
         EncoderSpec("resnet50", _APPS.ResNet50, _REGIONS, _APPS.resnet50.preprocess_input, _BGR, "conv5_block3_out",
-                    size=224, regions=49, channels=2048, file=f"resnet50_{_TF_WEIGHTS}_notop.h5"),
+                    224, *ENCODERS["resnet50"], file=f"resnet50_{_TF_WEIGHTS}_notop.h5"),
         EncoderSpec("mobilenet", _APPS.MobileNet, _REGIONS | {"alpha": 0.75}, _APPS.mobilenet.preprocess_input, _RGB,
-                    "conv_pw_13_relu", size=224, regions=49, channels=768, file="mobilenet_7_5_224_tf_no_top.h5"),
+                    "conv_pw_13_relu", 224, *ENCODERS["mobilenet"], file="mobilenet_7_5_224_tf_no_top.h5"),
     )
 }  # fmt: skip
 

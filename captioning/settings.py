@@ -15,7 +15,8 @@ from typing import Any
 from captioning.files import DamagedError, read_json, write_json
 
 DATASETS = ("scenes", "coco2014", "flickr8k", "open-images", "folder")
-ENCODERS = ("vgg16", "inception_v3", "resnet50", "mobilenet")
+# Encoder -> (regions, channels) of its features; the rest is in `encoders`.
+ENCODERS = {"vgg16": (1, 4096), "inception_v3": (64, 2048), "resnet50": (49, 2048), "mobilenet": (49, 768)}
 PREFIX = "CAPTIONING_"
 VARIABLES = ("DATASET", "ROOT", "LIMIT", "WEIGHTS", "ENCODER", "QUICK", "HOME", "MIRROR")  # MIRROR: see `download`
 RESOLVED = PREFIX + "PROJECT"  # how the runner hands a whole project to its kernels; nobody else sets it
@@ -262,7 +263,7 @@ _OPTIONAL = ("root", "limit", "weights", "encoder")
 # Setting -> whether a value can be used, and what to say of one that cannot.
 _RULES = {
     "dataset": (lambda value: value in DATASETS, f"use one of {', '.join(DATASETS)}"),
-    "encoder": (lambda value: value in ENCODERS, f"use one of {', '.join(ENCODERS)}"),
+    "encoder": (lambda value: value in tuple(ENCODERS), f"use one of {', '.join(ENCODERS)}"),
     "limit": (lambda value: type(value) is int and value > 0, "give a whole number of images, 1 or more"),
     "quick": (lambda value: isinstance(value, bool), "give 1 (smallest sizes) or 0"),
     "home": (lambda value: value.is_dir() or not value.exists(), "this is a file, not a folder"),

@@ -1,18 +1,26 @@
 """Every dataset is fetched from a server on the loopback address that offers what the real ones do."""
 
+import dataclasses
+import json
+import os
+import re
+from pathlib import Path
+from typing import NamedTuple
+
 import pytest
 from PIL import Image
 
 from captioning import settings
-from captioning.datasets import fetching, needs
+from captioning.datasets import coco, fetching, needs
 from captioning.datasets import prepare as datasets
 from captioning.datasets.dataset import DatasetError
-from captioning.datasets.needs import Need
+from captioning.datasets.fetching import Wanted, bare_name
 from captioning.fetching.download import DownloadError
+from captioning.files import DamagedError
+from captioning.settings import SettingError
 from tests import originals
+from tests.originals import photo
 from tests.server import Fault, Server
-
-pytestmark = pytest.mark.filterwarnings("ignore:.*as published")  # the small zips here have other sizes and sums
 
 
 @pytest.fixture
@@ -20,6 +28,7 @@ def server(monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with Server() as server:
         monkeypatch.setenv("CAPTIONING_MIRROR", server.url(originals.MIRROR))
+        server.patch = monkeypatch
         yield server
 
 
@@ -81,8 +90,7 @@ def test_photos_that_are_gone_are_listed_and_skipped(server):
 
 def test_all_of_coco_comes_as_zips(server):
     photos = originals.serve_coco(server)
-    with pytest.warns(UserWarning, match="its size is .* as published"):
-        dataset = prepared(project("coco2014"), delete_zips=True)
+    dataset = prepared(project("coco2014"), delete_zips=True)
     assert len(dataset.records) == len(photos) and not dataset.findings
     assert not list(project("coco2014").originals.glob("*.zip"))
     server.seen.clear()
@@ -101,6 +109,20 @@ def test_without_karpathys_page_val2014_is_halved(server, capsys):
     assert dataset.splits_from == "val2014 halved"
     assert "Without Karpathy's splits" in capsys.readouterr().out
     assert {record.split for record in dataset.records if record.image_id % 2 and record.image_id > 1000} == {"test"}
+
+
+def test_splits_that_somebody_has_put_there_are_used_and_kept(server):
+    originals.serve_coco(server)
+    prepared(limited())
+    file = limited().originals / "dataset_coco.json"
+    fetching.note_of(file.with_name("caption_datasets.zip")).unlink()
+    server.seen.clear()
+    assert prepared(limited()).splits_from == file.name and server.seen == []
+    file.rename(file.with_name("kept"))
+    (limited().originals / "splits.json").write_text("damaged")
+    with pytest.raises(DamagedError, match=r"splits\.json is damaged"):
+        prepared(limited())
+    assert (limited().originals / "splits.json").read_text() == "damaged" and server.seen == []
 
 
 @pytest.mark.parametrize("first", [True, False])
@@ -151,10 +173,10 @@ def test_an_open_images_photo_that_is_no_photo_is_listed(server):
     path = f"{originals.OPEN_IMAGES}/{7:016x}.jpg"
     server.files[path] = b"<html>Denied</html>"
     server.always[f"{originals.OPEN_IMAGES}/{8:016x}.jpg"] = Fault(status=403)
-    dataset = prepared(project("open-images"))
+    dataset = prepared(project("open-images"), missing_share=0.05)
     assert len(dataset.records) == 38
     failed = dict(line.split(": ", 1) for line in dataset.findings["photos that could not be fetched"])
-    assert "not a picture" in failed[f"{7:016x}.jpg"] and "HTTP 403" in failed[f"{8:016x}.jpg"]
+    assert re.search("not a picture|web page", failed[f"{7:016x}.jpg"]) and "HTTP 403" in failed[f"{8:016x}.jpg"]
 
 
 @pytest.mark.parametrize("caption", ["null", "5", "[]", '{"a": 1}'])
@@ -167,9 +189,10 @@ def test_a_line_of_the_narratives_without_a_caption_is_listed(caption, server):
 
 def test_a_strange_line_of_the_narratives_is_named(server):
     originals.serve_open_images(server)
-    server.files[originals.NARRATIVES] += b"<html>\n"
-    with pytest.raises(DatasetError, match=r"captions\.jsonl, line 41: not JSON.*Delete it: notebook 01 fetches it"):
+    server.files[originals.NARRATIVES] += b'{"caption": "x"}\n'
+    with pytest.raises(DownloadError, match=r"not accepted: .*captions\.jsonl\.part, line 41: not "):
         datasets.obtain(project("open-images"))
+    assert not (project("open-images").originals / "open_images_train_v6_captions.jsonl").exists()
 
 
 @pytest.mark.parametrize("name", ["coco2014", "open-images"])
@@ -194,30 +217,118 @@ def test_a_zip_that_was_unpacked_half_is_finished(server, monkeypatch):
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr("captioning.fetching.unpack.os.replace", killed)
         fetching.fetch_archive("flickr8k-text", folder, delete=True)
-    with pytest.warns(UserWarning, match="as published"):
-        fetching.fetch_archive("flickr8k-text", folder, delete=True)
+    fetching.fetch_archive("flickr8k-text", folder, delete=True)
     assert (folder / "Flickr8k.token.txt").is_file() and not (folder / "Flickr8k_text.zip").exists()
 
 
-def test_the_cost_is_stated_before_anything_is_fetched(server, monkeypatch):
+@pytest.fixture
+def mb(monkeypatch):
+    """Return a function that reads a row of the cost: MB to fetch, MB of disk."""
+
+    def row(text, what):
+        (line,) = [line for line in text.splitlines() if line.startswith(what)]
+        return tuple(float(number.replace(",", "")) for number in re.findall(r"(-?[\d,.]+) MB", line)[:2])
+
+    return row
+
+
+def test_the_cost_is_stated_before_anything_is_fetched(server, mb):
     text = datasets.cost(limited(2000))
-    assert "2,000 photos" in text and "330 MB to fetch" in text and "583 MB to fetch" in text and server.seen == []
+    assert mb(text, "2,000 photos") == (330, 330) and mb(text, "coco-annotations") == (253, 352) and server.seen == []
     assert "coco-train2014" not in text and "coco-train2014" in datasets.cost(project("coco2014"))
     assert "about 2 minutes" in text and "MB are free" in text
     assert "200,000 photos" in datasets.cost(project("open-images"))
-    assert datasets.cost(project("scenes")) == "Nothing has to be fetched."
+    assert "Nothing has to be fetched." in datasets.cost(project("scenes"))
 
 
-def test_what_is_there_costs_nothing(server):
+def test_what_is_there_costs_nothing(server, mb):
     originals.serve_coco(server)
     prepared(limited())
-    assert datasets.cost(limited()) == "Nothing has to be fetched."
-    assert "5 photos" in datasets.cost(limited(25))
+    assert "Nothing has to be fetched." in datasets.cost(limited())
+    text = datasets.cost(limited(25))
+    assert "5 photos" in text and "coco-annotations" not in text
 
 
-def test_a_disk_that_is_too_small_is_seen_before(tmp_path):
-    with pytest.raises(DatasetError, match=r"The disk is too small: free some, or set a smaller CAPTIONING_LIMIT"):
-        needs.state([Need("everything", 1, 1e12)], tmp_path / "not" / "there")
+def test_leftovers_of_a_kill_and_photos_of_others_are_not_what_is_wanted(server):
+    originals.serve_coco(server)
+    files = [record.file for record in prepared(limited()).records]
+    for file in files[:4]:
+        file.rename(file.with_name(f"{file.name}.part"))
+    photo(files[9].with_name("of_mine.jpg"))
+    assert "4 photos" in datasets.cost(limited())
+
+
+GB = 1000
+ZIPS = 13.510573713 * GB, 6.645013297 * GB
+
+
+def lay(root, **files):
+    """Let there be files of so many MB, which take no disk."""
+    root.mkdir(parents=True, exist_ok=True)
+    for name, size in files.items():
+        file = root / name.replace("__", "/").replace("_zip", ".zip").replace("_part", ".part")
+        file.parent.mkdir(exist_ok=True)
+        with file.open("wb") as empty:
+            empty.truncate(int(size * 1e6))
+
+
+@pytest.mark.parametrize(
+    ("there", "delete", "download", "stays", "most"),
+    [
+        ({}, False, sum(ZIPS), 2 * sum(ZIPS), 2 * sum(ZIPS)),
+        ({}, True, sum(ZIPS), sum(ZIPS), sum(ZIPS) + max(2 * ZIPS[0] - ZIPS[0] - ZIPS[1], ZIPS[1])),
+        ({"train2014_zip": ZIPS[0]}, False, ZIPS[1], 2 * ZIPS[1] + ZIPS[0], 2 * ZIPS[1] + ZIPS[0]),
+        ({"train2014_zip": ZIPS[0]}, True, ZIPS[1], ZIPS[1], max(ZIPS[0], 2 * ZIPS[1])),
+        ({"train2014_zip_part": 13 * GB}, False, sum(ZIPS) - 13 * GB, 2 * sum(ZIPS) - 13 * GB, None),
+        ({"train2014_zip": ZIPS[0], "train2014__a.jpg": 13 * GB}, False, ZIPS[1], 2 * ZIPS[1] + 0.510573713 * GB, None),
+        ({"train2014__a.jpg.part": 13 * GB}, False, sum(ZIPS), 2 * sum(ZIPS), None),
+        ({".train2014.unpacked": 0, "val2014_zip": ZIPS[1]}, False, 0, ZIPS[1], ZIPS[1]),
+        ({".train2014.unpacked": 0, ".val2014.unpacked": 0}, False, 0, 0, 0),
+        ({".train2014.unpacked": 0, ".val2014.unpacked": 0, "val2014_zip": ZIPS[1]}, True, 0, -ZIPS[1], 0),
+    ],
+)  # fmt: skip
+def test_the_cost_counts_zips_and_their_photos_as_they_are(there, delete, download, stays, most, tmp_path, monkeypatch):
+    lay(tmp_path, **{"annotations__captions_val2014.json": 0, ".annotations_trainval2014.unpacked": 0}, **there)
+    (tmp_path / "splits.json").write_text("{}")
+    fetched = coco.needs(tmp_path, Wanted(delete_zips=delete))
+    assert sum(need.download for need in fetched) == pytest.approx(download)
+    assert sum(need.disk for need in fetched) == pytest.approx(stays)
+    monkeypatch.setattr(needs.shutil, "disk_usage", lambda _: Free(free=1e14))
+    most = stays if most is None else most
+    text = needs.state(fetched, [], tmp_path)
+    assert (f"with {most:,.0f} MB of disk at the most" if most else "Nothing has to be fetched.") in text
+    monkeypatch.setattr(needs.shutil, "disk_usage", lambda _: Free(free=1e6 * (most - 1)))
+    if most:
+        with pytest.raises(DatasetError, match=r"The disk is too small.*DELETE_ZIPS"):
+            needs.state(fetched, [], tmp_path)
+
+
+class Free(NamedTuple):
+    free: float  # bytes
+
+
+def test_the_disk_of_the_features_is_counted(monkeypatch, tmp_path, mb):
+    text = datasets.cost(project("coco2014"))
+    assert mb(text, "features of inception_v3") == (0, round(123_287 * 64 * 2048 * 2 / 1e6))
+    assert mb(text, "features of resnet50") == (0, round(123_287 * 49 * 2048 * 2 / 1e6))
+    assert mb(text, "features of vgg16") == (0, round(123_287 * 4096 * 2 / 1e6))
+    active = project("coco2014", encoder="mobilenet", limit=10_000)
+    assert mb(datasets.cost(active), "features of mobilenet") == (0, round(10_000 * 49 * 768 * 2 / 1e6))
+    lay(active.data / "features" / "mobilenet-x-imagenet", shard=752)
+    lay(active.data / "features" / "mobilenet-x-random", shard=752)
+    assert mb(datasets.cost(active), "features of mobilenet") == (0, 1)
+    monkeypatch.setattr(needs.shutil, "disk_usage", lambda _: Free(free=50e9))
+    assert "The features of all notebooks do not fit" in datasets.cost(project("coco2014"), delete_zips=True)
+    originals.write_folder(tmp_path / "own", photos=6)
+    own = datasets.cost(project("folder", root=str(tmp_path / "own"), encoder="inception_v3"))
+    assert mb(own, "features of inception_v3") == (0, 2) and "Nothing has to be fetched." in own
+
+
+def test_the_encoders_whose_features_are_counted_are_those_of_the_notebooks():
+    used = set()
+    for file in (Path(__file__).parents[1] / "notebooks").glob("*.ipynb"):
+        used |= set(re.findall(r'"ENCODER = \\"(\w+)\\"', file.read_text(encoding="utf-8")))
+    assert used == set(needs.NOTEBOOKS)
 
 
 def test_quick_runs_on_photos_take_few(server, monkeypatch):
@@ -235,3 +346,336 @@ def test_photos_that_are_missing_are_fetched_and_no_others(server):
         next(iter(sorted((active.originals / "train").glob("*.jpg")))).unlink()
     server.seen.clear()
     assert len(datasets.obtain(active).records) == 30 and len(server.seen) == 5
+
+
+# names, arrival, and what is fetched again
+
+BAD_NAMES = [
+    "../../../../x.jpg", "..\\x.jpg", "/etc/x.jpg", "C:\\x.jpg", "C:x.jpg", "a/b.jpg", "\\\\host\\share\\x.jpg", "..",
+    "", ".x.jpg", "x\0.jpg", "x\n.jpg", "x.jpg\n", "x y.jpg", "nul.jpg", "COM1.jpg", "con", "x" * 300 + ".jpg",
+    "x.jpg ", "x.jpg.", "\u202egpj.x", "%2e%2e%2fx.jpg", "x?.jpg", 7, None, ["x.jpg"],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD_NAMES)
+def test_a_name_that_is_no_bare_name_is_refused(name):
+    with pytest.raises(DatasetError, match=r"captions\.json names a photo .* delete it"):
+        bare_name(name, Path("captions.json"))
+
+
+def test_official_names_pass_and_others_must_be_of_pictures():
+    for name in ("COCO_train2014_000000000009.jpg", "2258277193_586949ec62.jpg.1", "000a1249af2bc5f0"):
+        assert bare_name(name, Path("any")) == name
+    with pytest.raises(DatasetError, match=r"x\.py"):
+        bare_name("x.py", Path("any"), (".jpg",))
+
+
+def everything_below(folder):
+    return {path for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("name", ["../../../../x.jpg", "/tmp/x.jpg", "x.py", "a\\b.jpg"])
+@pytest.mark.parametrize("limit", [20, None])
+def test_no_name_in_coco_leads_out_of_its_folder(name, limit, server):
+    originals.serve_coco(server)
+    path = f"{originals.COCO}/annotations/annotations_trainval2014.zip"
+    contents = originals.unpacked(server.files[path])
+    captions = json.loads(contents["annotations/captions_train2014.json"])
+    captions["images"][7] |= {"file_name": name, "coco_url": server.url("/evil.jpg")}
+    contents["annotations/captions_train2014.json"] = json.dumps(captions).encode()
+    server.files |= {path: originals.packed(contents), "/evil.jpg": b"evil"}
+    originals.publish(server)
+    active = limited(limit)
+    with pytest.raises(DatasetError, match=r"captions_train2014\.json names a photo"):
+        datasets.obtain(active)
+    assert {file.suffix for file in everything_below(active.home)} == {".json", ".zip", ".unpacked"}
+    assert asked(server, "/evil") == []
+
+
+def test_addresses_in_the_captions_are_not_used(server):
+    originals.serve_coco(server)
+    path = f"{originals.COCO}/annotations/annotations_trainval2014.zip"
+    contents = originals.unpacked(server.files[path])
+    for name, content in contents.items():
+        contents[name] = content.replace(b"http://images.cocodataset.org", b"file:///etc")
+    server.files[path] = originals.packed(contents)
+    originals.publish(server)
+    assert len(prepared(limited()).records) == 20
+
+
+@pytest.mark.parametrize("name", ["../../x", "a/b", "C:x", ""])
+def test_no_id_in_open_images_leads_out_of_its_folder(name, server):
+    originals.serve_open_images(server)
+    line = json.dumps({"image_id": name, "caption": "text"}).encode() + b"\n"
+    server.files[originals.NARRATIVES] += line
+    active = project("open-images", limit=5)
+    with pytest.raises(DownloadError, match=r"not accepted: .* names a photo"):
+        datasets.obtain(active)
+    assert {file.name for file in everything_below(active.home)} == {"active.json"}
+
+
+def test_no_name_in_flickr8k_leads_out_of_its_folder(server):
+    originals.serve_flickr8k(server)
+    path = f"{originals.FLICKR}/Flickr8k_text.zip"
+    contents = originals.unpacked(server.files[path])
+    contents["Flickr8k.token.txt"] += b"../../x.jpg#0\tA dog .\n"
+    contents["Flickr_8k.trainImages.txt"] += b"../../x.jpg\n"
+    server.files[path] = originals.packed(contents)
+    originals.publish(server)
+    with pytest.raises(DatasetError, match=r"Flickr8k\.token\.txt names a photo '\.\./\.\./x\.jpg'"):
+        datasets.obtain(project("flickr8k"))
+
+
+@pytest.mark.parametrize("same_size", [True, False])
+@pytest.mark.parametrize(
+    ("name", "zip_"), [("coco2014", "annotations/annotations_trainval2014"), ("coco2014", "zips/val2014")]
+)
+def test_a_zip_that_is_not_the_published_one_is_refused_with_a_way_out(name, zip_, same_size, server):
+    originals.serve_coco(server)
+    path = f"{originals.COCO}/{zip_}.zip"
+    content = server.files[path]
+    server.files[path] = content[:-1] + bytes([content[-1] ^ 1]) if same_size else content + b"x"
+    with pytest.raises(DownloadError, match=r"published.* set CAPTIONING_ROOT to its folder"):
+        datasets.obtain(project(name))
+    assert not (project(name).originals / Path(path).name).exists()
+
+
+SIGN_IN = b"<html>Please sign in to this network</html>"
+
+
+def test_sign_in_pages_are_no_photos_and_the_photos_come_later(server):
+    photos = originals.serve_coco(server)
+    there = dict(server.files)
+    server.files |= {f"{originals.COCO}/{name}": SIGN_IN for name in photos}
+    with pytest.raises(DownloadError, match=r"20 of 20 photos are missing, more than 1 %"):
+        datasets.obtain(limited())
+    assert not list(limited().originals.rglob("COCO_*"))
+    server.files = there
+    dataset = prepared(limited())
+    assert len(dataset.records) == 20 and not dataset.findings
+    for record in dataset.records:
+        assert record.file.read_bytes() == photos[f"{record.file.parent.name}/{record.file.name}"]
+
+
+def test_a_sign_in_page_in_place_of_karpathys_splits_does_not_stay(server):
+    originals.serve_coco(server)
+    splits = server.files[originals.KARPATHY]
+    server.files[originals.KARPATHY] = SIGN_IN
+    assert datasets.obtain(limited()).splits_from == "val2014 halved"
+    server.files[originals.KARPATHY] = splits
+    assert datasets.obtain(limited()).splits_from == "dataset_coco.json"
+
+
+SERVE = {
+    "coco2014": originals.serve_coco,
+    "flickr8k": originals.serve_flickr8k,
+    "open-images": originals.serve_open_images,
+}
+CHOICES = [("coco2014", 20), ("coco2014", None), ("flickr8k", None), ("open-images", 20)]
+DAMAGE = {"cut": lambda content: content[: len(content) // 2], "page": lambda _: SIGN_IN, "empty": lambda _: b""}
+DAMAGE["zeros"] = lambda content: bytes(len(content))
+
+
+def damaged(file, damage):
+    """Damage a file as a disk does: its time stays."""
+    state = file.stat()
+    file.write_bytes(DAMAGE[damage](file.read_bytes()))
+    os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns))
+
+
+def without_times(dataset):
+    return [dataclasses.replace(record, state=None) for record in dataset.records]
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize("delete", [False, True])
+@pytest.mark.parametrize(("name", "limit"), CHOICES)
+def test_a_photo_that_was_fetched_and_is_broken_is_fetched_again(name, limit, delete, damage, server):
+    SERVE[name](server)
+    active = project(name, limit=limit)
+    before = prepared(active, delete_zips=delete)
+    for again in range(2):
+        for record in before.records[3 : 6 - again]:
+            damaged(record.file, damage)
+        after = prepared(active, delete_zips=delete)
+    assert after.findings == before.findings
+    assert without_times(after) == without_times(before)
+    assert not [file for file in everything_below(active.originals) if file.suffix in (".new", ".part")]
+    server.seen.clear()
+    assert without_times(prepared(active, delete_zips=delete)) == without_times(after) and server.seen == []
+
+
+@pytest.mark.parametrize(("name", "limit"), CHOICES)
+def test_a_broken_photo_in_a_folder_of_ones_own_is_listed_and_left(name, limit, server):
+    SERVE[name](server)
+    before = prepared(project(name, limit=limit))
+    file = before.records[3].file
+    file.write_bytes(file.read_bytes()[:200])
+    server.seen.clear()
+    dataset = prepared(project(name, limit=limit, root=str(project(name).originals)))
+    assert [str(file) in problem for problem in dataset.findings["broken photos"]] == [True]
+    assert len(file.read_bytes()) == 200 and server.seen == []
+
+
+def test_a_broken_photo_stays_until_the_new_one_is_whole(server):
+    originals.serve_coco(server)
+    file = prepared(limited()).records[3].file
+    file.write_bytes(SIGN_IN)
+    server.always[f"{originals.COCO}/{file.parent.name}/{file.name}"] = Fault(status=404)
+    dataset = prepared(limited())
+    assert file.read_bytes() == SIGN_IN and len(dataset.records) == 19
+    assert originals.counts_of(dataset) == {"photos that could not be fetched": 1, "broken photos": 1}
+
+
+def test_what_is_broken_in_the_zip_itself_is_not_fetched_for_ever(server):
+    originals.serve_flickr8k(server)
+    path = f"{originals.FLICKR}/Flickr8k_Dataset.zip"
+    contents = originals.unpacked(server.files[path])
+    contents["Flicker8k_Dataset/7_abc.jpg"] = SIGN_IN
+    server.files[path] = originals.packed(contents)
+    originals.publish(server)
+    dataset = prepared(project("flickr8k"), delete_zips=True)
+    assert len(dataset.findings["broken photos"]) == 1 and len(asked(server, path)) == 2
+    assert prepared(project("flickr8k"), delete_zips=True) == dataset and len(asked(server, path)) == 2
+
+
+TEXTS = [
+    ("coco2014", "annotations/captions_train2014.json"),
+    ("coco2014", "annotations/captions_val2014.json"),
+    ("coco2014", "dataset_coco.json"),
+    ("flickr8k", "Flickr8k.token.txt"),
+    ("flickr8k", "Flickr_8k.devImages.txt"),
+    ("open-images", "open_images_train_v6_captions.jsonl"),
+]
+
+
+@pytest.mark.parametrize("damage", [*DAMAGE, "gone"])
+@pytest.mark.parametrize("delete", [False, True])
+@pytest.mark.parametrize(("name", "file"), TEXTS)
+def test_captions_that_were_fetched_and_are_damaged_are_fetched_again(name, file, delete, damage, server):
+    SERVE[name](server)
+    active = project(name, limit=20)
+    before = prepared(active, delete_zips=delete)
+    file = active.originals / file
+    content = file.read_bytes()
+    file.unlink() if damage == "gone" else damaged(file, damage)
+    assert prepared(active, delete_zips=delete) == before
+    assert file.read_bytes() == content
+
+
+@pytest.mark.parametrize("damage", ["cut", "page", "inside"])
+def test_a_damaged_zip_is_fetched_again(damage, server):
+    originals.serve_coco(server)
+    before = prepared(limited())
+    (zip_,) = limited().originals.glob("*.zip")
+    content = zip_.read_bytes()
+    middle = len(content) // 3
+    inside = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+    zip_.write_bytes(inside if damage == "inside" else DAMAGE[damage](content))
+    for file in (limited().originals / "annotations").glob("*.json"):
+        file.unlink()
+    assert prepared(limited()) == before and zip_.read_bytes() == content
+
+
+# what is missing
+
+
+def test_photos_that_are_not_in_the_zip_are_fetched_one_by_one(server):
+    photos = originals.serve_coco(server)
+    path = f"{originals.COCO}/zips/val2014.zip"
+    server.files[path] = originals.packed(dict(list(originals.unpacked(server.files[path]).items())[:-5]))
+    originals.publish(server)
+    assert len(prepared(project("coco2014")).records) == len(photos)
+
+
+def test_too_many_photos_missing_in_a_zip_are_an_error(server):
+    originals.serve_flickr8k(server)
+    path = f"{originals.FLICKR}/Flickr8k_Dataset.zip"
+    contents = originals.unpacked(server.files[path])
+    server.files[path] = originals.packed(dict(list(contents.items())[:-4]))  # the last is of no photo
+    originals.publish(server)
+    with pytest.raises(DownloadError, match=r"3 of 40 photos are missing(.|\n)*is not in the zip(.|\n)*= 0\.08\."):
+        datasets.obtain(project("flickr8k"))
+    dataset = prepared(project("flickr8k"), missing_share=0.08)
+    assert len(dataset.records) == 37 and len(dataset.findings["photos that could not be fetched"]) == 3
+
+
+def test_more_than_a_share_of_photos_that_are_gone_is_an_error_with_a_way_out(server):
+    photos = originals.serve_coco(server)
+    for name in list(photos)[::10]:
+        del server.files[f"{originals.COCO}/{name}"]
+    with pytest.raises(DownloadError, match=r"5 of 50 photos are missing, more than 1 %") as error:
+        datasets.obtain(limited(50))
+    assert "HTTP 404" in str(error.value) and "CAPTIONING_LIMIT" in str(error.value)
+    (share,) = re.findall(r"MISSING_SHARE = ([\d.]+)\.", str(error.value))
+    assert len(prepared(limited(50), missing_share=float(share)).records) == 45
+
+
+@pytest.mark.parametrize("missing", [1, 2])
+def test_where_nothing_answers_one_photo_may_be_missing(missing, server, monkeypatch):
+    originals.serve_coco(server)
+    for record in prepared(limited()).records[:missing]:
+        record.file.unlink()
+
+    def unreachable(*_, **__):
+        raise DownloadError("images.cocodataset.org does not answer.")
+
+    monkeypatch.setattr(fetching, "fetch_many", unreachable)
+    if missing == 1:
+        assert "does not answer" in prepared(limited()).findings["photos that could not be fetched"][0]
+    else:
+        with pytest.raises(DownloadError, match=r"2 of 20 photos are missing(.|\n)*does not answer"):
+            datasets.obtain(limited())
+
+
+@pytest.mark.parametrize(
+    "knobs", [{"missing_share": 5}, {"missing_share": "1 %"}, {"long_side": 0}, {"long_side": 1.5}]
+)
+def test_knobs_that_make_no_sense_are_refused(knobs):
+    (name,) = knobs
+    with pytest.raises(SettingError, match=f"^{name.upper()}="):
+        datasets.obtain(limited(), **knobs)
+
+
+# the size of photos
+
+
+def sizes(dataset):
+    return {max(Image.open(record.file).size) for record in dataset.records}
+
+
+def test_a_larger_size_is_fetched_again_and_a_smaller_one_keeps_what_is_there(server, capsys):
+    originals.serve_open_images(server)
+    few, more = project("open-images", limit=20), project("open-images", limit=30)
+    assert sizes(prepared(few, long_side=16)) == {16}
+    assert "20 photos" in datasets.cost(few, 24) and "Nothing has to be fetched" in datasets.cost(few, 16)
+    server.seen.clear()
+    assert sizes(prepared(few, long_side=24)) == {24} and len(server.seen) == 20
+    assert "Nothing has to be fetched" in datasets.cost(few, 24)
+    assert sizes(prepared(more, long_side=16)) == {24} and len(server.seen) == 30
+    assert "Photos have up to 24 pixels, as before; for less, delete" in capsys.readouterr().out
+    assert sizes(prepared(more, long_side=32)) == {32}
+    server.seen.clear()
+    assert sizes(prepared(more, long_side=32)) == {32} and server.seen == []
+
+
+def test_photos_whose_size_nobody_noted_have_the_default(server):
+    originals.serve_open_images(server)
+    active = project("open-images", limit=20)
+    prepared(active)
+    (active.originals / "train" / ".long_side").unlink()
+    server.seen.clear()
+    prepared(active)
+    assert server.seen == []
+    prepared(active, long_side=1024)
+    assert len(server.seen) == 20
+
+
+def test_a_kill_while_larger_photos_come_leaves_none_of_the_smaller(server, monkeypatch):
+    originals.serve_open_images(server)
+    active = project("open-images", limit=20)
+    prepared(active, long_side=16)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(fetching, "fetch_many", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        datasets.obtain(active, long_side=32)
+    assert sizes(prepared(active, long_side=32)) == {32}

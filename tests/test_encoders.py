@@ -32,7 +32,7 @@ def cheap_weights(monkeypatch):
 
 
 def test_every_setting_names_an_encoder():
-    assert tuple(encoders.SPECS) == ENCODERS
+    assert list(encoders.SPECS) == list(ENCODERS)
 
 
 @pytest.mark.parametrize("name", ENCODERS)

@@ -209,6 +209,7 @@ def every_dataset(tmp_path, monkeypatch):
             monkeypatch.setenv("CAPTIONING_ROOT", str(tmp_path / "own"))
         else:
             getattr(originals, f"serve_{name.replace('-', '_').removesuffix('2014')}")(server, source=source)
+            originals.publish_to_kernels(server, tmp_path / "ipython", monkeypatch)
 
     with Server() as server:
         monkeypatch.setenv("CAPTIONING_MIRROR", server.url(originals.MIRROR))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -80,7 +81,7 @@ def test_what_cannot_be_opened_is_listed_and_tried_again(dataset, check):
     checked = check(dataset)
     assert len(checked.records) == 8
     assert f"{link} cannot be read: No such file" in checked.findings["broken photos"][0]
-    assert f"{folder} cannot be read: Is a directory" in checked.findings["broken photos"][1]
+    assert f"{folder} is a folder, a device or larger than" in checked.findings["broken photos"][1]
     target.rename(target.with_name("nowhere"))
     assert len(check(dataset).records) == 9
 
@@ -142,3 +143,43 @@ def test_the_threads_get_a_window_of_photos_at_a_time(dataset, check, monkeypatc
     monkeypatch.setattr(photo_check, "WINDOW", 4)
     monkeypatch.setattr(photo_check, "ThreadPoolExecutor", Pool)
     assert len(check(dataset).records) == 10 and waiting == [4, 4, 2]
+
+
+def test_devices_and_files_too_large_to_be_photos_are_not_read(dataset, check, monkeypatch):
+    pipe, large = dataset.records[0].file, dataset.records[4].file
+    pipe.unlink()
+    os.mkfifo(pipe)  # reading it would wait for ever
+    large.write_bytes(large.read_bytes() + bytes(20_000))
+    monkeypatch.setattr(photo_check, "LARGEST", 20_000)
+    problems = check(dataset).findings["broken photos"]
+    assert [problem.partition(" ")[0] for problem in problems] == [str(pipe), str(large)]
+
+
+def test_large_photos_are_read_one_at_a_time(dataset, check, monkeypatch):
+    at_once, most, read = [], [], photo_check.open_image
+
+    def slow(content, **options):
+        at_once.append(1)
+        most.append(len(at_once))
+        time.sleep(0.01)
+        at_once.pop()
+        return read(content, **options)
+
+    monkeypatch.setattr(photo_check, "open_image", slow)
+    monkeypatch.setattr(photo_check.os, "cpu_count", lambda: 8)
+    check(dataset)
+    assert max(most) > 1
+    most.clear()
+    monkeypatch.setattr(photo_check, "LARGEST", max(record.file.stat().st_size for record in dataset.records))
+    for record in dataset.records:
+        os.utime(record.file, (1, 1))
+    check(dataset)
+    assert set(most) == {1}
+
+
+def test_only_what_can_be_read_and_not_decoded_is_damaged(dataset, tmp_path):
+    link, cut = dataset.records[1].file, dataset.records[3].file
+    link.unlink()
+    link.symlink_to("nowhere")
+    cut.write_bytes(cut.read_bytes()[:300])
+    assert list(photo_check.damaged(dataset, tmp_path / "data" / "known.jsonl", tmp_path)) == [cut]

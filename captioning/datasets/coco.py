@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from captioning.datasets.dataset import SPLITS, CaptionDataset, DatasetError, Record, assemble, shuffled
-from captioning.datasets.fetching import Wanted, fetch_archive, fetch_photos
-from captioning.datasets.needs import Need, photos_to_fetch
+from captioning.datasets.fetching import Wanted, bare_name, fetch_archive, fetch_photos, fetch_readable, note_of
+from captioning.datasets.needs import Need, archive, photos_to_fetch
 from captioning.datasets.photos import NOT_THERE, Photos, look_for, nearest
 from captioning.datasets.rows import content_of, path_of
 from captioning.datasets.texts import Findings, shown, usable
 from captioning.fetching.download import URLS, DownloadError
 from captioning.fetching.unpack import UnpackError
+from captioning.files import read_json
 
 _PARTS = ("train2014", "val2014")
 _YEARS = ("2014", "2017")
 _SPLIT_FILES = ("splits.json", "dataset_coco.json")  # ours, Karpathy's
+PHOTOS = 123_287
 _PHOTO_MB = 0.165  # on average
 _ANOTHER = "Fetch or make it again: deleted, it is fetched by notebook 01."
 
@@ -34,49 +37,72 @@ class Captioned(NamedTuple):
 
 def needs(root: Path, wanted: Wanted) -> list[Need]:
     """Return what `fetch` brings."""
-    captions = Need("captions", 253, 352, _captions_file(root, "val2014"))
-    if wanted.limit:
-        folders = [root / part for part in _PARTS]
-        return [captions, photos_to_fetch(wanted.limit, folders, download=_PHOTO_MB, disk=_PHOTO_MB)]
-    megabytes = {part: URLS[f"coco-{part}"]["size"] / 1e6 for part in _PARTS}
-    return [captions, *(Need(f"coco-{part}", mb, 2 * mb, root / f".{part}.unpacked") for part, mb in megabytes.items())]
+    captions = archive("coco-annotations", root, 253, 99, [root / "annotations"], wanted.delete_zips)
+    splits = Need("splits", 37, 144, 37) if _splits_file(root) is None else Need("splits")
+    if wanted.limit is None:
+        parts = [(part, URLS[f"coco-{part}"]["size"] / 1e6) for part in _PARTS]
+        zips = [archive(f"coco-{part}", root, mb, mb, [root / part], wanted.delete_zips) for part, mb in parts]
+        return [captions, splits, *zips]
+    try:
+        missing = sum(not path.exists() for _, path in _photos(root, wanted.limit))
+    except (FileNotFoundError, ValueError):
+        missing = wanted.limit
+    return [captions, splits, photos_to_fetch(missing, _PHOTO_MB, _PHOTO_MB)]
 
 
-def fetch(root: Path, wanted: Wanted) -> dict[Path, str] | None:
+def fetch(root: Path, wanted: Wanted) -> dict[Path, str]:
     """Download COCO 2014 into its official layout; what is there is kept.
 
     Args:
         root: gets `annotations/captions_{train,val}2014.json`, the photos in `{train,val}2014/`, and Karpathy's
             `dataset_coco.json` where it can be had.
-        wanted: with a limit, the first so many photos of the fixed shuffled order, one by one; else both zips, 20 GB.
+        wanted: with a limit, the first so many photos of the fixed shuffled order, one by one; else both zips, 20 GB,
+            and one by one what is missing after that.
 
     Returns:
-        Photos that could not be had -> why; None where all were asked for, as zips.
+        Photos that could not be had -> why.
 
     Raises:
-        DownloadError: the captions or a zip cannot be had.
+        DatasetError: the captions name a photo as no photo is named.
+        DownloadError: the captions, a zip or too many photos cannot be had.
         UnpackError: a zip is damaged.
     """
-    fetch_archive("coco-annotations", root, only="annotations/captions_*2014.json", delete=wanted.delete_zips)
+    only = "annotations/captions_*2014.json"
+    captions = partial(fetch_archive, "coco-annotations", root, only=only, delete=wanted.delete_zips)
+    files = [note_of(root / "annotations_trainval2014.zip"), *(_captions_file(root, part) for part in _PARTS)]
+    photos = fetch_readable(captions, partial(_photos, root, wanted.limit), files)
     _fetch_karpathys_splits(root)
-    if wanted.limit is None:
-        for part in _PARTS:
-            fetch_archive(f"coco-{part}", root, delete=wanted.delete_zips)
-        return None
+    for part in _PARTS if wanted.limit is None else ():
+        fetch_archive(f"coco-{part}", root, delete=wanted.delete_zips)
+    return fetch_photos(photos, wanted)
+
+
+def _photos(root: Path, limit: int | None) -> list[tuple[str, Path]]:
+    """Return address and path of each photo asked for. The addresses in the file are not used: it may be forged."""
     address, photos = URLS["coco-photo"]["url"].format, {}
     for part in _PARTS:
-        for image_id, name, _, url in read_captions(_captions_file(root, part)):
-            photos[image_id] = url or address(folder=part, name=name), root / part / name
-    return fetch_photos([photos[image_id] for image_id in shuffled(photos)[: wanted.limit]])
+        file = _captions_file(root, part)
+        try:
+            for image in read_json(file, _ANOTHER)["images"]:
+                name = bare_name(image["file_name"], file, (".jpg", ".jpeg", ".png"))
+                photos[image["id"]] = address(folder=part, name=name), root / part / name
+        except (KeyError, TypeError) as error:
+            raise DatasetError(f"{file} is not in COCO's captions layout ({error!r}). {_ANOTHER}") from error
+    return [photos[image_id] for image_id in shuffled(photos)[:limit]]
 
 
 def _fetch_karpathys_splits(root: Path) -> None:
     """Fetch the splits that papers use; they are on a private page that may go: then do without."""
-    if _splits_file(root):
+    file, note = root / _SPLIT_FILES[1], note_of(root / "caption_datasets.zip")
+    if _splits_file(root) not in (None, file):
         return
+    if file.exists():
+        note.touch()  # also where somebody has put it there
+    fetch_them = partial(fetch_archive, "karpathy-splits", root, only=file.name, delete=True, retries=1)
     try:
-        fetch_archive("karpathy-splits", root, only="dataset_coco.json", delete=True, retries=1)
-    except (DownloadError, UnpackError) as error:
+        fetch_readable(fetch_them, partial(read_splits, file), [note, file])
+    except (DownloadError, UnpackError, FileNotFoundError, ValueError) as error:
+        file.unlink(missing_ok=True)
         print(f"{error} Without Karpathy's splits, val2014 is halved into val and test.")
 
 

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
-import warnings
-from collections.abc import Callable, Sequence
+import math
+import os
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
-from captioning.fetching.download import URLS, fetch, fetch_many
-from captioning.fetching.unpack import unpack
+from captioning.datasets.dataset import DatasetError
+from captioning.fetching.download import URLS, DownloadError, fetch, fetch_many
+from captioning.fetching.unpack import UnpackError, unpack
+from captioning.files import beside
+from captioning.images import open_image
+from captioning.settings import SettingError
+
+# What official files call their photos. Names that Windows keeps for devices would be written to these.
+_BARE = re.compile(
+    r"(?!(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$))[a-z0-9_](?:[a-z0-9_.-]{0,198}[a-z0-9_-])?", re.I | re.A
+)
+NEAR = 256  # pixels: JPEGs are decoded at a fraction of their size, all their bytes are read nevertheless
+Content = TypeVar("Content")
 
 
 @dataclass(frozen=True)
@@ -19,49 +32,153 @@ class Wanted:
     limit: int | None = None  # photos; None for all
     long_side: int = 512  # pixels; larger photos of Open Images are shrunk when they arrive
     delete_zips: bool = False  # once they are unpacked
+    missing_share: float = 0.01  # of the photos asked for that may be missing; a single one always may
+    again: frozenset[Path] = frozenset()  # photos that are here and broken
+
+    def __post_init__(self):
+        if type(self.long_side) is not int or self.long_side < 1:
+            raise SettingError(f"LONG_SIDE={self.long_side!r}: give a whole number of pixels, 1 or more.")
+        if not isinstance(self.missing_share, int | float) or not 0 <= self.missing_share <= 1:
+            raise SettingError(f"MISSING_SHARE={self.missing_share!r}: give a number from 0 to 1, 0.01 for 1 %.")
 
 
-def fetch_archive(name: str, folder: Path, *, only: str = "*", delete: bool = False, retries: int = 5) -> None:
+def bare_name(name: object, file: Path, endings: Sequence[str] = ("",)) -> str:
+    """Return a name from a downloaded file if it is one: no path, no device, ASCII letters, digits, `_`, `-` and `.`.
+
+    Args:
+        name: as the file has it.
+        file: where it comes from, for the message.
+        endings: what it may end with, in lower case.
+
+    Raises:
+        DatasetError: it could lead out of the folder of photos, or is no name of a photo.
+    """
+    if not isinstance(name, str) or not _BARE.fullmatch(name) or not name.lower().endswith(tuple(endings)):
+        raise DatasetError(
+            f"{file} names a photo {str(name)[:80]!r}: such a name is not used, as it could be written anywhere. The "
+            "file is not the official one: delete it, look at CAPTIONING_MIRROR if you set it, and run 01 again."
+        )
+    return name
+
+
+def note_of(archive: Path) -> Path:
+    """Return the file that says that an archive has been unpacked; it lists photos that are broken or missing in it."""
+    return archive.with_name(f".{archive.stem}.unpacked")
+
+
+def fetch_archive(
+    name: str, folder: Path, *, only: str = "*", delete: bool = False, retries: int = 5, again: Collection[Path] = ()
+) -> None:
     """Fetch a zip and unpack it beside itself; what is there is kept, also when the zip has been deleted since.
 
     Args:
-        name: in `URLS`.
-        folder: gets the zip under its own name, its contents, and an empty file that notes the end of the work.
+        name: in `URLS`; the size and the sum there must be the zip's. A damaged one is fetched a second time.
+        folder: gets the zip under its own name, its contents, and `note_of` it at the end of the work.
         only: pattern of the entries to unpack.
         delete: remove the zip at the end.
         retries: how many tries in a row may fail.
+        again: photos that are missing or broken; for them a deleted zip is fetched again, if they are not so in it.
 
     Raises:
-        DownloadError: it cannot be had.
+        DownloadError: it cannot be had, or is not the published one.
         UnpackError: it is damaged or not to be trusted.
     """
     archive = folder / URLS[name]["url"].rpartition("/")[2]
-    finished = folder / f".{archive.stem}.unpacked"
-    if finished.exists() and not archive.exists():
+    note, unpacked = note_of(archive), note_of(archive).exists()
+    tried = set(note.read_text(encoding="utf-8").splitlines()) if unpacked else set()
+    names = {photo: photo.relative_to(folder).as_posix() for photo in again}
+    if archive.exists() and archive.stat().st_size != URLS[name].get("size", archive.stat().st_size):
+        archive.unlink()
+    if unpacked and not archive.exists() and tried.issuperset(names.values()):
         return
-    fetch(URLS[name]["url"], archive, retries=retries)
-    if not finished.exists():
-        _compare(archive, **URLS[name])
-    unpack(archive, folder, only=only, delete=delete)
-    finished.touch()
+    inodes = {photo: photo.stat().st_ino for photo in again if photo.is_file() and not photo.is_symlink()}
+    for photo in inodes:
+        os.utime(photo, (0, 0))  # so that unpacking compares its bytes
+    try:
+        _fetch_and_unpack(archive, only, delete, retries, **URLS[name])
+    except UnpackError as error:
+        if error.__cause__ is None:  # not damaged: not to be trusted, or the disk is full
+            raise
+        print(f"{error} It is fetched again now.")
+        archive.unlink()
+        _fetch_and_unpack(archive, only, delete, retries, **URLS[name])
+    hopeless = {name for photo, name in names.items() if not photo.exists() or photo.stat().st_ino == inodes.get(photo)}
+    note.write_text("\n".join(sorted(tried | hopeless)), encoding="utf-8")
 
 
-def _compare(archive: Path, url: str, size: int | None = None, md5: str | None = None) -> None:
-    """Warn of another size or sum than was published once: the publisher may have replaced the file since."""
-    found = archive.stat().st_size
-    if size not in (None, found):
-        warnings.warn(f"{archive}: its size is {found}, not {size} as published at {url}.", stacklevel=2)
-    elif md5:
-        with archive.open("rb") as file:
-            found = hashlib.file_digest(file, "md5").hexdigest()
-        if found != md5:
-            warnings.warn(f"{archive}: its MD5 sum is {found}, not {md5} as published at {url}.", stacklevel=2)
+def _fetch_and_unpack(archive: Path, only: str, delete: bool, retries: int, url: str, **published) -> None:
+    try:
+        fetch(url, archive, retries=retries, **published)
+    except DownloadError as error:
+        way_out = " If you have it from elsewhere and trust it, unpack it and set CAPTIONING_ROOT to its folder."
+        raise DownloadError(f"{error}{way_out if published else ''}") from error
+    unpack(archive, archive.parent, only=only, delete=delete)
+
+
+def fetch_readable(fetch: Callable[[], object], read: Callable[[], Content], files: Sequence[Path]) -> Content:
+    """Fetch files and return what `read` makes of them; if they are damaged, delete them and do both once more."""
+    fetch()
+    try:
+        return read()
+    except (FileNotFoundError, ValueError) as error:
+        print(f"{error} It is fetched again now.")
+    for file in files:
+        file.unlink(missing_ok=True)
+    fetch()
+    return read()
 
 
 def fetch_photos(
-    photos: Sequence[tuple[str, Path]], arrive: Callable[[Path], None] | None = None, workers: int = 16
+    photos: Sequence[tuple[str, Path]],
+    wanted: Wanted,
+    arrive: Callable[[Path], object] = lambda file: open_image(file, near=NEAR),
+    workers: int = 16,
 ) -> dict[Path, str]:
-    """Fetch (address, path) pairs in parallel, as `fetch_many` does; return the photos that could not be had -> why."""
-    report = fetch_many(photos, workers, arrive=arrive)
-    print(str(report).splitlines()[0])
-    return report.failed
+    """Fetch those of the (address, path) pairs that are not there yet, or are `wanted.again`, in parallel.
+
+    Args:
+        photos: all that are asked for.
+        wanted: what is there and broken keeps its place until the new one is whole.
+        arrive: see `fetch_many`; refuses what is no photo.
+        workers: how many at a time.
+
+    Returns:
+        The photos that could not be had -> why.
+
+    Raises:
+        DownloadError: there are too many of these.
+    """
+    new = {path: beside(path, ".new") for _, path in photos if path in wanted.again}
+    asked = [(url, new.get(path, path)) for url, path in photos if path in new or not path.exists()]
+    if not asked:
+        return {}
+    try:
+        report = fetch_many(asked, workers, arrive=arrive)
+        failed = report.failed
+        print(f"Photos: {str(report).splitlines()[0]}")
+    except DownloadError as error:  # nothing answers: a few may be missing nevertheless
+        failed = {path: str(error) for _, path in asked if not path.exists()}
+    finally:
+        for path, arrived in new.items():
+            if arrived.exists():
+                os.replace(arrived, path)
+    failed = {path: failed[place] for _, path in photos if (place := new.get(path, path)) in failed}
+    require_most(failed, len(photos), wanted.missing_share)
+    return failed
+
+
+def require_most(missing: Mapping[Path, str], asked: int, share: float) -> None:
+    """Refuse to make a dataset that is much smaller than what was asked for.
+
+    Raises:
+        DownloadError: more than this share of the photos is missing.
+    """
+    if len(missing) > 1 and len(missing) / asked > share:
+        different = {why: path for path, why in missing.items()}
+        examples = "\n".join(f"  {path}: {why}" for why, path in list(different.items())[:3])
+        raise DownloadError(
+            f"{len(missing):,} of {asked:,} photos are missing, more than {100 * share:g} %:\n{examples}\n"
+            "What has come is kept: run this again to try the others once more. If they are gone for good, set a "
+            "smaller CAPTIONING_LIMIT, or do without them: in notebook 01, "
+            f"MISSING_SHARE = {math.ceil(100 * len(missing) / asked) / 100:g}."
+        )

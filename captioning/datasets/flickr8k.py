@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from captioning.datasets import rows
 from captioning.datasets.dataset import UNSPLIT, CaptionDataset, DatasetError, Record, assemble
-from captioning.datasets.fetching import Wanted, fetch_archive
-from captioning.datasets.needs import Need
+from captioning.datasets.fetching import Wanted, bare_name, fetch_archive, fetch_readable, note_of, require_most
+from captioning.datasets.needs import Need, archive
 from captioning.datasets.photos import NOT_THERE, Photos, look_for, nearest
 from captioning.datasets.splits import HASH
 from captioning.datasets.texts import Findings
@@ -22,20 +23,45 @@ LISTS = {"train": "Flickr_8k.trainImages.txt", "val": "Flickr_8k.devImages.txt",
 def needs(root: Path, wanted: Wanted) -> list[Need]:
     """Return what `fetch` brings."""
     return [
-        Need("flickr8k-text", 2, 12, root / ".Flickr8k_text.unpacked"),
-        Need("flickr8k-photos", 1115, 2240, root / ".Flickr8k_Dataset.unpacked"),
+        archive("flickr8k-text", root, 2, 10, [], wanted.delete_zips),
+        archive("flickr8k-photos", root, 1115, 1125, [root / PHOTO_FOLDERS[0]], wanted.delete_zips),
     ]
 
 
-def fetch(root: Path, wanted: Wanted) -> None:
+def fetch(root: Path, wanted: Wanted) -> dict[Path, str]:
     """Download the release's two zips and unpack them, whatever the limit; what is there is kept.
 
+    Returns:
+        Photos in the official lists that are in no zip -> why.
+
     Raises:
-        DownloadError: a zip cannot be had.
+        DatasetError: the text names a photo as no photo is named.
+        DownloadError: a zip cannot be had, or too many photos are missing in it.
         UnpackError: a zip is damaged.
     """
-    for name in ("flickr8k-text", "flickr8k-photos"):
-        fetch_archive(name, root, delete=wanted.delete_zips)
+    text = partial(fetch_archive, "flickr8k-text", root, delete=wanted.delete_zips)
+    files = [root / name for name in (TOKENS, *LISTS.values())]
+    names = fetch_readable(text, partial(_listed, root), [note_of(root / "Flickr8k_text.zip"), *files])
+    photos = [root / PHOTO_FOLDERS[0] / name for name in names]
+    again = wanted.again.union(photo for photo in photos if not photo.exists())
+    fetch_archive("flickr8k-photos", root, delete=wanted.delete_zips, again=again)
+    missing = {photo: "is not in the zip" for photo in photos if not photo.exists()}
+    require_most(missing, len(photos), wanted.missing_share)
+    return missing
+
+
+def _listed(root: Path) -> list[str]:
+    """Return the names in the official lists; each has captions."""
+    lines = {
+        file: (root / file).read_bytes().decode(errors="replace").split("\n") for file in (TOKENS, *LISTS.values())
+    }
+    tokens = [line.partition("\t")[0].rpartition("#")[0] for line in lines.pop(TOKENS) if line]
+    captioned = {bare_name(name, root / TOKENS) for name in tokens}
+    listed = {file: [name.strip() for name in names if name.strip()] for file, names in lines.items()}
+    for file, names in listed.items():
+        if not names or not captioned.issuperset(names):
+            raise DatasetError(f"{root / file} is empty, or lists photos without captions in {TOKENS}.")
+    return [name for names in listed.values() for name in names]
 
 
 def read(root: Path) -> CaptionDataset:

@@ -2,52 +2,102 @@
 
 from __future__ import annotations
 
+import math
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from captioning.datasets.dataset import DatasetError
+from captioning.datasets.fetching import note_of
+from captioning.fetching.download import URLS
+from captioning.files import beside
+from captioning.settings import ENCODERS, WEIGHTS, Project
 
 RATE = 5.0  # MB per second, what many home connections give; photos one by one come no faster
+NOTEBOOKS = ("vgg16", "inception_v3", "resnet50")  # the encoders of 03, of 05, and of 07 and 08
 
 
 class Need(NamedTuple):
-    """One thing that will be fetched."""
+    """One thing that is fetched or made, after those before it."""
 
     what: str
-    download: float  # MB
-    disk: float  # MB, at the worst moment
-    present: Path | None = None  # nothing is fetched where this exists
+    download: float = 0.0  # MB
+    disk: float = 0.0  # MB that stay; below zero where a zip is deleted that is here already
+    passing: float = 0.0  # MB of disk that it takes in addition for a while
 
 
-def photos_to_fetch(count: int, folders: Sequence[Path], download: float, disk: float) -> Need:
-    """Return the need of so many photos less those that are in the folders; download and disk are MB per photo."""
-    there = sum(len(list(folder.iterdir())) for folder in folders if folder.is_dir())
-    missing = max(0, count - there)
-    return Need(f"{missing:,} photos", missing * download, missing * disk)
-
-
-def state(needs: Sequence[Need], folder: Path) -> str:
-    """Return a table of what will be fetched.
+def archive(name: str, root: Path, zipped: float, unpacked: float, folders: Sequence[Path], delete: bool) -> Need:
+    """Return what is left of a zip to fetch and unpack.
 
     Args:
-        needs: from a source; empty when nothing is.
-        folder: where it goes; need not exist.
+        name: in `URLS`.
+        root: where it is fetched to.
+        zipped, unpacked: MB.
+        folders: hold what was in it; what is there already is not written again.
+        delete: whether the zip is removed at the end.
+    """
+    file = root / URLS[name]["url"].rpartition("/")[2]
+    here, done = file.exists(), note_of(file).exists()
+    if done and not here:
+        return Need(name)
+    left = 0.0 if here else max(0.0, zipped - megabytes([beside(file, ".part")]))
+    files = [path for folder in folders if folder.is_dir() for path in folder.iterdir()]
+    files = [path for path in files if path.suffix not in (".part", ".new")]  # which a kill leaves
+    written = 0.0 if done else max(0.0, unpacked - megabytes(files))
+    return Need(name, left, left + written - zipped * delete, zipped * delete)
+
+
+def photos_to_fetch(count: int, download: float, disk: float) -> Need:
+    """Return the need of so many photos that are not there; download and disk are MB per photo."""
+    return Need(f"{count:,} photos", count * download, count * disk)
+
+
+def features(project: Project, pictures: int) -> list[Need]:
+    """Return the disk that the later notebooks need for what the encoders see, less what is there."""
+    needs, weights = [], project.encoder_weights if project.encoder_weights in WEIGHTS else "files"
+    for name in (project.encoder,) if project.encoder else NOTEBOOKS:
+        there = megabytes((project.data / "features").glob(f"{name}-*-{weights}/*"))
+        size = pictures * math.prod(ENCODERS[name]) * 2 / 1e6  # float16
+        needs.append(Need(f"features of {name}", disk=max(0.0, size - there)))
+    return needs
+
+
+def megabytes(files: Iterable[Path]) -> float:
+    """Return the size of those of the files that are there."""
+    return sum(file.stat().st_size for file in files if file.is_file()) / 1e6
+
+
+def state(fetched: Sequence[Need], made: Sequence[Need], folder: Path) -> str:
+    """Return a table of what will be fetched, and of what later notebooks make.
+
+    Args:
+        fetched: from a source, in this order; empty when nothing is.
+        made: the features.
+        folder: where all goes; need not exist.
 
     Raises:
-        DatasetError: the disk is too small.
+        DatasetError: the disk is too small for what is fetched.
     """
-    missing = [need for need in needs if need.download and (need.present is None or not need.present.exists())]
-    if not missing:
-        return "Nothing has to be fetched."
-    download, disk = (sum(getattr(need, name) for need in missing) for name in ("download", "disk"))
+    download, now, most = sum(need.download for need in fetched), 0.0, 0.0
+    for need in fetched:
+        most = max(most, now + need.disk + need.passing)
+        now += need.disk
+    everything = now + sum(need.disk for need in made)
+    rows = [need for need in [*fetched, *made] if need.download or round(need.disk)]
+    rows.append(Need("together", download, everything))
+    lines = [f"{need.what:24}{need.download:10,.0f} MB to fetch{need.disk:10,.0f} MB of disk" for need in rows]
     existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
     free = shutil.disk_usage(existing).free / 1e6
-    rows = [*missing, Need("together", download, disk)]
-    table = [f"{what:24}{mb:10,.0f} MB to fetch{room:10,.0f} MB of disk" for what, mb, room, _ in rows]
-    minutes = download / RATE / 60
-    table.append(f"At {RATE:g} MB/s about {minutes:,.0f} minutes. Goes to {folder}, {free:,.0f} MB are free.")
-    if disk > free:
-        raise DatasetError("\n".join([*table, "The disk is too small: free some, or set a smaller CAPTIONING_LIMIT."]))
-    return "\n".join(table)
+    minutes = f"At {RATE:g} MB/s about {download / RATE / 60:,.0f} minutes, with {most:,.0f} MB of disk at the most."
+    lines.append(minutes if download or most else "Nothing has to be fetched.")
+    lines.append(f"Goes to {folder}, {free:,.0f} MB are free.")
+    if most > free:
+        ways_out = "free some, or set a smaller CAPTIONING_LIMIT, or DELETE_ZIPS = True where there are zips."
+        raise DatasetError("\n".join([*lines, f"The disk is too small: {ways_out}"]))
+    if everything > free:
+        lines.append(
+            "The features of all notebooks do not fit: free some, set a smaller CAPTIONING_LIMIT, choose "
+            "CAPTIONING_ENCODER=mobilenet, or run the notebooks of one encoder only."
+        )
+    return "\n".join(lines)

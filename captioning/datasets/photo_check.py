@@ -6,8 +6,10 @@ import dataclasses
 import json
 import os
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,12 +17,15 @@ from tqdm import tqdm
 
 from captioning.datasets.captions_file import Paths
 from captioning.datasets.dataset import CaptionDataset
+from captioning.datasets.fetching import NEAR
 from captioning.files import only_one
 from captioning.images import ImageError, open_image
 from captioning.provenance import FileState, content_digest
 
 WINDOW = 1024  # photos handed to the threads at a time: a queue of 200,000 takes 370 MB
-_NEAR = 256  # pixels: JPEGs are decoded at a fraction of their size, all their bytes are read nevertheless
+THREADS = 8  # each holds a photo in memory
+LARGEST = 1 << 30  # bytes of a photo; of those larger than a sixteenth, one is read at a time
+_large = threading.Lock()
 
 
 class _Seen(NamedTuple):
@@ -29,6 +34,7 @@ class _Seen(NamedTuple):
     state: FileState | None = None  # as it was before it was read
     content: str = ""  # digest of its bytes
     problem: str = ""  # empty for a good photo
+    damaged: bool = False  # its bytes could be read, and are no picture
 
 
 def check(dataset: CaptionDataset, known: Path, home: Path) -> CaptionDataset:
@@ -43,9 +49,7 @@ def check(dataset: CaptionDataset, known: Path, home: Path) -> CaptionDataset:
     Returns:
         The good photos, each with the digest of its contents; the findings list the broken ones with their reason.
     """
-    known.parent.mkdir(parents=True, exist_ok=True)
-    with only_one(known, wait=True):
-        seen = _check_files([record.file for record in dataset.records], known, Paths(home))
+    seen = _check_files(dataset, known, home)
     pairs = [(record, seen[record.file]) for record in dataset.records]
     good = tuple(
         dataclasses.replace(record, content=found.content, state=found.state)
@@ -56,16 +60,21 @@ def check(dataset: CaptionDataset, known: Path, home: Path) -> CaptionDataset:
     return dataclasses.replace(dataset, records=good).found("broken photos", broken)
 
 
-def _check_files(files: Sequence[Path], known: Path, paths: Paths) -> dict[Path, _Seen]:
-    remembered = _read(known)
-    seen, new = {}, []
-    for file in files:
-        kept = remembered.get(paths.written(file))
-        if kept is not None and kept.state == _state(file):
-            seen[file] = kept
-        else:
-            new.append(file)
-    if new:
+def damaged(dataset: CaptionDataset, known: Path, home: Path) -> dict[Path, str]:
+    """Return the photos that can be read and not decoded -> what is wrong; for the arguments see `check`."""
+    seen = _check_files(dataset, known, home)
+    return {file: found.problem for file, found in seen.items() if found.damaged}
+
+
+def _check_files(dataset: CaptionDataset, known: Path, home: Path) -> dict[Path, _Seen]:
+    known.parent.mkdir(parents=True, exist_ok=True)
+    with only_one(known, wait=True):
+        paths, remembered = Paths(home), _read(known)
+        kept = {record.file: remembered.get(paths.written(record.file)) for record in dataset.records}
+        seen = {file: found for file, found in kept.items() if found is not None and found.state == _state(file)}
+        new = [file for file in kept if file not in seen]
+        if not new:
+            return seen
         bar = tqdm(_look_at(new), "Checking photos", len(new), unit=" photos", file=sys.stdout)
         with known.open("a", encoding="utf-8") as log:
             if log.tell():
@@ -78,7 +87,7 @@ def _check_files(files: Sequence[Path], known: Path, paths: Paths) -> dict[Path,
 
 
 def _look_at(files: Sequence[Path]) -> Iterator[_Seen]:
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow lets other threads run while it decodes
+    with ThreadPoolExecutor(min(THREADS, os.cpu_count())) as pool:  # Pillow lets other threads run while it decodes
         for start in range(0, len(files), WINDOW):
             yield from pool.map(_look, files[start : start + WINDOW])
 
@@ -87,10 +96,13 @@ def _look(file: Path) -> _Seen:
     """Read a photo once, for its digest and for its picture."""
     try:
         state = FileState.of(file)  # before its bytes: a later change is never missed
-        content = file.read_bytes()
-        open_image(content, near=_NEAR, name=str(file))
+        if not file.is_file() or state.size > LARGEST:
+            return _Seen(problem=f"{file} is a folder, a device or larger than {LARGEST / 1e6:,.0f} MB: no photo.")
+        with _large if state.size > LARGEST // 16 else nullcontext():
+            content = file.read_bytes()
+            open_image(content, near=NEAR, name=str(file))
     except ImageError as error:
-        return _Seen(problem=str(error))
+        return _Seen(problem=str(error), damaged=True)
     except OSError as error:
         return _Seen(problem=f"{file} cannot be read: {error.strerror}")
     return _Seen(state, content_digest(content))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import mimetypes
 from pathlib import Path
 
 from captioning.datasets import captions_file, coco, flickr8k, folder, needs, open_images, photo_check, splits
 from captioning.datasets.dataset import NOT_ON_DISK, SPLITS, CaptionDataset, DatasetError
-from captioning.datasets.fetching import Wanted
+from captioning.datasets.fetching import Wanted, require_most
 from captioning.datasets.scenes import scenes
 from captioning.files import DamagedError, write_text
 from captioning.provenance import StaleError, require_same
@@ -18,39 +19,47 @@ QUICK_PHOTOS = 120  # in quick runs on photos, where no limit is set
 MISSING = 100  # one of so many photos may be missing since the last time; more look like a drive that is away
 
 
-def cost(project: Project, long_side: int = Wanted.long_side) -> str:
-    """Return what `obtain` fetches where nothing is there yet: bytes, disk, minutes.
+def cost(project: Project, long_side: int = Wanted.long_side, delete_zips: bool = False) -> str:
+    """Return what `obtain` fetches, less what is there: bytes, disk, minutes; and the disk that later notebooks need.
 
     Raises:
-        DatasetError: the disk is too small.
+        DatasetError: the disk is too small for the download.
     """
-    fetched = project.dataset in _DOWNLOADS and project.root is None
-    wanted = Wanted(_limit(project), long_side)
-    items = _DOWNLOADS[project.dataset].needs(project.originals, wanted) if fetched else []
-    return needs.state(items, project.originals)
+    wanted = Wanted(_limit(project), long_side, delete_zips)
+    source = _DOWNLOADS[project.dataset] if project.dataset in _DOWNLOADS and project.root is None else None
+    fetched = source.needs(project.originals, wanted) if source else []
+    pictures = source.PHOTOS if source else _pictures(project)
+    features = needs.features(project, min(pictures, wanted.limit or pictures))
+    return needs.state(fetched, features, project.originals if source else project.data)
 
 
-def obtain(project: Project, long_side: int = Wanted.long_side, delete_zips: bool = False) -> CaptionDataset:
+def obtain(
+    project: Project,
+    long_side: int = Wanted.long_side,
+    delete_zips: bool = False,
+    missing_share: float = Wanted.missing_share,
+) -> CaptionDataset:
     """Draw the pictures, read them from CAPTIONING_ROOT, or fetch what is missing; and read them.
 
     Args:
         project: dataset, root and limit.
         long_side: pixels; larger photos of Open Images are shrunk when they arrive.
         delete_zips: remove each zip once it is unpacked.
+        missing_share: how many of the photos to fetch may be missing; a single one always may.
 
     Returns:
         The pictures within the limit, in their fixed shuffled order; the findings tell of the others.
 
     Raises:
-        SettingError: this dataset needs a folder that is not set.
+        SettingError: this dataset needs a folder that is not set, or an argument cannot be used.
         DatasetError: the files are not as they should be, or many photos of the last time are missing.
-        DownloadError: something cannot be fetched.
+        DownloadError: something cannot be fetched, or too many photos cannot.
         UnpackError: a zip is damaged.
     """
     if project.root:
         _require_present(project)
     if project.dataset in _DOWNLOADS:
-        dataset = _download(project, Wanted(_limit(project), long_side, delete_zips))
+        dataset = _download(project, Wanted(_limit(project), long_side, delete_zips, missing_share))
     else:
         dataset = {"scenes": _scenes, "folder": _folder}[project.dataset](project)
     return dataclasses.replace(dataset.first(_limit(project)), made_from=_made_from(project))
@@ -63,7 +72,7 @@ def check(project: Project, dataset: CaptionDataset) -> CaptionDataset:
         DatasetError: many photos of the last time are missing.
     """
     _require_present(project)
-    return photo_check.check(dataset, project.data / "checked_photos.jsonl", project.home)
+    return photo_check.check(dataset, _known(project), project.home)
 
 
 def arrange(
@@ -163,6 +172,10 @@ def _splits_file(project: Project) -> Path:
     return project.data / "splits.json"
 
 
+def _known(project: Project) -> Path:
+    return project.data / "checked_photos.jsonl"
+
+
 def _way_out(project: Project, dataset: CaptionDataset) -> str:
     if project.limit:
         return f" with CAPTIONING_LIMIT={project.limit}; raise the limit"
@@ -194,21 +207,34 @@ def _limit(project: Project) -> int | None:
 
 
 def _download(project: Project, wanted: Wanted) -> CaptionDataset:
-    """Fetch what is missing, unless a folder is named, and read."""
-    source = _DOWNLOADS[project.dataset]
-    failed = source.fetch(project.originals, wanted) if project.root is None else None
-    dataset = source.read(project.originals)
-    if failed is None:
-        return dataset
+    """Read; unless a folder is named, fetch what is missing before, and again what turns out to be broken."""
+    source, root = _DOWNLOADS[project.dataset], project.originals
+    if project.root is not None:
+        return source.read(root)
+    failed = source.fetch(root, wanted)
+    dataset = source.read(root)
+    asked = dataset.first(wanted.limit)
+    if broken := photo_check.damaged(asked, _known(project), project.home):
+        print(f"{len(broken):,} photos are broken and are fetched again: {next(iter(broken.values()))} ...")
+        failed = source.fetch(root, dataclasses.replace(wanted, again=frozenset(broken)))
+        broken = photo_check.damaged(asked, _known(project), project.home)
+        require_most(failed | broken, len(asked.records), wanted.missing_share)
     # Photos that nobody asked for are not missing.
     asked_for = {reason: names for reason, names in dataset.findings.items() if reason != NOT_ON_DISK}
     dataset = dataclasses.replace(dataset, findings=asked_for)
     return dataset.found("photos that could not be fetched", (f"{path.name}: {why}" for path, why in failed.items()))
 
 
+def _pictures(project: Project) -> int:
+    """Return how many pictures are drawn, or lie in the folder that is named."""
+    if project.dataset == "scenes":
+        return sum(_SCENES[project.quick].values())
+    kinds = (mimetypes.guess_type(path.name)[0] or "" for path in project.originals.rglob("*"))
+    return sum(kind.startswith("image/") for kind in kinds)
+
+
 def _scenes(project: Project) -> CaptionDataset:
-    sizes = {"train": 48, "val": 12, "test": 12} if project.quick else {}
-    scenes.draw(project.data, **sizes)
+    scenes.draw(project.data, **_SCENES[project.quick])
     return scenes.read(project.data)
 
 
@@ -221,5 +247,7 @@ def _folder(project: Project) -> CaptionDataset:
     return folder.read(Path(project.root))
 
 
-# Sources with `needs`, `fetch` and `read`.
+# Quick or not -> how many scenes.
+_SCENES = {False: {"train": 1500, "val": 200, "test": 200}, True: {"train": 48, "val": 12, "test": 12}}
+# Sources with `PHOTOS` (how many there are), `needs`, `fetch` and `read`.
 _DOWNLOADS = {"coco2014": coco, "flickr8k": flickr8k, "open-images": open_images}
