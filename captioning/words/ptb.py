@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from captioning.words import ptb_rules
+from captioning.words import letters, ptb_rules
 
 # coco-caption's list. Its "-LRB-" never strikes, since tokens are in lower case by then: brackets stay, as "-lrb-".
 PUNCTUATION = frozenset(
@@ -16,7 +16,7 @@ PUNCTUATION = frozenset(
 _NEXT_CAPTION = "\nA "
 
 _RULES = tuple(
-    (kind, re.compile(f"({token})(?:{follow})" if follow else f"({token})", re.IGNORECASE))
+    (kind, re.compile(f"({token})(?:{follow})" if follow else f"({token})", re.IGNORECASE | re.ASCII))
     for kind, token, follow in ptb_rules.PATTERNS
 )
 _BRACKETS = {"(": "-LRB-", ")": "-RRB-", "[": "-LSB-", "]": "-RSB-", "{": "-LCB-", "}": "-RCB-"}
@@ -26,6 +26,7 @@ _CHARACTERS = {
     "spaces": {" ": "\u00a0", **_ROUND},
     "brackets": _ROUND,
     "entity": {},
+    "same": {},
     "quotes": dict.fromkeys("\u0092’›", "'")
     | dict.fromkeys("\u0091‘‛‹", "`")
     | dict.fromkeys("\u0093“«", "``")
@@ -38,7 +39,8 @@ _ENTITIES = {"&amp;": "&", "&lt;": "<", "&gt;": ">", "&apos;": "'", "&quot;": '"
 _ENTITY = re.compile("|".join(_ENTITIES), re.IGNORECASE)
 
 _CHUNK = re.compile(r"\S+")
-_NOTHING = re.compile(r"(?:[\s\u200b\u200e\u200f\ufeff\0]|&nbsp;)+", re.IGNORECASE)
+_NOTHING = re.compile(rf"(?:[\0-\x20\x7f{letters.NOTHING}]|{ptb_rules.SPACE}|&nbsp;)+", re.IGNORECASE)
+_CLASSES = letters.Classes()
 # The quick ways: nine captions of ten hold only letters, commas and one period.
 _PLAIN_CAPTION = re.compile(r"[A-Za-z ,]*[. ]*")
 _PLAIN_WORD = re.compile(r"([A-Za-z]{2,})\.?|[A-Za-z]")
@@ -99,27 +101,26 @@ def _lex_alone(chunk: str) -> tuple[str, ...]:
 
 def _lex_chunk(text: str, position: int, end: int) -> tuple[list[str], int]:
     """Lex text[position:end]; a token may reach further. Returns the tokens and where the last one ends."""
-    tokens = []
+    classes, tokens = text.translate(_CLASSES), []
     while position < end:
-        if skipped := _NOTHING.match(text, position):
+        if skipped := _NOTHING.match(classes, position):
             position = skipped.end()
             continue
-        kind, match = _longest(text, position)
-        if match:
-            tokens.append(_normalise(kind, match[1]).lower())
-            position = match.end(1)
-        else:  # a character that the lexer does not know is dropped
-            position += 1
+        kind, token_end = _longest(classes, position)
+        if token_end > position:
+            tokens.append(_normalise(kind, text[position:token_end]).lower())
+        position = max(token_end, position + 1)  # a character that the lexer does not know is dropped
     return [token for token in tokens if token], position
 
 
-def _longest(text: str, position: int) -> tuple[str, re.Match | None]:
-    best_kind, best, best_end = "", None, position
+def _longest(classes: str, position: int) -> tuple[str, int]:
+    """Return the kind of the token that begins here, and where it ends."""
+    best_kind, token_end, best_end = "", position, position
     for kind, rule in _RULES:
-        match = rule.match(text, position)
+        match = rule.match(classes, position)
         if match and match.end() > best_end:
-            best_kind, best, best_end = kind, match, match.end()
-    return best_kind, best
+            best_kind, token_end, best_end = kind, match.end(1), match.end()
+    return best_kind, token_end
 
 
 def _normalise(kind: str, text: str) -> str:
