@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from functools import lru_cache
 
 from captioning.words import letters, ptb_rules
@@ -19,8 +20,8 @@ _RULES = tuple(
     (kind, re.compile(f"({token})(?:{follow})" if follow else f"({token})", re.IGNORECASE | re.ASCII))
     for kind, token, follow in ptb_rules.PATTERNS
 )
-_BRACKETS = {"(": "-LRB-", ")": "-RRB-", "[": "-LSB-", "]": "-RSB-", "{": "-LCB-", "}": "-RCB-"}
-_ROUND = {mark: _BRACKETS[mark] for mark in "()"}
+BRACKETS = {"(": "-LRB-", ")": "-RRB-", "[": "-LSB-", "]": "-RSB-", "{": "-LCB-", "}": "-RCB-"}
+_ROUND = {mark: BRACKETS[mark] for mark in "()"}
 _CHARACTERS = {
     "word": {"\u00ad": ""},
     "spaces": {" ": "\u00a0", **_ROUND},
@@ -64,7 +65,8 @@ def tokenize(caption: str) -> list[str]:
         Lower-case tokens without punctuation; empty when there are none. A number with its fraction ("1 1/2") is
         one token with a no-break space inside.
     """
-    text = caption.replace("\n", " ")
+    text = caption if caption.isascii() else unicodedata.normalize("NFC", caption)
+    text = text.replace("\n", " ")
     if _PLAIN_CAPTION.fullmatch(text):
         words = text.lower().replace(",", " ").replace(".", " ").split()
         if _SPLIT.isdisjoint(words) and not (words and "." in text and _keeps_period(words[-1])):
@@ -131,8 +133,8 @@ def _normalise(kind: str, text: str) -> str:
         return "..."
     if kind == "hyphens":
         return "--" if len(text) in (3, 4) else text
-    if kind == "brackets" and text in _BRACKETS:
-        return _BRACKETS[text]
+    if kind == "brackets" and text in BRACKETS:
+        return BRACKETS[text]
     if kind in ("quotes", "entity"):
         text = _ENTITY.sub(lambda entity: _ENTITIES[entity[0].lower()], text)
     return text.translate(_TABLES[kind])
