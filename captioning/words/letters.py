@@ -10,15 +10,15 @@ LETTER, MARK, DIGIT, SIGN, NOTHING = "é\u0300٠©\1"
 
 # Characters that the patterns name, and so stay themselves.
 _NAMED = (
-    "80 85 91-94 96-97 a0 a2-a4 ab ad b2-b3 b9 bb-be 58a 66b-66c 2000-200a 2010-2011 2013-2015 2018-201f 2026 2039-203a "
-    "2044 2070 2074-207b 2080-208b 20a0 20ac 2153-2154 3000-3001"
+    "80 85 91-94 96-97 a0 a2-a4 ab ad b2-b3 b9 bb-be 58a 66b-66c 2000-200a 2010-2011 2013-2015 2018-201f 2026 "
+    "2039-203a 2044 2070 2074-207b 2080-208b 20a0 20ac 2153-2154 3000-3001"
 )
 # Letters and digits that came later are dropped like any other unknown character; two letters became marks.
 _LATER = (
     "37f 528-52f 560 588 5ef 860-89f 8a1 8ad-8ff 978 980 9fc af9 c34 c5a-c5d c80 cdc-cdd d04 d54-d56 d5f de6-def e86 "
-    "e89 e8c e8e-e93 e98 ea0 ea8-ea9 eac 13f5-13fd 16f1-16f8 170d 171f 1878 191d-191e 19b0-19c0 19c8-19c9 1b4c 1c80-1cbf "
-    "1cf2-1cf3 1cfa 2c2f 2c5f 312e-312f 31bb-31bf 4db6-4dbf 9fcd-9fff a698-a69d a78f a794-a79f a7ab-a7f7 a8fd-a8fe "
-    "a9e0-a9fe aa7e-aa7f ab30-abbf"
+    "e89 e8c e8e-e93 e98 ea0 ea8-ea9 eac 13f5-13fd 16f1-16f8 170d 171f 1878 191d-191e 19b0-19c0 19c8-19c9 1b4c "
+    "1c80-1cbf 1cf2-1cf3 1cfa 2c2f 2c5f 312e-312f 31bb-31bf 4db6-4dbf 9fcd-9fff a698-a69d a78f a794-a79f a7ab-a7f7 "
+    "a8fd-a8fe a9e0-a9fe aa7e-aa7f ab30-abbf"
 )
 _LATER_MARKS = "1885-1886"
 # Not letters by themselves, but a word may hold them.
@@ -49,11 +49,12 @@ class Classes(dict):
     """Table for `str.translate`: each character becomes the one that represents its class; ASCII stays."""
 
     def __missing__(self, code: int) -> str:
-        self[code] = kind = chr(code) if code < 0x80 else _class_of(chr(code))
+        self[code] = kind = chr(code) if code < 0x80 else class_of(chr(code))
         return kind
 
 
-def _class_of(character: str) -> str:
+def class_of(character: str) -> str:
+    """Return the character that represents the class of a character in the patterns."""
     if character > "\uffff":
         return NOTHING
     for pattern, kind in _KNOWN:

@@ -12,6 +12,8 @@ from captioning.words import letters, ptb_rules
 PUNCTUATION = frozenset(
     ["''", "'", "``", "`", "-LRB-", "-RRB-", "-LCB-", "-RCB-", ".", "?", "!", ",", ":", "-", "--", "...", ";"]
 )
+# Written beside each vocabulary: one that was split in another way does not fit the scores.
+SPLITTING = "coco-caption's PTB tokens of text in NFC"
 # The Java lexer reads all captions as one file, so a caption's last token is seen with the start of the next
 # caption. Here a caption's tokens depend on nothing else: the next one is taken to start with "A", as most do.
 _NEXT_CAPTION = "\nA "

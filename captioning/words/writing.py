@@ -72,6 +72,7 @@ def _gap(left: str, right: str) -> str:
     close = (
         _CLINGS.fullmatch(right)
         or _HOLDS.fullmatch(left)
+        or unicodedata.category(right[0]).startswith("M")
         or (right[0].isdigit() and _HOLDS_NUMBERS.fullmatch(left))
         or f"{left} {right}" in _ONE_WORD
     )
@@ -88,7 +89,8 @@ def _spelling(token: str) -> str:
         plain = plain.replace(name.lower(), mark)
     capital = unicodedata.normalize("NFC", plain.upper())
     curly = plain.replace("``", "“").replace("''", "”").replace("`", "‘").replace("'", "’")
-    for spelling in (plain, plain.capitalize(), capital[:1] + plain[1:], capital, curly, token):
-        if tokenize(f"{spelling} b") == [token, "b"]:
-            return spelling
+    for end in (" b", ", b"):  # a period may need a comma after it
+        for spelling in (plain, plain.capitalize(), capital[:1] + plain[1:], capital, curly, token):
+            if tokenize(spelling + end) == [token, "b"]:
+                return spelling
     return plain
