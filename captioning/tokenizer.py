@@ -151,11 +151,10 @@ class Tokenizer:
         return tokenizer
 
 
-def _check_spaces(captions: list[str], counts: Counter, frequent: list) -> None:
-    """Tell about captions that do not fall into words; an error where hardly any word occurs twice."""
+def _check_spaces(captions: list[str], counts: Counter, frequent: list[tuple[int, str]]) -> None:
+    """Tell about captions that do not fall into words; an error where hardly any word is left that occurs twice."""
     if spacing.lacks_spaces(captions):
-        once = sum(count == 1 for count in counts.values())
-        if not frequent or once > 0.9 * len(counts):
+        if 10 * sum(count < -1 for count, _ in frequent) <= len(counts):
             raise ValueError(spacing.NO_SPACES)
         print(spacing.NO_SPACES)
     if lost := spacing.unknown_letters(captions):

@@ -49,7 +49,8 @@ def test_what_is_written_is_split_into_the_same_tokens(caption):
 
 def test_any_sequence_of_tokens_is_split_into_the_same_tokens():
     """What a model may say: tokens in any order."""
-    known = sorted({token for caption in CAPTIONS for token in tokenize(caption)} - {"'t", "y'"})
+    bound = {"'t", "y'", "gonna", "gotta"}  # they exist before certain tokens only: "'twas", "y'all", "gonna's"
+    known = sorted({token for caption in CAPTIONS for token in tokenize(caption)} - bound)
     chance = random.Random(0)
     for _ in range(1500):
         tokens = chance.choices(known, k=chance.randint(1, 9))

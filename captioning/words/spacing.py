@@ -22,7 +22,7 @@ NO_SPACES = (
 )
 _UNKNOWN_LETTERS = (
     "{share:.0%} of the letters of these captions, such as {letters}, are unknown to coco-caption's tokenizer: it "
-    "drops them and splits the words there. So do vocabulary and scores here."
+    "drops them and splits the words there, and so do the vocabulary and the scores here."
 )
 _VARIATION_SELECTORS = frozenset(map(chr, range(0xFE00, 0xFE10)))  # marks of emoji, of no word
 
