@@ -67,3 +67,7 @@ def test_sentences_in_both_unicode_forms(sentence, composed, decomposed):
     nfc, nfd = (unicodedata.normalize(form, sentence) for form in ("NFC", "NFD"))
     assert " ".join(tokenize(nfc)).split() == " ".join(tokenize(nfd)).split() == composed.split()
     assert (as_is(nfc).split(), as_is(nfd).split()) == (composed.split(), decomposed.split())
+
+
+def test_variants_of_han_characters_are_not_composed_away():
+    assert tokenize("\uf900a \ufa19 e\u0301") == ["\uf900a", "\ufa19", "\u00e9"]

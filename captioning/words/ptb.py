@@ -41,6 +41,7 @@ _TABLES = {kind: str.maketrans(table) for kind, table in _CHARACTERS.items()}
 _ENTITIES = {"&amp;": "&", "&lt;": "<", "&gt;": ">", "&apos;": "'", "&quot;": '"'}
 _ENTITY = re.compile("|".join(_ENTITIES), re.IGNORECASE)
 
+_COMPOSABLE = re.compile(r"[^\uf900-\ufaff]+")
 _CHUNK = re.compile(r"\S+")
 _NOTHING = re.compile(rf"(?:[\0-\x20\x7f{letters.NOTHING}]|{ptb_rules.SPACE}|&nbsp;)+", re.IGNORECASE)
 _CLASSES = letters.Classes()
@@ -57,18 +58,25 @@ _ABBREVIATIONS = frozenset(
 _NOT_PLAIN = _ABBREVIATIONS | _SPLIT
 
 
+def _composed(text: str) -> str:
+    """Return a text in the Unicode form NFC, but with the variants of Han characters that it would replace."""
+    if text.isascii() or unicodedata.is_normalized("NFC", text):
+        return text
+    return _COMPOSABLE.sub(lambda run: unicodedata.normalize("NFC", run[0]), text)
+
+
 def tokenize(caption: str) -> list[str]:
     """Split a caption into the tokens that coco-caption scores.
 
     Args:
-        caption: raw text; line breaks count as spaces.
+        caption: raw text; line breaks count as spaces. It is put into the form NFC first, which coco-caption does
+            not: an accented letter is the same whether typed as one character or as two.
 
     Returns:
         Lower-case tokens without punctuation; empty when there are none. A number with its fraction ("1 1/2") is
         one token with a no-break space inside.
     """
-    text = caption if caption.isascii() else unicodedata.normalize("NFC", caption)
-    text = text.replace("\n", " ")
+    text = _composed(caption).replace("\n", " ")
     if _PLAIN_CAPTION.fullmatch(text):
         words = text.lower().replace(",", " ").replace(".", " ").split()
         if _SPLIT.isdisjoint(words) and not (words and "." in text and _keeps_period(words[-1])):
