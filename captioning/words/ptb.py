@@ -45,9 +45,8 @@ _COMPOSABLE = re.compile(r"[^\uf900-\ufaff]+")
 _CHUNK = re.compile(r"\S+")
 _NOTHING = re.compile(rf"(?:[\0-\x20\x7f{letters.NOTHING}]|{ptb_rules.SPACE}|&nbsp;)+", re.IGNORECASE)
 _CLASSES = letters.Classes()
-# The quick ways: nine captions of ten hold only letters, commas and one period.
+# The quick way: nine captions of ten hold only letters, commas and one period.
 _PLAIN_CAPTION = re.compile(r"[A-Za-z ,]*[. ]*")
-_PLAIN_WORD = re.compile(r"([A-Za-z]{2,})\.?|[A-Za-z]")
 _NEEDS_CONTEXT = re.compile(r"[\d<]|\.$")
 _SPLIT = frozenset(["cannot", "gonna", "wanna", "gotta", "lemme", "gimme"])
 _ABBREVIATIONS = frozenset(
@@ -55,7 +54,6 @@ _ABBREVIATIONS = frozenset(
         [ptb_rules.SENTENCE_ABBREVIATIONS, ptb_rules.TITLES, ptb_rules.CAPITALISED.lower(), ptb_rules.NUMBERED]
     ).split()
 )
-_NOT_PLAIN = _ABBREVIATIONS | _SPLIT
 
 
 def _composed(text: str) -> str:
@@ -92,11 +90,7 @@ def _lex(text: str) -> list[str]:
     """Return all tokens of a text, punctuation included."""
     tokens, position = [], 0
     while chunk := _CHUNK.search(text, position):
-        plain = _PLAIN_WORD.fullmatch(chunk[0])
-        if plain and (word := (plain[1] or chunk[0]).lower()) not in _NOT_PLAIN:
-            tokens.append(word)
-            position = chunk.end()
-        elif _NEEDS_CONTEXT.search(chunk[0]):
+        if _NEEDS_CONTEXT.search(chunk[0]):
             found, position = _lex_chunk(text + _NEXT_CAPTION, chunk.start(), chunk.end())
             tokens.extend(found)
         else:
