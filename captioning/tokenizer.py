@@ -11,18 +11,20 @@ import numpy as np
 
 from captioning.files import DamagedError, read_json, write_json
 from captioning.provenance import StaleError, digest
-from captioning.words import PUNCTUATION, SPLITTING, spacing, tokenize, write
+from captioning.words import SPLITTING, spacing, tokenize, write
 
 PAD, UNK, START, END = 0, 1, 2, 3
 SPECIAL = ("<pad>", "<unk>", "<start>", "<end>")
 
-# Characters that leave no ink: a token of these alone is no word.
-_WORD = re.compile(r"(?![\u00ad\u034f\u115f\u1160\u2800\u3164\uffa0\s]*$)\S+(?:\u00a0\S+)*")
+_INK = re.compile(r"[^\s\u00ad\u034f\u115f\u1160\u2800\u3164\uffa0]")  # what can be seen, of all that tokens hold
+_AFTER = ((), ("was",), ("all",), ("'s",))  # some tokens exist before certain others only: "'twas", "y'all", "gonna's"
 
 
 def _is_word(token: str) -> bool:
-    """Return whether a token of the scores may be in a vocabulary; "<start>" in a text may not."""
-    return bool(_WORD.fullmatch(token)) and token == token.lower() and token not in PUNCTUATION.union(SPECIAL)
+    """Return whether a token can be in a vocabulary: it can be seen and written, and is no marker in the text."""
+    if token in SPECIAL or not _INK.search(token):
+        return False
+    return any(tokenize(write(text := [token, *after])) == text for after in _AFTER)
 
 
 class Tokenizer:
@@ -67,10 +69,10 @@ class Tokenizer:
             ValueError: no word is left, or the maximum size is below 1, or the captions have no spaces.
         """
         captions = list(captions)
-        counts = Counter(word for caption in captions for word in tokenize(caption) if _is_word(word))
+        counts = Counter(word for caption in captions for word in tokenize(caption))
         if maximum_size is not None and maximum_size < 1:
             raise ValueError(f"maximum_size={maximum_size}: give 1 or more, or None for all words.")
-        frequent = sorted((-count, word) for word, count in counts.items() if count >= minimum_count)
+        frequent = sorted((-count, word) for word, count in counts.items() if count >= minimum_count and _is_word(word))
         _check_spaces(captions, counts, frequent)
         if not frequent:
             raise ValueError(f"No word occurs {minimum_count} times or more: lower minimum_count.")
@@ -152,7 +154,7 @@ class Tokenizer:
 
 
 def _check_spaces(captions: list[str], counts: Counter, frequent: list[tuple[int, str]]) -> None:
-    """Tell about captions that do not fall into words; an error where hardly any word is left that occurs twice."""
+    """Tell about captions that do not fall into words; an error where hardly any word occurs twice."""
     if spacing.lacks_spaces(captions):
         if 10 * sum(count < -1 for count, _ in frequent) <= len(counts):
             raise ValueError(spacing.NO_SPACES)

@@ -224,7 +224,10 @@ def content(special=SPECIAL, vocabulary=("a",), splitting=SPLITTING):
         (content(special=None), "is not a tokenizer file"),
         (content(special=["<pad>", "<start>", "<end>", "<unk>"]), "other special tokens"),
         (content(vocabulary=["a", "a"]), "same word twice"),
-        *((content(vocabulary=[word]), "Not words") for word in ("two words", "Two", "<end>", "", " ", "'", "\u2800")),
+        *(
+            (content(vocabulary=[word]), "Not words")
+            for word in ("two words", "Two", "don't", "<end>", "", " ", "'", "\u2800")
+        ),
     ],
 )
 def test_a_wrong_file_is_refused(written, message, tmp_path):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from captioning.words import PUNCTUATION, letters, ptb, tokenize
+from captioning.words import letters, ptb, tokenize
 
 DATA = Path(__file__).parent / "data" / "ptb"
 TABLE = json.loads((DATA / "letters.json").read_text(encoding="utf-8"))
@@ -15,7 +15,7 @@ SENTENCES = json.loads((DATA / "sentences.json").read_text(encoding="utf-8"))
 
 def as_is(text):
     """The tokens of a text in the Unicode form in which it is."""
-    return " ".join(token for token in ptb._lex(text) if token not in PUNCTUATION)
+    return " ".join(token for token in ptb._lex(text) if token not in ptb.PUNCTUATION)
 
 
 def members(ranges):
