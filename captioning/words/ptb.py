@@ -19,7 +19,7 @@ SPLITTING = "coco-caption's PTB tokens of text in NFC"
 _NEXT_CAPTION = "\nA "
 
 _RULES = tuple(
-    (kind, re.compile(f"({token})(?:{follow})" if follow else f"({token})", re.IGNORECASE | re.ASCII))
+    (kind, re.compile(f"({token})(?:{follow})" if follow else f"({token})", re.IGNORECASE))
     for kind, token, follow in ptb_rules.PATTERNS
 )
 BRACKETS = {"(": "-LRB-", ")": "-RRB-", "[": "-LSB-", "]": "-RSB-", "{": "-LCB-", "}": "-RCB-"}
