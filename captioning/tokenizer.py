@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,31 +11,20 @@ import numpy as np
 
 from captioning.files import DamagedError, read_json, write_json
 from captioning.provenance import StaleError, digest
+from captioning.words import SPLITTING, spacing, tokenize, write
 
 PAD, UNK, START, END = 0, 1, 2, 3
 SPECIAL = ("<pad>", "<unk>", "<start>", "<end>")
 
-# A word is a run of letters, their marks and digits; an apostrophe inside it ("man's") goes with the punctuation.
-_APOSTROPHE = re.compile(r"['’`]")
-_NOT_A_WORD = re.compile(r"[\W_]+")
+_INK = re.compile(r"[^\s\u00ad\u034f\u115f\u1160\u2800\u3164\uffa0]")  # what can be seen, of all that tokens hold
+_AFTER = ((), ("was",), ("all",), ("'s",))  # some tokens exist before certain others only: "'twas", "y'all", "gonna's"
 
 
-def words(caption: str) -> list[str]:
-    """Split a caption into lower-case words without punctuation.
-
-    Args:
-        caption: raw text; line breaks, typographic quotes and accents are allowed.
-
-    Returns:
-        The words; empty when the caption holds none.
-    """
-    text = unicodedata.normalize("NFC", _APOSTROPHE.sub("", caption).lower())
-    return _NOT_A_WORD.sub(" " if text.isascii() else _marks, text).split()
-
-
-def _marks(gap: re.Match) -> str:
-    """Keep the vowel signs and accents that `\\w` does not know: without them Hindi falls into single letters."""
-    return "".join(letter if unicodedata.category(letter).startswith("M") else " " for letter in gap[0])
+def _is_word(token: str) -> bool:
+    """Return whether a token can be in a vocabulary: it can be seen and written, and is no marker in the text."""
+    if token in SPECIAL or not _INK.search(token):
+        return False
+    return any(tokenize(write(text := [token, *after])) == text for after in _AFTER)
 
 
 class Tokenizer:
@@ -58,15 +46,14 @@ class Tokenizer:
             maximum_size: as given to `fit`.
 
         Raises:
-            ValueError: a word is there twice, or could not come out of `words`.
+            ValueError: a word is there twice, or could not come out of `captioning.words.tokenize`.
         """
         self.vocabulary = tuple(vocabulary)
         self.fitted_on, self.minimum_count, self.maximum_size = fitted_on, minimum_count, maximum_size
         if len(set(self.vocabulary)) != len(self.vocabulary):
             raise ValueError("The vocabulary holds the same word twice.")
-        strange = [word for word in self.vocabulary if words(word) != [word]]
-        if strange:
-            raise ValueError(f"Not words as `captioning.tokenizer.words` splits them: {strange[:5]}")
+        if strange := [word for word in self.vocabulary if not _is_word(word)]:
+            raise ValueError(f"Not words as `captioning.words.tokenize` splits them: {strange[:5]}")
         self._ids = {word: index for index, word in enumerate(self.vocabulary, start=len(SPECIAL))}
 
     @classmethod
@@ -79,13 +66,14 @@ class Tokenizer:
             maximum_size: keep at most this many words, the most frequent ones (ties: alphabetical).
 
         Raises:
-            ValueError: no word is left, or the maximum size is below 1.
+            ValueError: no word is left, or the maximum size is below 1, or the captions have no spaces.
         """
         captions = list(captions)
-        counts = Counter(word for caption in captions for word in words(caption))
+        counts = Counter(word for caption in captions for word in tokenize(caption))
         if maximum_size is not None and maximum_size < 1:
             raise ValueError(f"maximum_size={maximum_size}: give 1 or more, or None for all words.")
-        frequent = sorted((-count, word) for word, count in counts.items() if count >= minimum_count)
+        frequent = sorted((-count, word) for word, count in counts.items() if count >= minimum_count and _is_word(word))
+        _check_spaces(captions, counts, frequent)
         if not frequent:
             raise ValueError(f"No word occurs {minimum_count} times or more: lower minimum_count.")
         vocabulary = (word for _, word in frequent[:maximum_size])
@@ -100,7 +88,7 @@ class Tokenizer:
 
     def encode(self, caption: str) -> list[int]:
         """Return START, the ids of the words (UNK for unknown ones), END."""
-        return [START, *(self._ids.get(word, UNK) for word in words(caption)), END]
+        return [START, *(self._ids.get(word, UNK) for word in tokenize(caption)), END]
 
     def encode_batch(self, captions: Iterable[str]) -> np.ndarray:
         """Return the ids of many captions, padded with PAD: int32 (captions, longest)."""
@@ -111,7 +99,9 @@ class Tokenizer:
         return tokens
 
     def decode(self, tokens: Iterable[int]) -> str:
-        """Return the text of the ids up to the first END; PAD and START are left out.
+        """Return the text of the ids up to the first END, as people write; PAD and START are left out.
+
+        `encode` gives the same ids for it again, as far as any text does (see `captioning.words.write`).
 
         Raises:
             ValueError: an id lies outside the vocabulary.
@@ -122,7 +112,7 @@ class Tokenizer:
                 break
             if token not in (PAD, START):
                 text.append(self.word(token))
-        return " ".join(text)
+        return write(text)
 
     def word(self, token: int) -> str:
         """Return the word of one id, for example "<end>" for END."""
@@ -132,7 +122,7 @@ class Tokenizer:
 
     def save(self, path: Path | str) -> None:
         """Write the vocabulary and what it was fitted on as JSON."""
-        write_json(path, {"special": SPECIAL} | {name: getattr(self, name) for name in _FIELDS})
+        write_json(path, {"special": SPECIAL, "splitting": SPLITTING} | {name: getattr(self, name) for name in _FIELDS})
 
     @classmethod
     def load(cls, path: Path | str, captions: Iterable[str] | None = None) -> Tokenizer:
@@ -145,7 +135,7 @@ class Tokenizer:
 
         Raises:
             DamagedError: the file is not such a vocabulary.
-            StaleError: it was fitted on other captions.
+            StaleError: it was fitted on other captions, or these were split in another way than now.
         """
         content = read_json(path, _AGAIN)
         try:
@@ -154,11 +144,23 @@ class Tokenizer:
             tokenizer = cls(**{name: content[name] for name in _FIELDS if name in content})
         except (KeyError, TypeError, ValueError) as error:
             raise DamagedError(f"{path} is not a tokenizer file: {error!r}. {_AGAIN}") from error
+        if content.get("splitting") != SPLITTING:
+            raise StaleError(f"{path} is out of date: its captions were split into words in another way. {_AGAIN}")
         if captions is not None and tokenizer.fitted_on != digest(list(captions)):
             raise StaleError(
                 f"{path} is out of date: it was fitted on other captions than those of train now. {_AGAIN}"
             )
         return tokenizer
+
+
+def _check_spaces(captions: list[str], counts: Counter, frequent: list[tuple[int, str]]) -> None:
+    """Tell about captions that do not fall into words; an error where hardly any word occurs twice."""
+    if spacing.lacks_spaces(captions):
+        if 10 * sum(count < -1 for count, _ in frequent) <= len(counts):
+            raise ValueError(spacing.NO_SPACES)
+        print(spacing.NO_SPACES)
+    if lost := spacing.unknown_letters(captions):
+        print(lost)
 
 
 _FIELDS = ("fitted_on", "minimum_count", "maximum_size", "vocabulary")

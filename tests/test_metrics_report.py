@@ -1,11 +1,12 @@
 """The whole score: its fields, its refusals, and coco-caption's own example."""
 
 import json
+import unicodedata
 from pathlib import Path
 
 import pytest
 
-from captioning.metrics import CiderD, References, report, score
+from captioning.metrics import CiderD, References, grounding, report, score
 from captioning.metrics.coco_files import read_references, read_results
 
 REFERENCES = {1: ["A dog runs.", "the dog"], 2: ["Two boats on the lake"], 3: ["a red kite", "kite", "some kite"]}
@@ -54,6 +55,40 @@ def test_names_the_images_that_do_not_match():
         score({1: ["a"], 7: []}, {1: "a", 7: "b"})
     with pytest.raises(ValueError, match="No result"):
         score({1: ["a"]}, {2: "a"})
+
+
+@pytest.mark.parametrize("ids", [(0, 1, 2, 3), ("0", "1", "2", "3"), (0, "1", 2, "x")])
+def test_ids_match_as_texts_where_nothing_else_is_meant(ids):
+    """JSON objects have texts as keys, so that ids read back from one are texts."""
+    captions = ["a dog runs", "two boats", "a red kite", "the lake"]
+    expected = score({place: [text] for place, text in enumerate(captions)}, dict(enumerate(captions)))
+    for other in (str, lambda each: int(each) if each != "x" else each):
+        results = {other(each): text for each, text in zip(ids, captions, strict=True)}
+        assert score(dict(zip(ids, ([text] for text in captions), strict=True)), results) == expected
+        truth = {each: {"place": "lake", "objects": []} for each in ids}
+        names = {"place": {"lake": ["lake"]}, "object": {}, "colour": {}}
+        assert grounding(truth, results, names)["place"] == 1 / 4
+
+
+@pytest.mark.parametrize(
+    "results", [{"1": "a"}, {"1": "a", "3": "b"}, {"01": "a", "2": "b"}, {"1": "a", "2": "b", "3": "c"}]
+)
+def test_ids_that_differ_in_type_too_are_told_so(results):
+    with pytest.raises(ValueError, match=r"No result for 2 images \(1, 2\)\. The ids .* are int, those .* str\."):
+        score({1: ["a"], 2: ["b"]}, results)
+
+
+def test_an_id_and_its_text_are_two_images_where_both_are_there():
+    assert score({1: ["a b"], "1": ["c d"]}, {1: "a b", "1": "c d"})["Bleu_2"] == pytest.approx(1)
+    with pytest.raises(ValueError, match="without references"):
+        score({1: ["a b"]}, {1: "a b", "1": "c d"})
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_both_unicode_forms_score_alike(form):
+    text = "un café-théâtre près de là"
+    scores = score({1: [text], 2: ["a b c d"]}, {1: unicodedata.normalize(form, text), 2: "a b c d"})
+    assert scores["Bleu_4"] == pytest.approx(1) and scores["CIDEr"] == pytest.approx(10)
 
 
 @pytest.mark.parametrize(

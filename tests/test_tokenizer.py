@@ -1,51 +1,67 @@
 """Text to ids and back; special ids that no text can produce."""
 
 import json
-import random
+import unicodedata
 from collections import Counter
 
 import numpy as np
 import pytest
 
 from captioning.files import DamagedError
+from captioning.metrics import score
 from captioning.provenance import StaleError
-from captioning.tokenizer import END, PAD, SPECIAL, START, UNK, Tokenizer, words
+from captioning.tokenizer import END, PAD, SPECIAL, START, UNK, Tokenizer
+from captioning.words import SPLITTING, tokenize, write
+from tests.test_words_letters import SENTENCES
 
-CAPTIONS = ["A man rides a red bike.", "a man, a dog & a ball", "The dog's ball is red!"]
+CAPTIONS = ["A man rides a red bike.", "a man, a dog - a ball", "The dogs ball is red!"]
 
 
-@pytest.mark.parametrize(
-    ("caption", "expected"),
-    [
-        ("A man rides a BIKE.", "a man rides a bike"),
-        ("  two\n\ttabs\r\nand   lines ", "two tabs and lines"),
-        ("the dog's ball isn't ’round’ `here`", "the dogs ball isnt round here"),
-        ("black-and-white, snow_board; #9 (2nd)", "black and white snow board 9 2nd"),
-        ("Ein Café in Zürich", "ein café in zürich"),
-        ("cafe\u0301", "caf\u00e9"),  # two ways to write one letter
-        ("ΣΟΦΌΣ Привет 你好 12", "σοφός привет 你好 12"),
-        ("हिन्दी में", "हिन्दी में"),  # vowel signs are marks, not letters
-        ("emoji 🐶 dog™", "emoji dog"),
-        ("", ""),
-        ("... --- !!!", ""),
-    ],
+def test_one_splitting_for_training_and_scoring():
+    tokenizer = Tokenizer.fit(["A man's T-shirt isn't $5.", "<unk> (a) 1 1/2"])
+    words = {"a", "man", "'s", "t-shirt", "is", "n't", "$", "5", "-lrb-", "-rrb-", "1\u00a01/2"}
+    assert set(tokenizer.vocabulary) == words
+    assert tokenizer.decode(tokenizer.encode("a man's t-shirt isn't $5")) == "a man's t-shirt isn't $5"
+
+
+def test_the_vocabulary_of_scenes_is_plain():
+    """Where captions are plain English, tokens are the words between the spaces."""
+    captions = ["A red boat sails on the calm blue lake.", "Two small houses, and a tree, at the beach ."]
+    plain = {word.strip(".,").lower() for caption in captions for word in caption.split()} - {""}
+    assert set(Tokenizer.fit(captions).vocabulary) == plain
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_the_perfect_answer_scores_perfectly(form):
+    """What was encoded, decoded and scored against itself: in every language, in both Unicode forms."""
+    texts = [unicodedata.normalize(form, sentence) for sentence, *_ in SENTENCES]
+    tokenizer = Tokenizer.fit(texts)
+    said = {place: tokenizer.decode(tokenizer.encode(text)) for place, text in enumerate(texts)}
+    for place, text in enumerate(texts):
+        assert tokenize(said[place]) == tokenize(text)
+    long = {place: [text] for place, text in enumerate(texts) if len(tokenize(text)) >= 4}
+    scores = score(long, {place: said[place] for place in long})
+    assert scores["Bleu_4"] == pytest.approx(1) and scores["CIDEr"] == pytest.approx(10)
+
+
+def test_both_unicode_forms_are_one_word():
+    tokenizer = Tokenizer.fit(["caf\u00e9", "cafe\u0301"], minimum_count=2)
+    assert tokenizer.vocabulary == ("caf\u00e9",) and tokenizer.encode("Cafe\u0301")[1] == len(SPECIAL)
+
+
+INVISIBLE = (
+    "\u00ad\u034f\u115f\u1160\u180e\u200b\u200c\u200d\u200e\u200f"
+    "\u202a\u2060\u2800\u3164\ufe00\ufe0f\ufeff\uffa0\U000e0100"
 )
-def test_words(caption, expected):
-    assert words(caption) == expected.split()
 
 
-def test_words_are_stable():
-    """What comes out goes in again unchanged, whatever the letters: else a vocabulary could not be loaded."""
-    chance = random.Random(0)
-    for _ in range(3000):
-        letters = [chr(chance.choice((chance.randrange(0xD800), chance.randrange(0xE000, 0x20000)))) for _ in range(8)]
-        letters[3:3] = chance.choice(("'", " ", "\u0301", "İ", "ᄀ'ᅡ", ""))
-        for word in words("".join(letters)):
-            assert words(word) == [word]
+@pytest.mark.parametrize("mark", INVISIBLE, ids=[f"{ord(mark):x}" for mark in INVISIBLE])
+def test_what_leaves_no_ink_is_no_word(mark):
+    assert Tokenizer.fit([f"a {mark} dog {mark}{mark} {mark}"]).vocabulary == ("a", "dog")
 
 
 def test_the_most_frequent_words_come_first_and_ties_are_alphabetical():
-    counts = Counter(word for caption in CAPTIONS for word in words(caption))
+    counts = Counter(word for caption in CAPTIONS for word in tokenize(caption))
     tokenizer = Tokenizer.fit(CAPTIONS)
     assert tokenizer.vocabulary[:2] == ("a", "ball") and set(tokenizer.vocabulary) == set(counts)
     keys = [(-counts[word], word) for word in tokenizer.vocabulary]
@@ -82,7 +98,7 @@ def test_a_vocabulary_needs_a_size(size):
 def test_known_captions_come_back_word_for_word():
     tokenizer = Tokenizer.fit(CAPTIONS)
     for caption in CAPTIONS:
-        assert tokenizer.decode(tokenizer.encode(caption)) == " ".join(words(caption))
+        assert tokenizer.decode(tokenizer.encode(caption)) == write(tokenize(caption))
 
 
 def test_ids_come_back():
@@ -99,8 +115,11 @@ def test_an_unknown_word_is_shown_as_such():
 
 @pytest.mark.parametrize("caption", ["<start> <pad>", "<end>a<end>", "<unk> <START> < pad >", "a <end> man"])
 def test_no_text_makes_a_special_id(caption):
-    ids = Tokenizer.fit([*CAPTIONS, "start end pad unk <start> <end> <pad> <unk>"]).encode(caption)
-    assert ids[0] == START and ids[-1] == END and min(ids[1:-1]) >= len(SPECIAL)
+    """A marker in a text is an unknown word, however often it occurs."""
+    tokenizer = Tokenizer.fit([*CAPTIONS, "start end pad unk <start> <end> <pad> <unk>"])
+    ids = tokenizer.encode(caption)
+    assert ids[0] == START and ids[-1] == END and ids[1:-1] and set(ids[1:-1]).isdisjoint({PAD, START, END})
+    assert set(tokenizer.vocabulary).isdisjoint(SPECIAL) and tokenizer.encode("<unk>") == [START, UNK, END]
 
 
 def test_a_caption_without_words():
@@ -162,7 +181,7 @@ def test_a_tokenizer_of_other_captions_is_refused(other, tmp_path):
 
 
 def test_a_tokenizer_of_unknown_captions_is_refused_where_they_matter(tmp_path):
-    (tmp_path / "tokenizer.json").write_bytes(content())  # as an earlier version wrote it
+    (tmp_path / "tokenizer.json").write_bytes(content())  # of words of one's own
     assert Tokenizer.load(tmp_path / "tokenizer.json") == Tokenizer(["a"])
     with pytest.raises(StaleError, match="02_explore"):
         Tokenizer.load(tmp_path / "tokenizer.json", CAPTIONS)
@@ -181,8 +200,16 @@ def test_other_words_or_another_order_is_another_tokenizer():
     assert Tokenizer(["a", "b"]) != Tokenizer(["b", "a"]) and Tokenizer(["a"]) != ["a"]
 
 
-def content(special=SPECIAL, vocabulary=("a",)):
-    return json.dumps({"special": special, "vocabulary": vocabulary}).encode()
+@pytest.mark.parametrize("splitting", [None, "by spaces"])
+def test_a_tokenizer_of_another_splitting_is_refused(splitting, tmp_path):
+    """An earlier version wrote none."""
+    (tmp_path / "tokenizer.json").write_bytes(content(vocabulary=["mans", "tshirt"], splitting=splitting))
+    with pytest.raises(StaleError, match=r"tokenizer\.json.*in another way\. Run notebooks/02_explore\.ipynb again"):
+        Tokenizer.load(tmp_path / "tokenizer.json")
+
+
+def content(special=SPECIAL, vocabulary=("a",), splitting=SPLITTING):
+    return json.dumps({"special": special, "vocabulary": vocabulary, "splitting": splitting}).encode()
 
 
 @pytest.mark.parametrize(
@@ -197,10 +224,66 @@ def content(special=SPECIAL, vocabulary=("a",)):
         (content(special=None), "is not a tokenizer file"),
         (content(special=["<pad>", "<start>", "<end>", "<unk>"]), "other special tokens"),
         (content(vocabulary=["a", "a"]), "same word twice"),
-        (content(vocabulary=["Two words", "<end>"]), "Not words"),
+        *(
+            (content(vocabulary=[word]), "Not words")
+            for word in ("two words", "Two", "don't", "<end>", "", " ", "'", "\u2800")
+        ),
     ],
 )
 def test_a_wrong_file_is_refused(written, message, tmp_path):
     (tmp_path / "tokenizer.json").write_bytes(written)
     with pytest.raises(DamagedError, match=message):
         Tokenizer.load(tmp_path / "tokenizer.json")
+
+
+# Chinese, Japanese, Thai, Lao, Burmese, Khmer, each without and with spaces between the words.
+UNSPACED = {
+    "zh": ["一个男人骑着红色的自行车。", "两只狗在沙滩上奔跑，很开心", "一只猫坐在桌子上", "街上有一辆红色的公共汽车"],
+    "ja": [
+        "男の人が赤い自転車に乗っています。",
+        "犬が二匹、砂浜で遊んでいる",
+        "スケートボードをする少年",
+        "机の上に猫がいる",
+    ],
+    "th": ["ผู้ชายขี่จักรยานสีแดงบนถนน", "สุนัขสองตัววิ่งเล่น ที่ชายหาดในตอนเช้า", "แมวนั่งอยู่บนโต๊ะ"],
+    "lo": ["ຜູ້ຊາຍຂີ່ລົດຖີບສີແດງ", "ໝາສອງໂຕແລ່ນຢູ່ຫາດຊາຍ"],
+    "my": ["အမျိုးသားတစ်ယောက်စက်ဘီးစီးနေသည်", "ခွေးနှစ်ကောင်ကမ်းခြေမှာပြေးနေသည်"],
+    "km": ["បុរសម្នាក់ជិះកង់ពណ៌ក្រហម", "ឆ្កែពីរក្បាលរត់លើឆ្នេរ"],
+}
+SPACED = {
+    "zh": ["一个 男人 骑 着 红色 的 自行车", "两 只 狗 在 沙滩 上 奔跑"],
+    "ja": ["男 の 人 が 赤い 自転車 に 乗って いる", "スケートボード を する 少年"],
+    "th": ["ผู้ชาย ขี่ จักรยาน สี แดง", "สุนัข สอง ตัว วิ่ง ที่ ชายหาด"],
+    "en with foreign words": ["a sign that says 欢迎光临我们的商店", "a dog", "a red kite", "一只狗"],
+    "en, one word": ["dog", "cat", "boat", "kite"],
+    "ko": ["한 남자가 자전거를 타고 있다", "개 두 마리가 뛰어논다"],
+    "hi": ["एक आदमी साइकिल चला रहा है", "दो कुत्ते खेलते हैं"],
+}
+
+
+@pytest.mark.parametrize("language", ["zh", "ja", "th", "lo"])
+@pytest.mark.parametrize("count", [1, 4])
+def test_captions_without_spaces_are_told_for_what_they_are(language, count):
+    with pytest.raises(ValueError, match=r"without spaces between the words.*word segmenter"):
+        Tokenizer.fit(UNSPACED[language], minimum_count=count)
+
+
+@pytest.mark.parametrize(("language", "words"), [("zh", 6), ("my", 12), ("km", 14)])
+def test_a_vocabulary_of_captions_without_spaces_comes_with_a_line(language, words, capsys):
+    """Where the pieces are repeated: the same captions, or what is left of Burmese and Khmer."""
+    assert len(Tokenizer.fit(UNSPACED[language] * 4).vocabulary) >= words
+    assert "Put spaces between the words first" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("captions", SPACED.values(), ids=SPACED)
+def test_captions_with_spaces_are_words(captions, capsys):
+    Tokenizer.fit(captions)
+    assert capsys.readouterr().out == ""
+    with pytest.raises(ValueError, match="lower minimum_count"):
+        Tokenizer.fit(captions, minimum_count=100)
+
+
+def test_letters_that_the_scores_do_not_know_are_told(capsys):
+    """Vowel signs of Kannada and Sinhala are no letters for coco-caption: words fall into pieces there."""
+    Tokenizer.fit(["ಒಬ್ಬ ಮನುಷ್ಯ ಕೆಂಪು ಸೈಕಲ್"])
+    assert "unknown to coco-caption's tokenizer" in capsys.readouterr().out

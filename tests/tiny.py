@@ -7,7 +7,8 @@ from captioning.datasets.dataset import CaptionDataset, Record
 from captioning.features import FeatureStore
 from captioning.features.shards import Entry
 from captioning.images import RESIZE
-from captioning.tokenizer import Tokenizer, words
+from captioning.tokenizer import Tokenizer
+from captioning.words import tokenize, write
 
 COLOURS = ("red", "green", "blue", "white", "black")
 SHAPES = ("square", "field", "wall", "flag")
@@ -32,7 +33,7 @@ def tokenizer_of(dataset):
 
 def captions_of(record, tokenizer):
     """Return the record's captions as the tokenizer gives them back."""
-    return [" ".join(words(caption)) for caption in record.captions]
+    return [write(tokenize(caption)) for caption in record.captions]
 
 
 def store_of(dataset, folder, regions=4, channels=6, identity=None):

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from captioning.metrics.references import ImageId, some_images
-from captioning.tokenizer import words
+from captioning.metrics.references import ImageId, some_images, with_ids_of
+from captioning.words import tokenize
 
 # {"place": {name: its words}, "object": {...}, "colour": {...}}; a word may be a phrase or a plural.
 Names = Mapping[str, Mapping[str, Iterable[str]]]
@@ -53,7 +53,7 @@ class Lexicon:
         for kind in KINDS:
             for name, synonyms in names[kind].items():
                 for synonym in {name, *_listed(kind, name, synonyms)}:
-                    self._meanings.setdefault(tuple(words(synonym)), set()).add((kind, name))
+                    self._meanings.setdefault(tuple(tokenize(synonym)), set()).add((kind, name))
         if () in self._meanings:
             raise ValueError(f"An empty word stands for {sorted(self._meanings[()])}.")
         self._longest = max(map(len, self._meanings), default=0)
@@ -92,6 +92,7 @@ def grounding(truth: Mapping[ImageId, Truth], results: Mapping[ImageId, str], na
     Raises:
         ValueError: an image is in only one of the two, or the truth holds a name that the names lack.
     """
+    results = with_ids_of(truth, results)
     for these, those, problem in ((truth, results, "without a result"), (results, truth, "without truth")):
         if odd := [image for image in these if image not in those]:
             raise ValueError(f"Grounding {problem}: {some_images(odd)}.")
@@ -118,7 +119,7 @@ def _shares(counts: Iterable[dict[str, tuple[int, int]]]) -> dict[str, float | N
 def _count(image: ImageId, truth: Truth, caption: str, lexicon: Lexicon) -> dict[str, tuple[int, int]]:
     """Return (hits, all) of each measure for one picture."""
     there = _things(image, truth, lexicon)
-    text = words(caption)
+    text = tokenize(caption)
     mentions = _without_place_colours(lexicon.find(text), set(truth.get("place_colours", ())), there["colour"])
     named = {kind: set().union(*(mention[kind] for mention in mentions)) for kind in KINDS}
     own = {(thing["object"], thing["colour"]) for thing in truth["objects"]}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 
 from captioning.metrics.ngrams import ReferenceNgrams
@@ -41,14 +41,18 @@ class References:
         """Tokenize one caption per image, in the order of `ids`.
 
         Args:
-            results: image id -> generated caption (raw text; may be empty).
+            results: image id -> generated caption (raw text; may be empty); "7" counts as 7 where all match so.
 
         Raises:
             ValueError: an image has no result, a result has no references, or a caption is not a text.
         """
+        results = with_ids_of(self.ids, results)
         missing = [image for image in self.ids if image not in results]
         if missing:
-            raise ValueError(f"No result for {some_images(missing)}. Every image with references needs one.")
+            hint = "Every image with references needs one."
+            if results and (ours := _type_names(self.ids)) != (theirs := _type_names(results)):
+                hint = f"The ids of the references are {ours}, those of the results {theirs}."
+            raise ValueError(f"No result for {some_images(missing)}. {hint}")
         if len(results) > len(self.ids):
             known = set(self.ids)
             unknown = [image for image in results if image not in known]
@@ -62,6 +66,17 @@ class References:
 def words_of(tokens: Sequence[str]) -> list[str]:
     """Return the words that BLEU and CIDEr count: a token with a no-break space inside ("1 1/2") is two."""
     return " ".join(tokens).split()
+
+
+def with_ids_of(ids: Collection[ImageId], results: Mapping[ImageId, str]) -> Mapping[ImageId, str]:
+    """Return the results under the references' ids where the two are the same as texts: 7 and "7"."""
+    by_text = {str(image): image for image in ids}
+    same = {by_text.get(str(image)): caption for image, caption in results.items()}
+    return results if None in same or not len(ids) == len(by_text) == len(same) == len(results) else same
+
+
+def _type_names(ids: Iterable[ImageId]) -> str:
+    return " and ".join(sorted({type(image).__name__ for image in ids}))
 
 
 def _list_of_texts(image: ImageId, texts: Sequence[str]) -> list[str]:

@@ -1,5 +1,6 @@
-"""The words of a caption: one way of splitting for training and for scoring."""
+"""The words of a caption: one way of splitting for training and for scoring, and back to text."""
 
-from captioning.words.ptb import tokenize
+from captioning.words.ptb import SPLITTING, tokenize
+from captioning.words.writing import write
 
-__all__ = ["tokenize"]
+__all__ = ["SPLITTING", "tokenize", "write"]

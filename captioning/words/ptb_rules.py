@@ -9,20 +9,23 @@ from __future__ import annotations
 
 import re
 
-# Letters as Java sees them: \w also holds digits, superscripts, fractions and enclosed numbers.
-BARE_LETTER = r"[^\W\d_²³¹¼-¾\u2070-\u209c\u2150-\u2189\u2460-\u249b\u24ea-\u24ff]"
-LETTER = rf"(?:{BARE_LETTER}|[\u00ad\u0300-\u036f]|&[aeiou](?:acute|grave|uml);)"
-ALNUM = rf"(?:{BARE_LETTER}|\d)"
+from captioning.words import letters
+
+# The patterns are for text in which every character stands for its class (see `letters.Classes`).
+DIGIT = f"[0-9{letters.DIGIT}]"
+PLAIN_LETTER = f"[a-z{letters.LETTER}]"
+LETTER = rf"(?:[a-z\u00ad{letters.LETTER}{letters.MARK}]|&[aeiou](?:acute|grave|uml);)"
+ALNUM = f"[a-z0-9{letters.LETTER}{letters.DIGIT}]"
 SPACE = r"[ \t\n\u00a0\u2000-\u200a\u3000]"
 APOSTROPHE = r"(?:['\u0092’]|&apos;)"
 INNER_APOSTROPHE = r"(?:['`\u0091\u0092‘’‛]|&apos;)"
 PAUSE = r"[,;:、]"
 
-WORD = rf"{LETTER}(?:{LETTER}|\d)*(?:[.!?]{LETTER}(?:{LETTER}|\d)*)*"
+WORD = rf"{LETTER}(?:{LETTER}|{DIGIT})*(?:[.!?]{LETTER}(?:{LETTER}|{DIGIT})*)*"
 REDUCED = rf"{APOSTROPHE}(?:[msd]|re|ve|ll)"
 NEGATION = rf"n{INNER_APOSTROPHE}t"
-NUMBER = r"[-+]?(?:\d*(?:[.:,\u00ad٫٬]\d+)+|\d+)"
-FRACTION = r"(?:\d{1,4}[- \u00a0])?\d{1,4}(?:\\?/|⁄)\d{1,4}"
+NUMBER = rf"[-+]?(?:{DIGIT}*(?:[.:,\u00ad٫٬]{DIGIT}+)+|{DIGIT}+)"
+FRACTION = rf"(?:{DIGIT}{{1,4}}[- \u00a0])?{DIGIT}{{1,4}}(?:\\?/|⁄){DIGIT}{{1,4}}"
 PHONE = (
     r"(?:\([0-9]{2,3}\)[ \u00a0]?|(?:\+\+?)?(?:[0-9]{2,4}[- \u00a0])?[0-9]{2,4}[- \u00a0])"
     r"[0-9]{3,4}[- \u00a0]?[0-9]{3,5}|(?:(?:\+\+?)?[0-9]{2,4}\.)?[0-9]{2,4}\.[0-9]{3,4}\.[0-9]{3,5}"
@@ -43,10 +46,7 @@ EXTENSION = (
     "pdf|php|pl|png|ppt|ps|py|sql|tar|txt|wav|wm[av]|xml|x|zip"
 )
 QUOTES = rf"(?:[`‘-‟\u0091-\u0094‹›«»]{{1,2}}|''|{APOSTROPHE})"
-SYMBOLS = (
-    "[-+%&~^|\\\\¦§¨©¬®¯°-³´-º×÷\u0387‖‗†-․‰-‸※‾-⁂⁄⁺-ⁿ₊-₎℀-⅏←-⇿∀-⯿〒・"
-    "\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65]"
-)
+SYMBOLS = rf"[-+%&~^|\\⁄⁺⁻₊₋{letters.SIGN}]"
 
 # Abbreviations whose period belongs to the token: those that may end a sentence, and titles, which do not; ...
 SENTENCE_ABBREVIATIONS = (
@@ -95,30 +95,30 @@ PATTERNS = (
     ("word", WORD, ""),
     ("word", rf"{APOSTROPHE}n{APOSTROPHE}?|(?:[ldj]|dunkin|somethin|ol){APOSTROPHE}", ""),
     ("word", rf"{APOSTROPHE}(?:em|cause|till?|[2-9]0s)", ""),
-    ("word", rf"(?:(?-i:[A-HJ-XZ])|(?-i:n)){INNER_APOSTROPHE}{LETTER}{{2,}}", ""),
-    ("word", rf"{LETTER}+[aeiouy]{INNER_APOSTROPHE}(?-i:[aeiouA-Z]){LETTER}*", ""),
-    ("word", r"cont'd\.?|nor'easter|c'mon|e'er|s'mores|ev'ry|li'l|nat'l|o'o", ""),
-    ("word", f"y{APOSTROPHE}", LETTER),
-    ("word", r"(?:https?|ftp)://[^ \t\n\f\r\"<>|()]+[^ \t\n\f\r\"<>|.!?(){},-]", ""),
-    ("word", rf"www\.(?:[^ \t\n\f\r\"<>|.!?(){{}},]+\.)+[a-z]{{2,4}}{LINK_PATH}", ""),
-    ("word", rf"(?-i:(?:[^ \t\n\f\r\"`'<>|.!?(){{}},-_$]+\.)+)(?:com|net|org|edu){LINK_PATH}", ""),
-    ("word", EMAIL, ""),
-    ("word", rf"@[a-z_][a-z_0-9]*|\#{LETTER}+", ""),
+    ("word", rf"(?:(?-i:[A-HJ-XZ])|(?-i:n)){INNER_APOSTROPHE}{PLAIN_LETTER}{{2,}}", ""),
+    ("word", rf"{PLAIN_LETTER}+[aeiouy]{INNER_APOSTROPHE}(?-i:[aeiouA-Z]){PLAIN_LETTER}*", ""),
+    ("word", rf"cont'd\.?|nor'easter|c'mon|e'er|s'mores|ev'ry|li'l|nat'l|o{INNER_APOSTROPHE}o", ""),
+    ("word", f"y{APOSTROPHE}", PLAIN_LETTER),
+    ("same", r"(?:https?|ftp)://[^ \t\n\f\r\"<>|()]+[^ \t\n\f\r\"<>|.!?(){},-]", ""),
+    ("same", rf"www\.(?:[^ \t\n\f\r\"<>|.!?(){{}},]+\.)+[a-z]{{2,4}}{LINK_PATH}", ""),
+    ("same", rf"(?-i:(?:[^ \t\n\f\r\"`'<>|.!?(){{}},-_$]+\.)+)(?:com|net|org|edu){LINK_PATH}", ""),
+    ("same", EMAIL, ""),
+    ("same", rf"@[a-z_][a-z_0-9]*|\#{LETTER}+", ""),
     ("quotes", f"{REDUCED}|{NEGATION}", "[^a-z]"),
     ("word", NUMBER, ""),
     ("word", r"[⁺⁻₊₋]?(?:[⁰¹²³⁴-⁹]+|[₀-₉]+)", ""),
     ("spaces", FRACTION, ""),
-    ("symbol", "[¼-¾⅓-⅞]", ""),
+    ("symbol", "[¼-¾⅓⅔]", ""),
     ("quotes", rf"-[lr][rcs]b-|C\.D\.s|pro-|anti-|S&P-500|S&Ls|Cap{APOSTROPHE}n|c{APOSTROPHE}est", ""),
     ("word", SLASHED, ""),
     ("word", r"(?-i:[A-Z]*\$)|\#", ""),
-    ("symbol", "[¢£¤¥\u0080₠€؋฿₤￠￡￥￦]", ""),
+    ("symbol", "[¢-¤\u0080₠€]", ""),
     ("word", "[a-z]", rf"\.{SPACE}+(?-i:{_any_of(SENTENCE_STARTS)}){SPACE}"),
-    ("word", rf"(?:{_any_of(NUMBERED)})\.", rf"{SPACE}?\d"),
+    ("word", rf"(?:{_any_of(NUMBERED)})\.", f"{SPACE}?{DIGIT}"),
     ("word", _SENTENCE_ABBREVIATION, r"[\s\S]{2}"),
     ("word", rf"(?:{_any_of(TITLES)}|{ACRONYM}|[a-z])\.", ""),
     ("word", rf"{APOSTROPHE}[0-9][0-9]", SPACE),
-    ("word", rf"[a-z0-9]+(?:\.[a-z0-9]+)*\.(?:{EXTENSION})", rf"(?:{SPACE}|[.?!,])"),
+    ("word", rf"(?:{LETTER}|{DIGIT})+(?:\.(?:{LETTER}|{DIGIT})+)*\.(?:{EXTENSION})", rf"(?:{SPACE}|[.?!,])"),
     ("word", rf"{WORD}\.", PAUSE),
     ("spaces", PHONE, ""),
     ("quotes", '"|&quot;', ""),
@@ -129,7 +129,7 @@ PATTERNS = (
     ("hyphens", "-+", ""),
     ("dots", r"\.{3,5}|(?:\.[ \u00a0]){2,4}\.|[\u0085…]", ""),
     ("word", r"@+|\#+|_+|\*+|(?:\\\*){1,3}", ""),
-    ("word", rf"[?!]+|{PAUSE}|[.¡¿;=/。]", ""),
+    ("word", rf"[?!]+|{PAUSE}|[.;=/]", ""),
     ("word", HYPHENATED, ""),
     ("word", rf"{HYPHENATED}\.", PAUSE),
     ("word", rf"{COMPOUND}\.", PAUSE),

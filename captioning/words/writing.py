@@ -1,0 +1,96 @@
+"""Tokens back to text, as people write."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from functools import lru_cache
+
+from captioning.words.ptb import BRACKETS, tokenize
+
+# Tokens without a space before them, or after them, or before a number; and pairs that are one word.
+_CLINGS = re.compile(r"'(?:[smd]|re|ve|ll)|n't|-r[rsc]b-|[%°]|[!?]{2,}")
+_HOLDS = re.compile(r"-l[rsc]b-")
+_HOLDS_NUMBERS = re.compile(r"[a-z]*\$|#")
+_ONE_WORD = frozenset(["can not", "gon na", "wan na", "got ta", "lem me", "gim me", "'t was", "'t is", "y' all"])
+# Ways to keep two tokens apart or together, the most readable first.
+_GAPS = (" ", "  ", ", ", "")
+
+
+def write(tokens: Iterable[str]) -> str:
+    """Write tokens as a caption that `tokenize` splits into the same tokens.
+
+    A few sequences have no such text, since the lexer always splits or joins them (a "'t" without "was" or "is"
+    after it): those tokens are written with spaces.
+
+    Args:
+        tokens: as `tokenize` gives them, in any order, such as a model may choose.
+
+    Returns:
+        One line, in lower case but for what needs capitals ("AT&T").
+    """
+    tokens = list(tokens)
+    gaps = ["", *map(_gap, tokens, tokens[1:]), ""]
+    while (place := _first_difference(tokens, text := _join(tokens, gaps))) is not None:
+        if not _mend(tokens, gaps, place):
+            done, rest = tokens[: place + 1], write(tokens[place + 1 :])
+            return f"{_join(done, [*gaps[: place + 1], ''])} {rest}".rstrip(" ")
+    return text
+
+
+def _join(tokens: list[str], gaps: list[str]) -> str:
+    """Put gaps[i] before token i, and the last gap at the end."""
+    pieces = [gap + _spelling(token) for gap, token in zip(gaps, tokens, strict=False)]
+    return "".join(pieces) + gaps[len(tokens)]
+
+
+def _first_difference(tokens: list[str], text: str) -> int | None:
+    """Return the index of the first token that the text does not give back, None when it gives all."""
+    if (found := tokenize(text)) == tokens:
+        return None
+    same = (place for place, (ours, theirs) in enumerate(zip(tokens, found, strict=False)) if ours != theirs)
+    return next(same, min(len(tokens) - 1, len(found)))
+
+
+def _mend(tokens: list[str], gaps: list[str], place: int) -> bool:
+    """Change one gap beside a token that does not come back, so that it does; False when no change helps."""
+    for changed in (place + 1, place):
+        before = gaps[changed]
+        for gap in ("", ",") if changed == len(tokens) else _GAPS if changed else ():
+            gaps[changed] = gap
+            now = _first_difference(tokens, _join(tokens, gaps))
+            if now is None or now > place:
+                return True
+        gaps[changed] = before
+    return False
+
+
+@lru_cache(maxsize=65536)
+def _gap(left: str, right: str) -> str:
+    """Return what usually stands between two tokens: nothing, where they then still come apart, or a space."""
+    close = (
+        _CLINGS.fullmatch(right)
+        or _HOLDS.fullmatch(left)
+        or unicodedata.category(right[0]).startswith("M")
+        or (right[0].isdigit() and _HOLDS_NUMBERS.fullmatch(left))
+        or f"{left} {right}" in _ONE_WORD
+    )
+    return "" if close and tokenize(f"{_spelling(left)}{_spelling(right)} b") == [left, right, "b"] else " "
+
+
+@lru_cache(maxsize=65536)
+def _spelling(token: str) -> str:
+    """Return the first spelling of a token that comes back as this token."""
+    if token.isascii() and token.isalpha():
+        return token
+    plain = token.replace("\u00a0", " ")
+    for mark, name in BRACKETS.items():
+        plain = plain.replace(name.lower(), mark)
+    capital = unicodedata.normalize("NFC", plain.upper())
+    curly = plain.replace("``", "“").replace("''", "”").replace("`", "‘").replace("'", "’")
+    for end in (" b", ", b"):  # a period may need a comma after it
+        for spelling in (plain, plain.capitalize(), capital[:1] + plain[1:], capital, curly, token):
+            if tokenize(spelling + end) == [token, "b"]:
+                return spelling
+    return plain
