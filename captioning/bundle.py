@@ -22,7 +22,7 @@ from captioning.provenance import code_digest, difference, digest, require_same
 from captioning.settings import from_environment, require
 from captioning.tokenizer import Tokenizer
 
-FORMAT = 2  # of settings.json
+FORMAT = 3  # of settings.json
 _FIELDS = {"kind", "class", "model", "training", "batches", "data", "tokenizer", "encoder", "finished"}
 MADE_BY = {
     "gru": "04_gru_decoder",

@@ -158,7 +158,7 @@ def test_a_photo_in_two_splits_is_named_with_both_lines(caption, other, root):
 @pytest.mark.parametrize(
     "rows, message",
     [
-        ("image,caption,split\n000.jpg,A.,dev\n", "line 2: unknown split 'dev'; known: train, val, test"),
+        ("image,caption,split\n000.jpg,A.,mine\n", "line 2: unknown split 'mine'; known: train, val, test"),
         ("image,caption,split\n000.jpg,A.,train\n001.jpg,A.,\n", "line 3: some rows have a split and some have none"),
         ("title,words\n000.jpg,A.\n", "line 1: the first line has to name the columns"),
         ("image,caption\n000.jpg\n", "line 2: 1 instead of 2 columns"),

@@ -129,6 +129,15 @@ def test_other_layouts_that_are_read(name, content, tmp_path):
     assert found == [A, B] and not findings
 
 
+@pytest.mark.parametrize(
+    "written, split",
+    [("Validation", "val"), ("dev", "val"), ("training", "train"), (" TEST", "test")],
+)
+def test_splits_go_by_their_usual_names(written, split, tmp_path):
+    (caption,), _ = read(tmp_path / "captions.csv", f"image,caption,split\na.jpg,A cat.,{written}\n")
+    assert caption[-1] == split
+
+
 @pytest.mark.parametrize("name", ["captions.jsonl", "captions.json"])
 @pytest.mark.parametrize(
     "row, reason, value",

@@ -6,7 +6,9 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from captioning.datasets import photo_check
 from captioning.datasets.dataset import assemble
@@ -32,7 +34,7 @@ def decoded(monkeypatch):
     monkeypatch.setattr(
         photo_check,
         "open_image",
-        lambda *read, name, **near: (names.append(Path(name).name), open_image(*read, **near)),
+        lambda *read, name, **near: (names.append(Path(name).name), open_image(*read, **near))[1],
     )
     return names
 
@@ -51,6 +53,14 @@ def test_good_photos_pass_and_are_read_once(dataset, check, decoded, monkeypatch
         assert dataclasses.replace(record, content="", state=None) == before
     monkeypatch.setattr(photo_check, "_look", None)
     assert check(dataset) == checked
+
+
+def test_a_photo_of_more_than_8_bits_is_listed_each_time(dataset, check):
+    file = dataset.records[3].file
+    Image.fromarray(np.linspace(0, 4095, 64, dtype=np.uint16).reshape(8, 8)).save(file, "PNG")
+    for _ in range(2):  # looked at, then remembered
+        (listed,) = check(dataset).findings["photos whose values are scaled"]
+        assert listed.startswith(f"{file.name}: values from 0 to 4095")
 
 
 def test_each_photo_is_read_once(dataset, check, monkeypatch):

@@ -35,6 +35,7 @@ class _Seen(NamedTuple):
     content: str = ""  # digest of its bytes
     problem: str = ""  # empty for a good photo
     damaged: bool = False  # its bytes could be read, and are no picture
+    scaled: str = ""  # how values of more than 8 bits are read
 
 
 def check(dataset: CaptionDataset, known: Path, home: Path) -> CaptionDataset:
@@ -57,7 +58,9 @@ def check(dataset: CaptionDataset, known: Path, home: Path) -> CaptionDataset:
         if not found.problem
     )
     broken = (found.problem for _, found in pairs if found.problem)
-    return dataclasses.replace(dataset, records=good).found("broken photos", broken)
+    scaled = (f"{record.file.name}: {found.scaled}" for record, found in pairs if found.scaled)
+    dataset = dataclasses.replace(dataset, records=good).found("broken photos", broken)
+    return dataset.found("photos whose values are scaled", scaled)
 
 
 def damaged(dataset: CaptionDataset, known: Path, home: Path) -> dict[Path, str]:
@@ -82,7 +85,7 @@ def _check_files(dataset: CaptionDataset, known: Path, home: Path) -> dict[Path,
             for file, found in zip(new, bar, strict=True):
                 seen[file] = found
                 if not found.problem:  # what is broken here may be fine for the next version of the decoder
-                    log.write(json.dumps([paths.written(file), found.state, found.content]) + "\n")
+                    log.write(json.dumps([paths.written(file), found.state, found.content, found.scaled]) + "\n")
     return seen
 
 
@@ -100,12 +103,12 @@ def _look(file: Path) -> _Seen:
             return _Seen(problem=f"{file} is a folder, a device or larger than {LARGEST / 1e6:,.0f} MB: no photo.")
         with _large if state.size > LARGEST // 16 else nullcontext():
             content = file.read_bytes()
-            open_image(content, near=NEAR, name=str(file))
+            scaled = open_image(content, near=NEAR, name=str(file)).info.get("scaled", "")
     except ImageError as error:
         return _Seen(problem=str(error), damaged=True)
     except OSError as error:
         return _Seen(problem=f"{file} cannot be read: {error.strerror}")
-    return _Seen(state, content_digest(content))
+    return _Seen(state, content_digest(content), scaled=scaled)
 
 
 def _state(file: Path) -> FileState | None:
@@ -121,8 +124,8 @@ def _read(known: Path) -> dict[str, _Seen]:
     lines = known.read_text(encoding="utf-8", errors="replace").splitlines() if known.is_file() else []
     for line in lines:
         try:
-            file, state, content = json.loads(line)
-            remembered[file] = _Seen(FileState(*state), content)
+            file, state, content, scaled = json.loads(line)
+            remembered[file] = _Seen(FileState(*state), content, scaled=scaled)
         except (ValueError, TypeError):
             continue
     return remembered

@@ -11,10 +11,8 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from captioning.datasets.texts import UNSEEN
+from captioning.images import EXTENSIONS
 
-_PHOTOS = {
-    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif",
-}  # fmt: skip
 _UNREAD = {
     ".heic", ".heif", ".jxl", ".jp2", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2", ".svg", ".psd",
     ".pdf", ".eps", ".mov", ".mp4",
@@ -89,7 +87,7 @@ class Photos:
     def _find(self, name: str) -> Found:
         parts = _parts(name)
         candidates = self._by_name.get(_key(parts.rpartition("/")[2]), [])
-        bare = not candidates and PurePosixPath(parts).suffix.lower() not in _PHOTOS | _UNREAD
+        bare = not candidates and PurePosixPath(parts).suffix.lower() not in EXTENSIONS | _UNREAD
         if bare:
             candidates = self._by_stem.get(_key(parts.rpartition("/")[2]), [])
         candidates = [path for path in candidates if not self._all[path]] or candidates
@@ -139,8 +137,8 @@ class Photos:
                 extension, is_folder = os.path.splitext(entry.name)[1].lower(), _is_folder(entry)
                 if is_folder:
                     (linked if entry.is_symlink() else waiting).append((Path(entry.path), f"{below}{entry.name}/"))
-                if extension in _PHOTOS | _UNREAD:
-                    read = "" if extension in _PHOTOS else UNREAD
+                if extension in EXTENSIONS | _UNREAD:
+                    read = "" if extension in EXTENSIONS else UNREAD
                     yield below + entry.name, FOLDER if is_folder else read if _is_file(entry) else BROKEN
 
 

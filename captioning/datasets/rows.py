@@ -8,12 +8,13 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from captioning.datasets.dataset import UNSPLIT, DatasetError
 from captioning.datasets.texts import Findings, shown, usable
 from captioning.files import DamagedError
+from captioning.images import EXTENSIONS
 
 # Names of columns, the first one that is there counts. A number or an "s" may follow those of captions.
 IMAGE = ("image", "file_name", "filename", "image_name", "image_path", "photo", "img", "path", "file", "image_id")
@@ -25,7 +26,8 @@ _QUOTE = (
     'Put a caption that holds separators or quotes into quotes, and double those inside: a.jpg,"A ""stop"" sign, red"'
 )
 _ROW_BEGINS = re.compile(r'\s*"?([^,;|\t"]+)"?\s*[,;|\t]')
-_PICTURE = re.compile(r"\.(?:jpe?g|jpe|jfif|png|webp|bmp|gif|tiff?|avif|hei[cf])\s*$", re.IGNORECASE)
+# What splits are called elsewhere; Karpathy's "restval" are photos of val2014 given to training.
+_SPLITS = dict.fromkeys(["validation", "valid", "dev"], "val") | {"training": "train", "restval": "train"}
 
 
 class Caption(NamedTuple):
@@ -235,7 +237,7 @@ def _problem(cells: list[str] | str, further: list[str], number: int, header: tu
     if isinstance(cells, str):
         return f"a quote that is never closed, or text after a closing quote ({cells})"
     for line in further:
-        if (begins := _ROW_BEGINS.match(line)) and _PICTURE.search(begins[1]):
+        if (begins := _ROW_BEGINS.match(line)) and PurePosixPath(begins[1].strip().lower()).suffix in EXTENSIONS:
             return f"the quote that opens here swallows the row {line.strip()[:60]!r}"
     while len(cells) > len(header) and not cells[-1].strip():
         cells.pop()  # as Excel leaves them
@@ -282,7 +284,7 @@ def _split(value: Any, place: str) -> str:
         return UNSPLIT
     if not isinstance(value, str):
         raise DatasetError(f"{place}: the split is {shown(value)}; it has to be text: train, val or test.")
-    return value.strip().lower().replace("restval", "train")  # Karpathy's: photos of val2014 given to training
+    return _SPLITS.get(name := value.strip().lower(), name)
 
 
 @lru_cache(maxsize=64)
