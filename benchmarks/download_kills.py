@@ -20,7 +20,7 @@ from PIL import Image
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 from captioning.fetching.download import fetch_many  # noqa: E402
-from captioning.fetching.resumable import BUFFER  # noqa: E402
+from captioning.fetching.asking import BUFFER  # noqa: E402
 from tests.server import Fault, Server  # noqa: E402
 
 MINUTE = 60.0
@@ -29,7 +29,8 @@ STARTING = 0.3  # seconds until a process has asked for its first byte
 
 def start(url: str, path: Path) -> subprocess.Popen:
     """Start one download in a process of its own."""
-    command = [sys.executable, "-m", "captioning.fetching.download", url, str(path), "--timeout", "10"]
+    code = "import sys; from captioning.fetching.download import fetch; fetch(*sys.argv[1:], timeout=10.0)"
+    command = [sys.executable, "-c", code, url, str(path)]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, env=os.environ | {"NO_PROXY": "127.0.0.1"})
 
 

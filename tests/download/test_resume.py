@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from captioning.fetching import resumable
+from captioning.fetching import asking, download
 from captioning.fetching.download import DownloadError
 from tests.download.served import BODY, LONGER, MD5, OTHER, files_in, starts
 from tests.server import Fault
@@ -34,17 +34,17 @@ def test_short_parts_are_put_together(get, server):
     assert get().read_bytes() == BODY and starts(server) == [0, 100_000, 180_000, 260_000]
 
 
-def test_every_byte_is_on_disk_before_the_next_is_read(get, server, monkeypatch):
-    real, sizes = resumable.Transfer._chunks, []
+def test_every_byte_is_on_disk_before_the_next_is_read(get, server, tmp_path, monkeypatch):
+    real, sizes = asking.pieces, []
 
-    def watched(self, response):
+    def watched(response, timeout):
         received = 0
-        for chunk in real(self, response):
-            yield chunk
-            received += len(chunk)
-            sizes.append((self.partial.size(), received))
+        for piece in real(response, timeout):
+            yield piece
+            received += len(piece)
+            sizes.append(((tmp_path / "a.part").stat().st_size, received))
 
-    monkeypatch.setattr(resumable.Transfer, "_chunks", watched)
+    monkeypatch.setattr(asking, "pieces", watched)
     server.files["/a"] = BODY[:3000]
     server.faults["/a"] = [Fault(piece=300, pause=0.01)]
     get()
@@ -164,7 +164,7 @@ def test_a_partial_file_that_is_too_long_is_started_over(get, server, tmp_path):
 
 
 def test_a_whole_partial_file_is_only_renamed(get, server, tmp_path, monkeypatch):
-    monkeypatch.setattr(resumable.Partial, "finish", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(download.Partial, "finish", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         get()
     monkeypatch.undo()

@@ -1,0 +1,188 @@
+"""Ask a server, as often as makes sense, and tell what its answer is worth."""
+
+from __future__ import annotations
+
+import errno
+import ssl
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+from urllib3.exceptions import HTTPError, InvalidHeader, LocationValueError, NameResolutionError, NewConnectionError, TimeoutError
+
+BUFFER = 64 * 1024  # bytes per read: the most that a kill loses
+SLOWNESS = 0.5  # seconds; waits are 0, 2, 4, 8 ... times as long
+SLOWEST = 1024  # bytes per second; a connection below it for as long as silence is borne counts as broken
+LONGEST_WAIT = 120.0  # seconds; a server that asks for more is not waited for
+WAY_OUT = "Check the network (a proxy, a sign-in page) or set CAPTIONING_MIRROR, and run again: what is here is kept."
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+_BUSY = (408, 425, 429, *range(500, 600))
+# Of a RequestException these pass with time; the others, such as a malformed address, do not.
+_PASSING = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError, HTTPError)
+
+
+class DownloadError(RuntimeError):
+    """A file could not be fetched; the message names it, the reason and, where there is one, the way out."""
+
+
+class UnreachableError(DownloadError):
+    """The host gives no answer."""
+
+
+class UnusableError(DownloadError):
+    """The host answers, but not with the file: with an error of its own, a part, a web page."""
+
+
+class Again(Exception):
+    """The answer was of no use, the next one may be; `once`: but not the third."""
+
+    def __init__(self, reason: str, once: bool = False):
+        super().__init__(reason)
+        self.once = once
+
+
+def patient_session(retries: int, sleep: Callable[[float], object], connections: int = 1) -> requests.Session:
+    """Return a session that asks again what may pass, after waits that grow or that the server asks for."""
+
+    class Patience(urllib3.Retry):
+        def increment(self, *where, response=None, error=None, **more):
+            silent = isinstance(error, TimeoutError) and not isinstance(error, NewConnectionError)
+            end = (silent and self.history) or _asked_to_wait(response) > LONGEST_WAIT
+            end = end or isinstance(_innermost(error), (NameResolutionError, LocationValueError, ssl.CertificateError))
+            return (urllib3.Retry(0) if end else super()).increment(*where, response=response, error=error, **more)
+
+        def sleep(self, response=None):
+            sleep(_asked_to_wait(response) or self.get_backoff_time())
+
+    patience = Patience(
+        retries, status_forcelist=_BUSY, raise_on_status=False, backoff_factor=SLOWNESS, backoff_jitter=SLOWNESS
+    )
+    session = requests.Session()
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, requests.adapters.HTTPAdapter(pool_maxsize=connections, max_retries=patience))
+    return session
+
+
+@contextmanager
+def ask(session: requests.Session, url: str, timeout: float | tuple[float, float], **headers: str):
+    """Give the answer (200, 206 or 416) of a server, whose body the block reads.
+
+    Raises:
+        Again: it is a web page, or the connection failed while the body was read.
+        DownloadError: there is no answer or another one.
+    """
+    response = None
+    try:
+        headers = {"Accept-Encoding": "identity"} | headers
+        with session.get(url, headers=headers, stream=True, timeout=timeout) as response:
+            _check(response, url)
+            yield response
+    except _PASSING as error:
+        reason = f"the connection failed ({_innermost(error)!r})"
+        if response is not None:
+            raise Again(f"{reason}.") from error
+        raise UnreachableError(f"{url}: {urlsplit(url).netloc} cannot be reached, {reason}. {WAY_OUT}") from error
+    except requests.RequestException as error:
+        raise DownloadError(f"{url}: {error}") from error
+
+
+def _check(response: requests.Response, url: str) -> None:
+    reason, wait = f"HTTP {response.status_code} {response.reason}", _asked_to_wait(response)
+    if response.status_code in _BUSY:
+        raise UnusableError(f"{url}: {reason}{f', asks to wait {wait:.0f} s' if wait else ''}. {WAY_OUT}")
+    if response.status_code not in (200, 206, 416):
+        raise DownloadError(f"{url}: {reason}.")
+    if response.headers.get("Content-Type", "").lower().startswith("text/html"):
+        refuse_page(b"<html>")
+
+
+def refuse_page(beginning: bytes) -> None:
+    """Raise Again when these first bytes of a file are those of a web page, or none at all."""
+    if not beginning:
+        raise Again("it is empty.", once=True)
+    if beginning.lstrip(b"\xef\xbb\xbf \t\r\n")[:14].lower().startswith((b"<!doctype html", b"<html")):
+        raise Again("it is a web page, not the file: of a sign-in or a proxy?", once=True)
+
+
+def pieces(response: requests.Response, timeout: float | tuple[float, float]) -> Iterator[bytes]:
+    """Yield what comes as soon as it comes, so that a break loses nothing; raise Again when it is too slow."""
+    silence = timeout[1] if isinstance(timeout, tuple) else timeout
+    since, received = time.monotonic(), 0
+    while piece := response.raw.read1(BUFFER, decode_content=True):
+        yield piece
+        received += len(piece)
+        if time.monotonic() - since >= silence:
+            if received < SLOWEST * silence:
+                raise Again(f"only {received:,} bytes in {silence:g} s.")
+            since, received = time.monotonic(), 0
+
+
+def accept(arrive: Callable[[Path], None] | None, file: Path) -> None:
+    """Call `arrive`; raise Again when it refuses the file."""
+    try:
+        if arrive:
+            arrive(file)
+    except (ValueError, OSError) as error:
+        if getattr(error, "errno", None) in DISK_FULL:
+            raise
+        raise Again(f"not accepted: {error!r}.", once=True) from error
+
+
+def persist(
+    attempt: Callable[[], Any],
+    url: str,
+    retries: int,
+    sleep: Callable[[float], object],
+    say: Callable[[str], object] | None = None,
+    reached: Callable[[], int] = lambda: 0,
+) -> Any:
+    """Call `attempt` until it does not raise Again, and return what it returns.
+
+    Args:
+        attempt: fetches the file.
+        url: for the messages.
+        retries: how many calls may fail in a row without getting further.
+        sleep: how to wait, in seconds.
+        say: is told of the waits.
+        reached: the bytes that are here; more than ever before, by a buffer, are progress.
+
+    Raises:
+        DownloadError: given up.
+    """
+    failures, furthest, refused = 0, reached(), False
+    while True:
+        try:
+            return attempt()
+        except (Again, UnreachableError) as error:
+            failure, once = error, isinstance(error, Again) and error.once
+        have = reached()
+        failures = failures + 1 if have < furthest + BUFFER else 1
+        furthest = max(furthest, have)
+        if isinstance(failure, UnreachableError) and (failures == 1 or failures > retries):
+            raise failure  # the session has been patient; but one that was interrupted before may come back
+        if failures > retries or (once and refused):
+            raise UnusableError(f"{url}: {failure} Given up after {failures} tries; run again to continue.")
+        refused |= once
+        wait = min(60, SLOWNESS * 2**failures)
+        if say:
+            say(f"{url}: {failure} Again in {wait:.0f} s.")
+        sleep(wait)
+
+
+def _asked_to_wait(response) -> float:
+    try:
+        return 0.0 if response is None else urllib3.Retry().get_retry_after(response) or 0.0  # seconds
+    except InvalidHeader:
+        return 0.0
+
+
+def _innermost(error: object) -> object:
+    """Return what has happened: requests and urllib3 wrap it up to four times."""
+    while isinstance(inner := getattr(error, "reason", None) or (getattr(error, "args", None) or [0])[-1], Exception):
+        error = inner
+    return error
