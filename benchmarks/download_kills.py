@@ -19,8 +19,8 @@ from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
-from captioning.fetching.download import fetch_many  # noqa: E402
 from captioning.fetching.asking import BUFFER  # noqa: E402
+from captioning.fetching.download import fetch_many  # noqa: E402
 from tests.server import Fault, Server  # noqa: E402
 
 MINUTE = 60.0

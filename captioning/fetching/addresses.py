@@ -1,4 +1,4 @@
-"""Every address of the project, and where they point when a mirror is set."""
+"""Every address of the project; CAPTIONING_MIRROR points all of them elsewhere."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from captioning.fetching.asking import DownloadError
 _COCO = "http://images.cocodataset.org"  # no https: the certificate there is for another name
 _FLICKR8K = "https://github.com/jbrownlee/Datasets/releases/download/Flickr8k"
 _NARRATIVES = "https://storage.googleapis.com/localized-narratives/annotations"
-# CAPTIONING_MIRROR points all of them elsewhere. The entries of whole files are arguments of `fetch`, which refuses a
-# file of another size or sum: COCO comes without https, so that nothing else vouches for it.
+# Entries of whole files are arguments of `fetch`, which refuses a file of another size or sum: COCO comes without
+# https, so that nothing else vouches for it. Those of single photos are filled in with `str.format`.
 URLS: dict[str, dict] = {
     "coco-train2014": {
         "url": f"{_COCO}/zips/train2014.zip",
@@ -32,7 +32,6 @@ URLS: dict[str, dict] = {
     "flickr8k-photos": {"url": f"{_FLICKR8K}/Flickr8k_Dataset.zip", "md5": "f18a1e2920de5bd84dae7cf08ec78978"},
     "flickr8k-text": {"url": f"{_FLICKR8K}/Flickr8k_text.zip", "md5": "bf6c1abcb8e4a833b7f922104de18627"},
     "open-images-train": {"url": f"{_NARRATIVES}/open_images_train_v6_captions.jsonl"},
-    # One photo each: fill in the address with `str.format`.
     "coco-photo": {"url": _COCO + "/{folder}/{name}"},
     "open-images-photo": {"url": "https://open-images-dataset.s3.amazonaws.com/{split}/{id}.jpg"},
 }

@@ -13,7 +13,14 @@ from urllib.parse import urlsplit
 
 import requests
 import urllib3
-from urllib3.exceptions import HTTPError, InvalidHeader, LocationValueError, NameResolutionError, NewConnectionError, TimeoutError
+from urllib3.exceptions import (
+    HTTPError,
+    InvalidHeader,
+    LocationValueError,
+    NameResolutionError,
+    NewConnectionError,
+    TimeoutError,
+)
 
 BUFFER = 64 * 1024  # bytes per read: the most that a kill loses
 SLOWNESS = 0.5  # seconds; waits are 0, 2, 4, 8 ... times as long
@@ -143,16 +150,7 @@ def persist(
 ) -> Any:
     """Call `attempt` until it does not raise Again, and return what it returns.
 
-    Args:
-        attempt: fetches the file.
-        url: for the messages.
-        retries: how many calls may fail in a row without getting further.
-        sleep: how to wait, in seconds.
-        say: is told of the waits.
-        reached: the bytes that are here; more than ever before, by a buffer, are progress.
-
-    Raises:
-        DownloadError: given up.
+    Give up after `retries` failures in a row that got no further than before, by a buffer, in the bytes `reached`.
     """
     failures, furthest, refused = 0, reached(), False
     while True:

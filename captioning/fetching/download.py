@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import requests
@@ -21,6 +20,7 @@ from captioning.fetching.many import FetchReport, fetch_many
 from captioning.fetching.partial import Partial
 from captioning.files import BusyError, NoSpaceError, only_one, require_space
 
+_REPLACED = "Try another network; if the publisher has replaced the file, correct captioning/fetching/addresses.py."
 __all__ = ["URLS", "DownloadError", "FetchReport", "fetch", "fetch_many", "mirror"]
 
 
@@ -61,49 +61,43 @@ def fetch(
         DownloadError: the file cannot be had, or is not the published one.
         NoSpaceError: the disk is too small.
     """
-    with asking.patient_session(retries, sleep) as session:
-        Transfer(
-            mirror(url), Path(path), session, md5=md5, size=size, retries=retries, timeout=timeout,
-            progress=progress, arrive=arrive, sleep=sleep,
-        ).run()  # fmt: skip
-    return Path(path)
+    path, url = Path(path), mirror(url)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    show = (lambda text: tqdm.write(text, file=sys.stdout)) if progress else None
+    try:
+        with asking.patient_session(retries, sleep) as session, only_one(path):
+            transfer = _Transfer(url, path, session, md5, size, timeout, progress, arrive)
+            if not transfer.present():
+                try:
+                    asking.persist(transfer.attempt, url, retries, sleep, show, transfer.partial.size)
+                finally:
+                    transfer.partial.tidy()
+    except BusyError as error:
+        raise DownloadError(str(error)) from None
+    except OSError as error:
+        if isinstance(error, NoSpaceError):
+            raise
+        raise DownloadError(f"{path}.part cannot be written: {error}") from error
+    return path
 
 
 @dataclass
-class Transfer:
-    """What to fetch, how patiently, and what it must be; see `captioning.fetching.download.fetch`."""
+class _Transfer:
+    """What to fetch, and what it must be; see `fetch`."""
 
     url: str
     path: Path
     session: requests.Session
     md5: str | None
     size: int | None
-    retries: int
     timeout: float | tuple[float, float]
     progress: bool
     arrive: Callable[[Path], None] | None
-    sleep: Callable[[float], object]
 
-    def run(self) -> None:
-        """Fetch the file where it is not there, one process at a time."""
+    def __post_init__(self):
         self.partial = Partial(self.path)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        show = partial(tqdm.write, file=sys.stdout) if self.progress else None
-        try:
-            with only_one(self.path):
-                if not self._present():
-                    try:
-                        asking.persist(self._attempt, self.url, self.retries, self.sleep, show, self.partial.size)
-                    finally:
-                        self.partial.tidy()
-        except BusyError as error:
-            raise DownloadError(str(error)) from None
-        except OSError as error:
-            if isinstance(error, NoSpaceError):
-                raise
-            raise DownloadError(f"{self.partial.path} cannot be written: {error}") from error
 
-    def _present(self) -> bool:
+    def present(self) -> bool:
         if not self.path.exists():
             return False
         if not self.path.is_file():
@@ -111,12 +105,12 @@ class Transfer:
         found = self.path.stat().st_size
         if self.size not in (None, found) and not self.arrive:  # which may have changed the size
             raise DownloadError(
-                f"{self.path} has {found:,} bytes, not {self.size:,} as published. Delete it, run again."
+                f"{self.path} has {found:,} bytes, not {self.size:,} as published. Delete it and run again."
             )
         self.partial.forget()  # a kill between the rename and the tidying leaves the note
         return True
 
-    def _attempt(self) -> None:
+    def attempt(self) -> None:
         """Get what is missing, check the whole."""
         identity = self.partial.identity(self.url)
         have = self.partial.size() if identity else 0
@@ -155,10 +149,7 @@ class Transfer:
 
     def _compare(self, what: str, found: int | str, published: int | str | None) -> None:
         if published not in (None, found):
-            advice = (
-                "Another network may help; if the publisher has replaced it, correct captioning/fetching/addresses.py"
-            )
-            raise Again(f"its {what} is {found}, not {published} as published. {advice}.", once=True)
+            raise Again(f"its {what} is {found}, not {published} as published. {_REPLACED}", once=True)
 
     def _write(self, response: requests.Response, have: int, total: int | None) -> None:
         bar = tqdm(

@@ -5,14 +5,13 @@ from __future__ import annotations
 import sys
 import threading
 import unicodedata
-from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import requests
 from tqdm import tqdm
 
 from captioning.fetching import asking
@@ -28,9 +27,9 @@ IN_A_ROW = 5  # files that come to nothing before the others are not asked for
 class FetchReport:
     """What became of many files, each list in the order asked for."""
 
-    fetched: list[Path] = field(default_factory=list)
-    present: list[Path] = field(default_factory=list)  # were there already
-    failed: dict[Path, str] = field(default_factory=dict)  # path -> reason
+    fetched: list[Path]
+    present: list[Path]  # were there already
+    failed: dict[Path, str]  # path -> reason
 
     def __str__(self) -> str:
         lines = [f"{len(self.fetched)} fetched, {len(self.present)} present, {len(self.failed)} failed"]
@@ -47,10 +46,7 @@ def fetch_many(
     arrive: Callable[[Path], None] | None = None,
     sleep: Callable[[float], object] | None = None,
 ) -> FetchReport:
-    """Fetch many small files, several at a time; one that cannot be had does not stop the others.
-
-    A file that is gone (HTTP 403, 404, 410) is listed at once. A host that gives no answer, or none of use, for several
-    files in a row ends it all.
+    """Fetch many small files, several at a time; one that cannot be had, or is gone, does not stop the others.
 
     Args:
         files: (url, path) pairs.
@@ -64,37 +60,32 @@ def fetch_many(
 
     Raises:
         ValueError: two different addresses have the same path.
-        DownloadError: a host cannot be reached or sends nothing of use, or CAPTIONING_MIRROR is no http address.
+        DownloadError: CAPTIONING_MIRROR is wrong, or a host gives no answer or none of use, several times in a row.
         OSError: the disk is full.
     """
     mirror("http://any/")  # a wrong setting is one error, not one for each file
     outcomes, stop = _sort(files), threading.Event()
     missing = [(url, path) for path, url in outcomes.items() if isinstance(url, str) and not path.is_file()]
+    rows = _Rows(len(outcomes) - len(missing))
 
     def pause(seconds: float) -> None:
         (sleep or stop.wait)(seconds)
         if stop.is_set():
             raise DownloadError("stopped")
 
-    session = asking.patient_session(retries, pause, workers)
-    photos = _Photos(session, retries, timeout, arrive, pause)
-    rows = _Rows(len(outcomes) - len(missing))
     bar = tqdm(desc="files", unit="file", file=sys.stdout, disable=not progress, total=len(outcomes), initial=rows.had)
-    try:
-        with session, bar, ThreadPool(workers) as pool:  # of daemons: none is waited for after an error and Ctrl-C
-            for url, path, outcome in pool.imap_unordered(photos.fetch, missing):
-                outcomes[path] = outcome
-                rows.note(urlsplit(mirror(url)).netloc, outcome)
+    try:  # the threads are daemons: after an error and Ctrl-C none that hears nothing is waited for
+        with bar, asking.patient_session(retries, pause, workers) as session, ThreadPool(workers) as pool:
+            work = partial(_fetch, session=session, timeout=timeout, arrive=arrive, retries=retries, pause=pause)
+            for url, path, outcomes[path] in pool.imap_unordered(work, missing):
+                rows.note(urlsplit(mirror(url)).netloc, outcomes[path])
                 bar.update()
     finally:
         stop.set()
-    report = FetchReport()
-    for path, outcome in outcomes.items():
-        if isinstance(outcome, Exception):
-            report.failed[path] = str(outcome)
-        else:
-            (report.fetched if outcome is True else report.present).append(path)
-    return report
+    failed = {path: str(outcome) for path, outcome in outcomes.items() if isinstance(outcome, Exception)}
+    fetched = [path for path, outcome in outcomes.items() if outcome is True]
+    others = outcomes.keys() - failed.keys() - set(fetched)
+    return FetchReport(fetched, [path for path in outcomes if path in others], failed)
 
 
 def _sort(files: Iterable[tuple[str, Path | str]]) -> dict[Path, str | bool | Exception]:
@@ -110,66 +101,49 @@ def _sort(files: Iterable[tuple[str, Path | str]]) -> dict[Path, str | bool | Ex
 
 
 class _Rows:
-    """Files in a row that came to nothing, for each host: the sign of a network's fault, not of a file's."""
+    """What became of files in a row, for each host: five that come to nothing are a fault of the network."""
 
     def __init__(self, had: int):
-        self.had = had  # files that are there
-        self._silent, self._useless = Counter(), Counter()
+        self.had, self._rows = had, {}  # files that are there; host -> kind of the last outcome, how many of them
 
     def note(self, host: str, outcome: bool | Exception) -> None:
         """Count what became of a file; raise an error that is not the file's own."""
-        if isinstance(outcome, UnreachableError):
-            self._silent[host] += 1
-        else:
-            self._silent[host] = 0
-        if isinstance(outcome, UnusableError):
-            self._useless[host] += 1
-        elif isinstance(outcome, bool):
-            self._useless[host], self.had = 0, self.had + 1
-        elif not isinstance(outcome, DownloadError | OSError) or getattr(outcome, "errno", None) in asking.DISK_FULL:
+        kind, before = type(outcome), self._rows.get(host, (None, 0))
+        self._rows[host] = kind, 1 + before[1] * (kind is before[0])
+        self.had += kind is bool
+        if not isinstance(outcome, bool | DownloadError | OSError) or getattr(outcome, "errno", 0) in asking.DISK_FULL:
             raise outcome
         # One percent of a dataset may be missing: so many broken photos must not hide those that can be had.
-        if self._silent[host] >= IN_A_ROW or self._useless[host] >= IN_A_ROW + self.had // 100:
-            fault = "cannot be reached" if self._silent[host] else "sends no photos, a sign-in page perhaps"
+        limit = {UnreachableError: IN_A_ROW, UnusableError: IN_A_ROW + self.had // 100}.get(kind, float("inf"))
+        if self._rows[host][1] >= limit:
+            fault = "cannot be reached" if kind is UnreachableError else "sends no photos, a sign-in page perhaps"
             advice = "" if asking.WAY_OUT in str(outcome) else f" {asking.WAY_OUT}"
             raise DownloadError(f"{host} {fault}: several files in a row came to nothing. The last: {outcome}{advice}")
 
 
-@dataclass
-class _Photos:
-    """How to fetch one of many."""
+def _fetch(job, session, timeout, arrive, retries, pause) -> tuple[str, Path, bool | Exception]:
+    """Return address and path of a photo, and whether it had to be fetched, or the error."""
+    url, path = mirror(job[0]), job[1]
+    try:
+        return *job, asking.persist(lambda: _fetch_once(url, path, session, timeout, arrive), url, retries, pause)
+    except Exception as error:  # the thread that asked sees to it
+        return *job, error
 
-    session: requests.Session
-    retries: int
-    timeout: float | tuple[float, float]
-    arrive: Callable[[Path], None] | None
-    sleep: Callable[[float], object]
 
-    def fetch(self, job: tuple[str, Path]) -> tuple[str, Path, bool | Exception]:
-        """Return the job and whether its file had to be fetched, or the error."""
-        try:
-            url, path = mirror(job[0]), job[1]
-            return *job, asking.persist(lambda: self._keep(self._body(url), path), url, self.retries, self.sleep)
-        except Exception as error:  # the thread that asked sees to it
-            return *job, error
-
-    def _body(self, url: str) -> bytes:
-        with asking.ask(self.session, url, self.timeout) as response:
-            body = b"".join(asking.pieces(response, self.timeout))
-        asking.refuse_page(body)
-        return body
-
-    def _keep(self, body: bytes, path: Path) -> bool:
+def _fetch_once(url, path, session, timeout, arrive) -> bool:
+    with asking.ask(session, url, timeout) as response:
+        body = b"".join(asking.pieces(response, timeout))
+    asking.refuse_page(body)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with only_one(path, wait=True):
+        if path.is_file():  # another process has fetched it since
+            return False
+        require_space(path.parent, len(body), str(path), "set another folder")
         part = Partial(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with only_one(path, wait=True):
-            if path.is_file():  # another process has fetched it since
-                return False
-            require_space(path.parent, len(body), str(path), "set another folder")
-            try:
-                part.path.write_bytes(body)
-                asking.accept(self.arrive, part.path)
-                part.finish()
-            finally:
-                part.tidy()
-        return True
+        try:
+            part.path.write_bytes(body)
+            asking.accept(arrive, part.path)
+            part.finish()
+        finally:
+            part.tidy()
+    return True

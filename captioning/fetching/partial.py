@@ -31,11 +31,7 @@ class Partial:
         return identity if usable and (total is None or self.size() <= total) else {}
 
     def start_over(self, identity: dict) -> None:
-        """Drop the bytes, and only then note whose bytes come next: a kill in between does no harm.
-
-        Args:
-            identity: `url`, `etag`, `modified`, `total`; nothing is noted when the last three are all None.
-        """
+        """Drop the bytes, and only then note whose bytes come next, if that can be told: a kill between is no harm."""
         self.forget()
         self.path.write_bytes(b"")
         if any(identity.get(name) is not None for name in ("etag", "modified", "total")):

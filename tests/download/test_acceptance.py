@@ -36,7 +36,7 @@ def test_a_disk_that_fills_up_keeps_what_came(get, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched, pytest.raises(DownloadError, match=r"a\.part cannot be written.*No space"):
-        patched.setattr(download.Transfer, "_write", full)
+        patched.setattr(download._Transfer, "_write", full)
         get()
     assert (tmp_path / "a.part").read_bytes() == BODY[:1000] and get().read_bytes() == BODY
 

@@ -6,8 +6,8 @@ from email.utils import formatdate
 
 import pytest
 
-from captioning.fetching.download import DownloadError, fetch
 from captioning.fetching.asking import BUFFER
+from captioning.fetching.download import DownloadError, fetch
 from tests.download.served import BODY, files_in, starts
 from tests.server import Fault
 
