@@ -8,19 +8,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import requests
 import urllib3
-from urllib3.exceptions import (
-    HTTPError,
-    InvalidHeader,
-    LocationValueError,
-    NameResolutionError,
-    NewConnectionError,
-    TimeoutError,
-)
+from urllib3 import exceptions as faults
 
 BUFFER = 64 * 1024  # bytes per read: the most that a kill loses
 SLOWNESS = 0.5  # seconds; waits are 0, 2, 4, 8 ... times as long
@@ -29,8 +21,9 @@ LONGEST_WAIT = 120.0  # seconds; a server that asks for more is not waited for
 WAY_OUT = "Check the network (a proxy, a sign-in page) or set CAPTIONING_MIRROR, and run again: what is here is kept."
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _BUSY = (408, 425, 429, *range(500, 600))
-# Of a RequestException these pass with time; the others, such as a malformed address, do not.
-_PASSING = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError, HTTPError)
+# Of all faults these pass with time, unless the innermost is one of the lasting.
+_PASSING = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError, faults.HTTPError)
+_LASTING = (faults.NameResolutionError, faults.LocationValueError, ssl.CertificateError)
 
 
 class DownloadError(RuntimeError):
@@ -58,9 +51,9 @@ def patient_session(retries: int, sleep: Callable[[float], object], connections:
 
     class Patience(urllib3.Retry):
         def increment(self, *where, response=None, error=None, **more):
-            silent = isinstance(error, TimeoutError) and not isinstance(error, NewConnectionError)
+            silent = isinstance(error, faults.TimeoutError) and not isinstance(error, faults.NewConnectionError)
             end = (silent and self.history) or _asked_to_wait(response) > LONGEST_WAIT
-            end = end or isinstance(_innermost(error), (NameResolutionError, LocationValueError, ssl.CertificateError))
+            end = end or isinstance(_innermost(error), _LASTING)  # it is the last try: asked no more
             return (urllib3.Retry(0) if end else super()).increment(*where, response=response, error=error, **more)
 
         def sleep(self, response=None):
@@ -140,14 +133,7 @@ def accept(arrive: Callable[[Path], None] | None, file: Path) -> None:
         raise Again(f"not accepted: {error!r}.", once=True) from error
 
 
-def persist(
-    attempt: Callable[[], Any],
-    url: str,
-    retries: int,
-    sleep: Callable[[float], object],
-    say: Callable[[str], object] | None = None,
-    reached: Callable[[], int] = lambda: 0,
-) -> Any:
+def persist(attempt: Callable, url: str, retries: int, sleep: Callable, say: Callable = str, reached: Callable = int):
     """Call `attempt` until it does not raise Again, and return what it returns.
 
     Give up after `retries` failures in a row that got no further than before, by a buffer, in the bytes `reached`.
@@ -156,26 +142,25 @@ def persist(
     while True:
         try:
             return attempt()
-        except (Again, UnreachableError) as error:
-            failure, once = error, isinstance(error, Again) and error.once
+        except (Again, UnreachableError, UnusableError) as error:
+            failure, once = error, getattr(error, "once", False)
         have = reached()
         failures = failures + 1 if have < furthest + BUFFER else 1
         furthest = max(furthest, have)
-        if isinstance(failure, UnreachableError) and (failures == 1 or failures > retries):
-            raise failure  # the session has been patient; but one that was interrupted before may come back
+        if isinstance(failure, DownloadError) and (failures == 1 or failures > retries):
+            raise failure  # the session has been patient; but a host that was interrupted before may come back
         if failures > retries or (once and refused):
             raise UnusableError(f"{url}: {failure} Given up after {failures} tries; run again to continue.")
         refused |= once
         wait = min(60, SLOWNESS * 2**failures)
-        if say:
-            say(f"{url}: {failure} Again in {wait:.0f} s.")
+        say(f"{url}: {failure} Again in {wait:.0f} s.")
         sleep(wait)
 
 
 def _asked_to_wait(response) -> float:
     try:
         return 0.0 if response is None else urllib3.Retry().get_retry_after(response) or 0.0  # seconds
-    except InvalidHeader:
+    except faults.InvalidHeader:
         return 0.0
 
 

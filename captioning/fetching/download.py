@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import requests
@@ -39,8 +40,7 @@ def fetch(
     """Fetch one file; do nothing when it is already there.
 
     The bytes go to `<path>.part`; the file gets its name only when it is whole, so that what has the name is right.
-    A partial file is continued (RFC 9110: Range with If-Range) as long as the server still has the same file. A web
-    page and an empty file are refused.
+    A partial file is continued (RFC 9110: Range with If-Range) as long as the server still has the same file.
 
     Args:
         url: the original address; `mirror` is applied to it.
@@ -62,12 +62,15 @@ def fetch(
         NoSpaceError: the disk is too small.
     """
     path, url = Path(path), mirror(url)
+    show = partial(tqdm.write, file=sys.stdout) if progress else str
+    session = asking.patient_session(retries, sleep)
+    transfer = _Transfer(url, path, session, md5, size, timeout, progress, arrive)
+    if transfer.present():
+        return path
     path.parent.mkdir(parents=True, exist_ok=True)
-    show = (lambda text: tqdm.write(text, file=sys.stdout)) if progress else None
     try:
-        with asking.patient_session(retries, sleep) as session, only_one(path):
-            transfer = _Transfer(url, path, session, md5, size, timeout, progress, arrive)
-            if not transfer.present():
+        with session, only_one(path):
+            if not transfer.present():  # another process may have finished it since
                 try:
                     asking.persist(transfer.attempt, url, retries, sleep, show, transfer.partial.size)
                 finally:
@@ -98,10 +101,10 @@ class _Transfer:
         self.partial = Partial(self.path)
 
     def present(self) -> bool:
+        if self.path.is_dir():
+            raise DownloadError(f"{self.path} is a folder, not a file: give the path of the file itself.")
         if not self.path.exists():
             return False
-        if not self.path.is_file():
-            raise DownloadError(f"{self.path} is a folder, not a file: give the path of the file itself.")
         found = self.path.stat().st_size
         if self.size not in (None, found) and not self.arrive:  # which may have changed the size
             raise DownloadError(

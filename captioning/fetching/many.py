@@ -67,16 +67,11 @@ def fetch_many(
     outcomes, stop = _sort(files), threading.Event()
     missing = [(url, path) for path, url in outcomes.items() if isinstance(url, str) and not path.is_file()]
     rows = _Rows(len(outcomes) - len(missing))
-
-    def pause(seconds: float) -> None:
-        (sleep or stop.wait)(seconds)
-        if stop.is_set():
-            raise DownloadError("stopped")
-
+    pause = sleep or stop.wait
     bar = tqdm(desc="files", unit="file", file=sys.stdout, disable=not progress, total=len(outcomes), initial=rows.had)
     try:  # the threads are daemons: after an error and Ctrl-C none that hears nothing is waited for
         with bar, asking.patient_session(retries, pause, workers) as session, ThreadPool(workers) as pool:
-            work = partial(_fetch, session=session, timeout=timeout, arrive=arrive, retries=retries, pause=pause)
+            work = partial(_fetch, stop, session, timeout, arrive, retries, pause)
             for url, path, outcomes[path] in pool.imap_unordered(work, missing):
                 rows.note(urlsplit(mirror(url)).netloc, outcomes[path])
                 bar.update()
@@ -121,16 +116,18 @@ class _Rows:
             raise DownloadError(f"{host} {fault}: several files in a row came to nothing. The last: {outcome}{advice}")
 
 
-def _fetch(job, session, timeout, arrive, retries, pause) -> tuple[str, Path, bool | Exception]:
+def _fetch(stop, session, timeout, arrive, retries, pause, job) -> tuple[str, Path, bool | Exception]:
     """Return address and path of a photo, and whether it had to be fetched, or the error."""
     url, path = mirror(job[0]), job[1]
     try:
-        return *job, asking.persist(lambda: _fetch_once(url, path, session, timeout, arrive), url, retries, pause)
+        return *job, asking.persist(partial(_attempt, stop, session, timeout, arrive, url, path), url, retries, pause)
     except Exception as error:  # the thread that asked sees to it
         return *job, error
 
 
-def _fetch_once(url, path, session, timeout, arrive) -> bool:
+def _attempt(stop, session, timeout, arrive, url, path) -> bool:
+    if stop.is_set():
+        raise DownloadError("stopped")
     with asking.ask(session, url, timeout) as response:
         body = b"".join(asking.pieces(response, timeout))
     asking.refuse_page(body)

@@ -1,5 +1,6 @@
 """A file gets its name when it is whole, as published and accepted; by one process at a time, where there is space."""
 
+import os
 import sys
 from contextlib import contextmanager
 
@@ -58,6 +59,13 @@ def test_a_file_that_is_there_with_another_size_is_refused(get, tmp_path):
     with pytest.raises(DownloadError, match="Delete it"):
         get(size=len(BODY))
     assert (tmp_path / "a").read_bytes() == b"short"
+
+
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="needs a folder that cannot be written")
+def test_a_file_that_is_there_in_a_folder_that_cannot_be_written(get, tmp_path):
+    (tmp_path / "a").write_bytes(BODY)
+    tmp_path.chmod(0o500)
+    assert get().read_bytes() == BODY
 
 
 def test_a_folder_instead_of_the_file_is_refused(get, tmp_path):
