@@ -6,9 +6,10 @@ import errno
 import json
 import os
 import shutil
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from filelock import FileLock, Timeout
@@ -35,6 +36,11 @@ class DamagedError(ValueError):
 def beside(target: Path, ending: str) -> Path:
     """Return the path of a companion of a file, for example its `.part`."""
     return target.with_name(target.name + ending)
+
+
+def folded(path: PurePath | str) -> str:
+    """Return what Windows and macOS take a name for: neither letter case nor Unicode form matters."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", str(path)).casefold())
 
 
 @contextmanager

@@ -1,8 +1,9 @@
-"""Ask a server, as often as makes sense, and tell what its answer is worth."""
+"""The servers: their addresses, how often it makes sense to ask, and what an answer is worth."""
 
 from __future__ import annotations
 
 import errno
+import os
 import ssl
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +14,35 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 from urllib3 import exceptions as faults
+
+_COCO = "http://images.cocodataset.org"  # no https: the certificate there is for another name
+_FLICKR8K = "https://github.com/jbrownlee/Datasets/releases/download/Flickr8k"
+_NARRATIVES = "https://storage.googleapis.com/localized-narratives/annotations"
+# Entries of whole files are arguments of `fetch`, which refuses a file of another size or sum: COCO comes without
+# https, so that nothing else vouches for it. Those of single photos are filled in with `str.format`.
+URLS: dict[str, dict] = {
+    "coco-train2014": {
+        "url": f"{_COCO}/zips/train2014.zip",
+        "md5": "0da8c0bd3d6becc4dcb32757491aca88",
+        "size": 13_510_573_713,
+    },
+    "coco-val2014": {
+        "url": f"{_COCO}/zips/val2014.zip",
+        "md5": "a3d79f5ed8d289b7a7554ce06a5782b3",
+        "size": 6_645_013_297,
+    },
+    "coco-annotations": {
+        "url": f"{_COCO}/annotations/annotations_trainval2014.zip",
+        "md5": "0a379cfc70b0e71301e0f377548639bd",
+        "size": 252_872_794,
+    },
+    "karpathy-splits": {"url": "https://cs.stanford.edu/people/karpathy/deepimagesent/caption_datasets.zip"},
+    "flickr8k-photos": {"url": f"{_FLICKR8K}/Flickr8k_Dataset.zip", "md5": "f18a1e2920de5bd84dae7cf08ec78978"},
+    "flickr8k-text": {"url": f"{_FLICKR8K}/Flickr8k_text.zip", "md5": "bf6c1abcb8e4a833b7f922104de18627"},
+    "open-images-train": {"url": f"{_NARRATIVES}/open_images_train_v6_captions.jsonl"},
+    "coco-photo": {"url": _COCO + "/{folder}/{name}"},
+    "open-images-photo": {"url": "https://open-images-dataset.s3.amazonaws.com/{split}/{id}.jpg"},
+}
 
 BUFFER = 64 * 1024  # bytes per read: the most that a kill loses
 SLOWNESS = 0.5  # seconds; waits are 0, 2, 4, 8 ... times as long
@@ -36,6 +66,25 @@ class UnreachableError(DownloadError):
 
 class UnusableError(DownloadError):
     """The host answers, but not with the file: with an error of its own, a part, a web page."""
+
+
+def mirror(url: str, base: str | None = None) -> str:
+    """Return the address under which a mirror serves a file: `base`/host/path.
+
+    Args:
+        url: the original address.
+        base: address of the mirror; default: the setting CAPTIONING_MIRROR; without one the address stays.
+
+    Raises:
+        DownloadError: the setting is no http address.
+    """
+    base = (os.environ.get("CAPTIONING_MIRROR", "") if base is None else base).rstrip("/")
+    if not base or url.startswith(base + "/"):
+        return url
+    if urlsplit(base).scheme not in ("http", "https") or not urlsplit(base).netloc:
+        raise DownloadError(f"CAPTIONING_MIRROR is {base!r}: give an address like https://mirror.example/files.")
+    parts = urlsplit(url)
+    return f"{base}/{parts.netloc}{parts.path}" + (f"?{parts.query}" if parts.query else "")
 
 
 class Again(Exception):
@@ -80,7 +129,13 @@ def ask(session: requests.Session, url: str, timeout: float | tuple[float, float
     try:
         headers = {"Accept-Encoding": "identity"} | headers
         with session.get(url, headers=headers, stream=True, timeout=timeout) as response:
-            _check(response, url)
+            reason, wait = f"HTTP {response.status_code} {response.reason}", _asked_to_wait(response)
+            if response.status_code in _BUSY:
+                raise UnusableError(f"{url}: {reason}{f', asks to wait {wait:.0f} s' if wait else ''}. {WAY_OUT}")
+            if response.status_code not in (200, 206, 416):
+                raise DownloadError(f"{url}: {reason}.")
+            if response.headers.get("Content-Type", "").lower().startswith("text/html"):
+                refuse_page(b"<html>")
             yield response
     except _PASSING as error:
         reason = f"the connection failed ({_innermost(error)!r})"
@@ -89,16 +144,6 @@ def ask(session: requests.Session, url: str, timeout: float | tuple[float, float
         raise UnreachableError(f"{url}: {urlsplit(url).netloc} cannot be reached, {reason}. {WAY_OUT}") from error
     except requests.RequestException as error:
         raise DownloadError(f"{url}: {error}") from error
-
-
-def _check(response: requests.Response, url: str) -> None:
-    reason, wait = f"HTTP {response.status_code} {response.reason}", _asked_to_wait(response)
-    if response.status_code in _BUSY:
-        raise UnusableError(f"{url}: {reason}{f', asks to wait {wait:.0f} s' if wait else ''}. {WAY_OUT}")
-    if response.status_code not in (200, 206, 416):
-        raise DownloadError(f"{url}: {reason}.")
-    if response.headers.get("Content-Type", "").lower().startswith("text/html"):
-        refuse_page(b"<html>")
 
 
 def refuse_page(beginning: bytes) -> None:

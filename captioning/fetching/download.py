@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 import re
 import sys
 import time
@@ -15,13 +17,11 @@ import requests
 from tqdm import tqdm
 
 from captioning.fetching import asking
-from captioning.fetching.addresses import URLS, mirror
-from captioning.fetching.asking import Again, DownloadError
+from captioning.fetching.asking import URLS, Again, DownloadError, mirror
 from captioning.fetching.many import FetchReport, fetch_many
-from captioning.fetching.partial import Partial
-from captioning.files import BusyError, NoSpaceError, only_one, require_space
+from captioning.files import BusyError, NoSpaceError, beside, only_one, require_space, write_json
 
-_REPLACED = "Try another network; if the publisher has replaced the file, correct captioning/fetching/addresses.py."
+_REPLACED = "Try another network; if the publisher has replaced the file, correct captioning/fetching/asking.py."
 __all__ = ["URLS", "DownloadError", "FetchReport", "fetch", "fetch_many", "mirror"]
 
 
@@ -72,9 +72,9 @@ def fetch(
         with session, only_one(path):
             if not transfer.present():  # another process may have finished it since
                 try:
-                    asking.persist(transfer.attempt, url, retries, sleep, show, transfer.partial.size)
+                    asking.persist(transfer.attempt, url, retries, sleep, show, transfer.size_here)
                 finally:
-                    transfer.partial.tidy()
+                    transfer.tidy()
     except BusyError as error:
         raise DownloadError(str(error)) from None
     except OSError as error:
@@ -98,7 +98,7 @@ class _Transfer:
     arrive: Callable[[Path], None] | None
 
     def __post_init__(self):
-        self.partial = Partial(self.path)
+        self.part, self.note = beside(self.path, ".part"), beside(self.path, ".part.json")
 
     def present(self) -> bool:
         if self.path.is_dir():
@@ -110,13 +110,13 @@ class _Transfer:
             raise DownloadError(
                 f"{self.path} has {found:,} bytes, not {self.size:,} as published. Delete it and run again."
             )
-        self.partial.forget()  # a kill between the rename and the tidying leaves the note
+        self._forget()  # a kill between the rename and the tidying leaves the note
         return True
 
     def attempt(self) -> None:
         """Get what is missing, check the whole."""
-        identity = self.partial.identity(self.url)
-        have = self.partial.size() if identity else 0
+        identity = self._noted()
+        have = self.size_here() if identity else 0
         if not have or have != identity["total"]:
             self._request(identity, have)
         self._finish()
@@ -129,7 +129,7 @@ class _Transfer:
                 identity, have = _identity(response, self.url), 0
             self._check_size(identity["total"])
             if not have:
-                self.partial.start_over(identity)
+                self._start_over(identity)
             self._write(response, have, identity["total"])
 
     def _check_same(self, response: requests.Response, identity: dict, have: int) -> None:
@@ -140,14 +140,14 @@ class _Transfer:
         changed = [name for name in identity if None not in (now[name], identity[name]) and now[name] != identity[name]]
         fits = have and response.status_code == 206 and found and int(found[1]) == have
         if not fits or changed or "Content-Encoding" in response.headers:
-            self.partial.forget()
+            self._forget()
             raise Again("the file on the server has changed.")
 
     def _check_size(self, total: int | None) -> None:
         """Refuse a file of another size, or too large for the disk, before a byte is fetched or thrown away."""
         if total is not None:
             self._compare("size", total, self.size)
-        needed = (total or self.size or 0) - self.partial.size()
+        needed = (total or self.size or 0) - self.size_here()
         require_space(self.path.parent, needed, str(self.path), "set another folder")
 
     def _compare(self, what: str, found: int | str, published: int | str | None) -> None:
@@ -159,7 +159,7 @@ class _Transfer:
             desc=self.path.name, initial=have, total=total, unit="B", unit_scale=True, unit_divisor=1024,
             file=sys.stdout, disable=not self.progress, mininterval=0.5,
         )  # fmt: skip
-        with open(self.partial.path, "r+b") as part, bar:
+        with open(self.part, "r+b") as part, bar:
             part.seek(have)
             for piece in asking.pieces(response, self.timeout):
                 part.write(piece)
@@ -173,19 +173,56 @@ class _Transfer:
     def _finish(self) -> None:
         """Check the whole file, let `arrive` have it, give it its name."""
         try:
-            with open(self.partial.path, "rb") as part:
+            with open(self.part, "rb") as part:
                 asking.refuse_page(part.read(512))
-                self._compare("size", self.partial.size(), self.size)
+                self._compare("size", self.size_here(), self.size)
                 part.seek(0)
                 if self.md5:
                     self._compare("MD5 sum", hashlib.file_digest(part, "md5").hexdigest(), self.md5.lower())
             if self.arrive:
-                self.partial.forget()  # a kill while `arrive` changes the file must not leave something to continue
-            asking.accept(self.arrive, self.partial.path)
+                self._forget()  # a kill while `arrive` changes the file must not leave something to continue
+            asking.accept(self.arrive, self.part)
         except Again:
-            self.partial.start_over({})
+            self._start_over({})
             raise
-        self.partial.finish()
+        self._name()
+
+    def size_here(self) -> int:
+        """Return the number of bytes that are there; 0 without a partial file."""
+        return self.part.stat().st_size if self.part.exists() else 0
+
+    def _noted(self) -> dict:
+        """Return the identity noted for these bytes; empty when they must not be continued from its address."""
+        try:
+            identity = json.loads(self.note.read_text(encoding="utf-8"))
+            total = identity["total"]
+            usable = identity["url"] == self.url and {"etag", "modified"} <= identity.keys()
+        except (FileNotFoundError, ValueError, TypeError, KeyError):
+            return {}
+        return identity if usable and (total is None or self.size_here() <= total) else {}
+
+    def _start_over(self, identity: dict) -> None:
+        """Drop the bytes, and only then note whose bytes come next, if that can be told: a kill between is no harm."""
+        self._forget()
+        self.part.write_bytes(b"")
+        if any(identity.get(name) is not None for name in ("etag", "modified", "total")):
+            write_json(self.note, identity, indent=None)
+
+    def _forget(self) -> None:
+        """Drop the identity: what is there is not continued any more."""
+        self.note.unlink(missing_ok=True)
+
+    def _name(self) -> None:
+        """Give the file its name; the bytes reach the disk before. The note goes with `tidy`."""
+        with open(self.part, "r+b") as part:
+            os.fsync(part.fileno())
+        os.replace(self.part, self.path)
+
+    def tidy(self) -> None:
+        """Leave nothing behind that cannot be continued."""
+        if self.size_here() == 0 or not self.note.exists():
+            self._forget()
+            self.part.unlink(missing_ok=True)
 
 
 def _identity(response: requests.Response, url: str) -> dict:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
-import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -15,10 +15,8 @@ from urllib.parse import urlsplit
 from tqdm import tqdm
 
 from captioning.fetching import asking
-from captioning.fetching.addresses import mirror
-from captioning.fetching.asking import DownloadError, UnreachableError, UnusableError
-from captioning.fetching.partial import Partial
-from captioning.files import only_one, require_space
+from captioning.fetching.asking import DownloadError, UnreachableError, UnusableError, mirror
+from captioning.files import beside, folded, only_one, require_space
 
 IN_A_ROW = 5  # files that come to nothing before the others are not asked for
 
@@ -87,7 +85,7 @@ def _sort(files: Iterable[tuple[str, Path | str]]) -> dict[Path, str | bool | Ex
     """Return path -> address in order, or the error where another path is the same file to Windows and macOS."""
     first, asked = {}, {}
     for url, path in ((url, Path(path)) for url, path in files):
-        twin = first.setdefault(unicodedata.normalize("NFC", str(path)).casefold(), path)
+        twin = first.setdefault(folded(path), path)
         if asked.setdefault(path, url) != url and twin == path:
             raise ValueError(f"{path} is asked for from two addresses: {asked[path]} and {url}.")
         if twin != path:
@@ -136,11 +134,14 @@ def _attempt(stop, session, timeout, arrive, url, path) -> bool:
         if path.is_file():  # another process has fetched it since
             return False
         require_space(path.parent, len(body), str(path), "set another folder")
-        part = Partial(path)
+        draft = beside(path, ".part")
         try:
-            part.path.write_bytes(body)
-            asking.accept(arrive, part.path)
-            part.finish()
+            with open(draft, "wb") as file:
+                file.write(body)
+                file.flush()
+                os.fsync(file.fileno())
+            asking.accept(arrive, draft)
+            os.replace(draft, path)
         finally:
-            part.tidy()
+            draft.unlink(missing_ok=True)
     return True

@@ -7,7 +7,6 @@ import os
 import re
 import stat
 import sys
-import unicodedata
 import zipfile
 import zlib
 from fnmatch import fnmatch
@@ -16,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
-from captioning.files import BusyError, beside, only_one, require_space
+from captioning.files import BusyError, beside, folded, only_one, require_space
 
 BUFFER = 1024 * 1024  # bytes
 MOST_PACKED = 200  # times; JSON and CSV reach 5 to 30, zip bombs 1,000 and more
@@ -97,11 +96,11 @@ def _contents(archive: zipfile.ZipFile, zip_path: Path, folder: Path) -> dict[Pa
             refused = "has a name that is needed while unpacking: rename the zip"
         if not refused and not entry.is_dir():
             files[folder / inside] = entry
-            refused = "is there twice" if _folded(inside) in taken else None
-            taken[_folded(inside)] = inside
+            refused = "is there twice" if folded(inside) in taken else None
+            taken[folded(inside)] = inside
         if refused:
             raise UnpackError(f"{zip_path} is refused: its entry {entry.filename!r} {refused}.")
-    for inner in {_folded(parent) for inside in taken.values() for parent in inside.parents} & taken.keys():
+    for inner in {folded(parent) for inside in taken.values() for parent in inside.parents} & taken.keys():
         raise UnpackError(f"{zip_path} is refused: {taken[inner].name!r} is both a file and a folder in it.")
     parents = {parent for target in files for parent in target.parents}
     root = folder.resolve()
@@ -109,11 +108,6 @@ def _contents(archive: zipfile.ZipFile, zip_path: Path, folder: Path) -> dict[Pa
         if not link.resolve().is_relative_to(root):
             raise UnpackError(f"{zip_path} is refused: {link} is a link that leads outside the folder.")
     return files
-
-
-def _folded(path: PurePosixPath) -> str:
-    """Return what Windows and macOS take a name for: neither letter case nor Unicode form matters."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", str(path)).casefold())
 
 
 def _suspicion(entry: zipfile.ZipInfo, path: PurePosixPath) -> str | None:
@@ -180,18 +174,10 @@ def _is_there(target: Path, entry: zipfile.ZipInfo) -> bool:
         return False
     if found.st_mtime == _time(entry):
         return True
-    if _crc(target) != entry.CRC:
+    if zlib.crc32(target.read_bytes()) != entry.CRC:
         return False
     os.utime(target, (_time(entry), _time(entry)))  # so that the next call need not read it
     return True
-
-
-def _crc(path: Path) -> int:
-    crc = 0
-    with open(path, "rb") as file:
-        while piece := file.read(BUFFER):
-            crc = zlib.crc32(piece, crc)
-    return crc
 
 
 def _time(entry: zipfile.ZipInfo) -> float:

@@ -32,7 +32,7 @@ def test_damage_on_the_way_is_repaired(get, server):
 
 def test_a_disk_that_fills_up_keeps_what_came(get, tmp_path, monkeypatch):
     def full(self, response, have, total):
-        with open(self.partial.path, "r+b") as part:
+        with open(self.part, "r+b") as part:
             part.write(BODY[:1000])
         raise OSError(28, "No space left on device")
 
@@ -122,7 +122,7 @@ def test_a_kill_during_arrive_leaves_nothing_to_continue(get, server, tmp_path, 
         part.write_bytes(b"x" * 100_000)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(download.Partial, "tidy", lambda self: None)  # a kill does not tidy
+    monkeypatch.setattr(download._Transfer, "tidy", lambda self: None)  # a kill does not tidy
     with pytest.raises(KeyboardInterrupt):
         get(arrive=killed)
     monkeypatch.undo()

@@ -164,7 +164,7 @@ def test_a_partial_file_that_is_too_long_is_started_over(get, server, tmp_path):
 
 
 def test_a_whole_partial_file_is_only_renamed(get, server, tmp_path, monkeypatch):
-    monkeypatch.setattr(download.Partial, "finish", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(download._Transfer, "_name", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         get()
     monkeypatch.undo()

@@ -174,7 +174,7 @@ def test_a_page_instead_of_a_file_is_refused_and_nothing_is_kept(get, server, tm
 @pytest.mark.parametrize("known", [{"md5": MD5}, {"size": 299_999}])
 def test_a_wrong_sum_or_size_is_asked_for_twice_and_names_the_way_out(get, server, known):
     server.files["/a"] = OTHER
-    with pytest.raises(DownloadError, match=r"/a: its (MD5 sum|size) is \w+, not \w+ as published\. .*addresses\.py"):
+    with pytest.raises(DownloadError, match=r"/a: its (MD5 sum|size) is \w+, not \w+ as published\. .*asking\.py"):
         get(**known)
     assert len(server.seen) == 2
 
