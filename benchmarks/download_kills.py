@@ -1,6 +1,6 @@
 """Kill downloads at random points, fetch photos from a bad server, and count what it costs.
 
-`python benchmarks/download_kills.py` takes four to five minutes on 2 CPU cores; the server is `tests/server.py`.
+`python benchmarks/download_kills.py` takes two to five minutes on 2 CPU cores; the server is `tests/server.py`.
 """
 
 from __future__ import annotations

@@ -108,7 +108,7 @@ class _Transfer:
         found = self.path.stat().st_size
         if self.size not in (None, found) and not self.arrive:  # which may have changed the size
             raise DownloadError(
-                f"{self.path} has {found:,} bytes, not {self.size:,} as published. Delete it and run again."
+                f"{self.path}: size {found:,}, not {self.size:,} as published. Delete it and run again."
             )
         self._forget()  # a kill between the rename and the tidying leaves the note
         return True
@@ -185,7 +185,9 @@ class _Transfer:
         except Again:
             self._start_over({})
             raise
-        self._name()
+        with open(self.part, "r+b") as part:
+            os.fsync(part.fileno())  # the bytes reach the disk before the name; the note goes with `tidy`
+        os.replace(self.part, self.path)
 
     def size_here(self) -> int:
         """Return the number of bytes that are there; 0 without a partial file."""
@@ -211,12 +213,6 @@ class _Transfer:
     def _forget(self) -> None:
         """Drop the identity: what is there is not continued any more."""
         self.note.unlink(missing_ok=True)
-
-    def _name(self) -> None:
-        """Give the file its name; the bytes reach the disk before. The note goes with `tidy`."""
-        with open(self.part, "r+b") as part:
-            os.fsync(part.fileno())
-        os.replace(self.part, self.path)
 
     def tidy(self) -> None:
         """Leave nothing behind that cannot be continued."""

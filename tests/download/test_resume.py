@@ -29,6 +29,16 @@ def test_continues_after_several_breaks_at_the_very_byte(get, server, tmp_path, 
         assert sum(seen.sent for seen in server.seen) == len(BODY)
 
 
+@pytest.mark.parametrize("outage", [Fault(close=True), Fault(status=503)])
+def test_an_outage_in_the_middle_is_waited_for_longer_than_one_at_the_beginning(get, server, outage):
+    server.faults["/a"] = [Fault(drop=100_000), *[outage] * 14]
+    assert get().read_bytes() == BODY and starts(server)[-1] == 100_000
+    server.always["/b"] = outage
+    with pytest.raises(DownloadError):
+        get("/b", name="b")
+    assert len(server.of("/b")) == 6
+
+
 def test_short_parts_are_put_together(get, server):
     server.faults["/a"] = [Fault(drop=100_000), Fault(limit=80_000), Fault(limit=80_000)]
     assert get().read_bytes() == BODY and starts(server) == [0, 100_000, 180_000, 260_000]
@@ -164,7 +174,7 @@ def test_a_partial_file_that_is_too_long_is_started_over(get, server, tmp_path):
 
 
 def test_a_whole_partial_file_is_only_renamed(get, server, tmp_path, monkeypatch):
-    monkeypatch.setattr(download._Transfer, "_name", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(download.os, "fsync", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         get()
     monkeypatch.undo()
