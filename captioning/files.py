@@ -1,26 +1,32 @@
-"""Files that are whole or not there, and one writer at a time."""
+"""Files that are whole or not there, one writer at a time, and space on the disk before writing."""
 
 from __future__ import annotations
 
 import errno
 import json
 import os
-import time
+import shutil
+import unicodedata
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePath
 from typing import Any
 
-try:
-    import fcntl
-except ImportError:  # Windows has no such locks: there, two runs that make the same file are not told apart.
-    fcntl = None
+from filelock import FileLock, Timeout
 
+SPARE = 16 * 1024 * 1024  # bytes of the disk that are left free
 _NO_LOCKS_HERE = (errno.ENOTSUP, errno.ENOLCK, errno.ENOSYS, errno.EINVAL)
 
 
 class BusyError(RuntimeError):
-    """Another process is making the same file."""
+    """Another process or thread is making the same file."""
+
+
+class NoSpaceError(OSError):
+    """The disk is too small for what is about to be written; the message says by how much, and the way out."""
+
+    def __str__(self):
+        return self.strerror
 
 
 class DamagedError(ValueError):
@@ -30,6 +36,11 @@ class DamagedError(ValueError):
 def beside(target: Path, ending: str) -> Path:
     """Return the path of a companion of a file, for example its `.part`."""
     return target.with_name(target.name + ending)
+
+
+def folded(path: PurePath | str) -> str:
+    """Return what Windows and macOS take a name for: neither letter case nor Unicode form matters."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", str(path)).casefold())
 
 
 @contextmanager
@@ -80,50 +91,60 @@ def read_json(path: Path | str, way_out: str) -> Any:
         raise DamagedError(f"{path} is damaged ({error}). {way_out}") from error
 
 
+def require_space(folder: Path | str, needed: float, what: str, way_out: str) -> None:
+    """Make sure that a disk has space for what is about to be written, and a little more.
+
+    Args:
+        folder: where it goes; need not exist.
+        needed: bytes still to be written.
+        what: the beginning of the error's message, for example "The features".
+        way_out: its end, for example "set a smaller CAPTIONING_LIMIT".
+
+    Raises:
+        NoSpaceError: the disk is too small.
+    """
+    folder = Path(folder).absolute()
+    free = shutil.disk_usage(next(parent for parent in (folder, *folder.parents) if parent.exists())).free
+    if needed and needed + SPARE > free:
+        amounts = f"needs {needed / 1e6:,.0f} MB of the disk, {free / 1e6:,.0f} MB are free in {folder}"
+        raise NoSpaceError(errno.ENOSPC, f"{what} {amounts}: free some, or {way_out}.")
+
+
 @contextmanager
 def only_one(target: Path, wait: bool = False) -> Iterator[None]:
     """Hold the right to make a file or folder: a lock beside it, which ends with the process that holds it.
+
+    On a file system without locks it is not held, and nothing is said.
 
     Args:
         target: what is made; the folder around it exists.
         wait: wait for another holder, and say so, instead of raising an error.
 
     Raises:
-        BusyError: another process holds it.
+        BusyError: another process or thread holds it.
     """
     name = beside(target, ".part.lock")
-    lock = _lock(name, target, wait) if fcntl else None
+    lock = FileLock(name, fallback_to_soft=False)  # a soft lock would outlive a kill
+    try:
+        _acquire(lock, target, wait)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS_HERE:
+            raise
+        name.unlink(missing_ok=True)
     try:
         yield
     finally:
-        if lock is not None:
-            name.unlink(missing_ok=True)
-            os.close(lock)
+        if lock.is_locked:
+            with suppress(PermissionError):  # Windows removes no open file; filelock does it there
+                name.unlink(missing_ok=True)
+            lock.release()
 
 
-def _lock(name: Path, target: Path, wait: bool) -> int | None:
-    """Return the descriptor that holds the lock, or None on a file system without locks."""
-    told = False
-    while True:
-        lock = os.open(name, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.path.samestat(os.fstat(lock), os.stat(name)):
-                return lock
-        except FileNotFoundError:  # its last holder has removed it since: take a new one
-            pass
-        except BlockingIOError:
-            if not wait:
-                os.close(lock)
-                raise BusyError(f"{target} is being made by another process: wait for it.") from None
-            if not told:
-                print(f"{target.name} is being made by another process: waiting for it.", flush=True)
-                told = True
-            time.sleep(0.2)
-        except OSError as error:
-            os.close(lock)
-            name.unlink(missing_ok=True)
-            if error.errno in _NO_LOCKS_HERE:
-                return None
-            raise
-        os.close(lock)
+def _acquire(lock: FileLock, target: Path, wait: bool) -> None:
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        if not wait:
+            raise BusyError(f"{target} is being made by another process: wait for it.") from None
+        print(f"{target.name} is being made by another process: waiting for it.", flush=True)
+        lock.acquire(poll_interval=0.2)

@@ -1,16 +1,27 @@
 """Files that are whole or not there, and one writer at a time."""
 
 import errno
+import gc
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from captioning import files
-from captioning.files import BusyError, DamagedError, only_one, read_json, write_atomically, write_json
+from captioning.files import (
+    BusyError,
+    DamagedError,
+    NoSpaceError,
+    only_one,
+    read_json,
+    require_space,
+    write_atomically,
+    write_json,
+)
 
 
 def test_what_is_written_takes_the_place_of_the_file(tmp_path):
@@ -75,16 +86,13 @@ def held(tmp_path):
         process.kill()
 
 
-@pytest.mark.skipif(files.fcntl is None, reason="this system has no file locks")
 class TestLocks:
     def test_a_second_process_is_told(self, held):
         with pytest.raises(BusyError, match=r"x is being made by another process"), only_one(held[0]):
             pass
 
-    def test_or_waits_and_says_so(self, held, capsys, monkeypatch):
-        monkeypatch.setattr(
-            files.time, "sleep", lambda seconds, sleep=time.sleep: (held[1].stdin.close(), sleep(seconds))
-        )
+    def test_or_waits_and_says_so(self, held, capsys):
+        threading.Timer(0.3, held[1].stdin.close).start()
         with only_one(held[0], wait=True):
             assert capsys.readouterr().out == "x is being made by another process: waiting for it.\n"
         assert not list(held[0].parent.iterdir())
@@ -95,14 +103,67 @@ class TestLocks:
         with only_one(held[0]):
             pass
 
-    def test_a_file_system_without_locks_goes_without(self, tmp_path, monkeypatch):
-        def refuse(*_):
-            raise OSError(errno.ENOTSUP, "Operation not supported")
+    @pytest.mark.parametrize("wait", [False, True])
+    def test_threads_take_turns(self, tmp_path, wait):
+        inside, most, busy = [], [], []
 
-        monkeypatch.setattr(files.fcntl, "flock", refuse)
-        open_files = set(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else set()
+        def work():
+            try:
+                with only_one(tmp_path / "x", wait=wait):
+                    inside.append(1)
+                    most.append(len(inside))
+                    time.sleep(0.05)
+                    inside.pop()
+            except BusyError:
+                busy.append(1)
+
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(20)
+        assert max(most) == 1 and len(most) + len(busy) == 4 and (len(most) == 4 or not wait)
+        assert not list(tmp_path.iterdir())
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="Windows has locks on every file system")
+    @pytest.mark.parametrize("number", [errno.ENOTSUP, errno.ENOSYS, errno.ENOLCK, errno.EINVAL])
+    def test_a_file_system_without_locks_goes_without(self, tmp_path, monkeypatch, number):
+        def refuse(*_):
+            raise OSError(number, "no locks here")
+
+        monkeypatch.setattr("fcntl.flock", refuse)
+        descriptors = Path("/proc/self/fd")
+        before = len(list(descriptors.iterdir())) if descriptors.is_dir() else 0
         for _ in range(5):
-            with only_one(tmp_path / "x"):
+            with only_one(tmp_path / "x"), only_one(tmp_path / "x", wait=True):
                 pass
-        if open_files:
-            assert len(os.listdir("/proc/self/fd")) <= len(open_files)
+        assert not list(tmp_path.iterdir())
+        if before:
+            gc.collect()
+            assert len(list(descriptors.iterdir())) <= before
+
+    @pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="needs a folder that cannot be written")
+    def test_another_error_is_raised(self, tmp_path):
+        tmp_path.chmod(0o500)
+        with pytest.raises(PermissionError), only_one(tmp_path / "x"):
+            pass
+
+
+@pytest.mark.parametrize("needed, enough", [(1000, True), (1001, False), (0, True)])
+def test_space_is_asked_for_before_writing(tmp_path, monkeypatch, needed, enough):
+    asked = []
+
+    def usage(folder):
+        asked.append(folder)
+        return type("Usage", (), {"free": files.SPARE + 1000 if needed else 0})
+
+    monkeypatch.setattr(files.shutil, "disk_usage", usage)
+    if enough:
+        require_space(tmp_path / "not" / "there", needed, "The test", "stop")
+    else:
+        with pytest.raises(
+            NoSpaceError, match=r"^The test needs 0 MB .* free in .*there: free some, or stop\.$"
+        ) as error:
+            require_space(tmp_path / "not" / "there", needed, "The test", "stop")
+        assert error.value.errno == errno.ENOSPC
+    assert asked == [tmp_path]

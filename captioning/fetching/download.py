@@ -1,73 +1,28 @@
-"""Fetch files, resumed and checked, in parallel: `python -m captioning.fetching.download URL PATH`."""
+"""Fetch a large file: resumed, checked, and named when it is whole."""
 
 from __future__ import annotations
 
-import argparse
+import hashlib
+import json
 import os
+import re
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import requests
 from tqdm import tqdm
 
-from captioning.fetching.resumable import DownloadError, Transfer
+from captioning.fetching import asking
+from captioning.fetching.asking import URLS, Again, DownloadError, mirror
+from captioning.fetching.many import FetchReport, fetch_many
+from captioning.files import BusyError, NoSpaceError, beside, only_one, require_space, write_json
 
+_REPLACED = "Try another network; if the publisher has replaced the file, correct captioning/fetching/asking.py."
 __all__ = ["URLS", "DownloadError", "FetchReport", "fetch", "fetch_many", "mirror"]
-
-_COCO = "http://images.cocodataset.org"  # no https: the certificate there is for another name
-_FLICKR8K = "https://github.com/jbrownlee/Datasets/releases/download/Flickr8k"
-_NARRATIVES = "https://storage.googleapis.com/localized-narratives/annotations"
-# Every address of the project; CAPTIONING_MIRROR points all of them elsewhere. The sums and sizes are second-hand, from
-# other projects that fetch these files: whoever fetches an archive warns of a difference; unpacking it finds damage.
-URLS: dict[str, dict] = {
-    "coco-train2014": {
-        "url": f"{_COCO}/zips/train2014.zip",
-        "md5": "0da8c0bd3d6becc4dcb32757491aca88",
-        "size": 13_510_573_713,
-    },
-    "coco-val2014": {
-        "url": f"{_COCO}/zips/val2014.zip",
-        "md5": "a3d79f5ed8d289b7a7554ce06a5782b3",
-        "size": 6_645_013_297,
-    },
-    "coco-annotations": {
-        "url": f"{_COCO}/annotations/annotations_trainval2014.zip",
-        "md5": "0a379cfc70b0e71301e0f377548639bd",
-        "size": 252_872_794,
-    },
-    "karpathy-splits": {"url": "https://cs.stanford.edu/people/karpathy/deepimagesent/caption_datasets.zip"},
-    "flickr8k-photos": {"url": f"{_FLICKR8K}/Flickr8k_Dataset.zip", "md5": "f18a1e2920de5bd84dae7cf08ec78978"},
-    "flickr8k-text": {"url": f"{_FLICKR8K}/Flickr8k_text.zip", "md5": "bf6c1abcb8e4a833b7f922104de18627"},
-    "open-images-train": {"url": f"{_NARRATIVES}/open_images_train_v6_captions.jsonl"},
-    # One photo each: fill in the address with `str.format`.
-    "coco-photo": {"url": _COCO + "/{folder}/{name}"},
-    "open-images-photo": {"url": "https://open-images-dataset.s3.amazonaws.com/{split}/{id}.jpg"},
-}
-
-
-def mirror(url: str, base: str | None = None) -> str:
-    """Return the address under which a mirror serves a file: `base`/host/path.
-
-    Args:
-        url: the original address.
-        base: address of the mirror; default: the setting CAPTIONING_MIRROR; without one the address stays.
-
-    Raises:
-        DownloadError: the setting is no http address.
-    """
-    base = (os.environ.get("CAPTIONING_MIRROR", "") if base is None else base).rstrip("/")
-    if not base or url.startswith(base + "/"):
-        return url
-    if urlsplit(base).scheme not in ("http", "https") or not urlsplit(base).netloc:
-        raise DownloadError(f"CAPTIONING_MIRROR is {base!r}: give an address like https://mirror.example/files.")
-    parts = urlsplit(url)
-    return f"{base}/{parts.netloc}{parts.path}" + (f"?{parts.query}" if parts.query else "")
 
 
 def fetch(
@@ -77,7 +32,7 @@ def fetch(
     md5: str | None = None,
     size: int | None = None,
     retries: int = 5,
-    timeout: float = 30.0,
+    timeout: float | tuple[float, float] = (10.0, 20.0),
     progress: bool = True,
     arrive: Callable[[Path], None] | None = None,
     sleep: Callable[[float], object] = time.sleep,
@@ -90,13 +45,13 @@ def fetch(
     Args:
         url: the original address; `mirror` is applied to it.
         path: where the file goes; missing folders are made.
-        md5: its published MD5 sum in hexadecimal digits.
+        md5: its published MD5 sum in hexadecimal digits; a file that is there is not read for it.
         size: its published size in bytes.
-        retries: how many tries in a row may fail without getting further.
-        timeout: seconds without data after which a connection counts as broken.
+        retries: how many tries in a row may fail without getting further; fewer when the host does not answer at all.
+        timeout: seconds to wait for a connection, and without data; one number is both.
         progress: show a bar with rate and time left on stdout.
-        arrive: called with the whole `.part` file before it gets its name, for example to shrink a photo in place;
-            it refuses the file with ValueError or OSError.
+        arrive: called with the whole `.part` file before it gets its name; it refuses the file with ValueError or
+            OSError.
         sleep: how to wait, in seconds.
 
     Returns:
@@ -104,159 +59,184 @@ def fetch(
 
     Raises:
         DownloadError: the file cannot be had, or is not the published one.
+        NoSpaceError: the disk is too small.
     """
-    with requests.Session() as session:
-        Transfer(
-            mirror(url), Path(path), session, md5=md5, size=size, retries=retries, timeout=timeout,
-            progress=progress, arrive=arrive, sleep=sleep,
-        ).run()  # fmt: skip
-    return Path(path)
+    path, url = Path(path), mirror(url)
+    show = partial(tqdm.write, file=sys.stdout) if progress else str
+    session = asking.patient_session(retries, sleep)
+    transfer = _Transfer(url, path, session, md5, size, timeout, progress, arrive)
+    if transfer.present():
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with session, only_one(path):
+            if not transfer.present():  # another process may have finished it since
+                try:
+                    asking.persist(transfer.attempt, url, retries, sleep, show, transfer.size_here)
+                finally:
+                    transfer.tidy()
+    except BusyError as error:
+        raise DownloadError(str(error)) from None
+    except OSError as error:
+        if isinstance(error, NoSpaceError):
+            raise
+        raise DownloadError(f"{path}.part cannot be written: {error}") from error
+    return path
 
 
 @dataclass
-class FetchReport:
-    """What became of many files, each list in the order asked for."""
+class _Transfer:
+    """What to fetch, and what it must be; see `fetch`."""
 
-    fetched: list[Path] = field(default_factory=list)
-    present: list[Path] = field(default_factory=list)  # were there already
-    failed: dict[Path, str] = field(default_factory=dict)  # path -> reason
+    url: str
+    path: Path
+    session: requests.Session
+    md5: str | None
+    size: int | None
+    timeout: float | tuple[float, float]
+    progress: bool
+    arrive: Callable[[Path], None] | None
 
-    def __str__(self) -> str:
-        lines = [f"{len(self.fetched)} fetched, {len(self.present)} present, {len(self.failed)} failed"]
-        return "\n".join(lines + [f"{path}: {reason}" for path, reason in self.failed.items()])
+    def __post_init__(self):
+        self.part, self.note = beside(self.path, ".part"), beside(self.path, ".part.json")
 
+    def present(self) -> bool:
+        if self.path.is_dir():
+            raise DownloadError(f"{self.path} is a folder, not a file: give the path of the file itself.")
+        if not self.path.exists():
+            return False
+        found = self.path.stat().st_size
+        if self.size not in (None, found) and not self.arrive:  # which may have changed the size
+            raise DownloadError(
+                f"{self.path}: size {found:,}, not {self.size:,} as published. Delete it and run again."
+            )
+        self._forget()  # a kill between the rename and the tidying leaves the note
+        return True
 
-def fetch_many(
-    files: Iterable[tuple[str, Path | str]],
-    workers: int = 8,
-    *,
-    retries: int = 5,
-    timeout: float = 30.0,
-    progress: bool = True,
-    arrive: Callable[[Path], None] | None = None,
-    sleep: Callable[[float], object] | None = None,
-) -> FetchReport:
-    """Fetch many files, several at a time; one that cannot be had does not stop the others.
+    def attempt(self) -> None:
+        """Get what is missing, check the whole."""
+        identity = self._noted()
+        have = self.size_here() if identity else 0
+        if not have or have != identity["total"]:
+            self._request(identity, have)
+        self._finish()
 
-    Args:
-        files: (url, path) pairs; taken one by one; what became of each is kept, about 550 bytes a file.
-        workers: how many at a time.
-        retries, timeout, sleep: as in `fetch`, for each file.
-        progress: show a bar that counts files on stdout.
-        arrive: as in `fetch`; called from several threads.
-
-    Returns:
-        Which files were fetched, which were there, which failed and why.
-
-    Raises:
-        ValueError: two different addresses have the same path.
-        DownloadError: the setting CAPTIONING_MIRROR is no http address.
-    """
-    mirror("http://any/")  # a wrong setting is one error, not one for each file
-    queue, stop = _Queue(files, progress), threading.Event()
-    patience = {"retries": retries, "timeout": timeout, "arrive": arrive, "sleep": sleep or stop.wait, "stop": stop}
-    with ThreadPoolExecutor(workers) as pool:
-        try:
-            tasks = [pool.submit(_work, queue, patience) for _ in range(workers)]
-            wait(tasks, return_when=FIRST_EXCEPTION)
-        finally:
-            queue.close()
-            stop.set()  # matters after an error and Ctrl-C only: then the others are still at work
-    for task in tasks:
-        task.result()
-    return queue.report()
-
-
-class _Queue:
-    """The files to fetch, handed out to the workers, and what became of them."""
-
-    def __init__(self, files: Iterable[tuple[str, Path | str]], progress: bool):
-        self._files, self._lock = iter(files), threading.Lock()
-        self._urls: dict[Path, str] = {}
-        self._outcomes: dict[Path, bool | str] = {}
-        self._bar = tqdm(files, desc="files", unit="file", file=sys.stdout, disable=not progress)
-
-    def take(self) -> tuple[str, Path] | None:
-        """Return the next file, None after the last."""
-        with self._lock:
-            for url, path in self._files:
-                path = Path(path)
-                if self._urls.setdefault(path, url) != url:
-                    raise ValueError(f"{path} is asked for from two addresses: {self._urls[path]} and {url}.")
-                if path not in self._outcomes:
-                    self._outcomes[path] = "stopped"
-                    return url, path
-                self._bar.update()
-        return None
-
-    def put(self, path: Path, outcome: bool | str) -> None:
-        """Note whether a file was fetched (True), was there (False), or the reason why it failed."""
-        with self._lock:
-            self._outcomes[path] = outcome
-            self._bar.update()
-
-    def close(self) -> None:
-        """Hand out no more files."""
-        with self._lock:
-            self._files = iter(())
-            self._bar.close()
-
-    def report(self) -> FetchReport:
-        report = FetchReport()
-        for path, outcome in self._outcomes.items():
-            if isinstance(outcome, str):
-                report.failed[path] = outcome
+    def _request(self, identity: dict, have: int) -> None:
+        with asking.ask(self.session, self.url, self.timeout, **_continue(identity, have)) as response:
+            if response.status_code != 200:
+                self._check_same(response, identity, have)
             else:
-                (report.fetched if outcome else report.present).append(path)
-        return report
+                identity, have = _identity(response, self.url), 0
+            self._check_size(identity["total"])
+            if not have:
+                self._start_over(identity)
+            self._write(response, have, identity["total"])
+
+    def _check_same(self, response: requests.Response, identity: dict, have: int) -> None:
+        """Let only the rest of the very same file be appended (RFC 9110, 15.3.7)."""
+        found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
+        total = int(found[2]) if found and found[2] != "*" else None
+        now = _identity(response, self.url) | {"total": total}
+        changed = [name for name in identity if None not in (now[name], identity[name]) and now[name] != identity[name]]
+        fits = have and response.status_code == 206 and found and int(found[1]) == have
+        if not fits or changed or "Content-Encoding" in response.headers:
+            self._forget()
+            raise Again("the file on the server has changed.")
+
+    def _check_size(self, total: int | None) -> None:
+        """Refuse a file of another size, or too large for the disk, before a byte is fetched or thrown away."""
+        if total is not None:
+            self._compare("size", total, self.size)
+        needed = (total or self.size or 0) - self.size_here()
+        require_space(self.path.parent, needed, str(self.path), "set another folder")
+
+    def _compare(self, what: str, found: int | str, published: int | str | None) -> None:
+        if published not in (None, found):
+            raise Again(f"its {what} is {found}, not {published} as published. {_REPLACED}", once=True)
+
+    def _write(self, response: requests.Response, have: int, total: int | None) -> None:
+        bar = tqdm(
+            desc=self.path.name, initial=have, total=total, unit="B", unit_scale=True, unit_divisor=1024,
+            file=sys.stdout, disable=not self.progress, mininterval=0.5,
+        )  # fmt: skip
+        with open(self.part, "r+b") as part, bar:
+            part.seek(have)
+            for piece in asking.pieces(response, self.timeout):
+                part.write(piece)
+                part.flush()  # now the system has it: a kill does not lose it any more
+                have += len(piece)
+                bar.update(len(piece))
+        expected = self.size if total is None else total
+        if expected not in (None, have):
+            raise Again(f"the connection ended after {have:,} of {expected:,} bytes.")
+
+    def _finish(self) -> None:
+        """Check the whole file, let `arrive` have it, give it its name."""
+        try:
+            with open(self.part, "rb") as part:
+                asking.refuse_page(part.read(512))
+                self._compare("size", self.size_here(), self.size)
+                part.seek(0)
+                if self.md5:
+                    self._compare("MD5 sum", hashlib.file_digest(part, "md5").hexdigest(), self.md5.lower())
+            if self.arrive:
+                self._forget()  # a kill while `arrive` changes the file must not leave something to continue
+            asking.accept(self.arrive, self.part)
+        except Again:
+            self._start_over({})
+            raise
+        with open(self.part, "r+b") as part:
+            os.fsync(part.fileno())  # the bytes reach the disk before the name; the note goes with `tidy`
+        os.replace(self.part, self.path)
+
+    def size_here(self) -> int:
+        """Return the number of bytes that are there; 0 without a partial file."""
+        return self.part.stat().st_size if self.part.exists() else 0
+
+    def _noted(self) -> dict:
+        """Return the identity noted for these bytes; empty when they must not be continued from its address."""
+        try:
+            identity = json.loads(self.note.read_text(encoding="utf-8"))
+            total = identity["total"]
+            usable = identity["url"] == self.url and {"etag", "modified"} <= identity.keys()
+        except (FileNotFoundError, ValueError, TypeError, KeyError):
+            return {}
+        return identity if usable and (total is None or self.size_here() <= total) else {}
+
+    def _start_over(self, identity: dict) -> None:
+        """Drop the bytes, and only then note whose bytes come next, if that can be told: a kill between is no harm."""
+        self._forget()
+        self.part.write_bytes(b"")
+        if any(identity.get(name) is not None for name in ("etag", "modified", "total")):
+            write_json(self.note, identity, indent=None)
+
+    def _forget(self) -> None:
+        """Drop the identity: what is there is not continued any more."""
+        self.note.unlink(missing_ok=True)
+
+    def tidy(self) -> None:
+        """Leave nothing behind that cannot be continued."""
+        if self.size_here() == 0 or not self.note.exists():
+            self._forget()
+            self.part.unlink(missing_ok=True)
 
 
-def _work(queue: _Queue, patience: dict) -> None:
-    with requests.Session() as session:
-        while taken := queue.take():
-            url, path = taken
-            try:
-                outcome = Transfer(mirror(url), path, session, **patience).run()
-            except (DownloadError, OSError) as error:
-                outcome = str(error)
-            queue.put(path, outcome)
+def _identity(response: requests.Response, url: str) -> dict:
+    """Return what tells two versions of a file apart; a compressed answer tells nothing about the file itself."""
+    headers = {} if response.headers.get("Content-Encoding") else response.headers
+    length = headers.get("Content-Length", "")
+    return {
+        "url": url,
+        "etag": headers.get("ETag"),
+        "modified": headers.get("Last-Modified"),
+        "total": int(length) if length.isdigit() else None,
+    }
 
 
-def _listed(file: Path) -> Iterator[tuple[str, str]]:
-    """Return the pairs of a text file: an address, white space, a path; lines that start with # are left out."""
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
-        words = line.split(maxsplit=1)
-        if words and not words[0].startswith("#"):
-            if len(words) != 2:
-                raise DownloadError(f"{file}, line {number}: an address and a path belong there, not {line!r}.")
-            yield words[0], words[1].strip()
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Fetch what the command line asks for; return 0 when all is there, else 1."""
-    parser = argparse.ArgumentParser(prog="python -m captioning.fetching.download", description=main.__doc__)
-    parser.add_argument("url", nargs="?")
-    parser.add_argument("path", nargs="?", type=Path)
-    parser.add_argument("--list", type=Path, metavar="FILE", help='lines "url path", instead of one url and path')
-    parser.add_argument("--md5", help="of the one file")
-    parser.add_argument("--workers", type=int, default=8)
-    parser.add_argument("--retries", type=int, default=5)
-    parser.add_argument("--timeout", type=float, default=30.0, help="seconds")
-    options = parser.parse_args(arguments)
-    if (options.list is None) == (options.path is None):
-        parser.error("give an address and a path, or --list FILE")
-    patience = {"retries": options.retries, "timeout": options.timeout}
-    try:
-        if options.list is None:
-            print(fetch(options.url, options.path, md5=options.md5, **patience))
-            return 0
-        report = fetch_many(list(_listed(options.list)), options.workers, **patience)
-    except (DownloadError, OSError) as error:
-        print(error)
-        return 1
-    print(report)
-    return 1 if report.failed else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def _continue(identity: dict, have: int) -> dict[str, str]:
+    """Return the headers that ask for the rest; If-Range takes no weak ETag (RFC 9110, 13.1.5)."""
+    if not have:
+        return {}
+    etag = identity["etag"] or "W/"
+    validator = identity["modified"] if etag.startswith("W/") else etag
+    return {"Range": f"bytes={have}-"} | ({"If-Range": validator} if validator else {})

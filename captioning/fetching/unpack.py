@@ -5,7 +5,6 @@ from __future__ import annotations
 import calendar
 import os
 import re
-import shutil
 import stat
 import sys
 import zipfile
@@ -16,22 +15,26 @@ from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
-from captioning.files import BusyError, beside, only_one
+from captioning.files import BusyError, beside, folded, only_one, require_space
 
 BUFFER = 1024 * 1024  # bytes
-LARGEST = 100 * 1024**3  # bytes; train2014 of COCO, the largest archive of the project, has 13.5e9
 MOST_PACKED = 200  # times; JSON and CSV reach 5 to 30, zip bombs 1,000 and more
 SMALL = 1024 * 1024  # bytes; smaller files may be packed as tightly as they like
-SPARE = 16 * 1024 * 1024  # bytes of the disk that unpacking leaves free
 # Deflate is unpacked in bounded pieces; Python unpacks a block of the other methods into memory whatever its size.
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENCRYPTED = 0x1
 _DRAFT = ".unpacking"  # beside the zip, for all that is under way: a kill leaves one such file at the most
+# Windows opens a device for `aux.jpg`, a hidden stream for `a:b`, and drops dots and spaces at the end.
+_NOT_EVERYWHERE = re.compile(r'^(con|prn|aux|nul|com\d|lpt\d)(\.|$)|[<>:"|?*\x01-\x1f]|[. ]$', re.IGNORECASE)
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, OverflowError)
 
 
 class UnpackError(RuntimeError):
     """A zip is damaged or not to be trusted; the message names it and what is wrong."""
+
+
+class DamagedZipError(UnpackError):
+    """A zip is truncated, damaged or none at all: fetched again, it may be right."""
 
 
 def unpack(
@@ -41,7 +44,6 @@ def unpack(
     only: str = "*",
     delete: bool = False,
     progress: bool = True,
-    largest: int = LARGEST,
 ) -> list[Path]:
     """Unpack a zip into a folder; files that are there and right are left alone.
 
@@ -54,14 +56,14 @@ def unpack(
         only: a pattern as of `fnmatch`; files whose path in the zip does not match it stay packed.
         delete: remove the zip once all its files are there.
         progress: show a bar with rate and time left on stdout.
-        largest: refuse an archive with more bytes than this, unpacked.
 
     Returns:
         The files that match, folders left out, in the order of the zip.
 
     Raises:
-        UnpackError: an entry would land outside the folder or is no plain file, the archive is truncated, damaged or a
-            zip bomb, or the disk is too small.
+        DamagedZipError: the archive is truncated, damaged or none.
+        UnpackError: an entry would land outside the folder or is no plain file, or the archive is a zip bomb.
+        NoSpaceError: the disk is too small.
         FileNotFoundError: there is no such zip.
     """
     zip_path, folder = Path(zip_path), Path(folder)
@@ -71,14 +73,14 @@ def unpack(
     try:
         with only_one(folder / zip_path.name), zipfile.ZipFile(zip_path) as archive:
             files = _contents(archive, zip_path, folder)
-            _check_amount(archive, zip_path, largest)
+            _check_amount(archive, zip_path)
             files = {target: entry for target, entry in files.items() if fnmatch(entry.filename, only)}
             _unpack_all(archive, zip_path, folder, files, progress)
     except BusyError as error:
         raise UnpackError(str(error)) from None
     except _DAMAGE as error:
         advice = "It is damaged, truncated or no zip: delete it and download it again."
-        raise UnpackError(f"{zip_path}: {error or type(error).__name__}. {advice}") from error
+        raise DamagedZipError(f"{zip_path}: {error or type(error).__name__}. {advice}") from error
     if delete:
         zip_path.unlink()
     return list(files)
@@ -86,23 +88,21 @@ def unpack(
 
 def _contents(archive: zipfile.ZipFile, zip_path: Path, folder: Path) -> dict[Path, zipfile.ZipInfo]:
     """Return where each file goes; refuse the archive when one of them should not go there."""
-    files = {}
+    files, taken = {}, {}
     for entry in archive.infolist():
         inside = PurePosixPath(entry.filename.replace("\\", "/"))  # some Windows programs write backslashes
-        target = folder / inside
         refused = _suspicion(entry, inside)
         if not refused and inside.parts[0] in [zip_path.name + ending for ending in ("", _DRAFT, ".part.lock")]:
             refused = "has a name that is needed while unpacking: rename the zip"
-        if not refused and target in files:
-            refused = "is there twice"
+        if not refused and not entry.is_dir():
+            files[folder / inside] = entry
+            refused = "is there twice" if folded(inside) in taken else None
+            taken[folded(inside)] = inside
         if refused:
             raise UnpackError(f"{zip_path} is refused: its entry {entry.filename!r} {refused}.")
-        if not entry.is_dir():
-            files[target] = entry
-    nearest = {target.parent for target in files}
-    parents = nearest.union(*(parent.parents for parent in nearest))
-    for inner in parents & files.keys():
-        raise UnpackError(f"{zip_path} is refused: {inner.name!r} is both a file and a folder in it.")
+    for inner in {folded(parent) for inside in taken.values() for parent in inside.parents} & taken.keys():
+        raise UnpackError(f"{zip_path} is refused: {taken[inner].name!r} is both a file and a folder in it.")
+    parents = {parent for target in files for parent in target.parents}
     root = folder.resolve()
     for link in (parent for parent in parents if folder in parent.parents):
         if not link.resolve().is_relative_to(root):
@@ -115,6 +115,8 @@ def _suspicion(entry: zipfile.ZipInfo, path: PurePosixPath) -> str | None:
     kind = stat.S_IFMT(entry.external_attr >> 16)
     if path.is_absolute() or re.match("[A-Za-z]:", str(path)):
         return "has an absolute path"
+    if any(map(_NOT_EVERYWHERE.search, path.parts)) and ".." not in path.parts:
+        return "has a name that not every system can have"
     if ".." in path.parts:
         return "lands outside the folder"
     if not path.parts or "\0" in entry.orig_filename:
@@ -130,12 +132,10 @@ def _suspicion(entry: zipfile.ZipInfo, path: PurePosixPath) -> str | None:
     return None
 
 
-def _check_amount(archive: zipfile.ZipFile, zip_path: Path, largest: int) -> None:
+def _check_amount(archive: zipfile.ZipFile, zip_path: Path) -> None:
     """Refuse an archive that unpacks to too much, also when its entries share the same packed bytes."""
     entries = sorted(archive.infolist(), key=lambda entry: entry.header_offset)
     total = sum(entry.file_size for entry in entries)
-    if total > largest:
-        raise UnpackError(f"{zip_path} unpacks to {total:,} bytes, more than the limit of {largest:,}.")
     if total > max(SMALL, MOST_PACKED * zip_path.stat().st_size):
         raise UnpackError(f"{zip_path} is a bomb: {total:,} bytes packed into {zip_path.stat().st_size:,}.")
     if entries and entries[0].header_offset < 0:
@@ -149,10 +149,7 @@ def _unpack_all(
 ) -> None:
     missing = {target: entry for target, entry in files.items() if not _is_there(target, entry)}
     needed = sum(entry.file_size for entry in missing.values())
-    free = shutil.disk_usage(folder).free
-    if needed and needed + SPARE > free:
-        room = f"{needed / 1e6:,.0f} MB on the disk, {free / 1e6:,.0f} MB are free: make room"
-        raise UnpackError(f"{zip_path} needs {room}, or set another folder.")
+    require_space(folder, needed, str(zip_path), "set another folder")
     draft = beside(folder / zip_path.name, _DRAFT)
     bar = tqdm(
         desc=zip_path.name, total=needed, unit="B", unit_scale=True, unit_divisor=1024,
@@ -177,18 +174,10 @@ def _is_there(target: Path, entry: zipfile.ZipInfo) -> bool:
         return False
     if found.st_mtime == _time(entry):
         return True
-    if _crc(target) != entry.CRC:
+    if zlib.crc32(target.read_bytes()) != entry.CRC:
         return False
     os.utime(target, (_time(entry), _time(entry)))  # so that the next call need not read it
     return True
-
-
-def _crc(path: Path) -> int:
-    crc = 0
-    with open(path, "rb") as file:
-        while piece := file.read(BUFFER):
-            crc = zlib.crc32(piece, crc)
-    return crc
 
 
 def _time(entry: zipfile.ZipInfo) -> float:
@@ -206,5 +195,5 @@ def _unpack_one(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, draft: Path, b
             written += file.write(piece)
             bar.update(len(piece))
     if written != entry.file_size:
-        raise UnpackError(f"{archive.filename}: {entry.filename!r} has {written:,} bytes, not {entry.file_size:,}.")
+        raise zipfile.BadZipFile(f"{entry.filename!r} has {written:,} bytes, not {entry.file_size:,}")
     os.utime(draft, (_time(entry), _time(entry)))

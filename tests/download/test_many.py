@@ -22,6 +22,19 @@ def test_many_in_order_and_a_second_call(server, tmp_path):
     assert len(report.present) == 39 and not report.fetched and len(server.seen) == before + 1
 
 
+def test_the_bars(get, server, tmp_path, capsys):
+    server.faults["/a"] = [Fault(drop=100_000), Fault(pause=0.05)]
+    get(progress=True)
+    shown = capsys.readouterr()
+    assert "100%" in shown.out and "B/s" in shown.out and "Again in 1 s" in shown.out and shown.err == ""
+    fetch_many([(server.url("/a"), tmp_path / "b")])
+    assert "1/1" in capsys.readouterr().out
+    fetch_many([(server.url("/a"), tmp_path / "c")], progress=False)
+    get(name="d")
+    shown = capsys.readouterr()
+    assert shown.out == shown.err == ""
+
+
 def test_as_many_at_a_time_as_asked_for(server, tmp_path):
     server.files |= {f"/{index}": BODY[:1000] for index in range(12)}
     together, lock, most, three = [], threading.Lock(), [], threading.Barrier(3, timeout=20)

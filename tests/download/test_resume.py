@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from captioning.fetching import resumable
+from captioning.fetching import asking, download
 from captioning.fetching.download import DownloadError
 from tests.download.served import BODY, LONGER, MD5, OTHER, files_in, starts
 from tests.server import Fault
@@ -29,22 +29,32 @@ def test_continues_after_several_breaks_at_the_very_byte(get, server, tmp_path, 
         assert sum(seen.sent for seen in server.seen) == len(BODY)
 
 
+@pytest.mark.parametrize("outage", [Fault(close=True), Fault(status=503)])
+def test_an_outage_in_the_middle_is_waited_for_longer_than_one_at_the_beginning(get, server, outage):
+    server.faults["/a"] = [Fault(drop=100_000), *[outage] * 14]
+    assert get().read_bytes() == BODY and starts(server)[-1] == 100_000
+    server.always["/b"] = outage
+    with pytest.raises(DownloadError):
+        get("/b", name="b")
+    assert len(server.of("/b")) == 6
+
+
 def test_short_parts_are_put_together(get, server):
     server.faults["/a"] = [Fault(drop=100_000), Fault(limit=80_000), Fault(limit=80_000)]
     assert get().read_bytes() == BODY and starts(server) == [0, 100_000, 180_000, 260_000]
 
 
-def test_every_byte_is_on_disk_before_the_next_is_read(get, server, monkeypatch):
-    real, sizes = resumable.Transfer._chunks, []
+def test_every_byte_is_on_disk_before_the_next_is_read(get, server, tmp_path, monkeypatch):
+    real, sizes = asking.pieces, []
 
-    def watched(self, response):
+    def watched(response, timeout):
         received = 0
-        for chunk in real(self, response):
-            yield chunk
-            received += len(chunk)
-            sizes.append((self.partial.size(), received))
+        for piece in real(response, timeout):
+            yield piece
+            received += len(piece)
+            sizes.append(((tmp_path / "a.part").stat().st_size, received))
 
-    monkeypatch.setattr(resumable.Transfer, "_chunks", watched)
+    monkeypatch.setattr(asking, "pieces", watched)
     server.files["/a"] = BODY[:3000]
     server.faults["/a"] = [Fault(piece=300, pause=0.01)]
     get()
@@ -164,7 +174,7 @@ def test_a_partial_file_that_is_too_long_is_started_over(get, server, tmp_path):
 
 
 def test_a_whole_partial_file_is_only_renamed(get, server, tmp_path, monkeypatch):
-    monkeypatch.setattr(resumable.Partial, "finish", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(download.os, "fsync", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         get()
     monkeypatch.undo()

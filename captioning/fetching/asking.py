@@ -1,0 +1,205 @@
+"""The servers: their addresses, how often it makes sense to ask, and what an answer is worth."""
+
+from __future__ import annotations
+
+import errno
+import os
+import ssl
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+from urllib3 import exceptions as faults
+
+_COCO = "http://images.cocodataset.org"  # no https: the certificate there is for another name
+_ZIPS, _ANNOTATIONS = f"{_COCO}/zips", f"{_COCO}/annotations/annotations_trainval2014.zip"
+_FLICKR8K = "https://github.com/jbrownlee/Datasets/releases/download/Flickr8k"
+_NARRATIVES = "https://storage.googleapis.com/localized-narratives/annotations"
+# Entries of whole files are arguments of `fetch`, which refuses a file of another size or sum: COCO comes without
+# https, so that nothing else vouches for it. Those of single photos are filled in with `str.format`.
+URLS: dict[str, dict] = {
+    "coco-train2014": dict(url=f"{_ZIPS}/train2014.zip", md5="0da8c0bd3d6becc4dcb32757491aca88", size=13_510_573_713),
+    "coco-val2014": dict(url=f"{_ZIPS}/val2014.zip", md5="a3d79f5ed8d289b7a7554ce06a5782b3", size=6_645_013_297),
+    "coco-annotations": dict(url=_ANNOTATIONS, md5="0a379cfc70b0e71301e0f377548639bd", size=252_872_794),
+    "karpathy-splits": {"url": "https://cs.stanford.edu/people/karpathy/deepimagesent/caption_datasets.zip"},
+    "flickr8k-photos": {"url": f"{_FLICKR8K}/Flickr8k_Dataset.zip", "md5": "f18a1e2920de5bd84dae7cf08ec78978"},
+    "flickr8k-text": {"url": f"{_FLICKR8K}/Flickr8k_text.zip", "md5": "bf6c1abcb8e4a833b7f922104de18627"},
+    "open-images-train": {"url": f"{_NARRATIVES}/open_images_train_v6_captions.jsonl"},
+    "coco-photo": {"url": _COCO + "/{folder}/{name}"},
+    "open-images-photo": {"url": "https://open-images-dataset.s3.amazonaws.com/{split}/{id}.jpg"},
+}
+
+BUFFER = 64 * 1024  # bytes per read: the most that a kill loses
+SLOWNESS = 0.5  # seconds; waits are 0, 2, 4, 8 ... times as long
+SLOWEST = 1024  # bytes per second; a connection below it for as long as silence is borne counts as broken
+LONGEST_WAIT = 120.0  # seconds; a server that asks for more is not waited for
+WAY_OUT = "Check the network (a proxy, a sign-in page) or set CAPTIONING_MIRROR, and run again: what is here is kept."
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+_BUSY = (408, 425, 429, *range(500, 600))
+# Of all faults these pass with time, unless the innermost is one of the lasting.
+_PASSING = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError, faults.HTTPError)
+_LASTING = (faults.NameResolutionError, faults.LocationValueError, ssl.CertificateError)
+
+
+class DownloadError(RuntimeError):
+    """A file could not be fetched; the message names it, the reason and, where there is one, the way out."""
+
+
+class UnreachableError(DownloadError):
+    """The host gives no answer."""
+
+
+class UnusableError(DownloadError):
+    """The host answers, but not with the file: with an error of its own, a part, a web page."""
+
+
+def mirror(url: str, base: str | None = None) -> str:
+    """Return the address under which a mirror serves a file: `base`/host/path.
+
+    Args:
+        url: the original address.
+        base: address of the mirror; default: the setting CAPTIONING_MIRROR; without one the address stays.
+
+    Raises:
+        DownloadError: the setting is no http address.
+    """
+    base = (os.environ.get("CAPTIONING_MIRROR", "") if base is None else base).rstrip("/")
+    if not base or url.startswith(base + "/"):
+        return url
+    if urlsplit(base).scheme not in ("http", "https") or not urlsplit(base).netloc:
+        raise DownloadError(f"CAPTIONING_MIRROR is {base!r}: give an address like https://mirror.example/files.")
+    parts = urlsplit(url)
+    return f"{base}/{parts.netloc}{parts.path}" + (f"?{parts.query}" if parts.query else "")
+
+
+class Again(Exception):
+    """The answer was of no use, the next one may be; `once`: but not the third."""
+
+    def __init__(self, reason: str, once: bool = False):
+        super().__init__(reason)
+        self.once = once
+
+
+def patient_session(retries: int, sleep: Callable[[float], object], connections: int = 1) -> requests.Session:
+    """Return a session that asks again what may pass, after waits that grow or that the server asks for."""
+
+    class Patience(urllib3.Retry):
+        def increment(self, *where, response=None, error=None, **more):
+            silent = isinstance(error, faults.TimeoutError) and not isinstance(error, faults.NewConnectionError)
+            end = (silent and self.history) or _asked_to_wait(response) > LONGEST_WAIT
+            end = end or isinstance(_innermost(error), _LASTING)  # it is the last try: asked no more
+            return (urllib3.Retry(0) if end else super()).increment(*where, response=response, error=error, **more)
+
+        def sleep(self, response=None):
+            sleep(_asked_to_wait(response) or self.get_backoff_time())
+
+    patience = Patience(
+        retries, status_forcelist=_BUSY, raise_on_status=False, backoff_factor=SLOWNESS, backoff_jitter=SLOWNESS
+    )
+    session = requests.Session()
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, requests.adapters.HTTPAdapter(pool_maxsize=connections, max_retries=patience))
+    return session
+
+
+@contextmanager
+def ask(session: requests.Session, url: str, timeout: float | tuple[float, float], **headers: str):
+    """Give the answer (200, 206 or 416) of a server, whose body the block reads.
+
+    Raises:
+        Again: it is a web page, or the connection failed while the body was read.
+        DownloadError: there is no answer or another one.
+    """
+    response = None
+    try:
+        headers = {"Accept-Encoding": "identity"} | headers
+        with session.get(url, headers=headers, stream=True, timeout=timeout) as response:
+            reason, wait = f"HTTP {response.status_code} {response.reason}", _asked_to_wait(response)
+            if response.status_code in _BUSY:
+                raise UnusableError(f"{url}: {reason}{f', asks to wait {wait:.0f} s' if wait else ''}. {WAY_OUT}")
+            if response.status_code not in (200, 206, 416):
+                raise DownloadError(f"{url}: {reason}.")
+            if response.headers.get("Content-Type", "").lower().startswith("text/html"):
+                refuse_page(b"<html>")
+            yield response
+    except _PASSING as error:
+        reason = f"the connection failed ({_innermost(error)!r})"
+        if response is not None:
+            raise Again(f"{reason}.") from error
+        raise UnreachableError(f"{url}: {urlsplit(url).netloc} cannot be reached, {reason}. {WAY_OUT}") from error
+    except requests.RequestException as error:
+        raise DownloadError(f"{url}: {error}") from error
+
+
+def refuse_page(beginning: bytes) -> None:
+    """Raise Again when these first bytes of a file are those of a web page, or none at all."""
+    if not beginning:
+        raise Again("it is empty.", once=True)
+    if beginning.lstrip(b"\xef\xbb\xbf \t\r\n")[:14].lower().startswith((b"<!doctype html", b"<html")):
+        raise Again("it is a web page, not the file: of a sign-in or a proxy?", once=True)
+
+
+def pieces(response: requests.Response, timeout: float | tuple[float, float]) -> Iterator[bytes]:
+    """Yield what comes as soon as it comes, so that a break loses nothing; raise Again when it is too slow."""
+    silence = timeout[1] if isinstance(timeout, tuple) else timeout
+    since, received = time.monotonic(), 0
+    while piece := response.raw.read1(BUFFER, decode_content=True):
+        yield piece
+        received += len(piece)
+        if time.monotonic() - since >= silence:
+            if received < SLOWEST * silence:
+                raise Again(f"only {received:,} bytes in {silence:g} s.")
+            since, received = time.monotonic(), 0
+
+
+def accept(arrive: Callable[[Path], None] | None, file: Path) -> None:
+    """Call `arrive`; raise Again when it refuses the file."""
+    try:
+        if arrive:
+            arrive(file)
+    except (ValueError, OSError) as error:
+        if getattr(error, "errno", None) in DISK_FULL:
+            raise
+        raise Again(f"not accepted: {error!r}.", once=True) from error
+
+
+def persist(attempt: Callable, url: str, retries: int, sleep: Callable, say: Callable = str, reached: Callable = int):
+    """Call `attempt` until it does not raise Again, and return what it returns.
+
+    Give up after `retries` failures in a row that got no further than before, by a buffer, in the bytes `reached`.
+    """
+    failures, furthest, refused = 0, reached(), False
+    while True:
+        try:
+            return attempt()
+        except (Again, UnreachableError, UnusableError) as error:
+            failure, once = error, getattr(error, "once", False)
+        have = reached()
+        failures = failures + 1 if have < furthest + BUFFER else 1
+        furthest = max(furthest, have)
+        if isinstance(failure, DownloadError) and (failures == 1 or failures > retries):
+            raise failure  # the session has been patient; but a host that was interrupted before may come back
+        if failures > retries or (once and refused):
+            raise UnusableError(f"{url}: {failure} Given up after {failures} tries; run again to continue.")
+        refused |= once
+        wait = min(60, SLOWNESS * 2**failures)
+        say(f"{url}: {failure} Again in {wait:.0f} s.")
+        sleep(wait)
+
+
+def _asked_to_wait(response) -> float:
+    try:
+        return 0.0 if response is None else urllib3.Retry().get_retry_after(response) or 0.0  # seconds
+    except faults.InvalidHeader:
+        return 0.0
+
+
+def _innermost(error: object) -> object:
+    """Return what has happened: requests and urllib3 wrap it up to four times."""
+    while isinstance(inner := getattr(error, "reason", None) or (getattr(error, "args", None) or [0])[-1], Exception):
+        error = inner
+    return error
