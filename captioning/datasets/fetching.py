@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from captioning.datasets.dataset import DatasetError
 from captioning.fetching.download import URLS, DownloadError, fetch, fetch_many
-from captioning.fetching.unpack import UnpackError, unpack
+from captioning.fetching.unpack import DamagedZipError, unpack
 from captioning.files import beside
 from captioning.images import open_image
 from captioning.settings import SettingError
@@ -96,9 +96,7 @@ def fetch_archive(
         os.utime(photo, (0, 0))  # so that unpacking compares its bytes
     try:
         _fetch_and_unpack(archive, only, delete, retries, **URLS[name])
-    except UnpackError as error:
-        if error.__cause__ is None:  # not damaged: not to be trusted, or the disk is full
-            raise
+    except DamagedZipError as error:
         print(f"{error} It is fetched again now.")
         archive.unlink()
         _fetch_and_unpack(archive, only, delete, retries, **URLS[name])

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import errno
 import itertools
 import os
-import shutil
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,7 +18,7 @@ from captioning.datasets.dataset import Record
 from captioning.encoders import Encoder
 from captioning.features.shards import BROKEN, UNSEEN, Entry, FeatureError, key_of
 from captioning.features.store import FeatureStore
-from captioning.files import only_one
+from captioning.files import only_one, require_space
 from captioning.images import ImageError, Picture, each, load_pixels
 from captioning.provenance import StaleError, content_digest
 
@@ -204,10 +202,7 @@ def _to_float16(features: np.ndarray, encoder: Encoder, alive: bool) -> np.ndarr
 
 def _check_disk(folder: Path, pictures: int, encoder: Encoder) -> None:
     need = pictures * encoder.spec.regions * encoder.spec.channels * 2
-    free = shutil.disk_usage(folder).free
-    print(f"{pictures} pictures to encode: {need / 1e6:.0f} MB of disk, {free / 1e9:.0f} GB are free.")
-    if need > free:
-        raise OSError(
-            errno.ENOSPC, f"The features need {need / 1e9:.2f} GB and {free / 1e9:.2f} GB are free: free some, "
-            "set a smaller CAPTIONING_LIMIT, or choose CAPTIONING_ENCODER=mobilenet. Folder", str(folder),
-        )  # fmt: skip
+    print(f"{pictures} pictures to encode: {need / 1e6:.0f} MB of disk.")
+    require_space(
+        folder, need, "The features", "set a smaller CAPTIONING_LIMIT, or choose CAPTIONING_ENCODER=mobilenet"
+    )
