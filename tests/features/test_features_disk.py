@@ -20,7 +20,8 @@ from tiny_encoder import (
     tiny_encoder,
 )  # fmt: skip
 
-from captioning.features import FeatureError, FeatureStore, extract, making, shards
+from captioning import files
+from captioning.features import FeatureError, FeatureStore, extract, shards
 
 ROW = 2 * REGIONS * CHANNELS  # bytes
 
@@ -28,14 +29,14 @@ ROW = 2 * REGIONS * CHANNELS  # bytes
 
 
 def free(monkeypatch, count):
-    usage = type("Usage", (), {"free": count})
-    monkeypatch.setattr(making.shutil, "disk_usage", lambda path: usage)
+    usage = type("Usage", (), {"free": count + files.SPARE})
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda path: usage)
 
 
 def test_a_disk_that_is_too_small_is_noticed_before(photos, encoder, folder, monkeypatch):
     records, need = photos(10), 10 * ROW
     free(monkeypatch, need - 1)
-    with pytest.raises(OSError, match=r"free some, set a smaller CAPTIONING_LIMIT, or .*mobilenet") as caught:
+    with pytest.raises(OSError, match=r"free some, or set a smaller CAPTIONING_LIMIT, or .*mobilenet") as caught:
         extract(records, forbidden(encoder), folder)
     assert caught.value.errno == errno.ENOSPC and len(FeatureStore(folder)) == 0
     free(monkeypatch, need)
