@@ -21,7 +21,7 @@ from tiny_encoder import (
 )  # fmt: skip
 
 from captioning import files
-from captioning.features import FeatureError, FeatureStore, extract, shards
+from captioning.features import FeatureError, FeatureStore, extract, making, shards
 
 ROW = 2 * REGIONS * CHANNELS  # bytes
 
