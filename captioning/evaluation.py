@@ -115,6 +115,9 @@ def evaluate(bundle: Bundle, store: FeatureStore, dataset: CaptionDataset, val_p
     kept = KeptCaptions(bundle, store)
     tried = try_decodings(kept, val[:val_pictures])
     best = max(tried, key=lambda row: row["validation_CIDEr"])
+    if not best["validation_CIDEr"]:
+        width = best["beam_width"]
+        print(f"{bundle.name}: CIDEr on validation is 0 for every decoding and says nothing; beam width {width} it is.")
     results = kept.of(test, best["beam_width"], best["length_penalty"])
     decoding = {"method": "beam search"} | best | {"tried": tried}
     scores = score_results(results, test, dataset, decoding)

@@ -57,6 +57,18 @@ def test_the_beam_is_chosen_on_validation(made, monkeypatch):
     assert json.loads((folder / "scores.json").read_text()) == scores
 
 
+@pytest.mark.parametrize("said, caption", [(True, "zebra"), (False, None)])
+def test_a_validation_that_says_nothing_is_named(said, caption, made, monkeypatch, capsys):
+    folder, _ = finished(made)
+    monkeypatch.setattr(
+        evaluation,
+        "caption_records",
+        lambda bundle, store, records, *decoding: {r.image_id: caption or r.captions[0] for r in records},
+    )
+    evaluate(made, folder)
+    assert ("CIDEr on validation is 0 for every decoding" in capsys.readouterr().out) == said
+
+
 @pytest.mark.parametrize("kind", ["bahdanau", "numpy_lstm"])
 def test_a_second_evaluation_decodes_nothing(made, decoded, kind):
     folder, _ = finished(made, kind)
