@@ -123,16 +123,15 @@ MODES = {
     "RGB ": {"transparency": (0, 0, 0)}, "RGBA ": {"turned": True},
 }  # fmt: skip
 MEASURE = """
-import resource, sys
+import re, resource, sys
 from captioning.images import load_pixels
-def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-def now():
-    if sys.platform != "linux":
-        return peak()
-    return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
+def peak():
+    if sys.platform == "linux":  # where resource counts what the parent took, too
+        return 1024 * int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1])
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 small, large = sys.argv[1:]
 load_pixels(small, 299)
-before = now()
+before = peak()
 load_pixels(large, 299)
 print(peak() - before)
 """
