@@ -23,7 +23,8 @@ from captioning.settings import from_environment, require
 from captioning.tokenizer import Tokenizer
 
 FORMAT = 3  # of settings.json
-_FIELDS = {"kind", "class", "model", "training", "batches", "data", "tokenizer", "encoder", "finished"}
+_FIELDS = dict.fromkeys(("class", "model", "training", "batches", "data", "encoder"), dict)
+_FIELDS |= {"kind": str, "tokenizer": str, "finished": bool}
 MADE_BY = {
     "gru": "04_gru_decoder",
     "bahdanau": "05_inceptionv3_bahdanau_attention",
@@ -221,7 +222,7 @@ def load(folder: Path | str, other_code: bool = False) -> Bundle:
         model = _load_model(model_class, settings["model"], weights)
     except BundleError:
         raise
-    except (ValueError, KeyError, TypeError, OSError) as error:
+    except (ValueError, KeyError, TypeError, OSError, RuntimeError) as error:
         raise BundleError(f"{weights} does not fit {folder}/settings.json: {error}") from error
     if not settings["finished"]:
         print(f"{folder.name}: its training is unfinished; these are the best weights so far.")
@@ -244,7 +245,8 @@ def read_settings(folder: Path) -> dict:
         settings = read_json(file, "Delete the folder and train it again.")
     except DamagedError as error:
         raise BundleError(str(error)) from error
-    if not isinstance(settings, dict) or settings.get("format") != FORMAT or not settings.keys() >= _FIELDS:
+    whole = isinstance(settings, dict) and all(isinstance(settings.get(name), type_) for name, type_ in _FIELDS.items())
+    if not whole or settings.get("format") != FORMAT:
         raise BundleError(f"{file} was written by another version of this package, or edited. Train it again.")
     return settings
 

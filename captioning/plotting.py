@@ -182,17 +182,13 @@ def find_fonts(*texts: str) -> None:
     _looked_for.update(letters)
     for family in plt.rcParams["font.family"]:
         letters -= _has(font_manager.findfont(font_manager.FontProperties(family=[family])), letters)
-    found = {path: _has(path, letters) for path in sorted(font_manager.findSystemFonts())} if letters else {}
-    while letters and (path := max(found, key=lambda path: len(found[path] & letters), default=None)):
-        if not found[path] & letters:
-            break
-        letters -= found[path]
-        family = font_manager.get_font(path).family_name
-        for face in found:  # matplotlib itself remembers the fonts that were there when it first ran
-            if found[face] and font_manager.get_font(face).family_name == family:
-                font_manager.fontManager.addfont(face)
-        plt.rcParams["font.family"] = [*plt.rcParams["font.family"], family]
-        logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # many have no bold face
+    fonts = {path: _has(path, letters) for path in sorted(font_manager.findSystemFonts())} if letters else {}
+    for path in sorted(fonts, key=lambda path: -len(fonts[path])):
+        if fonts[path] & letters:
+            letters -= fonts[path]
+            font_manager.fontManager.addfont(path)  # else it knows the fonts that were there when it first ran
+            plt.rcParams["font.family"] = [*plt.rcParams["font.family"], font_manager.get_font(path).family_name]
+            logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # many have no bold face
     if letters:
         warnings.filterwarnings("ignore", r"Glyph \d+ ", UserWarning)  # one for each letter, each time it is drawn
         print(

@@ -80,16 +80,13 @@ def _check_versions() -> None:
 def _unused_gpu() -> str:
     """Return a line about an NVIDIA GPU that TensorFlow does not use; "" where there is none, or it is hidden."""
     used = tensorflow.config.list_physical_devices("GPU")  # has notes of its own; starts nothing
-    here = shutil.which("nvidia-smi") or os.path.exists("/dev/nvidia0") or os.path.exists("/proc/driver/nvidia/version")
+    here = shutil.which("nvidia-smi") or os.path.exists("/dev/nvidia0")
     if used or not here or os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
         return ""
-    if platform.system() == "Windows":
-        way_out = "on Windows, it does inside WSL2 only"
-    elif not tensorflow.test.is_built_with_cuda():
-        way_out = "this build of it is without CUDA"
-    else:
-        way_out = "pip install 'tensorflow[and-cuda]'. If that is there, nvidia-smi shows whether the driver works"
-    return f"A GPU is here, and TensorFlow does not use it: {way_out}."
+    return (
+        "A GPU is here, and TensorFlow does not use it: pip install 'tensorflow[and-cuda]' (on Windows, inside WSL2 "
+        "only). If that is there, nvidia-smi shows whether the driver works."
+    )
 
 
 if sys.version_info < PYTHON[0]:

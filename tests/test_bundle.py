@@ -374,6 +374,23 @@ def test_settings_that_are_damaged_or_of_another_version_are_named(made, content
         bundle.load(folder)
 
 
+@pytest.mark.parametrize("field", ["kind", "class", "model", "batches", "encoder", "finished"])
+@pytest.mark.parametrize("value", [None, 5, []])
+def test_settings_of_another_type_are_named(made, field, value):
+    folder, _ = finished(made)
+    edit(folder, **{field: value})
+    with pytest.raises(BundleError, match=r"settings\.json was written by another version of this package, or edited"):
+        bundle.load(folder)
+
+
+def test_weights_with_a_damaged_middle_are_named(made):
+    folder, _ = finished(made)
+    weights = (folder / "model.weights.h5").read_bytes()
+    (folder / "model.weights.h5").write_bytes(weights[:2000] + bytes(500) + weights[2500:])
+    with pytest.raises(BundleError, match=r"model\.weights\.h5 does not fit"):
+        bundle.load(folder)
+
+
 def test_a_folder_that_is_no_bundle_says_so_whatever_its_name(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"my-model is no trained bundle.*04 to 08"):
         bundle.load(tmp_path / "my-model")

@@ -1,13 +1,15 @@
 """The calls that people make: one picture or several, as paths, bytes, pictures, arrays."""
 
 import io
+import os
 from collections import OrderedDict
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from captioning.images import ImageError, each, is_one, load_pixels
+from captioning.images import ImageError, each, is_one, load_pixels, opening
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (24, 24, 3), np.uint8)
 GREY = PICTURE[..., 0]
@@ -61,7 +63,7 @@ def test_a_mask_is_black_and_white():
 def test_files(folder):
     path = folder / "b.png"
     with path.open("rb") as file:
-        for given in (path, str(path), np.str_(path), file):
+        for given in (path, str(path), np.str_(path), np.array(str(path)), file):
             assert is_one(given) and np.array_equal(load_pixels(given, 24), PICTURE)
     with path.open(encoding="latin-1") as file, pytest.raises(ImageError, match=r"str, no picture"):
         load_pixels(io.StringIO("text"), 24)
@@ -90,6 +92,47 @@ def test_several(folder):
 def test_a_folder_without_photos_says_what_it_looked_for(folder):
     with pytest.raises(ImageError, match=r"inner holds no photos \(.*\.jpg"):
         list(each(folder / "inner"))
+
+
+def test_a_folder_of_a_phone_and_of_a_mac(folder):
+    """HEIC is not left out in silence; what else only looks like a photo is."""
+    (folder / "._b.png").write_bytes(b"a note of macOS")
+    (folder / "d.jpg").mkdir()
+    (folder / "e.HEIC").write_bytes(b"\0\0\0\x18ftypheic" + bytes(40))
+    assert [path.name for path in each(folder)] == ["a.PNG", "b.png", "c.jpg", "e.HEIC"]
+    with pytest.raises(ImageError, match=r"HEIC, .*pillow-heif"):
+        load_pixels(folder / "e.HEIC", 24)
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("https://example.org/dog.jpg", "an address: download the photo first"),
+        ("~/dog.jpg", "expanduser"),
+        ("photos/*.jpg", r"glob\.glob"),
+    ],
+)
+def test_what_is_no_path_says_what_to_give(path, told):
+    with pytest.raises(ImageError, match=told):
+        load_pixels(path, 24)
+
+
+def test_what_has_no_end_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    for device in (tmp_path / "pipe.jpg", "/dev/zero"):
+        with pytest.raises(ImageError, match="a directory, a pipe or a device"):
+            load_pixels(device, 24)
+    asked = []
+    endless = SimpleNamespace(read=lambda size=-1: asked.append(size) or bytes(4096))
+    with pytest.raises(ImageError, match="not a picture"):
+        load_pixels(endless, 24)
+    assert asked == [opening.LIMIT]
+
+
+def test_an_error_without_a_text_is_named(monkeypatch):
+    monkeypatch.setattr(opening, "recognized", lambda *_: exec("raise MemoryError"))
+    with pytest.raises(ImageError, match="cannot be read as a picture: MemoryError"):
+        load_pixels(b"", 24)
 
 
 @pytest.mark.parametrize("given", [None, 5, 1.5, {"a": 1}, {"a.jpg"}, object()], ids=repr)

@@ -40,6 +40,18 @@ def test_prints_the_scores(run):
     assert json.loads(out) == score({1: ["a dog runs", "the dog"], 2: ["two boats"]}, {1: "a dog", 2: "two boats café"})
 
 
+@pytest.mark.parametrize("ids", [(1, 2), ("1", "2"), (1.0, 2.0)], ids=str)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_reads_what_other_programs_write(ids, encoding, tmp_path, capsys):
+    """pandas makes floats of ids, PowerShell writes UTF-16, Notepad a byte order mark."""
+    results = [{"image_id": image, "caption": entry["caption"]} for image, entry in zip(ids, RESULTS, strict=True)]
+    for name, content in (("references.json", REFERENCES), ("results.json", results)):
+        (tmp_path / name).write_text(json.dumps(content, ensure_ascii=False), encoding=encoding)
+    assert main([str(tmp_path / "references.json"), str(tmp_path / "results.json")]) == 0
+    expected = score({1: ["a dog runs", "the dog"], 2: ["two boats"]}, {1: "a dog", 2: "two boats café"})
+    assert json.loads(capsys.readouterr().out) == expected
+
+
 def without(content, field):
     return {name: value for name, value in content.items() if name != field}
 
@@ -63,6 +75,8 @@ WRONG = {
     "missing": (REFERENCES, RESULTS[:1], "No result for 1 image (2)"),
     "unknown": (REFERENCES, [*RESULTS, {"image_id": 9, "caption": "x"}], "without references: 1 image (9)"),
     "no JSON": (REFERENCES, "[{", "results.json is not a JSON file"),
+    "endless brackets": (REFERENCES, "[" * 100_000, "results.json is not a JSON file"),
+    "half an id": (REFERENCES, [{"image_id": 1.5, "caption": "a"}], "strange image_id"),
 }
 
 

@@ -2,41 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
-from PIL import Image, ImageChops
+from PIL import Image
 
-STRIP = 1 << 20  # pixels that are converted at a time
+from captioning.images.formats import ImageError
 
 
-def eight_bits(image: Image.Image, low: Image.Image | None) -> tuple[Callable, dict]:
-    """Return what cuts a box out of the picture, in 8 bits, and how it is scaled for it."""
-    if low:
-        black, white, info = range_of(0, 256 * largest(image) + 255, whole=True)
-        up, down = [min(255, value * 65536 // white) for value in range(256)], [v * 256 // white for v in range(256)]
-        bands = len(image.getbands())
-        return lambda box: ImageChops.add(image.crop(box).point(up * bands), low.crop(box).point(down * bands)), info
+def eight_bits(image: Image.Image) -> Image.Image:
+    """Return a picture in 8 bits per channel; `info["scaled"]` notes a range that is not a format's whole one."""
     if image.mode not in ("I", "F") and not image.mode.startswith("I;"):
-        return image.crop, {}
-    image.load()
-    rows = max(1, STRIP // image.width)
-    strips = (image.crop((0, top, image.width, min(top + rows, image.height))) for top in range(0, image.height, rows))
-    ends = [ends_of(np.asarray(strip)) for strip in strips]
-    black, white, info = range_of(min(low for low, _ in ends), max(high for _, high in ends), image.mode != "F")
-    return lambda box: Image.fromarray(scaled(np.asarray(image.crop(box)), black, white)), info
+        return image
+    array = np.asarray(image)
+    black, white, info = range_of(*ends_of(array), whole=image.mode != "F")
+    image = Image.fromarray(scaled(array, black, white))
+    image.info = info
+    return image
 
 
-def largest(image: Image.Image) -> int:
-    return max(high for _, high in image.getextrema()[:3])
-
-
-def swapped(args: Any) -> Any:
-    """Return a decoder's arguments, so that it reads the other byte of each number."""
-    if isinstance(args, tuple):
-        return (swapped(args[0]), *args[1:])
-    return args[:-1] + ("L" if args.endswith("B") else "B")  # N is the machine's own order: L on all that is in use
+def brightened(image: Image.Image, name: str) -> Image.Image:
+    """Return colors of 16 bits, of which Pillow reads the upper 8, scaled as `eight_bits` does it."""
+    bands = image.getbands()
+    colors = [band for band in bands if band != "A"]
+    largest = max(image.getchannel(band).getextrema()[1] for band in colors)
+    if largest >= 64:
+        return image
+    if largest < 8:
+        raise ImageError(
+            f"{name} has colors of 16 bits, none above {256 * largest + 255} of 65535: too dark to be read. Save it in "
+            "8 bits."
+        )
+    _, white, info = range_of(0, 256 * largest + 255, whole=True)
+    table, same = [min(255, value * 65536 // white) for value in range(256)], list(range(256))
+    image = image.point([value for band in bands for value in (table if band in colors else same)])
+    image.info |= info
+    return image
 
 
 def ends_of(array: np.ndarray) -> tuple[float, float]:
@@ -57,5 +56,8 @@ def range_of(low: float, high: float, whole: bool) -> tuple[float, float, dict]:
 
 
 def scaled(array: np.ndarray, black: float, white: float) -> np.ndarray:
-    array = np.nan_to_num(array.astype(np.float64), nan=black, posinf=white, neginf=black)
-    return np.clip((array - black) * 256 / ((white - black) or 1), 0, 255).astype(np.uint8)
+    array = array.astype(np.float64)
+    array -= black
+    array *= 256 / ((white - black) or 1)
+    np.nan_to_num(array, copy=False, nan=0)
+    return np.clip(array, 0, 255, out=array).astype(np.uint8)

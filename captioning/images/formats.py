@@ -26,6 +26,7 @@ _OTHER = {
     rb"(\xef\xbb\xbf)?\s*(<\?xml.*|<!--.*)?<(!DOCTYPE )?svg": "an SVG drawing",
     rb"(\xef\xbb\xbf)?\s*(<!--.*|<\?xml.*)?<(!DOCTYPE |/?[a-z]+[ >])": "a web page, perhaps to sign in",
     rb"8BPS": "a Photoshop document",
+    rb"\0\0[\1\2]\0|icns": "an icon",
     rb"\0{3}\x0c(jP  |JXL )|\xff(\x4f\xff|\x0a)": "JPEG 2000 or JPEG XL",
     rb"PK\x03\x04|\x1f\x8b|Rar!|7z\xbc\xaf": "an archive",
     rb"version https://git-lfs": "a pointer of Git LFS (git lfs pull fetches the photo)",
@@ -42,18 +43,20 @@ def recognized(file: IO[bytes], name: str) -> Image.Image:
 
     As `Image.open(file, formats=FORMATS)` does it, without its limit of pixels: the memory that is needed counts here.
     """
-    start = file.read(2048)
+    start, broken = file.read(2048), None
     for kind in FORMATS:
         factory, accepts = Image.OPEN.get(kind, (None, None))
-        if factory:
-            try:
-                if accepts is None or accepts(start[:16]) is True:  # else it may say why not
-                    file.seek(0)
-                    return factory(file, "")
-            except (SyntaxError, IndexError, TypeError, struct.error):
-                continue
+        accepted = False
+        try:
+            accepted = factory and (accepts is None or accepts(start[:16]) is True)  # else it may say why not
+            if accepted:
+                file.seek(0)
+                return factory(file, "")
+        except (SyntaxError, IndexError, TypeError, struct.error) as error:
+            if accepted:
+                broken = broken or f"a {kind} file, damaged or of a rare kind ({error})"
     found = (told for pattern, told in _OTHER.items() if re.match(pattern, start, re.DOTALL | re.IGNORECASE))
-    told = next(found, "of no format that is known here")
+    told = next(found, broken or "of no format that is known here")
     raise ImageError(
         f"{name} is not a picture that can be read: it is {told}. Save it as JPEG or PNG, or fetch it again."
     )

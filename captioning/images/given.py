@@ -26,7 +26,10 @@ def is_one(pictures: Any) -> bool:
         return not os.path.isdir(pictures)
     if isinstance(pictures, bytes | bytearray | memoryview | Image.Image) or hasattr(pictures, "read"):
         return True
-    return hasattr(pictures, "__array__") and (array := np.asarray(pictures)).dtype.kind in "buif" and array.ndim != 4
+    if not hasattr(pictures, "__array__"):
+        return False
+    array = np.asarray(pictures)
+    return not array.ndim or (array.dtype.kind in "buif" and array.ndim != 4)
 
 
 def each(pictures: Picture | Iterable[Picture]) -> Iterator[Picture]:
@@ -39,7 +42,10 @@ def each(pictures: Picture | Iterable[Picture]) -> Iterator[Picture]:
     if is_one(pictures):
         yield pictures
     elif isinstance(pictures, str | os.PathLike):
-        photos = sorted(path for path in Path(pictures).iterdir() if path.suffix.lower() in EXTENSIONS)
+        # HEIC is told for what it is, and read where a package for it is registered; "._dog.jpg" is a note of macOS.
+        endings = EXTENSIONS | {".heic", ".heif"}
+        photos = sorted(path for path in Path(pictures).iterdir() if path.suffix.lower() in endings and path.is_file())
+        photos = [path for path in photos if not path.name.startswith(".")]
         if not photos:
             raise ImageError(f"{pictures} holds no photos ({', '.join(sorted(EXTENSIONS))}).")
         yield from photos

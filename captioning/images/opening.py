@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import io
-import operator
 import os
+import re
 import struct
 import threading
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 from PIL import ExifTags, Image
 
-from captioning.images.depth import STRIP, eight_bits, largest, swapped
+from captioning.images.depth import brightened, eight_bits
 from captioning.images.formats import ImageError, recognized
 from captioning.images.given import ACCEPTED, Picture, from_array
 
-LIMIT = 1 << 30  # bytes that all photos being read may take at a time: a photo that needs more alone is refused
-_IN_FLIGHT: list[int] = []  # bytes of the pictures that are being decoded
-_CHANGED = threading.Condition()
-# Bytes per pixel of Pillow's modes, and what decoders need beside the picture, as measured.
-_PIXEL = {"1": 1, "L": 1, "P": 1}
+LIMIT = 1 << 30  # bytes that a photo may take while it is read; of those above a sixteenth, one is read at a time
+_LARGE = threading.Lock()
+# Bytes per pixel at the most, by Pillow's mode: the picture, its copy in colors that can be averaged, and that with
+# the alpha multiplied; and what decoders need beside the picture. As measured.
+_PIXEL = {"1": 2, "L": 1, "P": 9, "RGBA": 8, "LA": 8, "I;16": 18, "I;16B": 18, "I": 22, "F": 22}
 _BESIDE = {"WEBP": 12, "AVIF": 8, "HEIF": 8, "TIFF": 4}
 
 # EXIF orientation -> what sets the picture upright (EXIF 2.32, tag 0x0112).
@@ -43,6 +43,12 @@ _DAMAGED = (
     OSError, EOFError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError,
     MemoryError, struct.error, zlib.error, Image.DecompressionBombError,
 )  # fmt: skip
+# What people write for a path, and is none.
+_NO_PATHS = {
+    r"\w{2,}:": ". It is an address: download the photo first",
+    "~": ". Python knows no ~: give pathlib.Path(...).expanduser()",
+    r".*[*?]": ". It is a pattern: give glob.glob(...)",
+}
 
 
 def open_image(source: Picture, near: int | None = None, name: str | None = None) -> Image.Image:
@@ -63,10 +69,11 @@ def open_image(source: Picture, near: int | None = None, name: str | None = None
             names it.
     """
 
-    def factors(width: int, height: int) -> tuple[int, int]:
-        return (max(1, min(width, height) // near),) * 2 if near else (1, 1)
+    def smaller(image: Image.Image) -> Image.Image:
+        factor = min(image.size) // near if near else 1
+        return image.reduce(factor) if factor > 1 else image
 
-    return _read(source, near, name, factors)[0]
+    return _read(source, near, name, smaller)
 
 
 def load_pixels(source: Picture, size: int, name: str | None = None) -> np.ndarray:
@@ -79,10 +86,11 @@ def load_pixels(source: Picture, size: int, name: str | None = None) -> np.ndarr
     Raises:
         ImageError: see `open_image`.
     """
-    # The steps of `resize(..., reducing_gap=2)`, of which the first is taken strip by strip.
-    gap = 2 * size
-    image, box = _read(source, size, name, lambda width, height: (width // gap or 1, height // gap or 1))
-    return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR, box))
+
+    def squeezed(image: Image.Image) -> Image.Image:
+        return image.resize((size, size), Image.Resampling.BILINEAR, reducing_gap=2.0)
+
+    return np.asarray(_read(source, size, name, squeezed))
 
 
 def shrink(path: Path, long_side: int) -> None:
@@ -103,100 +111,69 @@ def shrink(path: Path, long_side: int) -> None:
     image.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0).save(path, "JPEG", quality=90)
 
 
-def _read(source: Picture, near: int | None, name: str | None, factors: Callable) -> tuple[Image.Image, tuple]:
-    """Return the picture, its sides divided by what `factors` gives for them, and the box that it fills."""
+def _read(source: Picture, near: int | None, name: str | None, smaller: Callable) -> Image.Image:
     is_path = isinstance(source, str | os.PathLike)
     name = name or (os.fspath(source) if is_path else "The file" if isinstance(source, bytes) else "The picture")
     try:
         if isinstance(source, Image.Image):
-            return _upright(source, factors)
+            return _upright(source, smaller)
         if hasattr(source, "__array__") and not isinstance(source, str | bytes):
-            return _upright(from_array(np.asarray(source), name), factors)
+            array = np.asarray(source)
+            if array.ndim or array.dtype.kind in "buif":
+                return _upright(from_array(array, name), smaller)
+            return _read(array.item(), near, name, smaller)  # a path, or bytes
         if hasattr(source, "read"):
-            source = source.read()
-        source = bytes(source) if isinstance(source, bytearray | memoryview) else source
-        if not isinstance(source, bytes) and not is_path:
+            source = source.read(LIMIT)  # a device has no end
+        if isinstance(source, bytes | bytearray | memoryview):
+            return _decoded(io.BytesIO(source), near, name, smaller)
+        if not is_path:
             raise ImageError(f"{name} is {type(source).__name__}, no picture. Accepted: {ACCEPTED}.")
-        with open(source, "rb") if is_path else io.BytesIO(source) as file:
-            return _decoded(file, near, name, factors)
+        if os.path.exists(source) and not os.path.isfile(source):  # to open a pipe may take forever
+            raise ImageError(f"{name} is a directory, a pipe or a device, no photo.")
+        with open(source, "rb") as file:
+            return _decoded(file, near, name, smaller)
     except ImageError:
         raise
     except _DAMAGED as error:
-        raise ImageError(f"{name} cannot be read as a picture: {error or type(error).__name__}") from error
+        hints = (hint for pattern, hint in _NO_PATHS.items() if is_path and re.match(pattern, os.fspath(source)))
+        hint = next(hints, "") if isinstance(error, OSError) else ""
+        raise ImageError(f"{name} cannot be read as a picture: {str(error) or type(error).__name__}{hint}") from error
 
 
-def _decoded(file: IO[bytes], near: int | None, name: str, factors: Callable) -> tuple[Image.Image, tuple]:
-    image, low = recognized(file, name), None
-    whole = image.size
+def _decoded(file: IO[bytes], near: int | None, name: str, smaller: Callable) -> Image.Image:
+    image = recognized(file, name)
+    width, height = image.size
     if near is not None:
         image.draft("RGB", (near, near))  # a large JPEG is decoded at a fraction of its size
-    deep = image.mode in ("RGB", "RGBA") and image.tile and ";16" in str(image.tile[0].args)
-    with _memory(_bytes_needed(image, whole) * (2 if deep else 1), whole, name):
-        image.load()
-        if deep and largest(image) < 64:  # of the high bytes, which are all that Pillow reads of such colors
-            file.seek(0)
-            low = recognized(file, name)
-            low.tile = [tile._replace(args=swapped(tile.args)) for tile in low.tile]
-            low.load()
-        return _upright(image, factors, low)
-
-
-def _bytes_needed(image: Image.Image, whole: tuple[int, int]) -> int:
-    pixel = 2 if image.mode.startswith("I;16") else _PIXEL.get(image.mode, 4)
-    need = image.width * image.height * (pixel + _BESIDE.get(image.format, 0))
-    if image.info.get("progressive"):  # its coefficients are kept, two bytes each, whatever the size that is asked for
-        _, across, down, _ = zip(*image.layer, strict=True)  # how densely each color is sampled
-        need += 2 * whole[0] * whole[1] * sum(map(operator.mul, across, down)) // (max(across) * max(down))
-    return need
-
-
-@contextmanager
-def _memory(need: int, size: tuple[int, int], name: str) -> Iterator[None]:
-    """Wait until there is memory for a picture, so that threads do not multiply what a huge one takes."""
+    pixel = _PIXEL.get(image.mode, 12 if "transparency" in image.info else 4) + _BESIDE.get(image.format, 0)
+    need = image.width * image.height * pixel
+    if image.info.get("progressive"):  # its coefficients are kept, whatever the size that is asked for
+        need += width * height * 6
     if need > LIMIT:
         raise ImageError(
-            f"{name} has {size[0]} x {size[1]} pixels: to read it takes {need / 1e9:.1f} GB of memory, more than the "
+            f"{name} has {width} x {height} pixels: to read it takes {need / 1e9:.1f} GB of memory, more than the "
             f"{LIMIT / 1e9:.1f} GB of captioning.images.opening.LIMIT. Save it smaller, or as a plain JPEG."
         )
-    with _CHANGED:
-        _CHANGED.wait_for(lambda: sum(_IN_FLIGHT) + need <= LIMIT)
-        _IN_FLIGHT.append(need)
-    try:
-        yield
-    finally:
-        with _CHANGED:
-            _IN_FLIGHT.remove(need)
-            _CHANGED.notify_all()
-
-
-def _upright(image: Image.Image, factors: Callable, low: Image.Image | None = None) -> tuple[Image.Image, tuple]:
-    """Turn, convert and reduce a picture strip by strip: beside it, there is never more than its small copy."""
-    # `ImageOps.exif_transpose` also rewrites the other tags, and fails where one of them is damaged.
-    orientation = image.getexif().get(ExifTags.Base.Orientation)
-    sideways, backwards = orientation in (5, 6, 7, 8), orientation in (3, 4, 7, 8)
-    width, height = image.size[::-1] if sideways else image.size
-    across, down = factors(width, height)
-    box = (0, 0, width / across, height / down)
-    plain = image.mode == "RGB" and not image.has_transparency_data and not low
-    if plain and orientation not in _UPRIGHT and across == down == 1:
+    deep = image.mode in ("RGB", "RGBA", "LA") and ";16" in str(image.tile)
+    with _LARGE if need > LIMIT // 16 else nullcontext():
         image.load()
-        return image, box
-    cut, info = eight_bits(image, low)
-    small = Image.new("RGB", (-(-width // across), -(-height // down)))
-    small.info = info
-    rows = down * max(1, STRIP // (width * down))
-    for top in range(0, height, rows):
-        end = min(top + rows, height)
-        first, last = (height - end, height - top) if backwards else (top, end)
-        strip = _on_white(cut((first, 0, last, width) if sideways else (0, first, width, last)))
-        if orientation in _UPRIGHT:
-            strip = strip.transpose(_UPRIGHT[orientation])
-        small.paste(strip.reduce((across, down)), (0, top // down))
-    return small, box
+        return _upright(brightened(image, name) if deep else image, smaller)
 
 
-def _on_white(image: Image.Image) -> Image.Image:
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    return image.convert("RGB")
+def _upright(image: Image.Image, smaller: Callable) -> Image.Image:
+    """Reduce a picture before it is turned and converted, for which it is copied."""
+    # `ImageOps.exif_transpose` also rewrites the other tags, and fails where one of them is damaged.
+    turn = _UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation))
+    image.load()
+    image = eight_bits(image)
+    if image.mode in ("1", "P", "PA") or "transparency" in image.info:  # these do not average
+        image = image.convert("RGBA" if image.has_transparency_data else "L" if image.mode == "1" else "RGB")
+    image = smaller(image)
+    if turn is not None:
+        image = image.transpose(turn)
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    info, image = image.info, image.convert("RGBA")
+    image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    image.info = info
+    return image

@@ -58,8 +58,8 @@ def read_results(path: Path | str) -> dict[ImageId, str]:
 
 def _read(path: Path | str) -> Any:
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        return json.loads(Path(path).read_bytes())  # in UTF-8 or UTF-16, with or without a byte order mark
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not a JSON file: {error}") from error
 
 
@@ -71,6 +71,8 @@ def _entries(path: Path | str, entries: Any, fields: list[str], layout: str) -> 
         if not isinstance(entry, dict) or any(field not in entry for field in fields):
             raise ValueError(f"{path}: entry {number} lacks {' or '.join(fields)}: {entry!r}; expected {layout}")
         for field in fields:
+            if isinstance(entry[field], float) and entry[field].is_integer():
+                entry[field] = int(entry[field])  # pandas writes ids so
             kinds = str if field == "caption" else (int, str)
             if not isinstance(entry[field], kinds):
                 raise ValueError(f"{path}: entry {number} has a strange {field}: {entry[field]!r}")

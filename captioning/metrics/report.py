@@ -32,7 +32,11 @@ def score(references: References | Mapping[ImageId, Sequence[str]], results: Map
     Raises:
         ValueError: the images of the two differ, or an image has no reference.
     """
-    references = references if isinstance(references, References) else References(references)
+    return _scores(CiderD(references), results)
+
+
+def _scores(cider: CiderD, results: Mapping[ImageId, str]) -> dict:
+    references = cider.references
     captions = references.tokens_of(results)
     bleu = corpus_bleu(references.ngrams, [words_of(tokens) for tokens in captions])
     rouge = [rouge_l(tokens, image) for tokens, image in zip(captions, references.tokens, strict=True)]
@@ -40,7 +44,7 @@ def score(references: References | Mapping[ImageId, Sequence[str]], results: Map
         "images": len(captions),
         **{f"Bleu_{order}": value for order, value in enumerate(bleu, start=1)},
         "ROUGE_L": sum(rouge) / len(rouge),
-        "CIDEr": CiderD(references).score_tokens(captions)[0],
+        "CIDEr": cider.score_tokens(captions)[0],
         "METEOR": None,
         "METEOR_reason": METEOR_REASON,
         "SPICE": None,
@@ -75,11 +79,11 @@ def report(
     """
     if truth is not None and names is None:
         raise ValueError("Truth was given without names: pass names=captioning.datasets.scenes.words.NAMES too.")
-    references = references if isinstance(references, References) else References(references)
-    scores = score(references, results)
+    cider = CiderD(references)
+    scores = _scores(cider, results)
     scores |= {
         "decoding": dict(decoding),
-        "shuffled_CIDEr": shuffled_cider(references, results) if len(references.ids) > 1 else None,
+        "shuffled_CIDEr": shuffled_cider(cider, results) if scores["images"] > 1 else None,
         "distinct_captions": distinct_captions(results),
         "novel_captions": novel_captions(results, train_captions),
     }
