@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 
-from captioning.metrics.references import ORDERS, ImageId, References, count_ngrams, words_of
+from captioning.metrics.ngrams import ORDERS, Counts
+from captioning.metrics.references import ImageId, References, words_of
 
 SIGMA = 6.0
-
-
-class _Vector(NamedTuple):
-    """A caption as CIDEr-D sees it."""
-
-    counts: Counter  # of its n-grams; each weighs its count times its idf
-    norms: list[float]  # of the weights of each order
-    bigrams: int  # which coco-caption takes for the caption's length
 
 
 class CiderD:
@@ -35,12 +25,17 @@ class CiderD:
             ValueError: see `References`.
         """
         self.references = references if isinstance(references, References) else References(references)
-        images = self.references.ngrams
-        frequency = Counter(ngram for captions in images for ngram in set().union(*captions))
-        # log(images) - log(images with the n-gram in a reference), which is 1 where there is none.
-        self._unknown = math.log(len(images))
-        self._idf = {ngram: self._unknown - math.log(count) for ngram, count in frequency.items()}
-        self._vectors = [[self._vector(counts) for counts in captions] for captions in images]
+        ngrams = self._ngrams = self.references.ngrams
+        # idf = log(images) - log(images with the n-gram in a reference), 1 where there is none.
+        self._idf = [
+            np.log(ngrams.images) - np.log(np.maximum(order.images_with(size), 1))
+            for order, size in zip(ngrams.orders, ngrams.index.sizes, strict=True)
+        ]
+        self._weights = [order.count * idf[order.ngram] for order, idf in zip(ngrams.orders, self._idf, strict=True)]
+        self._norms = [
+            _norms(order.sentence, weights, len(ngrams.lengths))
+            for order, weights in zip(ngrams.orders, self._weights, strict=True)
+        ]
 
     def score(self, results: Mapping[ImageId, str]) -> tuple[float, np.ndarray]:
         """Score one caption per image.
@@ -58,25 +53,33 @@ class CiderD:
 
     def score_tokens(self, candidates: Sequence[Sequence[str]]) -> tuple[float, np.ndarray]:
         """Score captions that are tokenized already, one per image in the order of the references."""
-        scores = np.empty(len(candidates))
-        for place, (tokens, references) in enumerate(zip(candidates, self._vectors, strict=True)):
-            own = self._vector(count_ngrams(words_of(tokens)))
-            scores[place] = 10 * sum(self._similarity(own, other) for other in references) / len(references)
+        ngrams = self._ngrams
+        words = [words_of(tokens) for tokens in candidates]
+        counts = ngrams.index.count(words)
+        similarity = sum(self._similarity(order, rows) for order, rows in enumerate(counts)) / ORDERS
+        # coco-caption takes the number of bigrams for the length of a caption.
+        bigrams = np.maximum(np.fromiter(map(len, words), np.int64, len(words)) - 1, 0)
+        delta = bigrams[ngrams.image] - np.maximum(ngrams.lengths - 1, 0)
+        similarity = similarity * np.exp(-(delta**2) / (2 * SIGMA**2))
+        scores = 10 * _sums(ngrams.image, similarity, ngrams.images) / ngrams.captions
         return float(scores.mean()), scores
 
-    def _vector(self, counts: Counter) -> _Vector:
-        squares, bigrams = [0.0] * ORDERS, 0
-        for ngram, count in counts.items():
-            squares[len(ngram) - 1] += (count * self._idf.get(ngram, self._unknown)) ** 2
-            bigrams += count if len(ngram) == 2 else 0
-        return _Vector(counts, [math.sqrt(square) for square in squares], bigrams)
+    def _similarity(self, order: int, rows: Counts) -> np.ndarray:
+        """Return the clipped cosine of each reference with the caption of its image: (sentences,)."""
+        ngrams, table = self._ngrams, self._ngrams.orders[order]
+        idf = np.append(self._idf[order], np.log(ngrams.images))  # the last one: for all unknown n-grams
+        weights = rows.count * idf[np.minimum(rows.ngram, len(idf) - 1)]
+        asked, found = table.rows_of(rows.sentence, rows.ngram)
+        theirs = self._weights[order][found]
+        product = _sums(table.sentence[found], np.minimum(weights[asked], theirs) * theirs, len(ngrams.lengths))
+        norm = _norms(rows.sentence, weights, ngrams.images)[ngrams.image] * self._norms[order]
+        return np.divide(product, norm, out=np.zeros_like(product), where=norm > 0)
 
-    def _similarity(self, own: _Vector, other: _Vector) -> float:
-        """Return the clipped cosine, averaged over the orders; less, the farther apart the lengths are."""
-        products = [0.0] * ORDERS
-        for ngram, count in own.counts.items():
-            if found := other.counts.get(ngram):
-                products[len(ngram) - 1] += min(count, found) * found * self._idf[ngram] ** 2
-        orders = zip(products, own.norms, other.norms, strict=True)
-        cosine = sum(product / (norm * others) for product, norm, others in orders if product) / ORDERS
-        return cosine * math.exp(-((own.bigrams - other.bigrams) ** 2) / (2 * SIGMA**2))
+
+def _norms(sentence: np.ndarray, weights: np.ndarray, sentences: int) -> np.ndarray:
+    return np.sqrt(_sums(sentence, weights**2, sentences))
+
+
+def _sums(index: np.ndarray, values: np.ndarray, size: int) -> np.ndarray:
+    """Add up the values of each index, as floats even when there is none."""
+    return np.bincount(index, values, size).astype(float)

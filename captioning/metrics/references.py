@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 
+from captioning.metrics.ngrams import ReferenceNgrams
 from captioning.words import tokenize
 
 ImageId = int | str
-ORDERS = 4  # of the n-grams: from single words to four in a row
 
 
 class References:
@@ -34,9 +33,9 @@ class References:
         self.tokens = [[tokenize(text) for text in texts] for texts in lists.values()]
 
     @cached_property
-    def ngrams(self) -> list[list[Counter]]:
-        """The n-grams of each image's captions, counted when the first metric asks for them."""
-        return [[count_ngrams(words_of(tokens)) for tokens in image] for image in self.tokens]
+    def ngrams(self) -> ReferenceNgrams:
+        """The n-gram counts, made when the first metric asks for them."""
+        return ReferenceNgrams([[words_of(tokens) for tokens in image] for image in self.tokens])
 
     def tokens_of(self, results: Mapping[ImageId, str]) -> list[list[str]]:
         """Tokenize one caption per image, in the order of `ids`.
@@ -67,12 +66,6 @@ class References:
 def words_of(tokens: Sequence[str]) -> list[str]:
     """Return the words that BLEU and CIDEr count: a token with a no-break space inside ("1 1/2") is two."""
     return " ".join(tokens).split()
-
-
-def count_ngrams(words: Sequence[str]) -> Counter:
-    """Return how often each n-gram, a tuple of 1 to 4 words, occurs in a caption."""
-    orders = range(1, ORDERS + 1)
-    return Counter(tuple(words[i : i + order]) for order in orders for i in range(len(words) - order + 1))
 
 
 def with_ids_of(ids: Collection[ImageId], results: Mapping[ImageId, str]) -> Mapping[ImageId, str]:

@@ -1,0 +1,141 @@
+"""Counting n-grams of many captions at once with NumPy, for BLEU and CIDEr-D."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+
+ORDERS = 4
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How often the n-grams of one order occur in each sentence; sorted by sentence, then n-gram."""
+
+    sentence: np.ndarray  # (rows,) index of the sentence
+    ngram: np.ndarray  # (rows,) id of the n-gram; ids from `NgramIndex.sizes` on are not in the index
+    count: np.ndarray  # (rows,)
+
+
+class NgramIndex:
+    """Ids for the n-grams (n = 1 to 4) of the sentences it was built from.
+
+    An n-gram is known by the id of its first n - 1 words and the id of its last word, so that one sorted array of
+    integers per order holds the whole index.
+    """
+
+    def __init__(self, sentences: Sequence[Sequence[str]]):
+        """Number the n-grams of the sentences and count them; the counts stay in `counts`."""
+        self._words = {word: index for index, word in enumerate(dict.fromkeys(chain.from_iterable(sentences)))}
+        self._keys = [np.empty(0, np.int64)] * (ORDERS - 1)
+        self.counts, self._keys = self._count(sentences)
+        self.sizes = [len(self._words), *map(len, self._keys)]
+
+    def count(self, sentences: Sequence[Sequence[str]]) -> list[Counts]:
+        """Count the n-grams of other sentences, one `Counts` per order; unknown n-grams get ids of their own."""
+        return self._count(sentences)[0]
+
+    def _count(self, sentences: Sequence[Sequence[str]]) -> tuple[list[Counts], list[np.ndarray]]:
+        words = self._word_ids(sentences)
+        lengths = np.fromiter(map(len, sentences), np.int64, len(sentences))
+        sentence = np.repeat(np.arange(len(sentences)), lengths)
+        # How many words follow from here to the end of the sentence, this one included.
+        remaining = np.repeat(np.cumsum(lengths), lengths) - np.arange(len(words))
+        position, ids, new = np.arange(len(words)), words, []
+        counts = [_count_pairs(sentence, ids)]
+        for order in range(2, ORDERS + 1):
+            fits = remaining[position] >= order
+            position = position[fits]
+            ids, unseen = _identify(_pack(ids[fits], words[position + order - 1]), self._keys[order - 2])
+            counts.append(_count_pairs(sentence[position], ids))
+            new.append(unseen)
+        return counts, new
+
+    def _word_ids(self, sentences: Sequence[Sequence[str]]) -> np.ndarray:
+        known = self._words
+        unknown: dict[str, int] = {}
+        ids = [
+            known[word] if word in known else len(known) + unknown.setdefault(word, len(unknown))
+            for word in chain.from_iterable(sentences)
+        ]
+        return np.array(ids, np.int64)
+
+
+class ReferenceNgrams:
+    """The n-gram counts of all reference captions, arranged for looking an image's n-grams up."""
+
+    def __init__(self, references: Sequence[Sequence[Sequence[str]]]):
+        """Count the n-grams.
+
+        Args:
+            references: images x captions x words; every image has a caption.
+        """
+        sentences = list(chain.from_iterable(references))
+        self.images = len(references)
+        self.captions = np.fromiter(map(len, references), np.int64, self.images)  # (images,)
+        self.image = np.repeat(np.arange(self.images), self.captions)  # (sentences,)
+        self.lengths = np.fromiter(map(len, sentences), np.int64, len(sentences))  # (sentences,) in words
+        self.index = NgramIndex(sentences)
+        self.orders = [ImageCounts(counts, self.image) for counts in self.index.counts]
+
+
+class ImageCounts:
+    """The counts of one order, sorted by image and n-gram, with the rows of each such pair side by side."""
+
+    def __init__(self, counts: Counts, image: np.ndarray):
+        keys = _pack(image[counts.sentence], counts.ngram)
+        order = np.argsort(keys, kind="stable")
+        self.keys, self.sentence, self.count = keys[order], counts.sentence[order], counts.count[order]
+        self.ngram = counts.ngram[order]
+        # The first row of each pair of image and n-gram.
+        self.first = np.flatnonzero(np.diff(self.keys, prepend=-1))
+
+    def images_with(self, ngrams: int) -> np.ndarray:
+        """Return in how many images each n-gram occurs (document frequency): (ngrams,)."""
+        return np.bincount(self.ngram[self.first], minlength=ngrams)
+
+    def largest_count(self, image: np.ndarray, ngram: np.ndarray) -> np.ndarray:
+        """Return the largest count of an n-gram in one reference of an image, 0 where there is none: (rows,)."""
+        largest = np.maximum.reduceat(self.count, self.first) if len(self.first) else self.count
+        pairs = self.keys[self.first]
+        wanted = _pack(image, ngram)
+        place = np.searchsorted(pairs, wanted)
+        found = place < len(pairs)
+        found[found] = pairs[place[found]] == wanted[found]
+        return np.where(found, largest[np.where(found, place, 0)], 0) if len(pairs) else np.zeros_like(wanted)
+
+    def rows_of(self, image: np.ndarray, ngram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Find the reference rows of pairs of image and n-gram.
+
+        Returns:
+            Two arrays of equal length: which pair was asked for, and one row here that holds it.
+        """
+        wanted = _pack(image, ngram)
+        start = np.searchsorted(self.keys, wanted, "left")
+        found = np.searchsorted(self.keys, wanted, "right") - start
+        asked = np.repeat(np.arange(len(wanted)), found)
+        offset = np.arange(len(asked)) - np.repeat(np.cumsum(found) - found, found)
+        return asked, start[asked] + offset
+
+
+def _pack(high: np.ndarray, low: np.ndarray) -> np.ndarray:
+    """Join two ids below 2**31 into one integer that sorts like the pair."""
+    return (high.astype(np.int64) << 32) | low
+
+
+def _count_pairs(sentence: np.ndarray, ngram: np.ndarray) -> Counts:
+    pairs, count = np.unique(_pack(sentence, ngram), return_counts=True)
+    return Counts(pairs >> 32, pairs & 0xFFFFFFFF, count)
+
+
+def _identify(keys: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the place of each key in the sorted `known`, ids beyond it for the others, and those others."""
+    ids = np.searchsorted(known, keys)
+    hit = ids < len(known)
+    hit[hit] = known[ids[hit]] == keys[hit]
+    unseen, inverse = np.unique(keys[~hit], return_inverse=True)
+    ids[~hit] = len(known) + inverse
+    return ids, unseen
