@@ -45,19 +45,20 @@ def read(root: Path) -> CaptionDataset:
     read = list(_captions(source, findings))
     found = photos.find(caption.image for caption in read)
     captions: dict[str, list[str]] = defaultdict(list)
-    splits: dict[str, dict[str, str]] = defaultdict(dict)  # photo -> split -> place
+    placed = []
     for place, image, text, split in read:
         photo, why, more = found[image]
         if not photo:
             findings[why].append(f"{place}: {image}" + (f" ({more})" if more else ""))
             continue
-        splits[photo].setdefault(split, place)
+        placed.append((place.partition(", ")[2], photo, split))
         if text in captions[photo]:
             findings["duplicate rows"].append(f"{place}: {photo}: {text}")
         captions[photo].append(text)
-    rows.refuse(source, _wrong_splits(splits))
+    rows.refuse(source, _wrong_splits(placed))
+    split_of = {photo: split for _, photo, split in placed}
     records = [
-        Record(photo, root / photo, tuple(dict.fromkeys(texts)), *splits[photo]) for photo, texts in captions.items()
+        Record(photo, root / photo, tuple(dict.fromkeys(texts)), split_of[photo]) for photo, texts in captions.items()
     ]
     findings["photos without a caption"] += sorted(set(photos.paths) - captions.keys())
     findings["pictures in a format that is not read"] += [f"{path}: {CONVERT}" for path in sorted(photos.unread)]
@@ -77,13 +78,15 @@ def _captions_file(root: Path) -> Path:
             '`image,caption`, then one line per caption, for example `beach/dog.jpg,"A dog runs, fast."`.'
         )
     if len(present) > 1:
-        raise DatasetError(f"{root} holds {' and '.join(str(file.relative_to(root)) for file in present)}: keep one.")
+        raise DatasetError(
+            f"{root} holds {' and '.join(str(file.relative_to(root)) for file in present)}: join them, keep one."
+        )
     return present[0]
 
 
 def _captions(source: Path, findings: Findings) -> Iterable[Caption]:
     """Read a captions file, whichever its layout."""
-    if source.suffix == ".json":
+    if source.suffix.lower() == ".json":
         content = rows.content_of(source, rows.AS_JSON)
         if isinstance(content, dict) and "annotations" in content:
             images = read_captions(source, findings, rows.AS_JSON)
@@ -92,24 +95,17 @@ def _captions(source: Path, findings: Findings) -> Iterable[Caption]:
     return rows.read(source, findings)
 
 
-def _wrong_splits(splits: dict[str, dict[str, str]]) -> list[str]:
-    """Let all rows have a split of ours, or none; and a photo one."""
-    splits = {photo: {s: at.partition(", ")[2] for s, at in of_one.items()} for photo, of_one in splits.items()}
-    places: dict[str, str] = {}
-    for of_one in splits.values():
-        places = of_one | places  # the first place counts
-    wrong = [
-        f"{place}: unknown split {split!r}; known: {', '.join(SPLITS)}"
-        for split, place in places.items()
-        if split not in (*SPLITS, UNSPLIT)
-    ]
-    if UNSPLIT in places and len(places) > 1:
-        wrong.append(f"{places[UNSPLIT]}: some rows have a split and some have none; give all of them one, or none")
-    for photo, of_one in splits.items():
-        if len(of_one) > 1:
-            (first, place), (second, other), *_ = of_one.items()
-            here, there = second or "no split", first or "no split"
-            wrong.append(
-                f"{other}: {photo} is of {here}, in {place} of {there}; a split is made by photo, not by caption"
-            )
+def _wrong_splits(placed: list[tuple[str, str, str]]) -> list[str]:
+    """Let all rows (line, photo, split) have a split of ours, or none; and a photo one."""
+    wrong, lines, first = [], {}, {}
+    for line, photo, split in placed:
+        if split not in lines and split not in (*SPLITS, UNSPLIT):
+            wrong.append(f"{line}: unknown split {split!r}; known: {', '.join(SPLITS)}")
+        lines.setdefault(split, line)
+        there, other = first.setdefault(photo, (line, split))
+        if split != other:
+            here = f"{photo} is of {split or 'no split'}, in {there} of {other or 'no split'}"
+            wrong.append(f"{line}: {here}; a split is made by photo, not by caption")
+    if UNSPLIT in lines and len(lines) > 1:
+        wrong.append(f"{lines[UNSPLIT]}: some rows have a split and some have none; give all of them one, or none")
     return wrong
