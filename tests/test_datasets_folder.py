@@ -123,6 +123,27 @@ def test_the_files_that_people_have(file, header, row, root):
     assert captions_of(folder.read(root)) == {"holidays/000.jpg": ("A dog.",)}
 
 
+def test_a_metadata_file_for_each_split(tmp_path):
+    for part in ("train", "validation", "test"):
+        (tmp_path / part).mkdir()
+        (tmp_path / part / "0.jpg").write_bytes(part.encode())
+        rows = [
+            {"file_name": "0.jpg", "text": part},
+            {"file_name": "0.jpg", "text": None},
+            {"file_name": "1.jpg", "text": "A."},
+        ]
+        (tmp_path / part / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    dataset = folder.read(tmp_path)
+    assert {r.image_id: (r.captions, r.split) for r in dataset.records} == {
+        "train/0.jpg": (("train",), "train"),
+        "validation/0.jpg": (("validation",), "val"),
+        "test/0.jpg": (("test",), "test"),
+    }
+    assert "test/metadata.jsonl, line 2: null" in dataset.findings["captions that are not text, left out"]
+    assert "test/metadata.jsonl, line 3: test/1.jpg" in str(dataset.findings["rows without a photo"])
+    assert len(dataset.sources) == 3 and dataset.splits_from == "captions file"
+
+
 def test_photos_in_other_forms_are_found(root):
     name = unicodedata.normalize("NFD", "Äpfel.JPG")
     (root / "holidays" / "000.jpg").rename(root / "holidays" / name)
@@ -189,16 +210,14 @@ def test_no_captions_and_too_many_files_of_them(root):
     with pytest.raises(DatasetError, match=r"holds captions\.csv and captions\.json: join them, keep one"):
         folder.read(root)
     (root / "captions.json").unlink()
-    for part in ("test", "train"):  # as Hugging Face has it
+    for part in ("one", "two"):
         (root / part).mkdir()
-        (root / part / "metadata.jsonl").write_text('{"file_name": "000.jpg", "text": "A."}')
-    (root / "captions.csv").rename(root.parent / "captions.csv")
-    with pytest.raises(
-        DatasetError, match=r"holds test/metadata\.jsonl and train/metadata\.jsonl: join them, keep one"
-    ):
+        (root / part / "captions.csv").write_text("image,caption\n000.jpg,A.\n")
+    (root / "captions.csv").unlink()
+    with pytest.raises(DatasetError, match=r"holds one/captions\.csv and two/captions\.csv: join them, keep one"):
         folder.read(root)
-    shutil.rmtree(root / "test")
-    shutil.rmtree(root / "train")
+    shutil.rmtree(root / "one")
+    shutil.rmtree(root / "two")
     (root / "captions.csv").write_bytes(b"image,caption\n000.jpg,\xff\n")
     with pytest.raises(DatasetError, match="line 2: not a text file in UTF-8"):
         folder.read(root)
