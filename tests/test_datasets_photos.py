@@ -1,6 +1,7 @@
 """Photos that are there are found by the names that people write; for others the reason is told."""
 
 import os
+import time
 import unicodedata
 
 import pytest
@@ -79,7 +80,7 @@ def _made(path):
         ((), "x.jpg", NOT_THERE, ""),
         (("x.png",), "x.jpg", NOT_THERE, "there is x.png"),
         (("x.heic",), "x.heic", UNREAD, "convert it to JPEG"),
-        (("x.HEIC",), "x.jpg", UNREAD, "there is x.HEIC: convert it"),
+        (("x.HEIC",), "x.jpg", UNREAD, "x.HEIC: convert it"),
         (("a/x.jpg", "b/x.jpg"), "x.jpg", AMBIGUOUS, "a/x.jpg or b/x.jpg; write the path"),
         (("x.jpg", "x.png"), "x", AMBIGUOUS, "x.jpg or x.png"),
         (("Dog.jpg", "DOG.jpg"), "dog.jpg", AMBIGUOUS, "DOG.jpg or Dog.jpg"),
@@ -167,6 +168,19 @@ def test_what_is_there_instead_is_told(tmp_path):
     photo(tmp_path / "0.jpg")
     (tmp_path / "captions.csv.txt").write_text("")
     assert photos.nearest(tmp_path) == f"{tmp_path} holds Images, captions.csv.txt, 0.jpg"
+
+
+def test_thousands_of_one_name_take_no_time(tmp_path):
+    many = range(3000)
+    there = Photos(tmp_path)
+    there._all = {f"d{number}/image.jpg": "" for number in many}
+    start = time.process_time()
+    found = there.find(f"C:/photos/D{number}/image" for number in many)
+    assert [path for path, *_ in found.values()] == [*there._all]
+    there = Photos(tmp_path)
+    there._all = {"image.jpg": ""}
+    assert not any(path for path, *_ in there.find(f"d{number}/image.jpg" for number in many).values())
+    assert time.process_time() - start < 2
 
 
 def test_a_folder_of_many_photos_is_walked_without_asking_for_each(tmp_path, monkeypatch):

@@ -6,7 +6,7 @@ import filecmp
 import os
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from itertools import takewhile
 from pathlib import Path
@@ -85,37 +85,34 @@ class Photos:
         if self._all.get(name) == "":
             return Found(name)
         parts = _parts(name)
-        last, ending = parts.rpartition("/")[2], _ending(parts)
-        candidates = self._by_name.get(_key(last), [])
-        if not candidates and ending not in EXTENSIONS | _UNREAD:
-            candidates = self._by_stem.get(_key(last), [])
-        elif not candidates and ending in _JPEG:
-            alike = self._by_stem.get(_key(_stem(last)), [])
-            candidates = [path for path in alike if _ending(path) in _JPEG]
-        candidates = [path for path in candidates if not self._all[path]] or candidates
-        if not candidates or ".." in parts.split("/"):
+        ending, best = _ending(parts), _longest(self._names, parts)
+        if not best and ending not in EXTENSIONS | _UNREAD:
+            best = _longest(self._stems, parts)
+        elif not best and ending in _JPEG:
+            best = [path for path in _longest(self._stems, _stem(parts)) if _ending(path) in _JPEG]
+        if not best or ".." in parts.split("/"):
             return self._why_not(name, parts)
-        best = candidates if len(candidates) == 1 else _nearest(candidates, parts)
-        if not all(self._same(best[0], path) for path in best[1:]):
-            return Found("", AMBIGUOUS, f"{' or '.join(best)}; write the path as it is")
-        if kind := self._all[best[0]]:
-            return Found("", kind, f"{best[0]}: {CONVERT}" if kind == UNREAD else best[0])
-        return Found(best[0])
+        best = best if len(best) == 1 else _nearest(best, parts)
+        if all(self._same(best[0], path) for path in best[1:]):
+            return Found(best[0])
+        return Found("", AMBIGUOUS, f"{' or '.join(best)}; write the path as it is")
 
     def _same(self, path: str, other: str) -> bool:
         """Return whether two photos have the same bytes, as when a zip was unpacked twice."""
         try:
-            return not self._all[path] and filecmp.cmp(self.root / path, self.root / other, shallow=False)
+            return filecmp.cmp(self.root / path, self.root / other, shallow=False)
         except OSError:
             return False
 
     def _why_not(self, name: str, parts: str) -> Found:
         if name.startswith("/") or name[1:2] == ":" or ".." in parts.split("/"):
             return Found("", OUTSIDE, f"only what is below {self.root} is read")
-        alike = self._by_stem.get(_key(_stem(parts.rpartition("/")[2])), [""])[0]
-        unread = alike and self._all[alike] == UNREAD
-        more = f"there is {alike}" + (f": {CONVERT}" if unread else "") if alike else ""
-        return Found("", UNREAD if unread else NOT_THERE, more)
+        odd = _longest(self._odd, parts) or _longest(self._odd, _stem(parts))
+        if odd:
+            kind = self._all[odd[0]]
+            return Found("", kind, f"{odd[0]}: {CONVERT}" if kind == UNREAD else odd[0])
+        alike = _longest(self._stems, _stem(parts))
+        return Found("", NOT_THERE, f"there is {alike[0]}" if alike else "")
 
     @cached_property
     def _all(self) -> dict[str, str]:
@@ -123,12 +120,17 @@ class Photos:
         return dict(self._walk())
 
     @cached_property
-    def _by_name(self) -> dict[str, list[str]]:
-        return _grouped(self._all, lambda name: name)
+    def _names(self) -> dict[str, list[str]]:
+        return _ends((path, path) for path in self.paths)
 
     @cached_property
-    def _by_stem(self) -> dict[str, list[str]]:
-        return _grouped(self._all, _stem)
+    def _stems(self) -> dict[str, list[str]]:
+        return _ends((path, _stem(path)) for path in self.paths)
+
+    @cached_property
+    def _odd(self) -> dict[str, list[str]]:
+        odd = [(path, path) for path, kind in self._all.items() if kind]
+        return _ends(odd + [(path, _stem(path)) for path in self.unread])
 
     def _walk(self) -> Iterator[tuple[str, str]]:
         """Walk the folders, linked ones last, each once: links that lead back end."""
@@ -213,11 +215,23 @@ def _ending(name: str) -> str:
     return os.path.splitext(name)[1].lower()
 
 
-def _grouped(paths: Iterable[str], name: Callable[[str], str]) -> dict[str, list[str]]:
-    groups = defaultdict(list)
-    for path in paths:
-        groups[_key(name(path.rpartition("/")[2]))].append(path)
-    return groups
+def _ends(names: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """Return each end of these names -> paths, so that 100,000 photos called `image.jpg` are told by their folders."""
+    ends = defaultdict(list)
+    for path, name in names:
+        end = _key(name)
+        while end:
+            ends[end].append(path)
+            end = end.partition("/")[2]
+    return ends
+
+
+def _longest(ends: dict[str, list[str]], name: str) -> list[str]:
+    """Return the paths that have most of their last parts in common with a name."""
+    end = _key(name)
+    while end and end not in ends:
+        end = end.partition("/")[2]
+    return ends.get(end, [])
 
 
 def _parts(name: str) -> str:
@@ -227,25 +241,25 @@ def _parts(name: str) -> str:
 
 
 def _nearest(paths: list[str], name: str) -> list[str]:
-    """Return the paths that come nearest to a name: the whole of it, else its last parts, in ever stricter forms."""
+    """Return the paths that come nearest to a name: as a whole, else by the form of their last parts."""
     rank = {}
     for path in paths:
         whole = name if _ending(name) in EXTENSIONS else name + os.path.splitext(path)[1]
-        rank[path] = _key(path) == _key(whole), *(_alike(path, whole, form) for form in (_key, _nfc, str))
+        rank[path] = _key(path) == _key(whole), _alike(_nfc(path), _nfc(whole)), _alike(path, whole)
     most = max(rank.values())
     return sorted((path for path in paths if rank[path] == most), key=lambda path: (len(path), path))
 
 
 def _means_another(path: str, key: str, others: Iterable[str]) -> bool:
     """Return whether a name is hardly meant by this photo: another is nearer, or as near and of another folder."""
-    rivals = [other for other in others if not (f"/{key}".endswith(f"/{other}") or f"/{other}".endswith(f"/{key}"))]
-    near = _alike(path, key, _key)
-    return near < len(key.split("/")) and any(_alike(path, rival, _key) >= near for rival in rivals)
+    near = _alike(_key(path), key)
+    rivals = (o for o in others if not (f"/{key}".endswith(f"/{o}") or f"/{o}".endswith(f"/{key}")))
+    return near <= key.count("/") and any(_alike(_key(path), rival) >= near for rival in rivals)
 
 
-def _alike(path: str, name: str, form: Callable[[str], str]) -> int:
+def _alike(path: str, name: str) -> int:
     """Return how many of their last parts are the same."""
-    pairs = zip(reversed(form(path).split("/")), reversed(form(name).split("/")), strict=False)
+    pairs = zip(reversed(path.split("/")), reversed(name.split("/")), strict=False)
     return len([*takewhile(lambda pair: pair[0] == pair[1], pairs)])
 
 
