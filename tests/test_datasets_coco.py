@@ -85,9 +85,37 @@ def test_an_image_in_two_splits_is_an_error(splits, coco_root):
         coco.read(coco_root)
 
 
+def test_ids_that_are_written_as_text_are_the_same(coco_root):
+    file = coco_root / "annotations" / "captions_val2014.json"
+    content = json.loads(file.read_text())
+    expected = splits_of(coco.read(coco_root))
+    content["images"] = [image | {"id": str(image["id"])} for image in content["images"]]
+    write(file, content)
+    assert splits_of(coco.read(coco_root)) == expected
+    write(coco_root / "splits.json", {"train": ["1", "12"], "val": ["2"], "test": ["0011"]})
+    assert splits_of(coco.read(coco_root)) == {1: "train", 12: "train", 2: "val", 11: "test"}
+
+
+@pytest.mark.parametrize("image_id", [None, [11], {"a": 1}, "a-11", 1.5])
+def test_ids_that_are_no_numbers(image_id, coco_root):
+    file = coco_root / "annotations" / "captions_val2014.json"
+    content = json.loads(file.read_text())
+    content["images"][0]["id"] = content["annotations"][0]["image_id"] = image_id
+    write(file, content)
+    assert len(coco.read(coco_root).records) == 10
+
+
+@pytest.mark.parametrize("name", ["Train", "training", "restval"])
+def test_karpathys_splits_by_their_usual_names(name, coco_root):
+    images = [{"cocoid": 1, "split": name}, {"cocoid": 2, "split": "validation"}]
+    write(coco_root / "dataset_coco.json", {"images": images})
+    assert splits_of(coco.read(coco_root)) == {1: "train", 2: "val"}
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [
+        ("dataset_coco.json", {"images": [{"cocoid": 1, "split": "mine"}]}),
         ("splits.json", {"train": [1]}),
         ("splits.json", [1, 2]),
         ("dataset_coco.json", {"images": [{"cocoid": 1}]}),

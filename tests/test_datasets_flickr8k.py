@@ -175,6 +175,34 @@ def test_karpathys_splits(with_captions, flickr_root):
     assert dataset.splits_from == "dataset_flickr8k.json" and len(dataset.sources) == 1 + with_captions
 
 
+@pytest.mark.parametrize("split, ok", [(None, True), ("mine", False), ("test", False)])
+def test_karpathys_splits_are_looked_at(split, ok, flickr_root):
+    kaggle(flickr_root)
+    for name in LISTS.values():
+        (flickr_root / "Flickr8k_text" / name).unlink()
+    rows = [
+        ("1_a.jpg", "train"),
+        ("2_b.jpg", "Validation"),
+        ("3_c.jpg", "test"),
+        ("1_a.jpg" if split else "4_d.jpg", split),
+    ]
+    images = [{"filename": name, "split": part, "sentences": [{"raw": "A."}]} for name, part in rows]
+    (flickr_root / "dataset_flickr8k.json").write_text(json.dumps({"images": images}))
+    if ok:
+        assert splits_of(flickr8k.read(flickr_root)) == {"1_a": "train", "2_b": "val", "3_c": "test"}
+    else:
+        with pytest.raises(
+            DatasetError, match=r"dataset_flickr8k\.json a photo is in two splits, or a split is none of"
+        ):
+            flickr8k.read(flickr_root)
+
+
+def test_a_photo_in_two_lists_is_an_error(flickr_root):
+    (flickr_root / "Flickr8k_text" / LISTS["val"]).write_text("1_a.jpg\n2_b.jpg\n")
+    with pytest.raises(DatasetError, match=r"devImages\.txt and .* a photo is in two splits"):
+        flickr8k.read(flickr_root)
+
+
 def test_the_bad_lines_of_kaggles_file_are_named_together(flickr_root):
     file = kaggle(flickr_root) / "Flickr8k_text" / "captions.txt"
     file.write_text(file.read_text() + '1_a.jpg,A dog, fast\n2_b.jpg,"Stop sign\n3_c.jpg,A dog.\n')

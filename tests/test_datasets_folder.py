@@ -86,7 +86,7 @@ def test_what_is_wrong_is_listed(root):
     )
     assert found.pop("rows that name a folder") == (place["folder.jpg"] + "folder.jpg (folder.jpg)",)
     (several,) = found.pop("rows that may mean several photos")
-    assert several.startswith(place["000.jpg"] + "000.jpg (holidays/000.jpg or more/000.jpg")
+    assert several.startswith(place["000.jpg"] + "000.jpg (more/000.jpg or holidays/000.jpg")
     assert found.pop("rows that name a file outside of the folder")[0].startswith(place["../x.jpg"] + "../x.jpg (only")
     assert found.pop("pictures in a format that is not read")[0].startswith("IMG_1.HEIC: convert it to JPEG")
     assert found.pop("photos without a caption") == ("holidays/silent.png",)
@@ -110,7 +110,7 @@ def test_what_is_wrong_is_listed(root):
         ("captions.jsonl", "", '{"image": "holidays\\\\000.jpg", "caption": "A dog."}'),
         ("captions.token", "", "000.jpg#0\tA dog."),
         ("deep/er/captions.csv", "image,caption", "000.jpg,A dog."),
-        ("captions.json", "\ufeff", json.dumps({
+        ("Captions.JSON", "\ufeff", json.dumps({
             "images": [{"id": 1, "file_name": "x\\000.jpg"}, {"id": 2, "file_name": 5}],
             "annotations": [{"image_id": 1, "caption": "A dog."}, {"image_id": 1, "caption": None}, {"image_id": 9}],
         })),
@@ -119,8 +119,29 @@ def test_what_is_wrong_is_listed(root):
 def test_the_files_that_people_have(file, header, row, root):
     (root / "captions.csv").unlink()
     (root / file).parent.mkdir(parents=True, exist_ok=True)
-    (root / file).write_text(f"{header}\n{row}\n".lstrip("\n") if file != "captions.json" else header + row)
+    (root / file).write_text(f"{header}\n{row}\n".lstrip("\n") if file != "Captions.JSON" else header + row)
     assert captions_of(folder.read(root)) == {"holidays/000.jpg": ("A dog.",)}
+
+
+def test_a_metadata_file_for_each_split(tmp_path):
+    for part in ("train", "validation", "test"):
+        (tmp_path / part).mkdir()
+        (tmp_path / part / "0.jpg").write_bytes(part.encode())
+        rows = [
+            {"file_name": "0.jpg", "text": part},
+            {"file_name": "0.jpg", "text": None},
+            {"file_name": "1.jpg", "text": "A."},
+        ]
+        (tmp_path / part / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    dataset = folder.read(tmp_path)
+    assert {r.image_id: (r.captions, r.split) for r in dataset.records} == {
+        "train/0.jpg": (("train",), "train"),
+        "validation/0.jpg": (("validation",), "val"),
+        "test/0.jpg": (("test",), "test"),
+    }
+    assert "test/metadata.jsonl, line 2: null" in dataset.findings["captions that are not text, left out"]
+    assert "test/metadata.jsonl, line 3: test/1.jpg" in str(dataset.findings["rows without a photo"])
+    assert len(dataset.sources) == 3 and dataset.splits_from == "captions file"
 
 
 def test_photos_in_other_forms_are_found(root):
@@ -159,6 +180,7 @@ def test_a_photo_in_two_splits_is_named_with_both_lines(caption, other, root):
     "rows, message",
     [
         ("image,caption,split\n000.jpg,A.,mine\n", "line 2: unknown split 'mine'; known: train, val, test"),
+        ("image,caption,split\n000.jpg,A.,1\n", "line 2: unknown split '1'; known: train, val, test"),
         ("image,caption,split\n000.jpg,A.,train\n001.jpg,A.,\n", "line 3: some rows have a split and some have none"),
         ("title,words\n000.jpg,A.\n", "line 1: the first line has to name the columns"),
         ("image,caption\n000.jpg\n", "line 2: 1 instead of 2 columns"),
@@ -185,23 +207,25 @@ def test_a_captions_json_of_ones_own_is_not_to_be_deleted(root):
 
 def test_no_captions_and_too_many_files_of_them(root):
     (root / "captions.json").write_text("{}")
-    with pytest.raises(DatasetError, match=r"holds captions\.csv and captions\.json: keep one"):
+    with pytest.raises(DatasetError, match=r"holds captions\.csv and captions\.json: join them, keep one"):
         folder.read(root)
     (root / "captions.json").unlink()
-    for part in ("test", "train"):  # as Hugging Face has it
+    for part in ("one", "two"):
         (root / part).mkdir()
-        (root / part / "metadata.jsonl").write_text('{"file_name": "000.jpg", "text": "A."}')
-    (root / "captions.csv").rename(root.parent / "captions.csv")
-    with pytest.raises(DatasetError, match=r"holds test/metadata\.jsonl and train/metadata\.jsonl: keep one"):
+        (root / part / "captions.csv").write_text("image,caption\n000.jpg,A.\n")
+    (root / "captions.csv").unlink()
+    with pytest.raises(DatasetError, match=r"holds one/captions\.csv and two/captions\.csv: join them, keep one"):
         folder.read(root)
-    shutil.rmtree(root / "test")
-    shutil.rmtree(root / "train")
+    shutil.rmtree(root / "one")
+    shutil.rmtree(root / "two")
     (root / "captions.csv").write_bytes(b"image,caption\n000.jpg,\xff\n")
     with pytest.raises(DatasetError, match="line 2: not a text file in UTF-8"):
         folder.read(root)
     (root / "captions.csv").rename(root / "captions.bak")
+    for number in range(9):
+        (root / f"{number}.jpg").write_bytes(b"")
     with pytest.raises(
         DatasetError,
-        match=r"holds none of captions\.csv, .* holds captions\.bak, holidays\. .*first line `image,caption`",
+        match=r"holds none of captions\.csv, .* holds captions\.bak, holidays, 0\.jpg, .*first line `image,caption`",
     ):
         folder.read(root)

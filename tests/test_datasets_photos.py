@@ -1,12 +1,13 @@
 """Photos that are there are found by the names that people write; for others the reason is told."""
 
 import os
+import time
 import unicodedata
 
 import pytest
 
 from captioning.datasets import photos
-from captioning.datasets.photos import AMBIGUOUS, BROKEN, CASE, FOLDER, NOT_THERE, OUTSIDE, UNREAD, Photos, look_for
+from captioning.datasets.photos import AMBIGUOUS, BROKEN, FOLDER, NOT_THERE, OUTSIDE, UNREAD, Photos, look_for
 from tests.originals import photo
 
 NFC, NFD = (unicodedata.normalize(form, "Grüße/Äpfel.jpg") for form in ("NFC", "NFD"))
@@ -33,6 +34,8 @@ def find(root, *names):
         ("a/a/b.jpg", "a/b.jpg"),
         ("a/b.jfif", "b.jfif"),
         ("a/b.jpe", "b"),
+        ("a/B.JPEG", "b.jpg"),
+        ("b.jpg", "photos/b.jfif"),
         (NFC, NFD),
         (NFD, NFC),
         (NFD, "Äpfel"),
@@ -77,20 +80,21 @@ def _made(path):
         ((), "x.jpg", NOT_THERE, ""),
         (("x.png",), "x.jpg", NOT_THERE, "there is x.png"),
         (("x.heic",), "x.heic", UNREAD, "convert it to JPEG"),
-        (("x.HEIC",), "x.jpg", UNREAD, "there is x.HEIC: convert it"),
+        (("x.HEIC",), "x.jpg", UNREAD, "x.HEIC: convert it"),
         (("a/x.jpg", "b/x.jpg"), "x.jpg", AMBIGUOUS, "a/x.jpg or b/x.jpg; write the path"),
         (("x.jpg", "x.png"), "x", AMBIGUOUS, "x.jpg or x.png"),
-        (("Dog.jpg", "DOG.jpg"), "dog.jpg", CASE, "DOG.jpg or Dog.jpg"),
+        (("Dog.jpg", "DOG.jpg"), "dog.jpg", AMBIGUOUS, "DOG.jpg or Dog.jpg"),
         (("x.jpg",), "../x.jpg", OUTSIDE, "only what is below"),
         (("x.jpg",), "a/../../x.jpg", OUTSIDE, "only what is below"),
         ((), "/etc/x.jpg", OUTSIDE, "only what is below"),
         ((), "D:/x.jpg", OUTSIDE, "only what is below"),
         ((".x.jpg", "__MACOSX/x.jpg", "._y.jpg", ".trash/x.jpg"), "x.jpg", NOT_THERE, ""),
+        (("@eaDir/x.jpg/XL.jpg", "#recycle/x.jpg", "$RECYCLE.BIN/x.jpg"), "x.jpg", NOT_THERE, ""),
     ],
 )
 def test_each_reason_by_itself(there, name, why, more, tmp_path):
     for file in there:
-        _made(tmp_path / file).write_bytes(b"")
+        _made(tmp_path / file).write_bytes(file.encode())
     path, reason, told = find(tmp_path, name)
     assert (path, reason) == ("", why) and more in told and bool(more) == bool(told)
 
@@ -121,6 +125,7 @@ def test_links_are_followed_and_loops_end(tmp_path):
         ("1.jpg", ("train/1.jpg", "val/1.jpg"), ("", "")),
         ("train/1.jpg", ("train/1.jpg", "val/1.jpg"), ("train/1.jpg", "")),
         ("train/1.jpg", ("train/1.jpg", "1.jpg", "1", "data/train/1.jpg", "TRAIN/1.JPG"), 5 * ("train/1.jpg",)),
+        ("1.jpg", ("1.jpg", "1.jpeg"), ("1.jpg", "")),
         ("train/1.JPG", ("train/1", "1.jpg", "/data/train/1.jpg", "val/1"), (*(3 * ("train/1.JPG",)), "")),
     ],
 )
@@ -141,6 +146,16 @@ def test_a_name_that_is_no_text_is_told(tmp_path):
     assert there.paths == [] and "rename it" in there.unreadable[0]
 
 
+@pytest.mark.parametrize("copies", [("photos/x.jpg", "photos (1)/x.jpg"), ("x.jpg", "X.jpg")])
+def test_copies_of_one_photo_are_no_two_photos(copies, tmp_path):
+    for copy in copies:
+        photo(tmp_path / copy)
+    (name,) = {copy.rpartition("/")[2].upper() for copy in copies}
+    assert find(tmp_path, name) == (min(copies, key=lambda path: (len(path), path)), "", "")
+    (tmp_path / copies[1]).write_bytes(b"another")
+    assert find(tmp_path, name).why == AMBIGUOUS
+
+
 def test_files_are_looked_for_in_folders_of_their_own(tmp_path):
     _made(tmp_path / "zip" / "zip" / "Captions.TXT").write_text("")
     assert look_for(tmp_path, "captions.csv", "captions.txt") == [tmp_path / "zip" / "zip" / "Captions.TXT"]
@@ -150,6 +165,22 @@ def test_files_are_looked_for_in_folders_of_their_own(tmp_path):
 def test_what_is_there_instead_is_told(tmp_path):
     photo(tmp_path / "Images" / "x.jpg")
     assert photos.nearest(tmp_path / "no" / "folder") == f"{tmp_path} holds Images"
+    photo(tmp_path / "0.jpg")
+    (tmp_path / "captions.csv.txt").write_text("")
+    assert photos.nearest(tmp_path) == f"{tmp_path} holds Images, captions.csv.txt, 0.jpg"
+
+
+def test_thousands_of_one_name_take_no_time(tmp_path):
+    many = range(3000)
+    there = Photos(tmp_path)
+    there._all = {f"d{number}/image.jpg": "" for number in many}
+    start = time.process_time()
+    found = there.find(f"C:/photos/D{number}/image" for number in many)
+    assert [path for path, *_ in found.values()] == [*there._all]
+    there = Photos(tmp_path)
+    there._all = {"image.jpg": ""}
+    assert not any(path for path, *_ in there.find(f"d{number}/image.jpg" for number in many).values())
+    assert time.process_time() - start < 2
 
 
 def test_a_folder_of_many_photos_is_walked_without_asking_for_each(tmp_path, monkeypatch):

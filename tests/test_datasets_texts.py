@@ -1,5 +1,7 @@
 """What nobody sees in a caption is dropped and told; what a script needs stays."""
 
+import time
+
 import pytest
 
 from captioning.datasets import texts
@@ -67,3 +69,8 @@ def test_markers_of_other_programs_are_dropped_at_the_ends(text):
 def test_entities_are_read_as_their_characters():
     caption, findings = cleaned("Tom &amp; Jerry&#39;s caf&eacute;, Q&A; AT&T")
     assert caption == "Tom & Jerry's café, Q&A; AT&T" and list(findings) == [ENTITIES]
+
+
+def test_long_gaps_take_no_time():
+    start = time.process_time()
+    assert cleaned("é" + 50_000 * " " + "a" + 50_000 * "\u00a0" + "[")[0] == "é a [" and time.process_time() - start < 1

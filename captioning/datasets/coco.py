@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -12,7 +11,7 @@ from captioning.datasets.dataset import SPLITS, CaptionDataset, DatasetError, Re
 from captioning.datasets.fetching import Wanted, bare_name, fetch_archive, fetch_photos, fetch_readable, note_of
 from captioning.datasets.needs import Need, archive, photos_to_fetch
 from captioning.datasets.photos import NOT_THERE, Photos, look_for, nearest
-from captioning.datasets.rows import content_of, path_of
+from captioning.datasets.rows import content_of, path_of, split_of
 from captioning.datasets.texts import Findings, shown, usable
 from captioning.fetching.download import URLS, DownloadError
 from captioning.fetching.unpack import UnpackError
@@ -127,33 +126,25 @@ def read(root: Path) -> CaptionDataset:
         )
     splits_file = _splits_file(root)
     splits = read_splits(splits_file) if splits_file else None
-    findings, photos, records = Findings(list), Photos(root), []
+    findings, listed, records = Findings(list), [], []
     for part, file in files.items():
-        for image_id, file_name, captions, _ in read_captions(file, findings):
-            split = _default_split(part, image_id) if splits is None else splits.get(image_id)
+        for image in read_captions(file, findings):
+            split = _default_split(part, image.image_id) if splits is None else splits.get(image.image_id)
+            whole = image.file_name[:1] == "/" or image.file_name[1:2] == ":"
             if split is None:
-                findings["photos in no split"].append(file_name)
+                findings["photos in no split"].append(image.file_name)
             else:
-                file = Path(file_name) if file_name[1:2] == ":" else Path(part, file_name)
-                records.append(Record(image_id, file, tuple(captions), split))
-    records = _with_photos(records, photos, findings)
+                listed.append((image.file_name if whole else f"{part}/{image.file_name}", image, split))
+    found = Photos(root).find(name for name, _, _ in listed)
+    for name, image, split in listed:
+        path, why, more = found[name]
+        if path or (why == NOT_THERE and not more):  # what is nowhere stays where it should be
+            records.append(Record(image.image_id, root / (path or name), tuple(image.captions), split))
+        else:
+            findings[why].append(f"{name} ({more})")
     sources = [*files.values(), *filter(None, [splits_file])]
     splits_from = splits_file.name if splits_file else f"val{year} halved"
     return assemble("coco2014", records, findings, splits_from, sources)
-
-
-def _with_photos(records: list[Record], photos: Photos, findings: Findings) -> list[Record]:
-    """Return the records with their files; what is nowhere stays where it should be."""
-    names = [record.file.as_posix() for record in records]
-    odd = [name for name in names if name[:1] == "/" or name[1:2] == ":" or ".." in name or not photos.at(name)]
-    found, placed = photos.find(odd), []
-    for name, record in zip(names, records, strict=True):
-        path, why, more = found.get(name, (name, "", ""))
-        if path or (why == NOT_THERE and not more):
-            placed.append(dataclasses.replace(record, file=photos.root / (path or name)))
-        else:
-            findings[why].append(f"{name} ({more})")
-    return placed
 
 
 def read_captions(path: Path, findings: Findings | None = None, way_out: str = _ANOTHER) -> Iterator[Captioned]:
@@ -187,33 +178,38 @@ def read_captions(path: Path, findings: Findings | None = None, way_out: str = _
     yield from images.values()
 
 
-def _images(path: Path, rows: list[dict], findings: Findings) -> dict[str, Captioned]:
-    images: dict[str, Captioned] = {}
+def _images(path: Path, rows: list[dict], findings: Findings) -> dict[int | str, Captioned]:
+    images: dict[int | str, Captioned] = {}
     for row in rows:
-        image_id, name, url = row["id"], row["file_name"], row.get("coco_url", "")
+        image_id, name, url = _id(row["id"]), row["file_name"], row.get("coco_url", "")
         if not isinstance(name, str) or not name.strip():
             findings["images without a file name"].append(f"{path.name}, id {image_id}: {shown(name)}")
             continue
         image = Captioned(image_id, path_of(name), [], url if isinstance(url, str) else "")
-        if images.setdefault(str(image_id), image) != image:
+        if images.setdefault(image_id, image) != image:
             raise DatasetError(f"{path}: the id {image_id} stands for two images, one of them {name}.")
     return images
 
 
-def _add(images: dict[str, Captioned], row: Any, place: str, findings: Findings) -> str:
+def _add(images: dict[int | str, Captioned], row: Any, place: str, findings: Findings) -> str:
     """Add a caption to its image and return it; empty where there is none."""
-    if not isinstance(row, dict) or str(row.get("image_id")) not in images:
+    if not isinstance(row, dict) or (image_id := _id(row.get("image_id"))) not in images:
         findings["annotations of images that are not listed"].append(f"{place}: {shown(row)}")
         return ""
     if text := usable(row.get("caption"), place, findings):
-        images[str(row["image_id"])].captions.append(text)
+        images[image_id].captions.append(text)
     return text
 
 
-def read_splits(path: Path) -> dict[int, str]:
-    """Return image id -> split from a `splits.json` or `dataset_coco.json`.
+def _id(value: Any) -> int | str:
+    """Return an id as a number, also where it is written as text; as text where it is none."""
+    if type(value) is int:
+        return value
+    return int(value) if isinstance(value, str) and value.isdecimal() else str(value)
 
-    Karpathy's "restval" (val2014 photos given to training) counts as train.
+
+def read_splits(path: Path) -> dict[int | str, str]:
+    """Return image id -> split from a `splits.json` or `dataset_coco.json`.
 
     Raises:
         DamagedError: the file is not JSON.
@@ -222,9 +218,11 @@ def read_splits(path: Path) -> dict[int, str]:
     content = content_of(path, _ANOTHER)
     try:
         if path.name == _SPLIT_FILES[0]:
-            pairs = [(image_id, split) for split in SPLITS for image_id in content[split]]
+            pairs = [(_id(image_id), split) for split in SPLITS for image_id in content[split]]
         else:
-            pairs = [(image["cocoid"], image["split"].replace("restval", "train")) for image in content["images"]]
+            pairs = [(_id(image["cocoid"]), split_of(image["split"])) for image in content["images"]]
+        for unknown in {split for _, split in pairs} - {*SPLITS}:
+            raise KeyError(unknown)
     except (KeyError, TypeError, AttributeError) as error:
         raise DatasetError(f"{path} is not in its usual layout: {error!r}.") from error
     splits = dict(pairs)
@@ -248,5 +246,5 @@ def _captions_files(root: Path, year: str) -> dict[str, Path]:
     return {part: nearest_first[0] for part, nearest_first in found.items() if nearest_first}
 
 
-def _default_split(part: str, image_id: int) -> str:
-    return "train" if part.startswith("train") else "test" if image_id % 2 else "val"
+def _default_split(part: str, image_id: int | str) -> str:
+    return "train" if part.startswith("train") else "test" if str(image_id)[-1:] in "13579" else "val"

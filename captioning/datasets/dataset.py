@@ -143,18 +143,18 @@ def assemble(
         DatasetError: nothing usable is left, or there is nothing to train on.
     """
     left_out = defaultdict(list, {reason: list(names) for reason, names in (findings or {}).items()})
-    records = list(records)
-    present = {folder: _names(folder) for folder in {record.file.parent for record in records}}
+    present: dict[Path, set[str]] = {}
     usable = []
     for record in records:
-        captions = tuple(" ".join(caption.split()) for caption in record.captions if caption.strip())
-        left_out["empty captions"] += [str(record.image_id)] * (len(record.captions) - len(captions))
-        if record.file.name not in present[record.file.parent]:
+        folder = record.file.parent
+        if folder not in present:
+            present[folder] = _names(folder)
+        if record.file.name not in present[folder]:
             left_out[NOT_ON_DISK].append(str(record.file))
-        elif not captions:
+        elif not record.captions:
             left_out["photos without a caption"].append(str(record.image_id))
         else:
-            usable.append(dataclasses.replace(record, captions=captions))
+            usable.append(record)
     if not any(record.split in ("train", UNSPLIT) for record in usable):
         left = {reason: names for reason, names in left_out.items() if names}
         reasons = ", ".join(f"{len(names)} {reason}" for reason, names in left.items()) or "none was found"

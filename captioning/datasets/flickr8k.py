@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from captioning.datasets import rows
-from captioning.datasets.dataset import UNSPLIT, CaptionDataset, DatasetError, Record, assemble
+from captioning.datasets.dataset import SPLITS, UNSPLIT, CaptionDataset, DatasetError, Record, assemble
 from captioning.datasets.fetching import Wanted, bare_name, fetch_archive, fetch_readable, note_of, require_most
 from captioning.datasets.needs import Need, archive
 from captioning.datasets.photos import NOT_THERE, Photos, look_for, nearest
@@ -103,7 +103,7 @@ def read(root: Path) -> CaptionDataset:
             findings[why].append(f"{caption.place}: {caption.image} ({more})")
     records = [Record(stem, photos.root / file, tuple(of), split) for (file, stem, split), of in texts.items()]
     findings |= {"photos in no official split": [*unused], "captions of photos that do not exist": nowhere}
-    splits_from = KARPATHY if lists and lists[0].name == KARPATHY else "official lists" if splits else HASH
+    splits_from = HASH if not splits else KARPATHY if lists[0].name == KARPATHY else "official lists"
     dataset = assemble("flickr8k", records, findings, splits_from, dict.fromkeys([source, *lists]))
     return _compared_with_the_release(dataset, len(photos.paths), splits)
 
@@ -116,10 +116,17 @@ def _splits(root: Path, source: Path) -> tuple[dict[str, str], list[Path]]:
             raise DatasetError(
                 f"{missing[0]} is missing: it belongs to the Flickr8k text release; {nearest(source.parent)}."
             )
-        pairs = [(name.strip(), split) for split, file in lists.items() for name in rows.text_of(file).splitlines()]
-        return {_key(name): split for name, split in pairs if name}, [*lists.values()]
-    karpathy = look_for(root, KARPATHY)[:1]
-    return {_key(row.image): row.split for file in karpathy for row in rows.read(file, Findings(list))}, karpathy
+        names = [(name.strip(), split) for split, file in lists.items() for name in rows.text_of(file).splitlines()]
+        pairs, files = {(_key(name), split): None for name, split in names if name}, [*lists.values()]
+    else:
+        files = look_for(root, KARPATHY)[:1]
+        listed = (row for file in files for row in rows.read(file, Findings(list)))
+        pairs = {(_key(row.image), row.split): None for row in listed if row.split}
+    splits = dict(pairs.keys())
+    if len(splits) < len(pairs) or not {*splits.values()} <= {*SPLITS}:
+        names = " and ".join(map(str, files))
+        raise DatasetError(f"In {names} a photo is in two splits, or a split is none of {', '.join(SPLITS)}.")
+    return splits, files
 
 
 def _key(name: str) -> str:

@@ -25,13 +25,9 @@ def read(root: Path) -> CaptionDataset:
     """Read a folder and list what is wrong with it.
 
     Args:
-        root: holds photos, in folders as deep as you like, and one of `CAPTION_FILES`, for example
-            `captions.csv` with the columns `image,caption` and, if you like, `split`; see `rows`;
-            `captions.jsonl` with lines {"image": ..., "caption": ..., "split": ...};
-            `captions.json` in COCO's captions layout;
-            `metadata.jsonl` of Hugging Face, `results.csv` of Flickr30k.
-            An image is named by its path below `root`, or by its file name where only one photo has it; see
-            `Photos.find`. Where no row has a split, the pictures are in no split yet.
+        root: holds photos, in folders as deep as you like, and one of `CAPTION_FILES` in a layout of `rows.read` or
+            that of COCO; or a `metadata` file of Hugging Face in each of the folders `train`, `validation` and `test`.
+            A photo is named as in `Photos.find`. Where no row has a split, the pictures are in no split yet.
 
     Returns:
         The dataset; its findings list rows without a photo, each with its line and for each reason by itself, captions
@@ -41,23 +37,27 @@ def read(root: Path) -> CaptionDataset:
     Raises:
         DatasetError: no captions file, more than one, or lines that cannot be read; a photo in two splits.
     """
-    source, photos, findings = _captions_file(root), Photos(root), Findings(list)
-    read = list(_captions(source, findings))
+    sources, photos, findings = _captions_files(root), Photos(root), Findings(list)
+    if len(sources) == 1:
+        read = list(_captions(sources[0], findings))
+    else:
+        read = [caption for source in sources for caption in _of_split(root, source, findings)]
     found = photos.find(caption.image for caption in read)
     captions: dict[str, list[str]] = defaultdict(list)
-    splits: dict[str, dict[str, str]] = defaultdict(dict)  # photo -> split -> place
+    placed = []
     for place, image, text, split in read:
         photo, why, more = found[image]
         if not photo:
             findings[why].append(f"{place}: {image}" + (f" ({more})" if more else ""))
             continue
-        splits[photo].setdefault(split, place)
+        placed.append((place.removeprefix(f"{sources[0].name}, "), photo, split))
         if text in captions[photo]:
             findings["duplicate rows"].append(f"{place}: {photo}: {text}")
         captions[photo].append(text)
-    rows.refuse(source, _wrong_splits(splits))
+    rows.refuse(sources[0] if len(sources) == 1 else root, _wrong_splits(placed))
+    split_of = {photo: split for _, photo, split in placed}
     records = [
-        Record(photo, root / photo, tuple(dict.fromkeys(texts)), *splits[photo]) for photo, texts in captions.items()
+        Record(photo, root / photo, tuple(dict.fromkeys(texts)), split_of[photo]) for photo, texts in captions.items()
     ]
     findings["photos without a caption"] += sorted(set(photos.paths) - captions.keys())
     findings["pictures in a format that is not read"] += [f"{path}: {CONVERT}" for path in sorted(photos.unread)]
@@ -66,24 +66,37 @@ def read(root: Path) -> CaptionDataset:
         f"{r.image_id}: {text}" for r in records for text in r.captions if len(text.split()) > TOO_LONG
     ]
     splits_from = "captions file" if any(record.split for record in records) else HASH
-    return assemble("folder", records, findings, splits_from, [source])
+    return assemble("folder", records, findings, splits_from, sources)
 
 
-def _captions_file(root: Path) -> Path:
+def _captions_files(root: Path) -> list[Path]:
     present = look_for(root, *CAPTION_FILES)
     if not present:
         raise DatasetError(
             f"{root} holds none of {', '.join(CAPTION_FILES)}; {nearest(root)}. Write captions.csv: a first line "
             '`image,caption`, then one line per caption, for example `beach/dog.jpg,"A dog runs, fast."`.'
         )
-    if len(present) > 1:
-        raise DatasetError(f"{root} holds {' and '.join(str(file.relative_to(root)) for file in present)}: keep one.")
-    return present[0]
+    splits = {rows.split_of(file.parent.name) for file in present}
+    by_split = len(splits) == len(present) and splits <= {*SPLITS} and present[0].stem.lower() == "metadata"
+    if len(present) > 1 and not by_split:
+        raise DatasetError(
+            f"{root} holds {' and '.join(str(file.relative_to(root)) for file in present)}: join them, keep one."
+        )
+    return present
+
+
+def _of_split(root: Path, source: Path, findings: Findings) -> Iterable[Caption]:
+    """Read one of several files: each names the photos of its own folder, which is called like a split."""
+    folder, own = source.parent.relative_to(root).as_posix(), Findings(list)
+    for place, image, text, _ in _captions(source, own):
+        yield Caption(f"{folder}/{place}", f"{folder}/{image}", text, rows.split_of(source.parent.name))
+    for reason, names in own.items():
+        findings[reason] += [f"{folder}/{name}" for name in names]
 
 
 def _captions(source: Path, findings: Findings) -> Iterable[Caption]:
     """Read a captions file, whichever its layout."""
-    if source.suffix == ".json":
+    if source.suffix.lower() == ".json":
         content = rows.content_of(source, rows.AS_JSON)
         if isinstance(content, dict) and "annotations" in content:
             images = read_captions(source, findings, rows.AS_JSON)
@@ -92,24 +105,17 @@ def _captions(source: Path, findings: Findings) -> Iterable[Caption]:
     return rows.read(source, findings)
 
 
-def _wrong_splits(splits: dict[str, dict[str, str]]) -> list[str]:
-    """Let all rows have a split of ours, or none; and a photo one."""
-    splits = {photo: {s: at.partition(", ")[2] for s, at in of_one.items()} for photo, of_one in splits.items()}
-    places: dict[str, str] = {}
-    for of_one in splits.values():
-        places = of_one | places  # the first place counts
-    wrong = [
-        f"{place}: unknown split {split!r}; known: {', '.join(SPLITS)}"
-        for split, place in places.items()
-        if split not in (*SPLITS, UNSPLIT)
-    ]
-    if UNSPLIT in places and len(places) > 1:
-        wrong.append(f"{places[UNSPLIT]}: some rows have a split and some have none; give all of them one, or none")
-    for photo, of_one in splits.items():
-        if len(of_one) > 1:
-            (first, place), (second, other), *_ = of_one.items()
-            here, there = second or "no split", first or "no split"
-            wrong.append(
-                f"{other}: {photo} is of {here}, in {place} of {there}; a split is made by photo, not by caption"
-            )
+def _wrong_splits(placed: list[tuple[str, str, str]]) -> list[str]:
+    """Let all rows (line, photo, split) have a split of ours, or none; and a photo one."""
+    wrong, lines, first = [], {}, {}
+    for line, photo, split in placed:
+        if split not in lines and split not in (*SPLITS, UNSPLIT):
+            wrong.append(f"{line}: unknown split {split!r}; known: {', '.join(SPLITS)}")
+        lines.setdefault(split, line)
+        there, other = first.setdefault(photo, (line, split))
+        if split != other:
+            here = f"{photo} is of {split or 'no split'}, in {there} of {other or 'no split'}"
+            wrong.append(f"{line}: {here}; a split is made by photo, not by caption")
+    if UNSPLIT in lines and len(lines) > 1:
+        wrong.append(f"{lines[UNSPLIT]}: some rows have a split and some have none; give all of them one, or none")
     return wrong

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import filecmp
 import os
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from itertools import takewhile
+from pathlib import Path
 from typing import NamedTuple
 
 from captioning.datasets.texts import UNSEEN
@@ -17,12 +19,13 @@ _UNREAD = {
     ".heic", ".heif", ".jxl", ".jp2", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2", ".svg", ".psd",
     ".pdf", ".eps", ".mov", ".mp4",
 }  # fmt: skip
+_JPEG = {".jpg", ".jpeg", ".jpe", ".jfif"}  # endings of the same format
+_LEFT_BEHIND = {"__MACOSX", "@eaDir", "#recycle", "@Recycle", "$RECYCLE.BIN", "lost+found"}  # by zips, by drives
 _JOINERS = dict.fromkeys(map(ord, "\u200b\u200c\u200d"))  # dropped where names are compared
 CONVERT = "convert it to JPEG, for example in the program that shows your photos, or with `magick mogrify -format jpg`"
 
 NOT_THERE = "rows without a photo"
 AMBIGUOUS = "rows that may mean several photos"
-CASE = "rows that differ from several photos in letter case only"
 UNREAD = "rows with a photo in a format that is not read"
 FOLDER = "rows that name a folder"
 BROKEN = "rows that name a link to nothing"
@@ -44,9 +47,8 @@ class Photos:
         """Take the folder; it is walked when it is first asked."""
         self.root = root
         self.unreadable: list[str] = []  # folders that cannot be opened, and names that no text file can hold
-        self._folders: dict[str, set[str]] = {}
 
-    @cached_property
+    @property
     def paths(self) -> list[str]:
         """The photos, as paths below the root."""
         return [path for path, kind in self._all.items() if not kind]
@@ -60,56 +62,57 @@ class Photos:
         """Return what each name stands for.
 
         A name is a path below the root or the end of one: folders that people have or lack in front do not count as
-        long as one photo only is meant; nor do letter case, the Unicode form and a missing extension, where the
-        name as it is written is no photo. Two paths never stand for one photo.
+        long as one photo only is meant, or copies of one; nor do letter case, the Unicode form, a missing extension
+        and another one of JPEG, where the name as it is written is no photo. Two paths never stand for one photo.
 
         Args:
             names: with forward slashes.
         """
         found = {name: self._find(name) for name in dict.fromkeys(names)}
-        written = defaultdict(dict)
+        written = defaultdict(list)
         for name, (path, *_) in found.items():
-            ending = PurePosixPath(path).suffix.lower()
-            written[path][name] = _key(_parts(name)).removesuffix(ending) + ending
-        for path, keys in written.items():
-            for name, key in keys.items() if path else ():
+            if path:
+                written[path].append(name)
+        for path, of_one in written.items():
+            ending = _ending(path)
+            keys = {name: _key(_parts(name)).removesuffix(ending) + ending for name in of_one if len(of_one) > 1}
+            for name, key in keys.items():
                 if _means_another(path, key, keys.values()):
                     found[name] = Found("", NOT_THERE, f"only {path} has this file name")
         return found
 
-    def at(self, path: str) -> bool:
-        """Return whether there is anything at this path below the root; a folder is listed once, not walked."""
-        folder, _, name = path.rpartition("/")
-        if folder not in self._folders:
-            self._folders[folder] = {entry.name for entry in entries(self.root / folder)}
-        return name in self._folders[folder]
-
     def _find(self, name: str) -> Found:
+        if self._all.get(name) == "":
+            return Found(name)
         parts = _parts(name)
-        candidates = self._by_name.get(_key(parts.rpartition("/")[2]), [])
-        bare = not candidates and PurePosixPath(parts).suffix.lower() not in EXTENSIONS | _UNREAD
-        if bare:
-            candidates = self._by_stem.get(_key(parts.rpartition("/")[2]), [])
-        candidates = [path for path in candidates if not self._all[path]] or candidates
-        if not candidates or ".." in parts.split("/"):
+        ending, best = _ending(parts), _longest(self._names, parts)
+        if not best and ending not in EXTENSIONS | _UNREAD:
+            best = _longest(self._stems, parts)
+        elif not best and ending in _JPEG:
+            best = [path for path in _longest(self._stems, _stem(parts)) if _ending(path) in _JPEG]
+        if not best or ".." in parts.split("/"):
             return self._why_not(name, parts)
-        rank = {path: _likeness(path, parts + PurePosixPath(path).suffix * bare) for path in candidates}
-        best = sorted(path for path in candidates if rank[path] == max(rank.values()))
-        kind, several = self._all[best[0]], " or ".join(best)
-        if len(best) > 1:
-            same = len({_key(path) for path in best}) == 1
-            return Found("", CASE if same else AMBIGUOUS, f"{several}; write the path as it is")
-        if kind:
-            return Found("", kind, f"{best[0]}: {CONVERT}" if kind == UNREAD else best[0])
-        return Found(best[0])
+        best = best if len(best) == 1 else _nearest(best, parts)
+        if all(self._same(best[0], path) for path in best[1:]):
+            return Found(best[0])
+        return Found("", AMBIGUOUS, f"{' or '.join(best)}; write the path as it is")
+
+    def _same(self, path: str, other: str) -> bool:
+        """Return whether two photos have the same bytes, as when a zip was unpacked twice."""
+        try:
+            return filecmp.cmp(self.root / path, self.root / other, shallow=False)
+        except OSError:
+            return False
 
     def _why_not(self, name: str, parts: str) -> Found:
         if name.startswith("/") or name[1:2] == ":" or ".." in parts.split("/"):
             return Found("", OUTSIDE, f"only what is below {self.root} is read")
-        alike = self._by_stem.get(_key(PurePosixPath(parts).stem), [""])[0]
-        unread = alike and self._all[alike] == UNREAD
-        more = f"there is {alike}" + (f": {CONVERT}" if unread else "") if alike else ""
-        return Found("", UNREAD if unread else NOT_THERE, more)
+        odd = _longest(self._odd, parts) or _longest(self._odd, _stem(parts))
+        if odd:
+            kind = self._all[odd[0]]
+            return Found("", kind, f"{odd[0]}: {CONVERT}" if kind == UNREAD else odd[0])
+        alike = _longest(self._stems, _stem(parts))
+        return Found("", NOT_THERE, f"there is {alike[0]}" if alike else "")
 
     @cached_property
     def _all(self) -> dict[str, str]:
@@ -117,12 +120,17 @@ class Photos:
         return dict(self._walk())
 
     @cached_property
-    def _by_name(self) -> dict[str, list[str]]:
-        return _grouped(self._all, lambda path: PurePosixPath(path).name)
+    def _names(self) -> dict[str, list[str]]:
+        return _ends((path, path) for path in self.paths)
 
     @cached_property
-    def _by_stem(self) -> dict[str, list[str]]:
-        return _grouped(self._all, lambda path: PurePosixPath(path).stem)
+    def _stems(self) -> dict[str, list[str]]:
+        return _ends((path, _stem(path)) for path in self.paths)
+
+    @cached_property
+    def _odd(self) -> dict[str, list[str]]:
+        odd = [(path, path) for path, kind in self._all.items() if kind]
+        return _ends(odd + [(path, _stem(path)) for path in self.unread])
 
     def _walk(self) -> Iterator[tuple[str, str]]:
         """Walk the folders, linked ones last, each once: links that lead back end."""
@@ -134,7 +142,7 @@ class Photos:
                 continue
             seen.add(real)
             for entry in entries(folder, self.unreadable):
-                extension, is_folder = os.path.splitext(entry.name)[1].lower(), _is_folder(entry)
+                extension, is_folder = _ending(entry.name), _is_folder(entry)
                 if is_folder:
                     (linked if entry.is_symlink() else waiting).append((Path(entry.path), f"{below}{entry.name}/"))
                 if extension in EXTENSIONS | _UNREAD:
@@ -151,10 +159,10 @@ def entries(folder: Path, unreadable: list[str] | None = None) -> list[os.DirEnt
         if unreadable is not None:
             unreadable.append(f"{folder}: {error.strerror}")
         return []
-    odd = [entry for entry in listed if not _is_text(entry.name)]
+    odd = [entry for entry in listed if entry.name.encode(errors="ignore").decode() != entry.name]
     if unreadable is not None:
         unreadable += [f"{entry.path!a}: the name is not in UTF-8, rename it" for entry in odd]
-    return [entry for entry in listed if entry not in odd and entry.name[0] != "." and entry.name != "__MACOSX"]
+    return [entry for entry in listed if entry not in odd and entry.name[0] != "." and entry.name not in _LEFT_BEHIND]
 
 
 def look_for(root: Path, *names: str, folders: bool = False, depth: int = 2) -> list[Path]:
@@ -183,7 +191,9 @@ def look_for(root: Path, *names: str, folders: bool = False, depth: int = 2) -> 
 def nearest(path: Path) -> str:
     """Say what there is of a path: the nearest folder, and what it holds."""
     folder = next(folder for folder in (path, *path.absolute().parents) if folder.is_dir())
-    names = [entry.name for entry in entries(folder)]
+    closed: list[str] = []
+    photos_last = sorted(entries(folder, closed), key=lambda entry: _ending(entry.name) in EXTENSIONS)
+    names = [entry.name for entry in photos_last] or closed
     more = f" and {len(names) - 6} more" if len(names) > 6 else ""
     return f"{folder} holds {', '.join(names[:6]) or 'nothing'}{more}"
 
@@ -197,15 +207,31 @@ def _is_file(entry: os.DirEntry) -> bool:
     return os.path.isfile(entry) if entry.is_symlink() else entry.is_file()
 
 
-def _ends(path: str, name: str) -> bool:
-    return f"/{path}".endswith(f"/{name}")
+def _stem(name: str) -> str:
+    return os.path.splitext(name)[0]
 
 
-def _grouped(paths: Iterable[str], name: object) -> dict[str, list[str]]:
-    groups = defaultdict(list)
-    for path in paths:
-        groups[_key(name(path))].append(path)
-    return groups
+def _ending(name: str) -> str:
+    return os.path.splitext(name)[1].lower()
+
+
+def _ends(names: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """Return each end of these names -> paths, so that 100,000 photos called `image.jpg` are told by their folders."""
+    ends = defaultdict(list)
+    for path, name in names:
+        end = _key(name)
+        while end:
+            ends[end].append(path)
+            end = end.partition("/")[2]
+    return ends
+
+
+def _longest(ends: dict[str, list[str]], name: str) -> list[str]:
+    """Return the paths that have most of their last parts in common with a name."""
+    end = _key(name)
+    while end and end not in ends:
+        end = end.partition("/")[2]
+    return ends.get(end, [])
 
 
 def _parts(name: str) -> str:
@@ -214,23 +240,27 @@ def _parts(name: str) -> str:
     return parts.lstrip("/")
 
 
-def _likeness(path: str, name: str) -> tuple:
-    """Return how near a photo's path comes to a name: as it is, in another form, by its last folders, by its file."""
-    ours, theirs = path.split("/"), name.split("/")
-    exact, composed = ours[-1] == theirs[-1], _nfc(ours[-1]) == _nfc(theirs[-1])
-    return path == name, _nfc(path) == _nfc(name), _key(path) == _key(name), _alike(path, name), exact, composed
+def _nearest(paths: list[str], name: str) -> list[str]:
+    """Return the paths that come nearest to a name: as a whole, else by the form of their last parts."""
+    rank = {}
+    for path in paths:
+        whole = name if _ending(name) in EXTENSIONS else name + os.path.splitext(path)[1]
+        rank[path] = _key(path) == _key(whole), _alike(_nfc(path), _nfc(whole)), _alike(path, whole)
+    most = max(rank.values())
+    return sorted((path for path in paths if rank[path] == most), key=lambda path: (len(path), path))
 
 
 def _means_another(path: str, key: str, others: Iterable[str]) -> bool:
     """Return whether a name is hardly meant by this photo: another is nearer, or as near and of another folder."""
-    rivals = [other for other in others if not (_ends(key, other) or _ends(other, key))]
-    return not _ends(_key(path), key) and any(_alike(path, rival) >= _alike(path, key) for rival in rivals)
+    near = _alike(_key(path), key)
+    rivals = (o for o in others if not (f"/{key}".endswith(f"/{o}") or f"/{o}".endswith(f"/{key}")))
+    return near <= key.count("/") and any(_alike(_key(path), rival) >= near for rival in rivals)
 
 
 def _alike(path: str, name: str) -> int:
     """Return how many of their last parts are the same."""
-    both = list(zip(reversed(_key(path).split("/")), reversed(_key(name).split("/")), strict=False))
-    return next((n for n, (a, b) in enumerate(both) if a != b), len(both))
+    pairs = zip(reversed(path.split("/")), reversed(name.split("/")), strict=False)
+    return len([*takewhile(lambda pair: pair[0] == pair[1], pairs)])
 
 
 def _nfc(name: str) -> str:
@@ -240,11 +270,3 @@ def _nfc(name: str) -> str:
 def _key(name: str) -> str:
     """Return what names have in common that look alike."""
     return unicodedata.normalize("NFC", UNSEEN.sub("", _nfc(name).casefold().translate(_JOINERS)))
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

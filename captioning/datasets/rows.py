@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import csv
-import io
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -17,15 +19,16 @@ from captioning.files import DamagedError
 from captioning.images import EXTENSIONS
 
 # Names of columns, the first one that is there counts. A number or an "s" may follow those of captions.
-IMAGE = ("image", "file_name", "filename", "image_name", "image_path", "photo", "img", "path", "file", "image_id")
-CAPTION = ("caption", "text", "comment", "sentence", "description")
+IMAGE = (
+    "image", "file_name", "filename", "image_name", "image_path", "photo", "img", "path", "filepath", "file", "image_id"
+)  # fmt: skip
+CAPTION = ("caption", "text", "comment", "sentence", "description", "raw")
 AS_JSON = "Save it as JSON in UTF-8; a file with one object per line is called captions.jsonl."
+UNUSED = "columns that are not read"
 MOST = 10  # bad lines that one error names
+_AS_TEXT = "Save it as UTF-8 (in Excel: `CSV UTF-8`)."
 _SEPARATORS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a pipe"}
-_QUOTE = (
-    'Put a caption that holds separators or quotes into quotes, and double those inside: a.jpg,"A ""stop"" sign, red"'
-)
-_ROW_BEGINS = re.compile(r'\s*"?([^,;|\t"]+)"?\s*[,;|\t]')
+_QUOTE = 'Put a caption with separators or quotes into quotes, and double those inside: a.jpg,"A ""stop"" sign, red"'
 # What splits are called elsewhere; Karpathy's "restval" are photos of val2014 given to training.
 _SPLITS = dict.fromkeys(["validation", "valid", "dev"], "val") | {"training": "train", "restval": "train"}
 
@@ -44,39 +47,30 @@ def read(source: Path, findings: Findings) -> list[Caption]:
 
     Args:
         source: the file; `.json` holds a list of rows, Karpathy's {"images": [...]}, or {photo: captions}.
-        findings: gets the values that are not text, and what was dropped from captions.
+        findings: gets the values that are not text, what was dropped from captions, and the columns that are not read.
 
     Raises:
-        DatasetError: it is not text in UTF-8, or lines of it cannot be read without losing something; all are named.
+        DatasetError: it is not text, or lines of it cannot be read without losing something; all are named.
         DamagedError: a `.json` is not JSON.
     """
-    ending = source.suffix.lower()
-    if ending == ".jsonl":
-        rows = _json_lines(source)
-    elif ending == ".json":
-        rows = ((f"{source.name}, item {number}", row) for number, row in enumerate(_items(source), start=1))
-    elif ".token" in source.name.lower():
-        rows = _tokens(source)
+    if (ending := source.suffix.lower()) == ".json":
+        return list(_captions(_items(source), findings))
+    text = text_of(source)
+    if ending == ".jsonl":  # or a whole JSON array that has this name
+        rows = _items(source) if text.lstrip().startswith("[") else json_lines(source)
+    elif ".token" in source.name.lower() or re.match(r"\s*[^\t\n]+#\d+\t", text):
+        rows = _tokens(source, text)
     else:
-        rows = _csv(source)
+        rows = _csv(source, text)
     return list(_captions(rows, findings))
 
 
 def refuse(source: Path, problems: list[str], way_out: str = "") -> None:
-    """Raise one error that names all bad lines, at most `MOST` of them; none where there are no problems.
-
-    Args:
-        source: the file.
-        problems: each begins with its line.
-        way_out: the end of the message.
-
-    Raises:
-        DatasetError: there are problems.
-    """
+    """Raise one `DatasetError` that names all bad lines, at most `MOST` of them; none where there are no problems."""
     if len(problems) > 1:
-        more = ["more of the same kind"] if len(problems) > MOST else []
-        named = "\n  ".join([f"{len(problems)} lines cannot be read:", *problems[:MOST], *more])
-        raise DatasetError(f"{source}, {named}\n{way_out}".rstrip())
+        named = "\n  ".join([f"{len(problems)} lines cannot be read:", *problems[:MOST]])
+        more = "\n  more of the same kind" if len(problems) > MOST else ""
+        raise DatasetError(f"{source}, {named}{more}\n{way_out}".rstrip())
     if problems:
         raise DatasetError(f"{source}, {problems[0]}. {way_out}".rstrip())
 
@@ -86,23 +80,38 @@ def path_of(name: str) -> str:
     return name.strip().replace("\\", "/").encode(errors="backslashreplace").decode()
 
 
-def text_of(source: Path) -> str:
-    """Return the text of a file in UTF-8, with or without a byte order mark; line ends stay as they are.
+def split_of(value: Any) -> str:
+    """Return the name that we have for a split; another one stays as it is."""
+    name = UNSPLIT if value is None else str(value).strip().lower()
+    return _SPLITS.get(name, name)
+
+
+def text_of(source: Path, way_out: str = _AS_TEXT) -> str:
+    """Return the text of a file in UTF-8, or in UTF-16 that says so; line ends stay as they are.
 
     Raises:
         DatasetError: it is something else; the message names the line.
     """
-    return _decoded(source, source.read_bytes())
+    content = source.read_bytes()
+    utf16 = content.startswith((b"\xff\xfe", b"\xfe\xff"))
+    try:
+        text = content.decode("utf-16" if utf16 else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        line, byte = 1 + content.count(b"\n", 0, error.start), content[error.start]
+        raise DatasetError(f"{source}, line {line}: not a text file in UTF-8 (byte {byte:#x}). {way_out}") from error
+    if (at := text.find("\0")) >= 0:
+        raise DatasetError(f"{source}, line {1 + text.count(chr(10), 0, at)}: a NUL byte. {way_out}")
+    return text
 
 
 def content_of(source: Path, way_out: str) -> Any:
-    """Return the content of a JSON file, with or without a byte order mark; see `files.read_json`.
+    """Return the content of a JSON file in any encoding of JSON.
 
     Raises:
-        DamagedError: it is not JSON in UTF-8.
+        DamagedError: it is not JSON, or gives one name two values.
     """
     try:
-        return json.loads(source.read_bytes().decode("utf-8-sig"))
+        return json.loads(source.read_bytes(), object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:
         raise DamagedError(f"{source} is damaged ({error}). {way_out}") from error
 
@@ -111,55 +120,40 @@ def json_lines(source: Path, way_out: str = "") -> Iterator[tuple[str, Any]]:
     """Yield place and content of each line of JSON; blank lines are skipped.
 
     Raises:
-        DatasetError: lines are not JSON, or not UTF-8.
+        DatasetError: lines are not JSON, or it is not text.
     """
     problems = []
-    with source.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            text = _decoded(source, line, number).strip()
-            try:
-                if text and len(problems) <= MOST:
-                    yield f"{source.name}, line {number}", json.loads(text)
-            except (ValueError, RecursionError) as error:
-                problems.append(f"line {number}: not JSON ({error}): {shown(text)}")
+    for number, line in enumerate(text_of(source, way_out or _AS_TEXT).split("\n"), start=1):
+        try:
+            if line.strip() and len(problems) <= MOST:
+                yield f"{source.name}, line {number}", json.loads(line, object_pairs_hook=_object)
+        except (ValueError, RecursionError) as error:
+            problems.append(f"line {number}: not JSON ({error}): {shown(line.strip())}")
     refuse(source, problems, way_out)
 
 
-def _decoded(source: Path, content: bytes, line: int = 1) -> str:
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise DatasetError(f"{source} is text in UTF-16: save it as UTF-8 (in Excel: `CSV UTF-8`).")
-    try:
-        text = content.decode("utf-8-sig" if line == 1 else "utf-8")
-        fault, at = "a NUL byte", content.find(b"\0")
-    except UnicodeDecodeError as error:
-        fault, at = f"not a text file in UTF-8 (byte {content[error.start]:#x})", error.start
-    if at < 0:
-        return text
-    line += content.count(b"\n", 0, at)
-    raise DatasetError(f"{source}, line {line}: {fault}. Save it as UTF-8 (in Excel: `CSV UTF-8`).")
+def _object(pairs: list[tuple[str, Any]]) -> dict:
+    """Keep JSON from dropping all but the last of the values that have one name."""
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        ((twice, _),) = Counter(name for name, _ in pairs).most_common(1)
+        raise ValueError(f"two values are called {shown(twice)}; several captions of a photo are a list")
+    return content
 
 
-def _json_lines(source: Path) -> Iterable[tuple[str, Any]]:
-    """Yield the rows of JSON lines, or of a whole JSON array that has their name."""
-    with source.open("rb") as file:
-        first = file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()
-    if not first.startswith(b"["):
-        return json_lines(source)
-    return ((f"{source.name}, item {number}", row) for number, row in enumerate(_items(source), start=1))
-
-
-def _items(source: Path) -> list:
+def _items(source: Path) -> Iterator[tuple[str, Any]]:
     content = content_of(source, AS_JSON)
     if isinstance(content, dict) and isinstance(content.get("images"), list):
-        return content["images"]
-    if isinstance(content, dict):
-        return [{"image": image, "captions": captions} for image, captions in content.items()]
-    return content if isinstance(content, list) else [content]
+        content = content["images"]
+    elif isinstance(content, dict):
+        content = [{"image": image, "captions": captions} for image, captions in content.items()]
+    for number, row in enumerate(content if isinstance(content, list) else [content], start=1):
+        yield f"{source.name}, item {number}", row
 
 
-def _tokens(source: Path) -> Iterator[tuple[str, dict]]:
+def _tokens(source: Path, text: str) -> Iterator[tuple[str, dict]]:
     problems = []
-    for number, line in enumerate(text_of(source).split("\n"), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         key, tab, caption = line.partition("\t")
         name, mark, index = key.rpartition("#")
         if tab and mark and index.isdecimal():
@@ -169,36 +163,39 @@ def _tokens(source: Path) -> Iterator[tuple[str, dict]]:
     refuse(source, problems)
 
 
-def _csv(source: Path) -> list[tuple[str, dict]]:
-    lines = io.StringIO(text_of(source), newline="").readlines()
+def _csv(source: Path, text: str) -> Iterator[tuple[str, dict]]:
+    lines = [f"{line}\n" for line in re.split("\r\n?|\n", text)]
     start = next((number for number, line in enumerate(lines) if line.strip() and not line.startswith("sep=")), None)
     if start is None:
         raise DatasetError(f"{source} is empty: its first line is `image,caption`.")
     separator, header = _header(source, lines[start], start + 1)
-    rows, problems, continued = [], [], []
-    for number, cells, further in _records(lines, start + 1, separator):
-        problem = _problem(cells, further, number, header, separator)
-        if problem:
-            problems.append(f"line {number}: {problem}")
+    at, names, problems, spread = header.index(_columns(header)[0]), set(), [], []
+    for number, cells, end in _records(lines, start + 1, separator):
+        if isinstance(cells, str):
+            problems.append(f"line {number}: a quote that is never closed, or text after a closing quote ({cells})")
+        elif len(cells := _fitted(cells, header)) != len(header):
+            found = f"{len(cells)} instead of {len(header)} columns, which {_SEPARATORS[separator]} separates"
+            problems.append(f"line {number}: {found}: {shown(separator.join(cells))}")
         elif any(map(str.strip, cells)):
-            rows.append((f"{source.name}, line {number}", dict(zip(header, _repaired(cells, header), strict=False))))
-            continued += [(number, line) for line in further]
+            yield f"{source.name}, line {number}", dict(zip(header, cells, strict=True))
+            names.add(cells[at].strip())
+            spread += [(number, end, cells[at])] if end > number else []
         if len(problems) > MOST:
             break
-    names = {cell.strip() for _, row in rows for name, cell in row.items() if name == _columns(header)[0]}
-    for number, line in continued:
-        if (begins := _ROW_BEGINS.match(line)) and begins[1].strip() in names:
-            problems.append(f"line {number}: the quote that opens here swallows the row {line.strip()[:60]!r}")
+    for number, end, name in spread:
+        begun = [line for line in lines[number - 1 : end] if _begins(line, separator, len(header), names)]
+        if len(begun) > 1:
+            problems.append(f"line {number}: the quote that opens here swallows the row {begun[1].strip()[:60]!r}")
+        elif "\n" in name.strip():
+            problems.append(f"line {number}: a line break in the photo's name: {shown(name)}")
     refuse(source, problems, _QUOTE)
-    return rows
 
 
 def _header(source: Path, line: str, number: int) -> tuple[str, tuple[str, ...]]:
     """Return the separator by which the first line names both columns, and all its columns."""
-    most = max(_SEPARATORS, key=line.count)
     for separator in _SEPARATORS:
         try:
-            (cells,) = csv.reader([line.strip()], delimiter=separator, skipinitialspace=True)
+            (cells,) = csv.reader([line.rstrip().rstrip(separator)], delimiter=separator, skipinitialspace=True)
         except (csv.Error, ValueError):
             continue
         header = tuple(_plain(cell) for cell in cells)
@@ -207,87 +204,90 @@ def _header(source: Path, line: str, number: int) -> tuple[str, tuple[str, ...]]
             if twice := [name for name in header if name and header.count(name) > 1]:
                 raise DatasetError(f"{source}, line {number}: two columns are called {twice[0]!r}.")
             return separator, header
+    most = max(_SEPARATORS, key=line.count)
+    how = f"with {_SEPARATORS[most]} as separator" if most in line else "with no separator that is known"
     raise DatasetError(
-        f"{source}, line {number}: the first line has to name the columns `image` and `caption`, for example "
-        f"`image,caption`. Found {line.strip()[:80]!r}"
-        + (f", with {_SEPARATORS[most]} as separator." if most in line else ", with no separator that is known.")
+        f"{source}, line {number}: the first line has to name the columns, for example `image,caption`. "
+        f"Found {line.strip()[:80]!r}, {how}."
     )
 
 
-def _records(lines: list[str], start: int, separator: str) -> Iterator[tuple[int, list[str] | str, list[str]]]:
-    """Yield line number, cells (or what is wrong with them) and further lines of each record.
+def _records(lines: list[str], start: int, separator: str) -> Iterator[tuple[int, list[str] | str, int]]:
+    """Yield first line, cells (or what is wrong with them) and last line of each record.
 
     After an error, reading resumes with the very next line: what an open quote has swallowed is looked at.
     """
     while start < len(lines):
-        done = 0
-        reader = csv.reader(lines[start:], delimiter=separator, skipinitialspace=separator == ",", strict=True)
+        reader = csv.reader(
+            islice(lines, start, None), delimiter=separator, skipinitialspace=separator in ",;", strict=True
+        )
+        begin, number = start, start + 1
         try:
             for cells in reader:
-                yield start + done + 1, cells, lines[start + done + 1 : start + reader.line_num]
-                done = reader.line_num
-            return
+                yield number, cells, (start := begin + reader.line_num)
+                number = start + 1
         except csv.Error as error:
-            yield start + done + 1, str(error), []
-            start += done + 1
+            yield number, str(error), number
+            start = number
 
 
-def _problem(cells: list[str] | str, further: list[str], number: int, header: tuple, separator: str) -> str:
-    """Return why a record cannot be taken as it is; empty where it can."""
-    if isinstance(cells, str):
-        return f"a quote that is never closed, or text after a closing quote ({cells})"
-    for line in further:
-        if (begins := _ROW_BEGINS.match(line)) and PurePosixPath(begins[1].strip().lower()).suffix in EXTENSIONS:
-            return f"the quote that opens here swallows the row {line.strip()[:60]!r}"
+def _fitted(cells: list[str], header: tuple[str, ...]) -> list[str]:
+    """Drop empty cells at the end, as of Excel, fill blank lines, mend Flickr30k's `2199200615.jpg| 4   A dog ...`."""
     while len(cells) > len(header) and not cells[-1].strip():
-        cells.pop()  # as Excel leaves them
+        cells.pop()
     if not any(map(str.strip, cells)):
-        return ""
-    if len(cells := _repaired(cells, header)) != len(header):
-        found = f"{len(cells)} instead of {len(header)} columns, which {_SEPARATORS[separator]} separates"
-        return f"{found}: {shown(separator.join(cells))}"
-    image = cells[header.index(_columns(header)[0])]
-    return f"a line break in the photo's name: {shown(image)}" if len(image.strip().splitlines()) > 1 else ""
-
-
-def _repaired(cells: list[str], header: tuple) -> list[str]:
-    """Mend the row of Flickr30k that lacks a separator: `2199200615.jpg| 4   A dog runs across the grass .`"""
+        return [""] * len(header)
     short = header[1:] == ("comment_number", "comment") and len(cells) == 2
     mixed = re.fullmatch(r"\s*(\d)\s+(\S.*)", cells[1]) if short else None
     return [cells[0], *mixed.groups()] if mixed else cells
 
 
+def _begins(line: str, separator: str, columns: int, names: Iterable[str]) -> bool:
+    """Return whether a line looks like a whole row, or the beginning of one: it has the cells, and names a photo."""
+    cells = [cell.strip(' \n"') for cell in line.split(separator)]
+    return len(cells) >= columns and any(c in names or PurePosixPath(c.lower()).suffix in EXTENSIONS for c in cells)
+
+
 def _captions(rows: Iterable[tuple[str, Any]], findings: Findings) -> Iterator[Caption]:
+    columns: dict[tuple, tuple] = {}
     for place, row in rows:
-        image, texts, split = _columns(tuple(row)) if isinstance(row, dict) else (None, (), None)
+        names = tuple(row) if isinstance(row, dict) else ()
+        if names not in columns:
+            columns[names] = _columns(names)
+        image, texts, split = columns[names]
         if image is None or not texts:
-            found = list(row) if isinstance(row, dict) else row
-            findings["rows without `image` and `caption`"].append(f"{place}: found {shown(found)}")
+            findings["rows without `image` and `caption`"].append(f"{place}: found {shown([*names] or row)}")
         elif not isinstance(row[image], str) or not row[image].strip():
             findings["rows whose photo has no name"].append(f"{place}: {shown(row[image])}")
         else:
-            name = path_of(row[image])
             for value in _values(row, texts):
                 if text := usable(value, place, findings):
-                    yield Caption(place, name, text, _split(row.get(split), place))
+                    yield Caption(place, path_of(row[image]), text, split_of(row.get(split)))
+    used = {name for image, texts, split in columns.values() if image and texts for name in (image, *texts, split, "")}
+    if unused := {name for names in columns if used.intersection(names) for name in names} - used:
+        findings[UNUSED] += sorted(unused)
 
 
 def _values(row: dict, names: tuple[str, ...]) -> Iterator[Any]:
     """Yield the captions of a row: one, several columns, a list, or Karpathy's [{"raw": ...}]."""
     for name in names:
-        values = row[name] if isinstance(row[name], list) and row[name] else [row[name]]
-        yield from (v["raw"] if isinstance(v, dict) and "raw" in v else v for v in values)
+        value = _listed(row[name])
+        for one in value if isinstance(value, list) and value else [value]:
+            yield one["raw"] if isinstance(one, dict) and "raw" in one else one
 
 
-def _split(value: Any, place: str) -> str:
-    if value is None:
-        return UNSPLIT
-    if not isinstance(value, str):
-        raise DatasetError(f"{place}: the split is {shown(value)}; it has to be text: train, val or test.")
-    return _SPLITS.get(name := value.strip().lower(), name)
+def _listed(value: Any) -> Any:
+    """Return a list that is written as text, by JSON or Python; inside another list where it cannot be read."""
+    if not isinstance(value, str) or value[:2] not in ('["', "['"):
+        return value
+    with suppress(ValueError):
+        return json.loads(value)
+    with suppress(ValueError, SyntaxError, MemoryError, RecursionError):
+        if repr(found := ast.literal_eval(value)) == value:  # not numpy's, without commas: Python joins its texts
+            return found
+    return [[value]]
 
 
-@lru_cache(maxsize=64)
 def _columns(names: tuple[str, ...]) -> tuple[str | None, tuple[str, ...], str | None]:
     """Return the names of the columns with photo, captions and split."""
     plain = {_plain(name): name for name in reversed(names)}

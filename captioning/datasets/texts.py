@@ -58,6 +58,7 @@ def usable(value: Any, place: str, findings: Findings) -> str:
     text = value
     if not _PLAIN.fullmatch(value) or _WAITING.search(value):
         text = _replaced(_ENTITY, text, lambda match: html.unescape(match[0]), ENTITIES, place, findings)
+        text = " ".join(text.split())  # long gaps would take the next pattern minutes
         text = _replaced(_MARKS, text, "", MARKERS, place, findings)
         text = _dropped(text, place, findings)
     text = " ".join(text.split())
