@@ -50,8 +50,7 @@ def fetch(
         retries: how many tries in a row may fail without getting further; fewer when the host does not answer at all.
         timeout: seconds to wait for a connection, and without data; one number is both.
         progress: show a bar with rate and time left on stdout.
-        arrive: called with the whole `.part` file before it gets its name; it refuses the file with ValueError or
-            OSError.
+        arrive: called with the whole `.part` file before it gets its name; refuses it with ValueError or OSError.
         sleep: how to wait, in seconds.
 
     Returns:
@@ -67,19 +66,19 @@ def fetch(
     transfer = _Transfer(url, path, session, md5, size, timeout, progress, arrive)
     if transfer.present():
         return path
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with session, only_one(path):
-            if not transfer.present():  # another process may have finished it since
-                try:
+            try:
+                if not transfer.present():  # another process may have finished it since
                     asking.persist(transfer.attempt, url, retries, sleep, show, transfer.size_here)
-                finally:
-                    transfer.tidy()
+            finally:
+                transfer.tidy()
     except BusyError as error:
         raise DownloadError(str(error)) from None
+    except NoSpaceError:
+        raise
     except OSError as error:
-        if isinstance(error, NoSpaceError):
-            raise
         raise DownloadError(f"{path}.part cannot be written: {error}") from error
     return path
 
@@ -105,12 +104,10 @@ class _Transfer:
             raise DownloadError(f"{self.path} is a folder, not a file: give the path of the file itself.")
         if not self.path.exists():
             return False
-        found = self.path.stat().st_size
-        if self.size not in (None, found) and not self.arrive:  # which may have changed the size
+        if self.size not in (None, found := self.path.stat().st_size):
             raise DownloadError(
                 f"{self.path}: size {found:,}, not {self.size:,} as published. Delete it and run again."
             )
-        self._forget()  # a kill between the rename and the tidying leaves the note
         return True
 
     def attempt(self) -> None:
@@ -118,15 +115,20 @@ class _Transfer:
         identity = self._noted()
         have = self.size_here() if identity else 0
         if not have or have != identity["total"]:
-            self._request(identity, have)
+            try:
+                self._request(identity, have)
+            except asking.RefusedError:
+                if not have:
+                    raise
+                self._request({}, 0)  # some firewalls let the whole pass, and no part
         self._finish()
 
     def _request(self, identity: dict, have: int) -> None:
         with asking.ask(self.session, self.url, self.timeout, **_continue(identity, have)) as response:
-            if response.status_code != 200:
-                self._check_same(response, identity, have)
-            else:
+            if response.status_code == 200:
                 identity, have = _identity(response, self.url), 0
+            else:
+                self._check_same(response, identity, have)
             self._check_size(identity["total"])
             if not have:
                 self._start_over(identity)
@@ -179,8 +181,6 @@ class _Transfer:
                 part.seek(0)
                 if self.md5:
                     self._compare("MD5 sum", hashlib.file_digest(part, "md5").hexdigest(), self.md5.lower())
-            if self.arrive:
-                self._forget()  # a kill while `arrive` changes the file must not leave something to continue
             asking.accept(self.arrive, self.part)
         except Again:
             self._start_over({})
@@ -190,7 +190,6 @@ class _Transfer:
         os.replace(self.part, self.path)
 
     def size_here(self) -> int:
-        """Return the number of bytes that are there; 0 without a partial file."""
         return self.part.stat().st_size if self.part.exists() else 0
 
     def _noted(self) -> dict:
@@ -229,7 +228,7 @@ def _identity(response: requests.Response, url: str) -> dict:
         "url": url,
         "etag": headers.get("ETag"),
         "modified": headers.get("Last-Modified"),
-        "total": int(length) if length.isdigit() else None,
+        "total": int(length) if length.isdecimal() else None,
     }
 
 
