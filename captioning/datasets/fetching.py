@@ -66,13 +66,22 @@ def note_of(archive: Path) -> Path:
     return archive.with_name(f".{archive.stem}.unpacked")
 
 
+def is_done(archive: Path, again: Collection[Path] = ()) -> bool:
+    """Return whether an archive has been unpacked, and has none of the photos that are missing or broken."""
+    try:
+        hopeless = note_of(archive).read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return False
+    return {photo.relative_to(archive.parent).as_posix() for photo in again} <= {*hopeless}
+
+
 def fetch_archive(
     name: str, folder: Path, *, only: str = "*", delete: bool = False, retries: int = 5, again: Collection[Path] = ()
 ) -> None:
     """Fetch a zip and unpack it beside itself; what is there is kept, also when the zip has been deleted since.
 
     Args:
-        name: in `URLS`; the size and the sum there must be the zip's. A damaged one is fetched a second time.
+        name: in `URLS`; a zip that is fetched must be of the size and the sum there. A damaged one is fetched again.
         folder: gets the zip under its own name, its contents, and `note_of` it at the end of the work.
         only: pattern of the entries to unpack.
         delete: remove the zip at the end.
@@ -84,33 +93,31 @@ def fetch_archive(
         UnpackError: it is damaged or not to be trusted.
     """
     archive = folder / URLS[name]["url"].rpartition("/")[2]
-    note, unpacked = note_of(archive), note_of(archive).exists()
-    tried = set(note.read_text(encoding="utf-8").splitlines()) if unpacked else set()
-    names = {photo: photo.relative_to(folder).as_posix() for photo in again}
-    if archive.exists() and archive.stat().st_size != URLS[name].get("size", archive.stat().st_size):
-        archive.unlink()
-    if unpacked and not archive.exists() and tried.issuperset(names.values()):
-        return
-    inodes = {photo: photo.stat().st_ino for photo in again if photo.is_file() and not photo.is_symlink()}
-    for photo in inodes:
-        os.utime(photo, (0, 0))  # so that unpacking compares its bytes
-    try:
-        _fetch_and_unpack(archive, only, delete, retries, **URLS[name])
-    except DamagedZipError as error:
-        print(f"{error} It is fetched again now.")
-        archive.unlink()
-        _fetch_and_unpack(archive, only, delete, retries, **URLS[name])
-    hopeless = {name for photo, name in names.items() if not photo.exists() or photo.stat().st_ino == inodes.get(photo)}
-    note.write_text("\n".join(sorted(tried | hopeless)), encoding="utf-8")
+    if not is_done(archive, again):  # else nothing is written: the folder may be read-only
+        inodes = {photo: photo.stat().st_ino for photo in again if photo.is_file() and not photo.is_symlink()}
+        for photo in inodes:
+            os.utime(photo, (0, 0))  # so that unpacking compares its bytes
+        try:
+            _fetch_and_unpack(name, archive, only, retries)
+        except DamagedZipError as error:
+            print(f"{error} It is fetched again now.")
+            archive.unlink()
+            _fetch_and_unpack(name, archive, only, retries)
+        hopeless = [photo for photo in again if not photo.exists() or photo.stat().st_ino == inodes.get(photo)]
+        with note_of(archive).open("a", encoding="utf-8") as note:
+            note.writelines(f"{photo.relative_to(folder).as_posix()}\n" for photo in hopeless)
+    if delete:
+        archive.unlink(missing_ok=True)
 
 
-def _fetch_and_unpack(archive: Path, only: str, delete: bool, retries: int, url: str, **published) -> None:
+def _fetch_and_unpack(name: str, archive: Path, only: str, retries: int) -> None:
     try:
-        fetch(url, archive, retries=retries, **published)
+        if not archive.exists():
+            fetch(path=archive, retries=retries, **URLS[name])
     except DownloadError as error:
         way_out = " If you have it from elsewhere and trust it, unpack it and set CAPTIONING_ROOT to its folder."
-        raise DownloadError(f"{error}{way_out if published else ''}") from error
-    unpack(archive, archive.parent, only=only, delete=delete)
+        raise DownloadError(f"{error}{way_out if len(URLS[name]) > 1 else ''}") from error
+    unpack(archive, archive.parent, only=only)
 
 
 def fetch_readable(fetch: Callable[[], object], read: Callable[[], Content], files: Sequence[Path]) -> Content:

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
-from captioning.files import BusyError, beside, folded, only_one, require_space
+from captioning.files import BusyError, NoSpaceError, beside, folded, only_one, require_space
 
 BUFFER = 1024 * 1024  # bytes
 MOST_PACKED = 200  # times; JSON and CSV reach 5 to 30, zip bombs 1,000 and more
@@ -37,14 +37,7 @@ class DamagedZipError(UnpackError):
     """A zip is truncated, damaged or none at all: fetched again, it may be right."""
 
 
-def unpack(
-    zip_path: Path | str,
-    folder: Path | str,
-    *,
-    only: str = "*",
-    delete: bool = False,
-    progress: bool = True,
-) -> list[Path]:
+def unpack(zip_path: Path | str, folder: Path | str, *, only: str = "*", progress: bool = True) -> list[Path]:
     """Unpack a zip into a folder; files that are there and right are left alone.
 
     The whole table of contents is checked before the first byte is written. A file gets its name only when it is whole
@@ -54,7 +47,6 @@ def unpack(
         zip_path: the archive; methods stored and deflate, without password.
         folder: where the files go; made when missing.
         only: a pattern as of `fnmatch`; files whose path in the zip does not match it stay packed.
-        delete: remove the zip once all its files are there.
         progress: show a bar with rate and time left on stdout.
 
     Returns:
@@ -62,15 +54,16 @@ def unpack(
 
     Raises:
         DamagedZipError: the archive is truncated, damaged or none.
-        UnpackError: an entry would land outside the folder or is no plain file, or the archive is a zip bomb.
+        UnpackError: an entry would land outside the folder or is no plain file, the archive is a zip bomb, or the
+            folder cannot be written to.
         NoSpaceError: the disk is too small.
         FileNotFoundError: there is no such zip.
     """
     zip_path, folder = Path(zip_path), Path(folder)
     if not zip_path.is_file():
         raise FileNotFoundError(f"{zip_path} is not there: download it first.")
-    folder.mkdir(parents=True, exist_ok=True)
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         with only_one(folder / zip_path.name), zipfile.ZipFile(zip_path) as archive:
             files = _contents(archive, zip_path, folder)
             _check_amount(archive, zip_path)
@@ -81,14 +74,16 @@ def unpack(
     except _DAMAGE as error:
         advice = "It is damaged, truncated or no zip: delete it and download it again."
         raise DamagedZipError(f"{zip_path}: {error or type(error).__name__}. {advice}") from error
-    if delete:
-        zip_path.unlink()
+    except NoSpaceError:
+        raise
+    except OSError as error:
+        raise UnpackError(f"{zip_path} cannot be unpacked: {error}. What is unpacked is kept: run again.") from error
     return list(files)
 
 
 def _contents(archive: zipfile.ZipFile, zip_path: Path, folder: Path) -> dict[Path, zipfile.ZipInfo]:
     """Return where each file goes; refuse the archive when one of them should not go there."""
-    files, taken = {}, {}
+    files, taken = {}, set()
     for entry in archive.infolist():
         inside = PurePosixPath(entry.filename.replace("\\", "/"))  # some Windows programs write backslashes
         refused = _suspicion(entry, inside)
@@ -97,11 +92,9 @@ def _contents(archive: zipfile.ZipFile, zip_path: Path, folder: Path) -> dict[Pa
         if not refused and not entry.is_dir():
             files[folder / inside] = entry
             refused = "is there twice" if folded(inside) in taken else None
-            taken[folded(inside)] = inside
+            taken.add(folded(inside))
         if refused:
             raise UnpackError(f"{zip_path} is refused: its entry {entry.filename!r} {refused}.")
-    for inner in {folded(parent) for inside in taken.values() for parent in inside.parents} & taken.keys():
-        raise UnpackError(f"{zip_path} is refused: {taken[inner].name!r} is both a file and a folder in it.")
     parents = {parent for target in files for parent in target.parents}
     root = folder.resolve()
     for link in (parent for parent in parents if folder in parent.parents):
@@ -144,9 +137,7 @@ def _check_amount(archive: zipfile.ZipFile, zip_path: Path) -> None:
         raise UnpackError(f"{zip_path} is a bomb: its entries overlap.")
 
 
-def _unpack_all(
-    archive: zipfile.ZipFile, zip_path: Path, folder: Path, files: dict[Path, zipfile.ZipInfo], progress: bool
-) -> None:
+def _unpack_all(archive: zipfile.ZipFile, zip_path: Path, folder: Path, files: dict, progress: bool) -> None:
     missing = {target: entry for target, entry in files.items() if not _is_there(target, entry)}
     needed = sum(entry.file_size for entry in missing.values())
     require_space(folder, needed, str(zip_path), "set another folder")
