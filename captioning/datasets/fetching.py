@@ -7,13 +7,13 @@ import os
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from captioning.datasets.dataset import DatasetError
 from captioning.fetching.download import URLS, DownloadError, fetch, fetch_many
-from captioning.fetching.unpack import DamagedZipError, unpack
-from captioning.files import beside
+from captioning.fetching.unpack import unpack
 from captioning.images import open_image
 from captioning.settings import SettingError
 
@@ -97,12 +97,8 @@ def fetch_archive(
         inodes = {photo: photo.stat().st_ino for photo in again if photo.is_file() and not photo.is_symlink()}
         for photo in inodes:
             os.utime(photo, (0, 0))  # so that unpacking compares its bytes
-        try:
-            _fetch_and_unpack(name, archive, only, retries)
-        except DamagedZipError as error:
-            print(f"{error} It is fetched again now.")
-            archive.unlink()
-            _fetch_and_unpack(name, archive, only, retries)
+        unpacking = partial(unpack, archive, folder, only=only)
+        fetch_readable(partial(_fetch_published, name, archive, retries), unpacking, [archive])
         hopeless = [photo for photo in again if not photo.exists() or photo.stat().st_ino == inodes.get(photo)]
         with note_of(archive).open("a", encoding="utf-8") as note:
             note.writelines(f"{photo.relative_to(folder).as_posix()}\n" for photo in hopeless)
@@ -110,14 +106,13 @@ def fetch_archive(
         archive.unlink(missing_ok=True)
 
 
-def _fetch_and_unpack(name: str, archive: Path, only: str, retries: int) -> None:
+def _fetch_published(name: str, archive: Path, retries: int) -> None:
     try:
         if not archive.exists():
             fetch(path=archive, retries=retries, **URLS[name])
     except DownloadError as error:
         way_out = " If you have it from elsewhere and trust it, unpack it and set CAPTIONING_ROOT to its folder."
         raise DownloadError(f"{error}{way_out if len(URLS[name]) > 1 else ''}") from error
-    unpack(archive, archive.parent, only=only)
 
 
 def fetch_readable(fetch: Callable[[], object], read: Callable[[], Content], files: Sequence[Path]) -> Content:
@@ -153,21 +148,15 @@ def fetch_photos(
     Raises:
         DownloadError: there are too many of these.
     """
-    new = {path: beside(path, ".new") for _, path in photos if path in wanted.again}
-    asked = [(url, new.get(path, path)) for url, path in photos if path in new or not path.exists()]
+    asked = [(url, path) for url, path in photos if path in wanted.again or not path.exists()]
     if not asked:
         return {}
     try:
-        report = fetch_many(asked, workers, arrive=arrive)
+        report = fetch_many(asked, workers, again=wanted.again, arrive=arrive)
         failed = report.failed
-        print(f"Photos: {str(report).splitlines()[0]}")
+        print(f"Photos: {report}")
     except DownloadError as error:  # nothing answers: a few may be missing nevertheless
         failed = {path: str(error) for _, path in asked if not path.exists()}
-    finally:
-        for path, arrived in new.items():
-            if arrived.exists():
-                os.replace(arrived, path)
-    failed = {path: failed[place] for _, path in photos if (place := new.get(path, path)) in failed}
     require_most(failed, len(photos), wanted.missing_share)
     return failed
 

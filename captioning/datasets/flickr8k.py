@@ -27,8 +27,8 @@ def needs(root: Path, wanted: Wanted) -> list[Need]:
     except (FileNotFoundError, ValueError):
         again = []
     return [
-        archive("flickr8k-text", root, 2, 10, None, wanted.delete_zips),
-        archive("flickr8k-photos", root, 1115, 1125, root / PHOTO_FOLDERS[0], wanted.delete_zips, again),
+        archive("flickr8k-text", 2, 10, root / "text", wanted.delete_zips),
+        archive("flickr8k-photos", 1115, 1125, root / PHOTO_FOLDERS[0], wanted.delete_zips, again),
     ]
 
 

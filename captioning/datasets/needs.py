@@ -28,31 +28,24 @@ class Need(NamedTuple):
 
 
 def archive(
-    name: str,
-    root: Path,
-    zipped: float,
-    unpacked: float,
-    folder: Path | None,
-    delete: bool,
-    again: Collection[Path] = (),
+    name: str, zipped: float, unpacked: float, folder: Path, delete: bool, again: Collection[Path] = ()
 ) -> Need:
     """Return what is left of a zip to fetch and unpack.
 
     Args:
         name: in `URLS`.
-        root: where it is fetched to.
         zipped, unpacked: MB.
-        folder: holds what was in it; what is there already is not written again.
+        folder: beside the zip, holds what was in it; what is there already is not written again.
         delete: whether the zip is removed at the end.
         again: photos that are missing; see `fetch_archive`.
     """
-    file = root / URLS[name]["url"].rpartition("/")[2]
+    file = folder.parent / URLS[name]["url"].rpartition("/")[2]
     here, done = file.exists(), is_done(file, again)
     if done:
         return Need(name, disk=-zipped * (here and delete))
     left = 0.0 if here else max(0.0, zipped - megabytes([beside(file, ".part")]))
-    files = folder.iterdir() if folder and folder.is_dir() else ()
-    written = max(0.0, unpacked - megabytes(path for path in files if path.suffix not in (".part", ".new")))
+    files = folder.iterdir() if folder.is_dir() else ()
+    written = max(0.0, unpacked - megabytes(path for path in files if path.suffix != ".part"))
     return Need(name, left, left + written - zipped * delete, zipped * delete)
 
 

@@ -60,17 +60,13 @@ class UnusableError(DownloadError):
     """The host sends something else than the file: a part, a web page."""
 
 
-def mirror(url: str, base: str | None = None) -> str:
-    """Return the address under which a mirror serves a file: `base`/host/path.
-
-    Args:
-        url: the original address.
-        base: address of the mirror; default: the setting CAPTIONING_MIRROR; without one the address stays.
+def mirror(url: str) -> str:
+    """Return the address under which the mirror of the setting CAPTIONING_MIRROR serves a file: `mirror`/host/path.
 
     Raises:
         DownloadError: the setting is no http address.
     """
-    base = (os.environ.get("CAPTIONING_MIRROR", "") if base is None else base).strip().rstrip("/")
+    base = os.environ.get("CAPTIONING_MIRROR", "").strip().rstrip("/")
     if not base or url.startswith(base + "/"):
         return url
     try:

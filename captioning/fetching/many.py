@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from tqdm import tqdm
@@ -21,8 +21,7 @@ from captioning.files import beside, require_space
 IN_A_ROW = 5  # files that come to nothing before the others are not asked for
 
 
-@dataclass
-class FetchReport:
+class FetchReport(NamedTuple):
     """What became of many files, each list in the order asked for."""
 
     fetched: list[Path]
@@ -30,14 +29,14 @@ class FetchReport:
     failed: dict[Path, str]  # path -> reason
 
     def __str__(self) -> str:
-        lines = [f"{len(self.fetched)} fetched, {len(self.present)} present, {len(self.failed)} failed"]
-        return "\n".join(lines + [f"{path}: {reason}" for path, reason in self.failed.items()])
+        return f"{len(self.fetched)} fetched, {len(self.present)} present, {len(self.failed)} failed"
 
 
 def fetch_many(
     files: Iterable[tuple[str, Path | str]],
     workers: int = 8,
     *,
+    again: Collection[Path] = (),
     retries: int = 5,
     timeout: float | tuple[float, float] = (10.0, 10.0),
     progress: bool = True,
@@ -49,6 +48,7 @@ def fetch_many(
     Args:
         files: (url, path) pairs.
         workers: how many at a time.
+        again: paths whose files are there and broken; each keeps its place until the new one is whole.
         retries, timeout, sleep: as in `fetch`, for each file.
         progress: show a bar that counts files on stdout.
         arrive: as in `fetch`; called from several threads.
@@ -62,7 +62,7 @@ def fetch_many(
     """
     mirror("http://any/")  # a wrong setting is one error, not one for each file
     outcomes, stop = {Path(path): url for url, path in files}, threading.Event()
-    missing = [(url, path) for path, url in outcomes.items() if not path.is_file()]
+    missing = [(url, path) for path, url in outcomes.items() if path in again or not path.is_file()]
     rows, pause = _Rows(len(outcomes) - len(missing)), sleep or stop.wait
     bar = tqdm(desc="files", unit="file", file=sys.stdout, disable=not progress, total=len(outcomes), initial=rows.had)
     try:  # the threads are daemons: after an error and Ctrl-C none that hears nothing is waited for

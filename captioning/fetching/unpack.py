@@ -19,7 +19,7 @@ from captioning.files import BusyError, NoSpaceError, beside, folded, only_one, 
 
 BUFFER = 1024 * 1024  # bytes
 MOST_PACKED = 200  # times; JSON and CSV reach 5 to 30, zip bombs 1,000 and more
-SMALL = 1024 * 1024  # bytes; smaller files may be packed as tightly as they like
+SMALL = 1024 * 1024  # bytes; what is smaller may be packed as tightly as it likes
 # Deflate is unpacked in bounded pieces; Python unpacks a block of the other methods into memory whatever its size.
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENCRYPTED = 0x1
@@ -33,7 +33,7 @@ class UnpackError(RuntimeError):
     """A zip is damaged or not to be trusted; the message names it and what is wrong."""
 
 
-class DamagedZipError(UnpackError):
+class DamagedZipError(UnpackError, ValueError):
     """A zip is truncated, damaged or none at all: fetched again, it may be right."""
 
 
@@ -106,12 +106,10 @@ def _contents(archive: zipfile.ZipFile, zip_path: Path, folder: Path) -> dict[Pa
 def _suspicion(entry: zipfile.ZipInfo, path: PurePosixPath) -> str | None:
     """Return what is wrong with an entry by itself, None when nothing is."""
     kind = stat.S_IFMT(entry.external_attr >> 16)
-    if path.is_absolute() or re.match("[A-Za-z]:", str(path)):
-        return "has an absolute path"
-    if any(map(_NOT_EVERYWHERE.search, path.parts)) and ".." not in path.parts:
-        return "has a name that not every system can have"
-    if ".." in path.parts:
+    if path.is_absolute() or re.match("[A-Za-z]:", str(path)) or ".." in path.parts:
         return "lands outside the folder"
+    if any(map(_NOT_EVERYWHERE.search, path.parts)):
+        return "has a name that not every system can have"
     if not path.parts or "\0" in entry.orig_filename:
         return "has no usable name"
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
@@ -120,8 +118,6 @@ def _suspicion(entry: zipfile.ZipInfo, path: PurePosixPath) -> str | None:
         return "needs a password"
     if entry.compress_type not in _METHODS:
         return "is packed by another method than deflate"
-    if entry.file_size > max(SMALL, MOST_PACKED * entry.compress_size):
-        return f"is a bomb: {entry.file_size:,} bytes packed into {entry.compress_size:,}"
     return None
 
 

@@ -16,8 +16,9 @@ from tests.download.served import BODY
         ("http://host/x", "", "http://host/x"),
     ],
 )
-def test_mirror(url, base, expected):
-    assert mirror(url, base) == expected
+def test_mirror(url, base, expected, monkeypatch):
+    monkeypatch.setenv("CAPTIONING_MIRROR", base)
+    assert mirror(url) == expected
 
 
 def test_a_mirror_serves_every_address_of_the_table(server, tmp_path, monkeypatch):
