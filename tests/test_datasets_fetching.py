@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import NamedTuple
 
@@ -769,3 +770,19 @@ def test_a_kill_before_the_zip_is_deleted_fetches_nothing_again(server, monkeypa
     prepared(active, delete_zips=True)
     assert len(asked(server, f"{originals.FLICKR}/Flickr8k_text.zip")) == 1
     assert not list(active.originals.glob("*.zip"))
+
+
+@pytest.mark.parametrize("delete", [False, True])
+@pytest.mark.parametrize(("name", "limit"), CHOICES)
+def test_two_notebooks_at_once_fetch_each_zip_once(name, limit, delete, server):
+    SERVE[name](server)
+    server.pace = 1e6
+    active = project(name, limit=limit)
+    with ThreadPool(2) as pool:
+        first, second = pool.map(lambda _: datasets.obtain(active, delete_zips=delete), range(2))
+    assert without_times(first) == without_times(second) and first.splits_from == second.splits_from
+    large = [path for path in asked(server) if path.endswith((".zip", ".jsonl"))]
+    assert len(large) == len(set(large))
+    assert {file.suffix for file in everything_below(active.originals)} <= {
+        ".jpg", ".json", ".jsonl", ".txt", ".zip", ".unpacked", "",
+    }  # fmt: skip

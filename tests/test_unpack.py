@@ -16,7 +16,7 @@ from captioning import files as files_module
 from captioning.fetching import unpack as module
 from captioning.fetching.download import fetch
 from captioning.fetching.unpack import DamagedZipError, UnpackError, unpack
-from captioning.files import NoSpaceError, only_one
+from captioning.files import NoSpaceError
 from tests.server import Server
 
 NOISE = random.Random(1).randbytes(50_000)
@@ -271,7 +271,7 @@ def test_a_disk_that_fills_up_is_told_with_the_way_out(tmp_path, monkeypatch):
     assert files_in(tmp_path / "to") == FILES
 
 
-@pytest.mark.parametrize("name", ["bad.zip", "bad.zip.unpacking", "bad.zip.unpacking/a", "bad.zip.part.lock"])
+@pytest.mark.parametrize("name", ["bad.zip", "bad.zip.unpacking", "bad.zip.unpacking/a"])
 def test_names_that_are_needed(tmp_path, outer, name):
     refused(make(tmp_path / "bad.zip", {name: b"1"}), outer, "rename the zip")
 
@@ -413,16 +413,6 @@ def test_a_zip_without_a_time(tmp_path):
     unpack(path, tmp_path / "to", progress=False)
     unpack(path, tmp_path / "to", progress=False)
     assert files_in(tmp_path / "to") == {"a": NOISE}
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="no file locks on Windows")
-def test_two_processes_do_not_unpack_the_same(tmp_path):
-    path = make(tmp_path / "x.zip")
-    (tmp_path / "to").mkdir()
-    with only_one(tmp_path / "to" / "x.zip"), pytest.raises(UnpackError, match="another process"):
-        unpack(path, tmp_path / "to", progress=False)
-    unpack(path, tmp_path / "to", progress=False)
-    assert files_in(tmp_path / "to") == FILES
 
 
 def test_the_bar(tmp_path, capsys):

@@ -14,6 +14,7 @@ from typing import TypeVar
 from captioning.datasets.dataset import DatasetError
 from captioning.fetching.download import URLS, DownloadError, fetch, fetch_many
 from captioning.fetching.unpack import unpack
+from captioning.files import only_one
 from captioning.images import open_image
 from captioning.settings import SettingError
 
@@ -94,16 +95,23 @@ def fetch_archive(
     """
     archive = folder / URLS[name]["url"].rpartition("/")[2]
     if not is_done(archive, again):  # else nothing is written: the folder may be read-only
-        inodes = {photo: photo.stat().st_ino for photo in again if photo.is_file() and not photo.is_symlink()}
-        for photo in inodes:
-            os.utime(photo, (0, 0))  # so that unpacking compares its bytes
-        unpacking = partial(unpack, archive, folder, only=only)
-        fetch_readable(partial(_fetch_published, name, archive, retries), unpacking, [archive])
-        hopeless = [photo for photo in again if not photo.exists() or photo.stat().st_ino == inodes.get(photo)]
-        with note_of(archive).open("a", encoding="utf-8") as note:
-            note.writelines(f"{photo.relative_to(folder).as_posix()}\n" for photo in hopeless)
+        folder.mkdir(parents=True, exist_ok=True)
+        with only_one(note_of(archive), wait=True):
+            if not is_done(archive, again):  # another notebook may have done it since
+                _fetch_and_unpack(name, archive, only, retries, again)
     if delete:
         archive.unlink(missing_ok=True)
+
+
+def _fetch_and_unpack(name: str, archive: Path, only: str, retries: int, again: Collection[Path]) -> None:
+    inodes = {photo: photo.stat().st_ino for photo in again if photo.is_file() and not photo.is_symlink()}
+    for photo in inodes:
+        os.utime(photo, (0, 0))  # so that unpacking compares its bytes
+    unpacking = partial(unpack, archive, archive.parent, only=only)
+    fetch_readable(partial(_fetch_published, name, archive, retries), unpacking, [archive])
+    hopeless = [photo for photo in again if not photo.exists() or photo.stat().st_ino == inodes.get(photo)]
+    with note_of(archive).open("a", encoding="utf-8") as note:
+        note.writelines(f"{photo.relative_to(archive.parent).as_posix()}\n" for photo in hopeless)
 
 
 def _fetch_published(name: str, archive: Path, retries: int) -> None:

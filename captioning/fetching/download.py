@@ -19,7 +19,7 @@ from tqdm import tqdm
 from captioning.fetching import asking
 from captioning.fetching.asking import URLS, Again, DownloadError, mirror
 from captioning.fetching.many import FetchReport, fetch_many
-from captioning.files import BusyError, NoSpaceError, beside, only_one, require_space, write_json
+from captioning.files import NoSpaceError, beside, only_one, require_space, write_json
 
 _REPLACED = "Try another network; if the publisher has replaced the file, correct captioning/fetching/asking.py."
 __all__ = ["URLS", "DownloadError", "FetchReport", "fetch", "fetch_many", "mirror"]
@@ -68,14 +68,12 @@ def fetch(
         return path
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with session, only_one(path):
+        with session, only_one(path, wait=True):
             try:
                 if not transfer.present():  # another process may have finished it since
                     asking.persist(transfer.attempt, url, retries, sleep, show, transfer.size_here)
             finally:
                 transfer.tidy()
-    except BusyError as error:
-        raise DownloadError(str(error)) from None
     except NoSpaceError:
         raise
     except OSError as error:
@@ -104,23 +102,22 @@ class _Transfer:
             raise DownloadError(f"{self.path} is a folder, not a file: give the path of the file itself.")
         if not self.path.exists():
             return False
-        if self.size not in (None, found := self.path.stat().st_size):
-            raise DownloadError(
-                f"{self.path}: size {found:,}, not {self.size:,} as published. Delete it and run again."
-            )
+        found = self.path.stat().st_size
+        if self.size not in (None, found):
+            raise DownloadError(f"{self.path} has {found:,} bytes, not {self.size:,} as published. Delete it.")
         return True
 
     def attempt(self) -> None:
         """Get what is missing, check the whole."""
         identity = self._noted()
         have = self.size_here() if identity else 0
-        if not have or have != identity["total"]:
-            try:
+        try:
+            if not have or have != identity["total"]:
                 self._request(identity, have)
-            except asking.RefusedError:
-                if not have:
-                    raise
-                self._request({}, 0)  # some firewalls let the whole pass, and no part
+        except asking.RefusedError:
+            if not have:
+                raise
+            self._request({}, 0)  # some firewalls let the whole pass, and no part
         self._finish()
 
     def _request(self, identity: dict, have: int) -> None:
@@ -129,10 +126,13 @@ class _Transfer:
                 identity, have = _identity(response, self.url), 0
             else:
                 self._check_same(response, identity, have)
-            self._check_size(identity["total"])
+            total = identity["total"]
+            self._compare("size", total, self.size)  # before a byte is fetched or thrown away
+            needed = (total or self.size or 0) - self.size_here()
+            require_space(self.path.parent, needed, str(self.path), "set another folder")
             if not have:
                 self._start_over(identity)
-            self._write(response, have, identity["total"])
+            self._write(response, have, total)
 
     def _check_same(self, response: requests.Response, identity: dict, have: int) -> None:
         """Let only the rest of the very same file be appended (RFC 9110, 15.3.7)."""
@@ -145,15 +145,8 @@ class _Transfer:
             self._forget()
             raise Again("the file on the server has changed.")
 
-    def _check_size(self, total: int | None) -> None:
-        """Refuse a file of another size, or too large for the disk, before a byte is fetched or thrown away."""
-        if total is not None:
-            self._compare("size", total, self.size)
-        needed = (total or self.size or 0) - self.size_here()
-        require_space(self.path.parent, needed, str(self.path), "set another folder")
-
-    def _compare(self, what: str, found: int | str, published: int | str | None) -> None:
-        if published not in (None, found):
+    def _compare(self, what: str, found: int | str | None, published: int | str | None) -> None:
+        if None not in (found, published) and found != published:
             raise Again(f"its {what} is {found}, not {published} as published. {_REPLACED}", once=True)
 
     def _write(self, response: requests.Response, have: int, total: int | None) -> None:

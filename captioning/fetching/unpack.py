@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
-from captioning.files import BusyError, NoSpaceError, beside, folded, only_one, require_space
+from captioning.files import NoSpaceError, beside, folded, require_space
 
 BUFFER = 1024 * 1024  # bytes
 MOST_PACKED = 200  # times; JSON and CSV reach 5 to 30, zip bombs 1,000 and more
@@ -42,6 +42,7 @@ def unpack(zip_path: Path | str, folder: Path | str, *, only: str = "*", progres
 
     The whole table of contents is checked before the first byte is written. A file gets its name only when it is whole
     and its size and CRC-32 are those of the table, and then the zip's time: by it a later call knows the file again.
+    One process at a time may unpack a zip into a folder.
 
     Args:
         zip_path: the archive; methods stored and deflate, without password.
@@ -64,13 +65,11 @@ def unpack(zip_path: Path | str, folder: Path | str, *, only: str = "*", progres
         raise FileNotFoundError(f"{zip_path} is not there: download it first.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with only_one(folder / zip_path.name), zipfile.ZipFile(zip_path) as archive:
+        with zipfile.ZipFile(zip_path) as archive:
             files = _contents(archive, zip_path, folder)
             _check_amount(archive, zip_path)
             files = {target: entry for target, entry in files.items() if fnmatch(entry.filename, only)}
             _unpack_all(archive, zip_path, folder, files, progress)
-    except BusyError as error:
-        raise UnpackError(str(error)) from None
     except _DAMAGE as error:
         advice = "It is damaged, truncated or no zip: delete it and download it again."
         raise DamagedZipError(f"{zip_path}: {error or type(error).__name__}. {advice}") from error
@@ -87,7 +86,7 @@ def _contents(archive: zipfile.ZipFile, zip_path: Path, folder: Path) -> dict[Pa
     for entry in archive.infolist():
         inside = PurePosixPath(entry.filename.replace("\\", "/"))  # some Windows programs write backslashes
         refused = _suspicion(entry, inside)
-        if not refused and inside.parts[0] in [zip_path.name + ending for ending in ("", _DRAFT, ".part.lock")]:
+        if not refused and inside.parts[0] in [zip_path.name + ending for ending in ("", _DRAFT)]:
             refused = "has a name that is needed while unpacking: rename the zip"
         if not refused and not entry.is_dir():
             files[folder / inside] = entry

@@ -3,13 +3,14 @@
 import os
 import sys
 from contextlib import contextmanager
+from multiprocessing.pool import ThreadPool
 
 import pytest
 
 from captioning import files
 from captioning.fetching import download
 from captioning.fetching.download import DownloadError
-from captioning.files import NoSpaceError, only_one
+from captioning.files import NoSpaceError
 from tests.download.served import BODY, MD5, OTHER, files_in, starts
 from tests.server import Fault
 
@@ -120,16 +121,16 @@ def test_what_arrive_refuses_is_fetched_twice_at_the_most(get, server, tmp_path)
     assert files_in(tmp_path) == [] and starts(server) == [0, 0]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no file locks on Windows")
-def test_two_processes_do_not_make_the_same_file(get, tmp_path):
-    with only_one(tmp_path / "a"), pytest.raises(DownloadError, match="another process"):
-        get()
-    assert get().read_bytes() == BODY and files_in(tmp_path) == ["a"]
+def test_two_notebooks_at_once_fetch_a_file_once(get, server, tmp_path):
+    server.pace = 1e6
+    with ThreadPool(3) as pool:
+        assert pool.map(lambda _: get().read_bytes(), range(3)) == [BODY] * 3
+    assert starts(server) == [0] and files_in(tmp_path) == ["a"]
 
 
 def test_a_file_that_another_process_has_just_finished(get, server, tmp_path, monkeypatch):
     @contextmanager
-    def waited(target):
+    def waited(target, wait):
         target.write_bytes(BODY)
         yield
 

@@ -14,7 +14,7 @@ import pytest
 
 from captioning.fetching import asking
 from captioning.fetching.download import DownloadError, fetch, fetch_many
-from tests.download.served import BODY, MD5, OTHER, files_in
+from tests.download.served import BODY, MD5, OTHER, files_in, left_in
 from tests.server import Fault, Server
 
 PAGE = b"<!DOCTYPE html><html>Please sign in</html>"
@@ -137,24 +137,22 @@ def refuse(part):
         (Fault(status=407), None),
         (Fault(headers={"Content-Length": "5, 6"}), None),
     ],
-    ids=(
-        [
-            "typed",
-            "page",
-            "empty",
-            "refused",
-            "ill",
-            "redirect",
-            "loop",
-            "address",
-            "scheme",
-            "nowhere",
-            "nothing",
-            "sign-in",
-            "proxy",
-            "lengths",
-        ]
-    ),
+    ids=[
+        "typed",
+        "page",
+        "empty",
+        "refused",
+        "ill",
+        "redirect",
+        "loop",
+        "address",
+        "scheme",
+        "nowhere",
+        "nothing",
+        "sign-in",
+        "proxy",
+        "lengths",
+    ],  # fmt: skip
 )
 def test_a_host_that_sends_no_photos_is_one_error(server, tmp_path, fault, arrive):
     server.files = {f"/{index}.jpg": BODY for index in range(500)} | {"/sign-in": PAGE}
@@ -162,10 +160,7 @@ def test_a_host_that_sends_no_photos_is_one_error(server, tmp_path, fault, arriv
     server.always["/loop"] = Fault(status=302, headers={"Location": "/loop"})
     with pytest.raises(DownloadError, match=r"several files in a row came to nothing.*a sign-in page"):
         fetch_many(photos(server.url(""), tmp_path, 500), progress=False, arrive=arrive, sleep=lambda _: None)
-    deadline = time.monotonic() + 5  # those under way come to their end
-    while files_in(tmp_path) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert files_in(tmp_path) == [] and len(server.seen) < 150 + len(server.of("/loop"))
+    assert left_in(tmp_path) == [] and len(server.seen) < 150 + len(server.of("/loop"))
     assert len(server.of("/loop")) < 1000
 
 
