@@ -152,7 +152,7 @@ def refuse(part):
         "sign-in",
         "proxy",
         "lengths",
-    ],  # fmt: skip
+    ],
 )
 def test_a_host_that_sends_no_photos_is_one_error(server, tmp_path, fault, arrive):
     server.files = {f"/{index}.jpg": BODY for index in range(500)} | {"/sign-in": PAGE}
