@@ -10,7 +10,6 @@ import sys
 import zipfile
 import zlib
 from fnmatch import fnmatch
-from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
@@ -67,7 +66,6 @@ def unpack(zip_path: Path | str, folder: Path | str, *, only: str = "*", progres
         folder.mkdir(parents=True, exist_ok=True)
         with zipfile.ZipFile(zip_path) as archive:
             files = _contents(archive, zip_path, folder)
-            _check_amount(archive, zip_path)
             files = {target: entry for target, entry in files.items() if fnmatch(entry.filename, only)}
             _unpack_all(archive, zip_path, folder, files, progress)
     except _DAMAGE as error:
@@ -82,7 +80,12 @@ def unpack(zip_path: Path | str, folder: Path | str, *, only: str = "*", progres
 
 def _contents(archive: zipfile.ZipFile, zip_path: Path, folder: Path) -> dict[Path, zipfile.ZipInfo]:
     """Return where each file goes; refuse the archive when one of them should not go there."""
-    files, taken = {}, set()
+    files, taken, packed = {}, set(), zip_path.stat().st_size
+    total = sum(entry.file_size for entry in archive.infolist())
+    if total > max(SMALL, MOST_PACKED * packed):
+        raise UnpackError(f"{zip_path} is a bomb: {total:,} bytes packed into {packed:,}.")
+    if any(entry.header_offset < 0 for entry in archive.infolist()):
+        raise zipfile.BadZipFile("its beginning is missing")
     for entry in archive.infolist():
         inside = PurePosixPath(entry.filename.replace("\\", "/"))  # some Windows programs write backslashes
         refused = _suspicion(entry, inside)
@@ -118,18 +121,6 @@ def _suspicion(entry: zipfile.ZipInfo, path: PurePosixPath) -> str | None:
     if entry.compress_type not in _METHODS:
         return "is packed by another method than deflate"
     return None
-
-
-def _check_amount(archive: zipfile.ZipFile, zip_path: Path) -> None:
-    """Refuse an archive that unpacks to too much, also when its entries share the same packed bytes."""
-    entries = sorted(archive.infolist(), key=lambda entry: entry.header_offset)
-    total = sum(entry.file_size for entry in entries)
-    if total > max(SMALL, MOST_PACKED * zip_path.stat().st_size):
-        raise UnpackError(f"{zip_path} is a bomb: {total:,} bytes packed into {zip_path.stat().st_size:,}.")
-    if entries and entries[0].header_offset < 0:
-        raise zipfile.BadZipFile("its beginning is missing")
-    if any(entry.header_offset + entry.compress_size > after.header_offset for entry, after in pairwise(entries)):
-        raise UnpackError(f"{zip_path} is a bomb: its entries overlap.")
 
 
 def _unpack_all(archive: zipfile.ZipFile, zip_path: Path, folder: Path, files: dict, progress: bool) -> None:
