@@ -614,6 +614,18 @@ def test_more_than_a_share_of_photos_that_are_gone_is_an_error_with_a_way_out(se
     assert len(prepared(limited(50), missing_share=float(share)).records) == 45
 
 
+def test_a_mirror_with_another_layout_is_told(server, monkeypatch):
+    originals.serve_coco(server)
+    prepared(limited())
+    for record in datasets.obtain(limited()).records:
+        record.file.unlink()
+    (limited().data / "captions.json").unlink()
+    monkeypatch.setenv("CAPTIONING_MIRROR", server.url("/elsewhere"))
+    with pytest.raises(DownloadError, match=r"20 of 20 photos .*(.|\n)*404 .*where the mirror has it") as error:
+        datasets.obtain(limited())
+    assert "MISSING_SHARE" not in str(error.value)
+
+
 @pytest.mark.parametrize("missing", [1, 2])
 def test_where_nothing_answers_one_photo_may_be_missing(missing, server, monkeypatch):
     originals.serve_coco(server)

@@ -50,9 +50,10 @@ def needs(root: Path, wanted: Wanted) -> list[Need]:
     parts = _PARTS if wanted.limit is None else ()
     sizes = {part: URLS[f"coco-{part}"]["size"] / 1e6 for part in parts}
     zips = [archive(f"coco-{part}", mb, mb, root / part, wanted.delete_zips) for part, mb in sizes.items()]
+    packed = [part for part in parts if not is_done(root / f"{part}.zip")]
     try:
-        photos = [path for _, path in _photos(root, wanted.limit)]
-        missing = sum(not path.exists() and (not zips or is_done(_zip(root, path))) for path in photos)
+        photos = [path for _, path in _photos(root, wanted.limit) if path.parent.name not in packed]
+        missing = sum(not path.exists() for path in photos)
     except (FileNotFoundError, ValueError):
         missing = wanted.limit or 0
     return [captions, splits, *zips, photos_to_fetch(missing, _PHOTO_MB, _PHOTO_MB)]
@@ -82,7 +83,8 @@ def fetch(root: Path, wanted: Wanted) -> dict[Path, str]:
     _fetch_karpathys_splits(root)
     missing = [path for _, path in photos if not path.exists()]
     for part in _PARTS if wanted.limit is None else ():
-        again = [path for path in missing if path.parent.name == part and _zip(root, path).exists()]
+        here = (root / f"{part}.zip").exists()  # else a photo by itself costs less
+        again = [path for path in missing if here and path.parent.name == part]
         fetch_archive(f"coco-{part}", root, delete=wanted.delete_zips, again=again)
     return fetch_photos(photos, wanted)
 
@@ -247,10 +249,6 @@ def read_splits(path: Path) -> dict[int, str]:
 
 def _splits_file(root: Path) -> Path | None:
     return next((root / name for name in _SPLIT_FILES if (root / name).is_file()), None)
-
-
-def _zip(root: Path, photo: Path) -> Path:
-    return root / f"{photo.parent.name}.zip"
 
 
 def _captions_file(root: Path, part: str) -> Path:

@@ -178,9 +178,13 @@ def require_most(missing: Mapping[Path, str], asked: int, share: float) -> None:
     if len(missing) > 1 and len(missing) / asked > share:
         different = {why: path for path, why in missing.items()}
         examples = "\n".join(f"  {path}: {why}" for why, path in list(different.items())[:3])
+        smaller = (
+            " If they are gone for good, set a smaller CAPTIONING_LIMIT, or do without them: in notebook 01, "
+            f"MISSING_SHARE = {math.ceil(100 * len(missing) / asked) / 100:g}."
+        )
         raise DownloadError(
             f"{len(missing):,} of {asked:,} photos are missing, more than {100 * share:g} %:\n{examples}\n"
-            "What has come is kept: run this again to try the others once more. If they are gone for good, set a "
-            "smaller CAPTIONING_LIMIT, or do without them: in notebook 01, "
-            f"MISSING_SHARE = {math.ceil(100 * len(missing) / asked) / 100:g}."
+            "What has come is kept: run this again to try the others once more."
+            + smaller
+            * (len(missing) < asked)  # where none can be had, the fault is elsewhere
         )
