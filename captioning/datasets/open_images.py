@@ -103,10 +103,9 @@ def _photo(folder: Path, image_id: str) -> Path:
     return folder / f"{image_id}.jpg"
 
 
-def _read_captions(path: Path, findings: Findings | None = None) -> dict[str, list[str]]:
+def _read_captions(path: Path, findings: Findings) -> dict[str, list[str]]:
     """Return image id -> captions; most photos have one. What is no caption of a bare id is listed."""
     captions: dict[str, list[str]] = {}
-    findings = Findings(list) if findings is None else findings
     for place, row in json_lines(path, "Delete it: notebook 01 fetches it again."):
         image_id = row.get("image_id") if isinstance(row, dict) else None
         if not isinstance(image_id, str) or not image_id.isalnum():

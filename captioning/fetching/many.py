@@ -15,9 +15,10 @@ from urllib.parse import urlsplit
 from tqdm import tqdm
 
 from captioning.fetching import asking
-from captioning.fetching.asking import DownloadError, RefusedError, UnusableError, mirror
+from captioning.fetching.asking import Again, DownloadError, RefusedError, UnusableError, mirror
 from captioning.files import beside, require_space
 
+LARGEST = 1 << 26  # bytes of a file, which is in memory until it is whole
 IN_A_ROW = 5  # files that come to nothing before the others are not asked for
 
 
@@ -115,9 +116,13 @@ def _fetch(stop, session, timeout, arrive, retries, pause, job) -> tuple[str, Pa
 def _attempt(stop, session, timeout, arrive, url, path) -> None:
     if stop.is_set():
         raise RefusedError("stopped")
+    body = bytearray()
     with asking.ask(session, url, timeout) as response:
-        body = b"".join(asking.pieces(response, timeout))
-    asking.refuse_page(body)
+        for piece in asking.pieces(response, timeout):
+            body += piece
+            if len(body) > LARGEST:
+                raise Again(f"it has more than {LARGEST / 1e6:,.0f} MB.", once=True)
+    asking.refuse_page(body[:512])
     path.parent.mkdir(parents=True, exist_ok=True)
     require_space(path.parent, len(body), str(path), "set another folder")
     draft = beside(path, f".{os.getpid()}.part")  # each process has its own: two of them need not wait

@@ -87,6 +87,13 @@ def test_a_folder_that_cannot_be_written_ends_it_all(server, tmp_path, error, mo
     assert len(server.seen) < 50 and left_in(tmp_path) == []
 
 
+def test_a_file_without_end_does_not_fill_the_memory(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(many, "LARGEST", 200_000)
+    server.always["/a"] = Fault(chunked=True)
+    report = fetch_many([(server.url("/a"), tmp_path / "a")], progress=False, sleep=lambda _: None)
+    assert "more than 0 MB" in report.failed[tmp_path / "a"] and len(server.seen) == 2
+
+
 def test_two_processes_may_fetch_the_same(server, tmp_path, capsys):
     server.files |= {f"/{index}": BODY[:1000] for index in range(50)}
     files = [(server.url(f"/{index}"), tmp_path / str(index)) for index in range(50)]
