@@ -126,7 +126,12 @@ def only_one(target: Path, wait: bool = False) -> Iterator[None]:
     name = beside(target, ".part.lock")
     lock = FileLock(name, fallback_to_soft=False)  # a soft lock would outlive a kill
     try:
-        _acquire(lock, target, wait)
+        lock.acquire(blocking=False)
+    except Timeout:
+        if not wait:
+            raise BusyError(f"{target} is being made by another process: wait for it.") from None
+        print(f"{target.name} is being made by another process: waiting for it.", flush=True)
+        lock.acquire(poll_interval=0.2)
     except OSError as error:
         if error.errno not in _NO_LOCKS_HERE:
             raise
@@ -138,13 +143,3 @@ def only_one(target: Path, wait: bool = False) -> Iterator[None]:
             with suppress(PermissionError):  # Windows removes no open file; filelock does it there
                 name.unlink(missing_ok=True)
             lock.release()
-
-
-def _acquire(lock: FileLock, target: Path, wait: bool) -> None:
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        if not wait:
-            raise BusyError(f"{target} is being made by another process: wait for it.") from None
-        print(f"{target.name} is being made by another process: waiting for it.", flush=True)
-        lock.acquire(poll_interval=0.2)

@@ -1,9 +1,12 @@
 """Every dataset is fetched from a server on the loopback address that offers what the real ones do."""
 
 import dataclasses
+import errno
+import io
 import json
 import os
 import re
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import NamedTuple
 
@@ -611,6 +614,18 @@ def test_more_than_a_share_of_photos_that_are_gone_is_an_error_with_a_way_out(se
     assert len(prepared(limited(50), missing_share=float(share)).records) == 45
 
 
+def test_a_mirror_with_another_layout_is_told(server, monkeypatch):
+    originals.serve_coco(server)
+    prepared(limited())
+    for record in datasets.obtain(limited()).records:
+        record.file.unlink()
+    (limited().data / "captions.json").unlink()
+    monkeypatch.setenv("CAPTIONING_MIRROR", server.url("/elsewhere"))
+    with pytest.raises(DownloadError, match=r"20 of 20 photos .*(.|\n)*404 .*where the mirror has it") as error:
+        datasets.obtain(limited())
+    assert "MISSING_SHARE" not in str(error.value)
+
+
 @pytest.mark.parametrize("missing", [1, 2])
 def test_where_nothing_answers_one_photo_may_be_missing(missing, server, monkeypatch):
     originals.serve_coco(server)
@@ -644,38 +659,142 @@ def sizes(dataset):
     return {max(Image.open(record.file).size) for record in dataset.records}
 
 
-def test_a_larger_size_is_fetched_again_and_a_smaller_one_keeps_what_is_there(server, capsys):
+def test_the_size_may_be_changed_and_changed_back(server):
     originals.serve_open_images(server)
     few, more = project("open-images", limit=20), project("open-images", limit=30)
-    assert sizes(prepared(few, long_side=16)) == {16}
+    before = prepared(few, long_side=16)
+    assert sizes(before) == {16}
     assert "20 photos" in datasets.cost(few, 24) and "Nothing has to be fetched" in datasets.cost(few, 16)
     server.seen.clear()
     assert sizes(prepared(few, long_side=24)) == {24} and len(server.seen) == 20
-    assert "Nothing has to be fetched" in datasets.cost(few, 24)
-    assert sizes(prepared(more, long_side=16)) == {24} and len(server.seen) == 30
-    assert "Photos have up to 24 pixels, as before; for less, delete" in capsys.readouterr().out
-    assert sizes(prepared(more, long_side=32)) == {32}
-    server.seen.clear()
-    assert sizes(prepared(more, long_side=32)) == {32} and server.seen == []
+    assert prepared(few, long_side=16) == before and len(server.seen) == 20
+    assert "10 photos" in datasets.cost(more, 24) and sizes(prepared(more, long_side=24)) == {24}
+    assert len(server.seen) == 30
+    named = project("open-images", limit=30, root=str(more.originals))
+    assert sizes(datasets.obtain(named, long_side=24)) == {24}
 
 
-def test_photos_whose_size_nobody_noted_have_the_default(server):
+def test_a_folder_of_ones_own_has_photos_of_one_size(server):
     originals.serve_open_images(server)
     active = project("open-images", limit=20)
-    prepared(active)
-    (active.originals / "train" / ".long_side").unlink()
+    before = datasets.obtain(active)
+    named = project("open-images", limit=20, root=str(active.originals))
+    assert datasets.obtain(named, long_side=24).records == before.records
+
+
+# where data/originals may be
+
+
+def read_only(folder, monkeypatch):
+    """Let everything that would write to a folder fail, as on a disk that is mounted read-only."""
+    from_system = {name: getattr(os, name) for name in ("open", "utime", "unlink", "replace", "mkdir")}
+    plain_open = io.open
+
+    def refusing(name):
+        def call(path, *rest, **options):
+            writes = rest[0] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) if name == "open" else True
+            there = name != "unlink" or os.path.lexists(path)
+            if writes and there and any(str(end).startswith(str(folder)) for end in (path, *rest)):
+                raise OSError(errno.EROFS, "Read-only file system", str(path))
+            return from_system[name](path, *rest, **options)
+
+        return call
+
+    def opening(path, mode="r", *rest, **options):
+        if set(mode) & set("wax+") and str(path).startswith(str(folder)):
+            raise OSError(errno.EROFS, "Read-only file system", str(path))
+        return plain_open(path, mode, *rest, **options)
+
+    for name in from_system:
+        monkeypatch.setattr(os, name, refusing(name))
+    monkeypatch.setattr(io, "open", opening)
+    monkeypatch.setattr("builtins.open", opening)
+
+
+@pytest.mark.parametrize("delete", [False, True])
+@pytest.mark.parametrize(("name", "limit"), CHOICES)
+def test_what_is_there_is_used_from_a_disk_that_cannot_be_written(name, limit, delete, server, monkeypatch):
+    SERVE[name](server)
+    active = project(name, limit=limit)
+    before = prepared(active, delete_zips=delete)
     server.seen.clear()
-    prepared(active)
-    assert server.seen == []
-    prepared(active, long_side=1024)
-    assert len(server.seen) == 20
+    read_only(active.originals, monkeypatch)
+    assert prepared(active, delete_zips=delete) == before and server.seen == []
 
 
-def test_a_kill_while_larger_photos_come_leaves_none_of_the_smaller(server, monkeypatch):
-    originals.serve_open_images(server)
-    active = project("open-images", limit=20)
-    prepared(active, long_side=16)
+@pytest.mark.parametrize("delete", [False, True])
+@pytest.mark.parametrize(("name", "limit"), CHOICES)
+def test_a_copy_with_other_times_is_not_fetched_again(name, limit, delete, server):
+    SERVE[name](server)
+    active = project(name, limit=limit)
+    before = prepared(active, delete_zips=delete, long_side=16)
+    for number, file in enumerate(sorted(everything_below(active.originals), reverse=True)):
+        os.utime(file, (1e9 + number, 1e9 + number))
+    server.seen.clear()
+    after = prepared(active, delete_zips=delete, long_side=16)
+    assert without_times(after) == without_times(before) and server.seen == []
+
+
+@pytest.mark.parametrize(("name", "limit"), CHOICES)
+def test_zips_may_be_kept_and_deleted_later(name, limit, server):
+    SERVE[name](server)
+    active = project(name, limit=limit)
+    before = prepared(active)
+    server.seen.clear()
+    assert prepared(active, delete_zips=True) == before and not list(active.originals.rglob("*.zip"))
+    assert prepared(active) == before and server.seen == []
+
+
+@pytest.mark.parametrize(("name", "limit"), CHOICES)
+def test_photos_that_were_removed_come_from_the_zip_where_it_is(name, limit, server):
+    SERVE[name](server)
+    active = project(name, limit=limit)
+    before = prepared(active)
+    for record in before.records[:7]:
+        record.file.unlink()
+    server.seen.clear()
+    assert without_times(prepared(active)) == without_times(before)
+    assert len(server.seen) == (7 if limit else 0)
+
+
+def test_what_was_removed_is_in_the_cost(server, mb):
+    originals.serve_coco(server)
+    for record in prepared(project("coco2014"), delete_zips=True).records[:7]:
+        record.file.unlink()
+    assert mb(datasets.cost(project("coco2014")), "7 photos") == (1, 1)
+    originals.serve_flickr8k(server)
+    prepared(project("flickr8k"), delete_zips=True).records[3].file.unlink()
+    assert mb(datasets.cost(project("flickr8k")), "flickr8k-photos")[0] == 1115
+
+
+def test_a_kill_before_the_zip_is_deleted_fetches_nothing_again(server, monkeypatch):
+    originals.serve_flickr8k(server)
+    active, unlink = project("flickr8k"), Path.unlink
+
+    def killed(path, **options):
+        if path.suffix == ".zip":
+            raise KeyboardInterrupt
+        unlink(path, **options)
+
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(fetching, "fetch_many", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
-        datasets.obtain(active, long_side=32)
-    assert sizes(prepared(active, long_side=32)) == {32}
+        patch.setattr(Path, "unlink", killed)
+        fetching.fetch_archive("flickr8k-text", active.originals, delete=True)
+    prepared(active, delete_zips=True)
+    assert len(asked(server, f"{originals.FLICKR}/Flickr8k_text.zip")) == 1
+    assert not list(active.originals.glob("*.zip"))
+
+
+@pytest.mark.parametrize("delete", [False, True])
+@pytest.mark.parametrize(("name", "limit"), CHOICES)
+def test_two_notebooks_at_once_fetch_each_zip_once(name, limit, delete, server):
+    SERVE[name](server)
+    server.pace = 1e6
+    active = project(name, limit=limit)
+    with ThreadPool(2) as pool:
+        first, second = pool.map(lambda _: datasets.obtain(active, delete_zips=delete), range(2))
+    assert without_times(first) == without_times(second) and first.splits_from == second.splits_from
+    large = [path for path in asked(server) if path.endswith((".zip", ".jsonl"))]
+    assert len(large) == len(set(large))
+    assert {file.suffix for file in everything_below(active.originals)} <= {
+        ".jpg", ".json", ".jsonl", ".txt", ".zip", ".unpacked", "",
+    }  # fmt: skip

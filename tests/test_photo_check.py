@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -163,28 +162,6 @@ def test_devices_and_files_too_large_to_be_photos_are_not_read(dataset, check, m
     monkeypatch.setattr(photo_check, "LARGEST", 20_000)
     problems = check(dataset).findings["broken photos"]
     assert [problem.partition(" ")[0] for problem in problems] == [str(pipe), str(large)]
-
-
-def test_large_photos_are_read_one_at_a_time(dataset, check, monkeypatch):
-    at_once, most, read = [], [], photo_check.open_image
-
-    def slow(content, **options):
-        at_once.append(1)
-        most.append(len(at_once))
-        time.sleep(0.01)
-        at_once.pop()
-        return read(content, **options)
-
-    monkeypatch.setattr(photo_check, "open_image", slow)
-    monkeypatch.setattr(photo_check.os, "cpu_count", lambda: 8)
-    check(dataset)
-    assert max(most) > 1
-    most.clear()
-    monkeypatch.setattr(photo_check, "LARGEST", max(record.file.stat().st_size for record in dataset.records))
-    for record in dataset.records:
-        os.utime(record.file, (1, 1))
-    check(dataset)
-    assert set(most) == {1}
 
 
 def test_only_what_can_be_read_and_not_decoded_is_damaged(dataset, tmp_path):

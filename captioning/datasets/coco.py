@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from captioning.datasets.dataset import SPLITS, CaptionDataset, DatasetError, Record, assemble, shuffled
-from captioning.datasets.fetching import Wanted, bare_name, fetch_archive, fetch_photos, fetch_readable, note_of
+from captioning.datasets.fetching import (
+    Wanted,
+    bare_name,
+    fetch_archive,
+    fetch_photos,
+    fetch_readable,
+    is_done,
+    note_of,
+)
 from captioning.datasets.needs import Need, archive, photos_to_fetch
 from captioning.datasets.photos import NOT_THERE, Photos, look_for, nearest
 from captioning.datasets.rows import content_of, path_of, split_of
@@ -36,17 +44,18 @@ class Captioned(NamedTuple):
 
 def needs(root: Path, wanted: Wanted) -> list[Need]:
     """Return what `fetch` brings."""
-    captions = archive("coco-annotations", root, 253, 99, [root / "annotations"], wanted.delete_zips)
+    captions = archive("coco-annotations", 253, 99, root / "annotations", wanted.delete_zips)
     splits = Need("splits", 37, 144, 37) if _splits_file(root) is None else Need("splits")
-    if wanted.limit is None:
-        parts = [(part, URLS[f"coco-{part}"]["size"] / 1e6) for part in _PARTS]
-        zips = [archive(f"coco-{part}", root, mb, mb, [root / part], wanted.delete_zips) for part, mb in parts]
-        return [captions, splits, *zips]
+    parts = _PARTS if wanted.limit is None else ()
+    sizes = {part: URLS[f"coco-{part}"]["size"] / 1e6 for part in parts}
+    zips = [archive(f"coco-{part}", mb, mb, root / part, wanted.delete_zips) for part, mb in sizes.items()]
+    packed = [part for part in parts if not is_done(root / f"{part}.zip")]
     try:
-        missing = sum(not path.exists() for _, path in _photos(root, wanted.limit))
+        photos = [path for _, path in _photos(root, wanted.limit) if path.parent.name not in packed]
+        missing = sum(not path.exists() for path in photos)
     except (FileNotFoundError, ValueError):
-        missing = wanted.limit
-    return [captions, splits, photos_to_fetch(missing, _PHOTO_MB, _PHOTO_MB)]
+        missing = wanted.limit or 0
+    return [captions, splits, *zips, photos_to_fetch(missing, _PHOTO_MB, _PHOTO_MB)]
 
 
 def fetch(root: Path, wanted: Wanted) -> dict[Path, str]:
@@ -71,8 +80,11 @@ def fetch(root: Path, wanted: Wanted) -> dict[Path, str]:
     files = [note_of(root / "annotations_trainval2014.zip"), *(_captions_file(root, part) for part in _PARTS)]
     photos = fetch_readable(captions, partial(_photos, root, wanted.limit), files)
     _fetch_karpathys_splits(root)
+    missing = [path for _, path in photos if not path.exists()]
     for part in _PARTS if wanted.limit is None else ():
-        fetch_archive(f"coco-{part}", root, delete=wanted.delete_zips)
+        here = (root / f"{part}.zip").exists()  # else a photo by itself costs less
+        again = [path for path in missing if here and path.parent.name == part]
+        fetch_archive(f"coco-{part}", root, delete=wanted.delete_zips, again=again)
     return fetch_photos(photos, wanted)
 
 
@@ -95,11 +107,13 @@ def _fetch_karpathys_splits(root: Path) -> None:
     file, note = root / _SPLIT_FILES[1], note_of(root / "caption_datasets.zip")
     if _splits_file(root) not in (None, file):
         return
-    if file.exists():
-        note.touch()  # also where somebody has put it there
-    fetch_them = partial(fetch_archive, "karpathy-splits", root, only=file.name, delete=True, retries=1)
+
+    def bring():
+        if not file.exists():  # somebody may have put it there
+            fetch_archive("karpathy-splits", root, only=file.name, delete=True, retries=1)
+
     try:
-        fetch_readable(fetch_them, partial(read_splits, file), [note, file])
+        fetch_readable(bring, partial(read_splits, file), [note, file])
     except (DownloadError, UnpackError, FileNotFoundError, ValueError) as error:
         file.unlink(missing_ok=True)
         print(f"{error} Without Karpathy's splits, val2014 is halved into val and test.")

@@ -7,13 +7,14 @@ import os
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from captioning.datasets.dataset import DatasetError
 from captioning.fetching.download import URLS, DownloadError, fetch, fetch_many
-from captioning.fetching.unpack import DamagedZipError, unpack
-from captioning.files import beside
+from captioning.fetching.unpack import unpack
+from captioning.files import only_one
 from captioning.images import open_image
 from captioning.settings import SettingError
 
@@ -66,13 +67,22 @@ def note_of(archive: Path) -> Path:
     return archive.with_name(f".{archive.stem}.unpacked")
 
 
+def is_done(archive: Path, again: Collection[Path] = ()) -> bool:
+    """Return whether an archive has been unpacked, and has none of the photos that are missing or broken."""
+    try:
+        hopeless = note_of(archive).read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return False
+    return {photo.relative_to(archive.parent).as_posix() for photo in again} <= {*hopeless}
+
+
 def fetch_archive(
     name: str, folder: Path, *, only: str = "*", delete: bool = False, retries: int = 5, again: Collection[Path] = ()
 ) -> None:
     """Fetch a zip and unpack it beside itself; what is there is kept, also when the zip has been deleted since.
 
     Args:
-        name: in `URLS`; the size and the sum there must be the zip's. A damaged one is fetched a second time.
+        name: in `URLS`; a zip that is fetched must be of the size and the sum there. A damaged one is fetched again.
         folder: gets the zip under its own name, its contents, and `note_of` it at the end of the work.
         only: pattern of the entries to unpack.
         delete: remove the zip at the end.
@@ -84,33 +94,33 @@ def fetch_archive(
         UnpackError: it is damaged or not to be trusted.
     """
     archive = folder / URLS[name]["url"].rpartition("/")[2]
-    note, unpacked = note_of(archive), note_of(archive).exists()
-    tried = set(note.read_text(encoding="utf-8").splitlines()) if unpacked else set()
-    names = {photo: photo.relative_to(folder).as_posix() for photo in again}
-    if archive.exists() and archive.stat().st_size != URLS[name].get("size", archive.stat().st_size):
-        archive.unlink()
-    if unpacked and not archive.exists() and tried.issuperset(names.values()):
-        return
+    if not is_done(archive, again):  # else nothing is written: the folder may be read-only
+        folder.mkdir(parents=True, exist_ok=True)
+        with only_one(note_of(archive), wait=True):
+            if not is_done(archive, again):  # another notebook may have done it since
+                _fetch_and_unpack(name, archive, only, retries, again)
+    if delete:
+        archive.unlink(missing_ok=True)
+
+
+def _fetch_and_unpack(name: str, archive: Path, only: str, retries: int, again: Collection[Path]) -> None:
     inodes = {photo: photo.stat().st_ino for photo in again if photo.is_file() and not photo.is_symlink()}
     for photo in inodes:
         os.utime(photo, (0, 0))  # so that unpacking compares its bytes
-    try:
-        _fetch_and_unpack(archive, only, delete, retries, **URLS[name])
-    except DamagedZipError as error:
-        print(f"{error} It is fetched again now.")
-        archive.unlink()
-        _fetch_and_unpack(archive, only, delete, retries, **URLS[name])
-    hopeless = {name for photo, name in names.items() if not photo.exists() or photo.stat().st_ino == inodes.get(photo)}
-    note.write_text("\n".join(sorted(tried | hopeless)), encoding="utf-8")
+    unpacking = partial(unpack, archive, archive.parent, only=only)
+    fetch_readable(partial(_fetch_published, name, archive, retries), unpacking, [archive])
+    hopeless = [photo for photo in again if not photo.exists() or photo.stat().st_ino == inodes.get(photo)]
+    with note_of(archive).open("a", encoding="utf-8") as note:
+        note.writelines(f"{photo.relative_to(archive.parent).as_posix()}\n" for photo in hopeless)
 
 
-def _fetch_and_unpack(archive: Path, only: str, delete: bool, retries: int, url: str, **published) -> None:
+def _fetch_published(name: str, archive: Path, retries: int) -> None:
     try:
-        fetch(url, archive, retries=retries, **published)
+        if not archive.exists():
+            fetch(path=archive, retries=retries, **URLS[name])
     except DownloadError as error:
         way_out = " If you have it from elsewhere and trust it, unpack it and set CAPTIONING_ROOT to its folder."
-        raise DownloadError(f"{error}{way_out if published else ''}") from error
-    unpack(archive, archive.parent, only=only, delete=delete)
+        raise DownloadError(f"{error}{way_out if len(URLS[name]) > 1 else ''}") from error
 
 
 def fetch_readable(fetch: Callable[[], object], read: Callable[[], Content], files: Sequence[Path]) -> Content:
@@ -146,21 +156,15 @@ def fetch_photos(
     Raises:
         DownloadError: there are too many of these.
     """
-    new = {path: beside(path, ".new") for _, path in photos if path in wanted.again}
-    asked = [(url, new.get(path, path)) for url, path in photos if path in new or not path.exists()]
+    asked = [(url, path) for url, path in photos if path in wanted.again or not path.exists()]
     if not asked:
         return {}
     try:
-        report = fetch_many(asked, workers, arrive=arrive)
+        report = fetch_many(asked, workers, again=wanted.again, arrive=arrive)
         failed = report.failed
-        print(f"Photos: {str(report).splitlines()[0]}")
+        print(f"Photos: {report}")
     except DownloadError as error:  # nothing answers: a few may be missing nevertheless
         failed = {path: str(error) for _, path in asked if not path.exists()}
-    finally:
-        for path, arrived in new.items():
-            if arrived.exists():
-                os.replace(arrived, path)
-    failed = {path: failed[place] for _, path in photos if (place := new.get(path, path)) in failed}
     require_most(failed, len(photos), wanted.missing_share)
     return failed
 
@@ -174,9 +178,13 @@ def require_most(missing: Mapping[Path, str], asked: int, share: float) -> None:
     if len(missing) > 1 and len(missing) / asked > share:
         different = {why: path for path, why in missing.items()}
         examples = "\n".join(f"  {path}: {why}" for why, path in list(different.items())[:3])
+        smaller = (
+            " If they are gone for good, set a smaller CAPTIONING_LIMIT, or do without them: in notebook 01, "
+            f"MISSING_SHARE = {math.ceil(100 * len(missing) / asked) / 100:g}."
+        )
         raise DownloadError(
             f"{len(missing):,} of {asked:,} photos are missing, more than {100 * share:g} %:\n{examples}\n"
-            "What has come is kept: run this again to try the others once more. If they are gone for good, set a "
-            "smaller CAPTIONING_LIMIT, or do without them: in notebook 01, "
-            f"MISSING_SHARE = {math.ceil(100 * len(missing) / asked) / 100:g}."
+            "What has come is kept: run this again to try the others once more."
+            + smaller
+            * (len(missing) < asked)  # where none can be had, the fault is elsewhere
         )

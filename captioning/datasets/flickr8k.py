@@ -22,9 +22,13 @@ LISTS = {"train": "Flickr_8k.trainImages.txt", "val": "Flickr_8k.devImages.txt",
 
 def needs(root: Path, wanted: Wanted) -> list[Need]:
     """Return what `fetch` brings."""
+    try:
+        again = [photo for photo in _listed(root) if not photo.exists()]
+    except (FileNotFoundError, ValueError):
+        again = []
     return [
-        archive("flickr8k-text", root, 2, 10, [], wanted.delete_zips),
-        archive("flickr8k-photos", root, 1115, 1125, [root / PHOTO_FOLDERS[0]], wanted.delete_zips),
+        archive("flickr8k-text", 2, 10, root / "text", wanted.delete_zips),
+        archive("flickr8k-photos", 1115, 1125, root / PHOTO_FOLDERS[0], wanted.delete_zips, again),
     ]
 
 
@@ -41,8 +45,7 @@ def fetch(root: Path, wanted: Wanted) -> dict[Path, str]:
     """
     text = partial(fetch_archive, "flickr8k-text", root, delete=wanted.delete_zips)
     files = [root / name for name in (TOKENS, *LISTS.values())]
-    names = fetch_readable(text, partial(_listed, root), [note_of(root / "Flickr8k_text.zip"), *files])
-    photos = [root / PHOTO_FOLDERS[0] / name for name in names]
+    photos = fetch_readable(text, partial(_listed, root), [note_of(root / "Flickr8k_text.zip"), *files])
     again = wanted.again.union(photo for photo in photos if not photo.exists())
     fetch_archive("flickr8k-photos", root, delete=wanted.delete_zips, again=again)
     missing = {photo: "is not in the zip" for photo in photos if not photo.exists()}
@@ -50,8 +53,8 @@ def fetch(root: Path, wanted: Wanted) -> dict[Path, str]:
     return missing
 
 
-def _listed(root: Path) -> list[str]:
-    """Return the names in the official lists; each has captions."""
+def _listed(root: Path) -> list[Path]:
+    """Return the photos in the official lists; each has captions."""
     lines = {
         file: (root / file).read_bytes().decode(errors="replace").split("\n") for file in (TOKENS, *LISTS.values())
     }
@@ -61,7 +64,7 @@ def _listed(root: Path) -> list[str]:
     for file, names in listed.items():
         if not names or not captioned.issuperset(names):
             raise DatasetError(f"{root / file} is empty, or lists photos without captions in {TOKENS}.")
-    return [name for names in listed.values() for name in names]
+    return [root / PHOTO_FOLDERS[0] / name for names in listed.values() for name in names]
 
 
 def read(root: Path) -> CaptionDataset:

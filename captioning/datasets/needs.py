@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from captioning.datasets.dataset import DatasetError
-from captioning.datasets.fetching import note_of
+from captioning.datasets.fetching import is_done
 from captioning.fetching.download import URLS
 from captioning.files import beside
 from captioning.settings import ENCODERS, WEIGHTS, Project
@@ -27,24 +27,25 @@ class Need(NamedTuple):
     passing: float = 0.0  # MB of disk that it takes in addition for a while
 
 
-def archive(name: str, root: Path, zipped: float, unpacked: float, folders: Sequence[Path], delete: bool) -> Need:
+def archive(
+    name: str, zipped: float, unpacked: float, folder: Path, delete: bool, again: Collection[Path] = ()
+) -> Need:
     """Return what is left of a zip to fetch and unpack.
 
     Args:
         name: in `URLS`.
-        root: where it is fetched to.
         zipped, unpacked: MB.
-        folders: hold what was in it; what is there already is not written again.
+        folder: beside the zip, holds what was in it; what is there already is not written again.
         delete: whether the zip is removed at the end.
+        again: photos that are missing; see `fetch_archive`.
     """
-    file = root / URLS[name]["url"].rpartition("/")[2]
-    here, done = file.exists(), note_of(file).exists()
-    if done and not here:
-        return Need(name)
+    file = folder.parent / URLS[name]["url"].rpartition("/")[2]
+    here, done = file.exists(), is_done(file, again)
+    if done:
+        return Need(name, disk=-zipped * (here and delete))
     left = 0.0 if here else max(0.0, zipped - megabytes([beside(file, ".part")]))
-    files = [path for folder in folders if folder.is_dir() for path in folder.iterdir()]
-    files = [path for path in files if path.suffix not in (".part", ".new")]  # which a kill leaves
-    written = 0.0 if done else max(0.0, unpacked - megabytes(files))
+    files = folder.iterdir() if folder.is_dir() else ()
+    written = max(0.0, unpacked - megabytes(path for path in files if path.suffix != ".part"))
     return Need(name, left, left + written - zipped * delete, zipped * delete)
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import math
-from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +15,7 @@ from captioning.datasets.splits import HASH
 from captioning.datasets.texts import Findings, shown, usable
 from captioning.fetching.download import URLS
 from captioning.fetching.download import fetch as fetch_file
-from captioning.files import beside, write_text
+from captioning.files import beside
 from captioning.images import shrink
 
 PHOTOS = 200_000  # of the 507,000 with a caption, where no limit is set
@@ -26,28 +23,25 @@ CAPTIONS = "open_images_train_v6_captions.jsonl"
 _CAPTIONS_MB = 130
 _PHOTO_MB = 0.3  # on average, as the bucket has it
 _PIXELS_PER_MB = 4e6  # of a JPEG as it is written here
-_SIZE = "train/.long_side"
 
 
 def needs(root: Path, wanted: Wanted) -> list[Need]:
     """Return what `fetch` brings."""
-    captions, long_side = root / CAPTIONS, max(wanted.long_side, _noted(root))
+    captions, folder = root / CAPTIONS, _folder(root, wanted.long_side)
     try:
-        photos = [_photo(root, image_id) for image_id in _first(captions, wanted.limit)]
+        left, missing = 0.0, sum(not _photo(folder, name).exists() for name in _first(captions, wanted.limit))
     except (FileNotFoundError, ValueError):
-        photos = []
-    there = sum(path.exists() for path in photos) - len(_smaller(photos, root, long_side))
-    disk = min(_PHOTO_MB, 0.75 * long_side**2 / _PIXELS_PER_MB)
-    left = 0 if photos else _CAPTIONS_MB - megabytes([beside(captions, ".part")])
-    missing = photos_to_fetch((len(photos) or wanted.limit or PHOTOS) - there, _PHOTO_MB, disk)
-    return [Need("captions", left, left), missing]
+        left, missing = _CAPTIONS_MB - megabytes([beside(captions, ".part")]), wanted.limit or PHOTOS
+    disk = min(_PHOTO_MB, 0.75 * wanted.long_side**2 / _PIXELS_PER_MB)
+    return [Need("captions", left, left), photos_to_fetch(missing, _PHOTO_MB, disk)]
 
 
 def fetch(root: Path, wanted: Wanted) -> dict[Path, str]:
-    """Download captions and photos; what is there is kept, unless it was shrunk to less than is asked for now.
+    """Download captions and photos; what is there is kept.
 
     Args:
-        root: gets the captions file, `train/<image id>.jpg`, and beside these a note of the size that they have.
+        root: gets the captions file and `train/<image id>.jpg`; for another `long_side` than the usual one, for example
+            `train-1024/<image id>.jpg`, so that it can be changed and changed back.
         wanted: the first so many photos of the fixed shuffled order, `PHOTOS` without a limit.
 
     Returns:
@@ -57,19 +51,12 @@ def fetch(root: Path, wanted: Wanted) -> dict[Path, str]:
         DatasetError: the captions name a photo as no photo is named.
         DownloadError: the captions or too many photos cannot be had.
     """
-    captions, long_side = root / CAPTIONS, max(wanted.long_side, _noted(root))
+    captions, folder = root / CAPTIONS, _folder(root, wanted.long_side)
     bring = partial(fetch_file, URLS["open-images-train"]["url"], captions, arrive=partial(_first, limit=1))
     first = fetch_readable(bring, partial(_first, captions, wanted.limit), [captions])
     address = URLS["open-images-photo"]["url"].format
-    photos = {_photo(root, image_id): address(split="train", id=image_id) for image_id in first}
-    smaller = _smaller(photos, root, long_side)
-    if long_side > wanted.long_side:
-        print(f"Photos have up to {long_side} pixels, as before; for less, delete {root / 'train'} and run 01 again.")
-    if long_side != _noted(root):
-        write_text(root / _SIZE, str(long_side))  # before the first photo: older ones are smaller
-    wanted = dataclasses.replace(wanted, again=wanted.again | smaller)
-    arrive = partial(shrink, long_side=long_side)
-    return fetch_photos([(url, path) for path, url in photos.items()], wanted, arrive, workers=32)
+    photos = [(address(split="train", id=image_id), _photo(folder, image_id)) for image_id in first]
+    return fetch_photos(photos, wanted, partial(shrink, long_side=wanted.long_side), workers=32)
 
 
 def _first(captions: Path, limit: int | None) -> list[str]:
@@ -86,24 +73,12 @@ def _first(captions: Path, limit: int | None) -> list[str]:
     return shuffled(ids)[: limit or PHOTOS]
 
 
-def _noted(root: Path) -> int:
-    """Return the long side that photos have here; 0 where none are, the default where nobody noted it."""
-    note = root / _SIZE
-    return int(note.read_text()) if note.exists() else Wanted.long_side if note.parent.exists() else 0
-
-
-def _smaller(photos: Iterable[Path], root: Path, long_side: int) -> frozenset[Path]:
-    """Return the photos here that were shrunk to less than `long_side` pixels, which `_noted` does not exceed."""
-    note = root / _SIZE
-    since = math.inf if long_side > _noted(root) else note.stat().st_mtime_ns if note.exists() else 0
-    return frozenset(photo for photo in photos if photo.exists() and photo.stat().st_mtime_ns < since)
-
-
-def read(root: Path) -> CaptionDataset:
+def read(root: Path, long_side: int = Wanted.long_side) -> CaptionDataset:
     """Read the photos that are on the disk; they are in no split yet.
 
     Args:
         root: holds the captions file of Localized Narratives and `train/<image id>.jpg`.
+        long_side: photos that were fetched for this size are preferred.
 
     Raises:
         DatasetError: the captions file is missing or a line is not in its layout.
@@ -114,12 +89,18 @@ def read(root: Path) -> CaptionDataset:
         )
     findings = Findings(list)
     captions = _read_captions(root / CAPTIONS, findings)
-    records = [Record(image_id, _photo(root, image_id), tuple(c), UNSPLIT) for image_id, c in captions.items()]
+    folder = _folder(root, long_side)
+    folder = folder if folder.is_dir() else root / "train"
+    records = [Record(image_id, _photo(folder, image_id), tuple(c), UNSPLIT) for image_id, c in captions.items()]
     return assemble("open-images", records, findings, HASH, [root / CAPTIONS])
 
 
-def _photo(root: Path, image_id: str) -> Path:
-    return root / "train" / f"{image_id}.jpg"
+def _folder(root: Path, long_side: int) -> Path:
+    return root / ("train" if long_side == Wanted.long_side else f"train-{long_side}")
+
+
+def _photo(folder: Path, image_id: str) -> Path:
+    return folder / f"{image_id}.jpg"
 
 
 def _read_captions(path: Path, findings: Findings) -> dict[str, list[str]]:

@@ -6,10 +6,8 @@ import dataclasses
 import json
 import os
 import sys
-import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,8 +22,7 @@ from captioning.provenance import FileState, content_digest
 
 WINDOW = 1024  # photos handed to the threads at a time: a queue of 200,000 takes 370 MB
 THREADS = 8  # each holds a photo in memory
-LARGEST = 1 << 30  # bytes of a photo; of those larger than a sixteenth, one is read at a time
-_large = threading.Lock()
+LARGEST = 1 << 28  # bytes of a photo, 268 MB
 
 
 class _Seen(NamedTuple):
@@ -101,9 +98,8 @@ def _look(file: Path) -> _Seen:
         state = FileState.of(file)  # before its bytes: a later change is never missed
         if not file.is_file() or state.size > LARGEST:
             return _Seen(problem=f"{file} is a folder, a device or larger than {LARGEST / 1e6:,.0f} MB: no photo.")
-        with _large if state.size > LARGEST // 16 else nullcontext():
-            content = file.read_bytes()
-            scaled = open_image(content, near=NEAR, name=str(file)).info.get("scaled", "")
+        content = file.read_bytes()
+        scaled = open_image(content, near=NEAR, name=str(file)).info.get("scaled", "")
     except ImageError as error:
         return _Seen(problem=str(error), damaged=True)
     except OSError as error:

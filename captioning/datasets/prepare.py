@@ -209,10 +209,11 @@ def _limit(project: Project) -> int | None:
 def _download(project: Project, wanted: Wanted) -> CaptionDataset:
     """Read; unless a folder is named, fetch what is missing before, and again what turns out to be broken."""
     source, root = _DOWNLOADS[project.dataset], project.originals
+    sized = {"long_side": wanted.long_side} if source is open_images else {}
     if project.root is not None:
-        return source.read(root)
+        return source.read(root, **sized)
     failed = source.fetch(root, wanted)
-    dataset = source.read(root)
+    dataset = source.read(root, **sized)
     asked = dataset.first(wanted.limit)
     if broken := photo_check.damaged(asked, _known(project), project.home):
         print(f"{len(broken):,} photos are broken and are fetched again: {next(iter(broken.values()))} ...")

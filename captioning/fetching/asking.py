@@ -40,8 +40,7 @@ LONGEST_WAIT = 120.0  # seconds; a server that asks for more is not waited for
 WAY_OUT = "Check the network (a proxy, a sign-in page) or set CAPTIONING_MIRROR, and run again: what is here is kept."
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _BUSY = (408, 425, 429, *range(500, 600))
-# Of all faults these pass with time, unless the innermost is one of the lasting.
-_PASSING = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError, faults.HTTPError)
+_SIGN_IN = (401, 407)
 _LASTING = (faults.NameResolutionError, faults.LocationValueError, ssl.CertificateError)
 
 
@@ -50,30 +49,33 @@ class DownloadError(RuntimeError):
 
 
 class UnreachableError(DownloadError):
-    """The host gives no answer."""
+    """The host gives no answer, or one that says nothing about the file."""
+
+
+class RefusedError(DownloadError):
+    """The host does not give this file: it is gone, or was never there."""
 
 
 class UnusableError(DownloadError):
-    """The host answers, but not with the file: with an error of its own, a part, a web page."""
+    """The host sends something else than the file: a part, a web page."""
 
 
-def mirror(url: str, base: str | None = None) -> str:
-    """Return the address under which a mirror serves a file: `base`/host/path.
-
-    Args:
-        url: the original address.
-        base: address of the mirror; default: the setting CAPTIONING_MIRROR; without one the address stays.
+def mirror(url: str) -> str:
+    """Return the address under which the mirror of the setting CAPTIONING_MIRROR serves a file: `mirror`/host/path.
 
     Raises:
         DownloadError: the setting is no http address.
     """
-    base = (os.environ.get("CAPTIONING_MIRROR", "") if base is None else base).rstrip("/")
+    base = os.environ.get("CAPTIONING_MIRROR", "").strip().rstrip("/")
     if not base or url.startswith(base + "/"):
         return url
-    if urlsplit(base).scheme not in ("http", "https") or not urlsplit(base).netloc:
+    try:
+        known = urlsplit(base).scheme in ("http", "https") and urlsplit(base).hostname and urlsplit(base).port != 0
+    except ValueError:  # of a port or a host in brackets
+        known = False
+    if not known:
         raise DownloadError(f"CAPTIONING_MIRROR is {base!r}: give an address like https://mirror.example/files.")
-    parts = urlsplit(url)
-    return f"{base}/{parts.netloc}{parts.path}" + (f"?{parts.query}" if parts.query else "")
+    return f"{base}/{url.partition('://')[2]}"
 
 
 class Again(Exception):
@@ -112,27 +114,27 @@ def ask(session: requests.Session, url: str, timeout: float | tuple[float, float
 
     Raises:
         Again: it is a web page, or the connection failed while the body was read.
-        DownloadError: there is no answer or another one.
+        UnreachableError: there is no answer, or one that says nothing about the file.
+        RefusedError: the file is gone.
     """
     response = None
     try:
         headers = {"Accept-Encoding": "identity"} | headers
         with session.get(url, headers=headers, stream=True, timeout=timeout) as response:
-            reason, wait = f"HTTP {response.status_code} {response.reason}", _asked_to_wait(response)
-            if response.status_code in _BUSY:
-                raise UnusableError(f"{url}: {reason}{f', asks to wait {wait:.0f} s' if wait else ''}. {WAY_OUT}")
-            if response.status_code not in (200, 206, 416):
-                raise DownloadError(f"{url}: {reason}.")
+            status, wait = response.status_code, _asked_to_wait(response)
+            reason = f"{url}: HTTP {status} {response.reason}{f', asks to wait {wait:.0f} s' if wait else ''}."
+            if status not in (200, 206, 416):
+                own = status in range(400, 500) and status not in (*_BUSY, *_SIGN_IN)
+                layout = " Is this where the mirror has it?" if os.environ.get("CAPTIONING_MIRROR") else ""
+                raise RefusedError(reason + layout) if own else UnreachableError(f"{reason} {WAY_OUT}")
             if response.headers.get("Content-Type", "").lower().startswith("text/html"):
                 refuse_page(b"<html>")
             yield response
-    except _PASSING as error:
+    except (requests.RequestException, faults.HTTPError, ValueError) as error:  # some addresses are a ValueError
         reason = f"the connection failed ({_innermost(error)!r})"
         if response is not None:
             raise Again(f"{reason}.") from error
         raise UnreachableError(f"{url}: {urlsplit(url).netloc} cannot be reached, {reason}. {WAY_OUT}") from error
-    except requests.RequestException as error:
-        raise DownloadError(f"{url}: {error}") from error
 
 
 def refuse_page(beginning: bytes) -> None:

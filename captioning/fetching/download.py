@@ -19,7 +19,7 @@ from tqdm import tqdm
 from captioning.fetching import asking
 from captioning.fetching.asking import URLS, Again, DownloadError, mirror
 from captioning.fetching.many import FetchReport, fetch_many
-from captioning.files import BusyError, NoSpaceError, beside, only_one, require_space, write_json
+from captioning.files import NoSpaceError, beside, only_one, require_space, write_json
 
 _REPLACED = "Try another network; if the publisher has replaced the file, correct captioning/fetching/asking.py."
 __all__ = ["URLS", "DownloadError", "FetchReport", "fetch", "fetch_many", "mirror"]
@@ -50,8 +50,7 @@ def fetch(
         retries: how many tries in a row may fail without getting further; fewer when the host does not answer at all.
         timeout: seconds to wait for a connection, and without data; one number is both.
         progress: show a bar with rate and time left on stdout.
-        arrive: called with the whole `.part` file before it gets its name; it refuses the file with ValueError or
-            OSError.
+        arrive: called with the whole `.part` file before it gets its name; refuses it with ValueError or OSError.
         sleep: how to wait, in seconds.
 
     Returns:
@@ -67,19 +66,17 @@ def fetch(
     transfer = _Transfer(url, path, session, md5, size, timeout, progress, arrive)
     if transfer.present():
         return path
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with session, only_one(path):
-            if not transfer.present():  # another process may have finished it since
-                try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with session, only_one(path, wait=True):
+            try:
+                if not transfer.present():  # another process may have finished it since
                     asking.persist(transfer.attempt, url, retries, sleep, show, transfer.size_here)
-                finally:
-                    transfer.tidy()
-    except BusyError as error:
-        raise DownloadError(str(error)) from None
+            finally:
+                transfer.tidy()
+    except NoSpaceError:
+        raise
     except OSError as error:
-        if isinstance(error, NoSpaceError):
-            raise
         raise DownloadError(f"{path}.part cannot be written: {error}") from error
     return path
 
@@ -106,31 +103,36 @@ class _Transfer:
         if not self.path.exists():
             return False
         found = self.path.stat().st_size
-        if self.size not in (None, found) and not self.arrive:  # which may have changed the size
-            raise DownloadError(
-                f"{self.path}: size {found:,}, not {self.size:,} as published. Delete it and run again."
-            )
-        self._forget()  # a kill between the rename and the tidying leaves the note
+        if self.size not in (None, found):
+            raise DownloadError(f"{self.path} has {found:,} bytes, not {self.size:,} as published. Delete it.")
         return True
 
     def attempt(self) -> None:
         """Get what is missing, check the whole."""
         identity = self._noted()
         have = self.size_here() if identity else 0
-        if not have or have != identity["total"]:
-            self._request(identity, have)
+        try:
+            if not have or have != identity["total"]:
+                self._request(identity, have)
+        except asking.RefusedError:
+            if not have:
+                raise
+            self._request({}, 0)  # some firewalls let the whole pass, and no part
         self._finish()
 
     def _request(self, identity: dict, have: int) -> None:
         with asking.ask(self.session, self.url, self.timeout, **_continue(identity, have)) as response:
-            if response.status_code != 200:
-                self._check_same(response, identity, have)
-            else:
+            if response.status_code == 200:
                 identity, have = _identity(response, self.url), 0
-            self._check_size(identity["total"])
+            else:
+                self._check_same(response, identity, have)
+            total = identity["total"]
+            self._compare("size", total, self.size)  # before a byte is fetched or thrown away
+            needed = (total or self.size or 0) - self.size_here()
+            require_space(self.path.parent, needed, str(self.path), "set another folder")
             if not have:
                 self._start_over(identity)
-            self._write(response, have, identity["total"])
+            self._write(response, have, total)
 
     def _check_same(self, response: requests.Response, identity: dict, have: int) -> None:
         """Let only the rest of the very same file be appended (RFC 9110, 15.3.7)."""
@@ -143,15 +145,8 @@ class _Transfer:
             self._forget()
             raise Again("the file on the server has changed.")
 
-    def _check_size(self, total: int | None) -> None:
-        """Refuse a file of another size, or too large for the disk, before a byte is fetched or thrown away."""
-        if total is not None:
-            self._compare("size", total, self.size)
-        needed = (total or self.size or 0) - self.size_here()
-        require_space(self.path.parent, needed, str(self.path), "set another folder")
-
-    def _compare(self, what: str, found: int | str, published: int | str | None) -> None:
-        if published not in (None, found):
+    def _compare(self, what: str, found: int | str | None, published: int | str | None) -> None:
+        if None not in (found, published) and found != published:
             raise Again(f"its {what} is {found}, not {published} as published. {_REPLACED}", once=True)
 
     def _write(self, response: requests.Response, have: int, total: int | None) -> None:
@@ -179,8 +174,6 @@ class _Transfer:
                 part.seek(0)
                 if self.md5:
                     self._compare("MD5 sum", hashlib.file_digest(part, "md5").hexdigest(), self.md5.lower())
-            if self.arrive:
-                self._forget()  # a kill while `arrive` changes the file must not leave something to continue
             asking.accept(self.arrive, self.part)
         except Again:
             self._start_over({})
@@ -190,7 +183,6 @@ class _Transfer:
         os.replace(self.part, self.path)
 
     def size_here(self) -> int:
-        """Return the number of bytes that are there; 0 without a partial file."""
         return self.part.stat().st_size if self.part.exists() else 0
 
     def _noted(self) -> dict:
@@ -229,7 +221,7 @@ def _identity(response: requests.Response, url: str) -> dict:
         "url": url,
         "etag": headers.get("ETag"),
         "modified": headers.get("Last-Modified"),
-        "total": int(length) if length.isdigit() else None,
+        "total": int(length) if length.isdecimal() else None,
     }
 
 

@@ -10,16 +10,15 @@ import sys
 import zipfile
 import zlib
 from fnmatch import fnmatch
-from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
-from captioning.files import BusyError, beside, folded, only_one, require_space
+from captioning.files import NoSpaceError, beside, folded, require_space
 
 BUFFER = 1024 * 1024  # bytes
 MOST_PACKED = 200  # times; JSON and CSV reach 5 to 30, zip bombs 1,000 and more
-SMALL = 1024 * 1024  # bytes; smaller files may be packed as tightly as they like
+SMALL = 1024 * 1024  # bytes; what is smaller may be packed as tightly as it likes
 # Deflate is unpacked in bounded pieces; Python unpacks a block of the other methods into memory whatever its size.
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENCRYPTED = 0x1
@@ -33,28 +32,21 @@ class UnpackError(RuntimeError):
     """A zip is damaged or not to be trusted; the message names it and what is wrong."""
 
 
-class DamagedZipError(UnpackError):
+class DamagedZipError(UnpackError, ValueError):
     """A zip is truncated, damaged or none at all: fetched again, it may be right."""
 
 
-def unpack(
-    zip_path: Path | str,
-    folder: Path | str,
-    *,
-    only: str = "*",
-    delete: bool = False,
-    progress: bool = True,
-) -> list[Path]:
+def unpack(zip_path: Path | str, folder: Path | str, *, only: str = "*", progress: bool = True) -> list[Path]:
     """Unpack a zip into a folder; files that are there and right are left alone.
 
     The whole table of contents is checked before the first byte is written. A file gets its name only when it is whole
     and its size and CRC-32 are those of the table, and then the zip's time: by it a later call knows the file again.
+    One process at a time may unpack a zip into a folder.
 
     Args:
         zip_path: the archive; methods stored and deflate, without password.
         folder: where the files go; made when missing.
         only: a pattern as of `fnmatch`; files whose path in the zip does not match it stay packed.
-        delete: remove the zip once all its files are there.
         progress: show a bar with rate and time left on stdout.
 
     Returns:
@@ -62,46 +54,49 @@ def unpack(
 
     Raises:
         DamagedZipError: the archive is truncated, damaged or none.
-        UnpackError: an entry would land outside the folder or is no plain file, or the archive is a zip bomb.
+        UnpackError: an entry would land outside the folder or is no plain file, the archive is a zip bomb, or the
+            folder cannot be written to.
         NoSpaceError: the disk is too small.
         FileNotFoundError: there is no such zip.
     """
     zip_path, folder = Path(zip_path), Path(folder)
     if not zip_path.is_file():
         raise FileNotFoundError(f"{zip_path} is not there: download it first.")
-    folder.mkdir(parents=True, exist_ok=True)
     try:
-        with only_one(folder / zip_path.name), zipfile.ZipFile(zip_path) as archive:
+        folder.mkdir(parents=True, exist_ok=True)
+        with zipfile.ZipFile(zip_path) as archive:
             files = _contents(archive, zip_path, folder)
-            _check_amount(archive, zip_path)
             files = {target: entry for target, entry in files.items() if fnmatch(entry.filename, only)}
             _unpack_all(archive, zip_path, folder, files, progress)
-    except BusyError as error:
-        raise UnpackError(str(error)) from None
     except _DAMAGE as error:
         advice = "It is damaged, truncated or no zip: delete it and download it again."
         raise DamagedZipError(f"{zip_path}: {error or type(error).__name__}. {advice}") from error
-    if delete:
-        zip_path.unlink()
+    except NoSpaceError:
+        raise
+    except OSError as error:
+        raise UnpackError(f"{zip_path} cannot be unpacked: {error}. What is unpacked is kept: run again.") from error
     return list(files)
 
 
 def _contents(archive: zipfile.ZipFile, zip_path: Path, folder: Path) -> dict[Path, zipfile.ZipInfo]:
     """Return where each file goes; refuse the archive when one of them should not go there."""
-    files, taken = {}, {}
+    files, taken, packed = {}, set(), zip_path.stat().st_size
+    total = sum(entry.file_size for entry in archive.infolist())
+    if total > max(SMALL, MOST_PACKED * packed):
+        raise UnpackError(f"{zip_path} is a bomb: {total:,} bytes packed into {packed:,}.")
+    if any(entry.header_offset < 0 for entry in archive.infolist()):
+        raise zipfile.BadZipFile("its beginning is missing")
     for entry in archive.infolist():
         inside = PurePosixPath(entry.filename.replace("\\", "/"))  # some Windows programs write backslashes
         refused = _suspicion(entry, inside)
-        if not refused and inside.parts[0] in [zip_path.name + ending for ending in ("", _DRAFT, ".part.lock")]:
+        if not refused and inside.parts[0] in [zip_path.name + ending for ending in ("", _DRAFT)]:
             refused = "has a name that is needed while unpacking: rename the zip"
         if not refused and not entry.is_dir():
             files[folder / inside] = entry
             refused = "is there twice" if folded(inside) in taken else None
-            taken[folded(inside)] = inside
+            taken.add(folded(inside))
         if refused:
             raise UnpackError(f"{zip_path} is refused: its entry {entry.filename!r} {refused}.")
-    for inner in {folded(parent) for inside in taken.values() for parent in inside.parents} & taken.keys():
-        raise UnpackError(f"{zip_path} is refused: {taken[inner].name!r} is both a file and a folder in it.")
     parents = {parent for target in files for parent in target.parents}
     root = folder.resolve()
     for link in (parent for parent in parents if folder in parent.parents):
@@ -113,12 +108,10 @@ def _contents(archive: zipfile.ZipFile, zip_path: Path, folder: Path) -> dict[Pa
 def _suspicion(entry: zipfile.ZipInfo, path: PurePosixPath) -> str | None:
     """Return what is wrong with an entry by itself, None when nothing is."""
     kind = stat.S_IFMT(entry.external_attr >> 16)
-    if path.is_absolute() or re.match("[A-Za-z]:", str(path)):
-        return "has an absolute path"
-    if any(map(_NOT_EVERYWHERE.search, path.parts)) and ".." not in path.parts:
-        return "has a name that not every system can have"
-    if ".." in path.parts:
+    if path.is_absolute() or re.match("[A-Za-z]:", str(path)) or ".." in path.parts:
         return "lands outside the folder"
+    if any(map(_NOT_EVERYWHERE.search, path.parts)):
+        return "has a name that not every system can have"
     if not path.parts or "\0" in entry.orig_filename:
         return "has no usable name"
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
@@ -127,26 +120,10 @@ def _suspicion(entry: zipfile.ZipInfo, path: PurePosixPath) -> str | None:
         return "needs a password"
     if entry.compress_type not in _METHODS:
         return "is packed by another method than deflate"
-    if entry.file_size > max(SMALL, MOST_PACKED * entry.compress_size):
-        return f"is a bomb: {entry.file_size:,} bytes packed into {entry.compress_size:,}"
     return None
 
 
-def _check_amount(archive: zipfile.ZipFile, zip_path: Path) -> None:
-    """Refuse an archive that unpacks to too much, also when its entries share the same packed bytes."""
-    entries = sorted(archive.infolist(), key=lambda entry: entry.header_offset)
-    total = sum(entry.file_size for entry in entries)
-    if total > max(SMALL, MOST_PACKED * zip_path.stat().st_size):
-        raise UnpackError(f"{zip_path} is a bomb: {total:,} bytes packed into {zip_path.stat().st_size:,}.")
-    if entries and entries[0].header_offset < 0:
-        raise zipfile.BadZipFile("its beginning is missing")
-    if any(entry.header_offset + entry.compress_size > after.header_offset for entry, after in pairwise(entries)):
-        raise UnpackError(f"{zip_path} is a bomb: its entries overlap.")
-
-
-def _unpack_all(
-    archive: zipfile.ZipFile, zip_path: Path, folder: Path, files: dict[Path, zipfile.ZipInfo], progress: bool
-) -> None:
+def _unpack_all(archive: zipfile.ZipFile, zip_path: Path, folder: Path, files: dict, progress: bool) -> None:
     missing = {target: entry for target, entry in files.items() if not _is_there(target, entry)}
     needed = sum(entry.file_size for entry in missing.values())
     require_space(folder, needed, str(zip_path), "set another folder")

@@ -2,6 +2,7 @@
 
 import hashlib
 import random
+import time
 
 BODY = random.Random(1).randbytes(300_000)
 OTHER = random.Random(2).randbytes(300_000)
@@ -15,3 +16,13 @@ def starts(server, path="/a"):
 
 def files_in(folder):
     return sorted(path.name for path in folder.rglob("*") if path.is_file())
+
+
+def left_in(folder):
+    """Return what is left once those that were under way have come to their end."""
+    ends = time.monotonic() + 5
+    empty = 0
+    while empty < 10 and time.monotonic() < ends:
+        empty = 0 if files_in(folder) else empty + 1
+        time.sleep(0.02)
+    return files_in(folder)

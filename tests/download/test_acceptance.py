@@ -3,13 +3,14 @@
 import os
 import sys
 from contextlib import contextmanager
+from multiprocessing.pool import ThreadPool
 
 import pytest
 
 from captioning import files
 from captioning.fetching import download
 from captioning.fetching.download import DownloadError
-from captioning.files import NoSpaceError, only_one
+from captioning.files import NoSpaceError
 from tests.download.served import BODY, MD5, OTHER, files_in, starts
 from tests.server import Fault
 
@@ -74,6 +75,12 @@ def test_a_folder_instead_of_the_file_is_refused(get, tmp_path):
         get()
 
 
+def test_a_folder_that_cannot_be_made_is_named(get, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(DownloadError, match=r"file.b\.part cannot be written"):
+        get(name="file/b")
+
+
 def test_too_small_a_disk_is_refused_before_any_byte(get, server, tmp_path, monkeypatch):
     usage = type("Usage", (), {"free": files.SPARE + len(BODY) - 1})
     monkeypatch.setattr(files.shutil, "disk_usage", lambda path: usage)
@@ -100,12 +107,9 @@ def test_the_rest_needs_room_too(get, server, monkeypatch):
 
 
 def test_arrive_has_the_whole_file_before_it_gets_its_name(get, tmp_path):
-    def halve(part):
-        assert part.read_bytes() == BODY and not (tmp_path / "a").exists()
-        part.write_bytes(BODY[:150_000])
-
-    assert get(arrive=halve, size=len(BODY)).read_bytes() == BODY[:150_000]
-    get(arrive=halve, size=len(BODY))
+    seen = []
+    get(arrive=lambda part: seen.append((part.read_bytes(), (tmp_path / "a").exists())))
+    assert seen == [(BODY, False)]
 
 
 def test_what_arrive_refuses_is_fetched_twice_at_the_most(get, server, tmp_path):
@@ -117,29 +121,16 @@ def test_what_arrive_refuses_is_fetched_twice_at_the_most(get, server, tmp_path)
     assert files_in(tmp_path) == [] and starts(server) == [0, 0]
 
 
-def test_a_kill_during_arrive_leaves_nothing_to_continue(get, server, tmp_path, monkeypatch):
-    def killed(part):
-        part.write_bytes(b"x" * 100_000)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(download._Transfer, "tidy", lambda self: None)  # a kill does not tidy
-    with pytest.raises(KeyboardInterrupt):
-        get(arrive=killed)
-    monkeypatch.undo()
-    assert files_in(tmp_path) == ["a.part"]
-    assert get().read_bytes() == BODY
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="no file locks on Windows")
-def test_two_processes_do_not_make_the_same_file(get, tmp_path):
-    with only_one(tmp_path / "a"), pytest.raises(DownloadError, match="another process"):
-        get()
-    assert get().read_bytes() == BODY and files_in(tmp_path) == ["a"]
+def test_two_notebooks_at_once_fetch_a_file_once(get, server, tmp_path):
+    server.pace = 1e6
+    with ThreadPool(3) as pool:
+        assert pool.map(lambda _: get().read_bytes(), range(3)) == [BODY] * 3
+    assert starts(server) == [0] and files_in(tmp_path) == ["a"]
 
 
 def test_a_file_that_another_process_has_just_finished(get, server, tmp_path, monkeypatch):
     @contextmanager
-    def waited(target):
+    def waited(target, wait):
         target.write_bytes(BODY)
         yield
 

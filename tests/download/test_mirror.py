@@ -12,11 +12,13 @@ from tests.download.served import BODY
         ("http://host/x/y.zip", "https://m.example/files/", "https://m.example/files/host/x/y.zip"),
         ("https://host:81/x?a=1", "http://m", "http://m/host:81/x?a=1"),
         ("http://m/host/x", "http://m", "http://m/host/x"),
+        ("http://host/x", " http://m/\n", "http://m/host/x"),
         ("http://host/x", "", "http://host/x"),
     ],
 )
-def test_mirror(url, base, expected):
-    assert mirror(url, base) == expected
+def test_mirror(url, base, expected, monkeypatch):
+    monkeypatch.setenv("CAPTIONING_MIRROR", base)
+    assert mirror(url) == expected
 
 
 def test_a_mirror_serves_every_address_of_the_table(server, tmp_path, monkeypatch):
@@ -32,7 +34,10 @@ def test_a_mirror_serves_every_address_of_the_table(server, tmp_path, monkeypatc
 @pytest.mark.parametrize(
     "call", [lambda path: fetch("http://h/a", path), lambda path: fetch_many([("http://h/a", path)])]
 )
-def test_a_wrong_mirror_is_named(monkeypatch, tmp_path, call):
-    monkeypatch.setenv("CAPTIONING_MIRROR", "mirror.example")
+@pytest.mark.parametrize(
+    "base", ["mirror.example", "ftp://m", "http:///x", "http://[m", "http://m:port", "http://m:99999"]
+)
+def test_a_wrong_mirror_is_named(monkeypatch, tmp_path, call, base):
+    monkeypatch.setenv("CAPTIONING_MIRROR", base)
     with pytest.raises(DownloadError, match="CAPTIONING_MIRROR"):
         call(tmp_path / "a")

@@ -75,6 +75,24 @@ def test_starts_over_when_the_server_ignores_range(get, server):
     assert "Range" in server.seen[1].headers and starts(server) == [0, 0]
 
 
+@pytest.mark.parametrize("status", [400, 403, 405])
+def test_a_firewall_that_lets_no_parts_pass(get, server, status):
+    server.faults["/a"] = [Fault(drop=100_000), Fault(status=status)]
+    assert get().read_bytes() == BODY and "Range" in server.seen[1].headers and starts(server) == [0, 0, 0]
+
+
+def test_what_is_gone_for_a_while_loses_no_bytes(get, server):
+    server.faults["/a"] = [Fault(drop=100_000), Fault(status=403), Fault(status=403)]
+    with pytest.raises(DownloadError, match="HTTP 403"):
+        get()
+    assert get().read_bytes() == BODY and starts(server)[-1] == 100_000
+
+
+def test_a_length_that_is_no_number(get, server):
+    server.always["/a"] = Fault(headers={"Content-Length": "\xb2"})
+    assert get().read_bytes() == BODY
+
+
 def test_gives_up_on_a_server_that_ignores_range_and_always_drops(get, server):
     server.always["/a"] = Fault(drop=200_000, ignore_range=True)
     with pytest.raises(DownloadError):
