@@ -179,7 +179,7 @@ def test_an_annotation_of_no_image_is_listed(row, coco_root):
 def test_an_id_of_two_images_is_an_error(coco_root):
     images = [{"id": 1, "file_name": "1.jpg"}, {"id": 1, "file_name": "2.jpg"}]
     write(coco_root / "annotations" / "captions_val2014.json", {"images": images, "annotations": []})
-    with pytest.raises(DatasetError, match="the id 1 stands for two images"):
+    with pytest.raises(DatasetError, match="the id 1 is given to two images"):
         coco.read(coco_root)
 
 

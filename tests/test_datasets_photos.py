@@ -159,7 +159,9 @@ def test_copies_of_one_photo_are_no_two_photos(copies, tmp_path):
 def test_files_are_looked_for_in_folders_of_their_own(tmp_path):
     _made(tmp_path / "zip" / "zip" / "Captions.TXT").write_text("")
     assert look_for(tmp_path, "captions.csv", "captions.txt") == [tmp_path / "zip" / "zip" / "Captions.TXT"]
-    assert not look_for(tmp_path, "captions.txt", depth=1) and look_for(tmp_path, "zip", folders=True)
+    assert look_for(tmp_path, "zip", folders=True) == [tmp_path / "zip"]
+    (tmp_path / "zip" / "zip").rename(_made(tmp_path / "zip" / "deeper" / "zip"))
+    assert not look_for(tmp_path, "captions.txt")
 
 
 def test_what_is_there_instead_is_told(tmp_path):

@@ -39,7 +39,6 @@ class Captioned(NamedTuple):
     image_id: int
     file_name: str
     captions: list[str]
-    url: str  # empty where the file gives none
 
 
 def needs(root: Path, wanted: Wanted) -> list[Need]:
@@ -195,13 +194,13 @@ def read_captions(path: Path, findings: Findings | None = None, way_out: str = _
 def _images(path: Path, rows: list[dict], findings: Findings) -> dict[int | str, Captioned]:
     images: dict[int | str, Captioned] = {}
     for row in rows:
-        image_id, name, url = _id(row["id"]), row["file_name"], row.get("coco_url", "")
+        image_id, name = _id(row["id"]), row["file_name"]
         if not isinstance(name, str) or not name.strip():
             findings["images without a file name"].append(f"{path.name}, id {image_id}: {shown(name)}")
             continue
-        image = Captioned(image_id, path_of(name), [], url if isinstance(url, str) else "")
+        image = Captioned(image_id, path_of(name), [])
         if images.setdefault(image_id, image) != image:
-            raise DatasetError(f"{path}: the id {image_id} stands for two images, one of them {name}.")
+            raise DatasetError(f"{path}: the id {image_id} is given to two images; one of them is {name}.")
     return images
 
 

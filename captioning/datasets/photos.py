@@ -165,21 +165,20 @@ def entries(folder: Path, unreadable: list[str] | None = None) -> list[os.DirEnt
     return [entry for entry in listed if entry not in odd and entry.name[0] != "." and entry.name not in _LEFT_BEHIND]
 
 
-def look_for(root: Path, *names: str, folders: bool = False, depth: int = 2) -> list[Path]:
-    """Return these files (or folders) in the root or else in the folders below it; letter case does not count.
+def look_for(root: Path, *names: str, folders: bool = False) -> list[Path]:
+    """Return these files (or folders) in the root, else in its folders, else in theirs; letter case does not count.
 
     Args:
         root: where to begin.
         names: the earlier, the better.
         folders: look for a folder.
-        depth: folders below folders.
 
     Returns:
-        Those that are nearest to the root, the best first; none where there are none.
+        Those that are nearest to the root, the best first.
     """
     rank = {name.casefold(): number for number, name in reversed(list(enumerate(names)))}
     level = [root]
-    for _ in range(depth + 1):
+    for _ in range(3):
         listed = [entry for folder in level for entry in entries(folder)]
         right = [e for e in listed if e.name.casefold() in rank and (_is_folder(e) if folders else _is_file(e))]
         if right:

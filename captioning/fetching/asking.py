@@ -178,12 +178,12 @@ def persist(attempt: Callable, url: str, retries: int, sleep: Callable, say: Cal
     while True:
         try:
             return attempt()
-        except (Again, UnreachableError, UnusableError) as error:
+        except (Again, UnreachableError) as error:
             failure, once = error, getattr(error, "once", False)
         have = reached()
         failures = failures + 1 if have < furthest + BUFFER else 1
         furthest = max(furthest, have)
-        if isinstance(failure, DownloadError) and (failures == 1 or failures > retries):
+        if isinstance(failure, UnreachableError) and (failures == 1 or failures > retries):
             raise failure  # the session has been patient; but a host that was interrupted before may come back
         if failures > retries or (once and refused):
             raise UnusableError(f"{url}: {failure} Given up after {failures} tries; run again to continue.")

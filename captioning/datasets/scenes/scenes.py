@@ -159,7 +159,7 @@ def read(folder: Path | str) -> CaptionDataset:
     try:
         records = [
             Record(image_id, folder / "images" / file_name, tuple(captions), splits[image_id], truth[str(image_id)])
-            for image_id, file_name, captions, _ in read_captions(sources[0])
+            for image_id, file_name, captions in read_captions(sources[0])
         ]
     except KeyError as error:
         raise DatasetError(f"{folder}: its files lack picture {error}. {_AGAIN}") from error
