@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
 from typing import Any
@@ -74,21 +74,28 @@ def write_json(path: Path | str, content: Any, indent: int | None = 1) -> None:
     write_text(path, json.dumps(content, indent=indent, ensure_ascii=False) + "\n")
 
 
-def read_json(path: Path | str, way_out: str) -> Any:
-    """Read a JSON file.
+def read_json(path: Path | str, way_out: str, hook: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
+    """Read a JSON file in UTF-8 or UTF-16, with or without a byte order mark.
 
     Args:
         path: the file.
         way_out: the end of the error's message, for example "Run notebooks/01_download.ipynb again."
+        hook: makes an object of its pairs; a dictionary where there is none. It refuses them with ValueError.
 
     Raises:
-        DamagedError: it is not JSON in UTF-8.
+        DamagedError: it is not JSON.
         FileNotFoundError: it is not there.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError as error:  # of the decoding and of JSON
+        return json.loads(Path(path).read_bytes(), object_pairs_hook=hook)
+    except (ValueError, RecursionError) as error:  # of the decoding and of JSON
         raise DamagedError(f"{path} is damaged ({error}). {way_out}") from error
+
+
+def free_space(folder: Path | str) -> int:
+    """Return the free bytes of the disk on which a folder is, or would be."""
+    folder = Path(folder).absolute()
+    return shutil.disk_usage(next(parent for parent in (folder, *folder.parents) if parent.exists())).free
 
 
 def require_space(folder: Path | str, needed: float, what: str, way_out: str) -> None:
@@ -103,8 +110,7 @@ def require_space(folder: Path | str, needed: float, what: str, way_out: str) ->
     Raises:
         NoSpaceError: the disk is too small.
     """
-    folder = Path(folder).absolute()
-    free = shutil.disk_usage(next(parent for parent in (folder, *folder.parents) if parent.exists())).free
+    folder, free = Path(folder).absolute(), free_space(folder)
     if needed and needed + SPARE > free:
         amounts = f"needs {needed / 1e6:,.0f} MB of the disk, {free / 1e6:,.0f} MB are free in {folder}"
         raise NoSpaceError(errno.ENOSPC, f"{what} {amounts}: free some, or {way_out}.")

@@ -296,11 +296,11 @@ def test_the_cost_counts_zips_and_their_photos_as_they_are(there, delete, downlo
     fetched = coco.needs(tmp_path, Wanted(delete_zips=delete))
     assert sum(need.download for need in fetched) == pytest.approx(download)
     assert sum(need.disk for need in fetched) == pytest.approx(stays)
-    monkeypatch.setattr(needs.shutil, "disk_usage", lambda _: Free(free=1e14))
+    monkeypatch.setattr("captioning.files.shutil.disk_usage", lambda _: Free(free=1e14))
     most = stays if most is None else most
     text = needs.state(fetched, [], tmp_path)
     assert (f"with {most:,.0f} MB of disk at the most" if most else "Nothing has to be fetched.") in text
-    monkeypatch.setattr(needs.shutil, "disk_usage", lambda _: Free(free=1e6 * (most - 1)))
+    monkeypatch.setattr("captioning.files.shutil.disk_usage", lambda _: Free(free=1e6 * (most - 1)))
     if most:
         with pytest.raises(DatasetError, match=r"The disk is too small.*DELETE_ZIPS"):
             needs.state(fetched, [], tmp_path)
@@ -320,7 +320,7 @@ def test_the_disk_of_the_features_is_counted(monkeypatch, tmp_path, mb):
     lay(active.data / "features" / "mobilenet-x-imagenet", shard=752)
     lay(active.data / "features" / "mobilenet-x-random", shard=752)
     assert mb(datasets.cost(active), "features of mobilenet") == (0, 1)
-    monkeypatch.setattr(needs.shutil, "disk_usage", lambda _: Free(free=50e9))
+    monkeypatch.setattr("captioning.files.shutil.disk_usage", lambda _: Free(free=50e9))
     assert "The features of all notebooks do not fit" in datasets.cost(project("coco2014"), delete_zips=True)
     originals.write_folder(tmp_path / "own", photos=6)
     own = datasets.cost(project("folder", root=str(tmp_path / "own"), encoder="inception_v3"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +10,7 @@ from typing import NamedTuple
 from captioning.datasets.dataset import DatasetError
 from captioning.datasets.fetching import is_done
 from captioning.fetching.download import URLS
-from captioning.files import beside
+from captioning.files import beside, free_space
 from captioning.settings import ENCODERS, WEIGHTS, Project
 
 RATE = 5.0  # MB per second, what many home connections give; photos one by one come no faster
@@ -88,8 +87,7 @@ def state(fetched: Sequence[Need], made: Sequence[Need], folder: Path) -> str:
     rows = [need for need in [*fetched, *made] if need.download or round(need.disk)]
     rows.append(Need("together", download, everything))
     lines = [f"{need.what:24}{need.download:10,.0f} MB to fetch{need.disk:10,.0f} MB of disk" for need in rows]
-    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    free = shutil.disk_usage(existing).free / 1e6
+    free = free_space(folder) / 1e6
     minutes = f"At {RATE:g} MB/s about {download / RATE / 60:,.0f} minutes, with {most:,.0f} MB of disk at the most."
     lines.append(minutes if download or most else "Nothing has to be fetched.")
     lines.append(f"Goes to {folder}, {free:,.0f} MB are free.")

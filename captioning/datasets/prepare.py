@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import mimetypes
 from pathlib import Path
 
 from captioning.datasets import captions_file, coco, flickr8k, folder, needs, open_images, photo_check, splits
 from captioning.datasets.dataset import NOT_ON_DISK, SPLITS, CaptionDataset, DatasetError
 from captioning.datasets.fetching import Wanted, require_most
+from captioning.datasets.photos import Photos
 from captioning.datasets.scenes import scenes
 from captioning.files import DamagedError, write_text
 from captioning.provenance import StaleError, require_same
@@ -230,8 +230,7 @@ def _pictures(project: Project) -> int:
     """Return how many pictures are drawn, or lie in the folder that is named."""
     if project.dataset == "scenes":
         return sum(_SCENES[project.quick].values())
-    kinds = (mimetypes.guess_type(path.name)[0] or "" for path in project.originals.rglob("*"))
-    return sum(kind.startswith("image/") for kind in kinds)
+    return len(Photos(project.originals).paths)
 
 
 def _scenes(project: Project) -> CaptionDataset:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from captioning.datasets.dataset import UNSPLIT, DatasetError
 from captioning.datasets.texts import Findings, shown, usable
-from captioning.files import DamagedError
+from captioning.files import read_json
 from captioning.images import EXTENSIONS
 
 # Names of columns, the first one that is there counts. A number or an "s" may follow those of captions.
@@ -105,15 +105,8 @@ def text_of(source: Path, way_out: str = _AS_TEXT) -> str:
 
 
 def content_of(source: Path, way_out: str) -> Any:
-    """Return the content of a JSON file in any encoding of JSON.
-
-    Raises:
-        DamagedError: it is not JSON, or gives one name two values.
-    """
-    try:
-        return json.loads(source.read_bytes(), object_pairs_hook=_object)
-    except (ValueError, RecursionError) as error:
-        raise DamagedError(f"{source} is damaged ({error}). {way_out}") from error
+    """Return the content of a JSON file; a DamagedError where it is not JSON, or gives one name two values."""
+    return read_json(source, way_out, hook=_object)
 
 
 def json_lines(source: Path, way_out: str = "") -> Iterator[tuple[str, Any]]:
