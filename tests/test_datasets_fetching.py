@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from captioning import settings
-from captioning.datasets import coco, fetching, needs
+from captioning.datasets import coco, fetching, needs, open_images
 from captioning.datasets import prepare as datasets
 from captioning.datasets.dataset import DatasetError
 from captioning.datasets.fetching import Wanted, bare_name
@@ -415,6 +415,17 @@ def test_no_id_in_open_images_leads_out_of_its_folder(name, server):
     with pytest.raises(DownloadError, match=r"not accepted: .* names a photo"):
         datasets.obtain(active)
     assert {file.name for file in everything_below(active.home)} == {"active.json"}
+
+
+@pytest.mark.parametrize(("name", "read"), [("a_b-1", True), ("../x", False), ("\u00e9", False), (7, False)])
+def test_reading_open_images_takes_the_names_that_fetching_takes(name, read, tmp_path):
+    rows = [{"image_id": image_id, "caption": "text"} for image_id in ("0a", name)]
+    (tmp_path / open_images.CAPTIONS).write_text("\n".join(map(json.dumps, rows)))
+    for image_id in ("0a", "a_b-1"):
+        photo(tmp_path / "train" / f"{image_id}.jpg")
+    dataset = open_images.read(tmp_path)
+    assert {record.image_id for record in dataset.records} == ({"0a", name} if read else {"0a"})
+    assert ("rows without an image id" in dataset.findings) != read
 
 
 def test_no_name_in_flickr8k_leads_out_of_its_folder(server):

@@ -43,8 +43,13 @@ class Wanted:
             raise SettingError(f"MISSING_SHARE={self.missing_share!r}: give a number from 0 to 1, 0.01 for 1 %.")
 
 
+def is_bare(name: object) -> bool:
+    """Return whether this is a file's name and nothing else: ASCII letters, digits, `_`, `-` and `.`, no device."""
+    return isinstance(name, str) and bool(_BARE.fullmatch(name))
+
+
 def bare_name(name: object, file: Path, endings: Sequence[str] = ("",)) -> str:
-    """Return a name from a downloaded file if it is one: no path, no device, ASCII letters, digits, `_`, `-` and `.`.
+    """Return a name from a downloaded file if it is a bare one.
 
     Args:
         name: as the file has it.
@@ -54,10 +59,10 @@ def bare_name(name: object, file: Path, endings: Sequence[str] = ("",)) -> str:
     Raises:
         DatasetError: it could lead out of the folder of photos, or is no name of a photo.
     """
-    if not isinstance(name, str) or not _BARE.fullmatch(name) or not name.lower().endswith(tuple(endings)):
+    if not is_bare(name) or not name.lower().endswith(tuple(endings)):
         raise DatasetError(
-            f"{file} names a photo {str(name)[:80]!r}: such a name is not used, as it could be written anywhere. The "
-            "file is not the official one: delete it, look at CAPTIONING_MIRROR if you set it, and run 01 again."
+            f"{file} names a photo {str(name)[:80]!r}. Such a name is refused, since it could lead to another folder. "
+            "The file is not the official one: delete it, check CAPTIONING_MIRROR if you set it, and run 01 again."
         )
     return name
 

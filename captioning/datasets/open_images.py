@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from captioning.datasets.dataset import UNSPLIT, CaptionDataset, DatasetError, Record, assemble, shuffled
-from captioning.datasets.fetching import Wanted, bare_name, fetch_photos, fetch_readable
+from captioning.datasets.fetching import Wanted, bare_name, fetch_photos, fetch_readable, is_bare
 from captioning.datasets.needs import Need, megabytes, photos_to_fetch
 from captioning.datasets.photos import nearest
 from captioning.datasets.rows import json_lines
@@ -104,11 +104,11 @@ def _photo(folder: Path, image_id: str) -> Path:
 
 
 def _read_captions(path: Path, findings: Findings) -> dict[str, list[str]]:
-    """Return image id -> captions; most photos have one. What is no caption of a bare id is listed."""
+    """Return image id -> captions; most photos have one. Rows that cannot be used are listed."""
     captions: dict[str, list[str]] = {}
     for place, row in json_lines(path, "Delete it: notebook 01 fetches it again."):
         image_id = row.get("image_id") if isinstance(row, dict) else None
-        if not isinstance(image_id, str) or not image_id.isalnum():
+        if not is_bare(image_id):
             findings["rows without an image id"].append(f"{place}: {shown(row)}")
         elif text := usable(row.get("caption"), place, findings):
             captions.setdefault(image_id, []).append(text)
