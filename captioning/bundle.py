@@ -159,13 +159,13 @@ class Bundle:
             weights = named or self.settings["weights_folder"]
             if not named and not (Path(weights) / encoders.spec_of(identity["encoder"]).file).is_file():
                 raise BundleError(
-                    f"{self.folder} was trained with encoder weights in {weights}, where they are no more: set "
+                    f"{self.folder} was trained with encoder weights in {weights}, which are no longer there: set "
                     "CAPTIONING_WEIGHTS to the folder that holds them now."
                 )
         encoder = encoders.load(identity["encoder"], weights, folder=None)
         if found := difference(identity, encoder.identity | {"weights": identity["weights"]}):
             raise BundleError(
-                f"{self.folder} was trained with another encoder: {found}. Let CAPTIONING_WEIGHTS name the folder with "
+                f"{self.folder} was trained with another encoder: {found}. Set CAPTIONING_WEIGHTS to the folder with "
                 "the weights it was trained with, or train it again."
             )
         return encoder

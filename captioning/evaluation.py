@@ -116,8 +116,8 @@ def evaluate(bundle: Bundle, store: FeatureStore, dataset: CaptionDataset, val_p
     tried = try_decodings(kept, val[:val_pictures])
     best = max(tried, key=lambda row: row["validation_CIDEr"])
     if not best["validation_CIDEr"]:
-        width = best["beam_width"]
-        print(f"{bundle.name}: CIDEr on validation is 0 for every decoding and says nothing; beam width {width} it is.")
+        used = f"beam width {best['beam_width']} is used"
+        print(f"{bundle.name}: CIDEr on validation is 0 for every decoding and cannot choose one: {used}.")
     results = kept.of(test, best["beam_width"], best["length_penalty"])
     decoding = {"method": "beam search"} | best | {"tried": tried}
     scores = score_results(results, test, dataset, decoding)
@@ -184,7 +184,7 @@ def shuffled_among_others(results: Mapping, seed: int = 0) -> dict[int | str, st
     return {image_id: results[before] for before, image_id in zip([circle[-1], *circle], circle, strict=False)}
 
 
-def nearest_neighbour(store: FeatureStore, dataset: CaptionDataset, records: Sequence[Record]) -> dict[int | str, str]:
+def nearest_neighbor(store: FeatureStore, dataset: CaptionDataset, records: Sequence[Record]) -> dict[int | str, str]:
     """Give every picture the first caption of the train picture with the most similar features.
 
     Similar: cosine of the vectors (regions averaged), standardized per channel over train. The train features are read

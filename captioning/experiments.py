@@ -109,19 +109,17 @@ def start(project: Project, settings: dict, tokenizer: Tokenizer, name: str | No
 
 
 def _why_from_the_start(checkpoints: Path, settings: dict) -> str:
-    """Say why an experiment that differs in how long it trains, and in nothing else, cannot be prolonged or cut."""
+    """Say why an experiment that differs from another one in its epochs or patience only does not resume that one."""
     for folder, kept in _all(checkpoints):
         changed = {field: (before, now) for field, before, now in differences(_identity(kept), settings)}
         if "training.epochs" in changed and changed.keys() <= _DURATION:
             before, now = changed["training.epochs"]
             return (
-                f" The cosine schedule of {folder.name} over {before} epochs cannot be made one over {now}: their "
-                "learning rates differ from the first steps on, so it trains from the start."
+                f" The cosine schedule of {folder.name} is over {before} epochs, not {now}: the learning rates "
+                "differ from the first steps on, so it trains from the start."
             )
         if changed.keys() == {"training.patience"} and kept["finished"]:
-            return (
-                f" {folder.name} is finished, without the optimizer's state to resume from: it trains from the start."
-            )
+            return f" {folder.name} is finished and its optimizer's state is gone: it trains from the start."
     return ""
 
 

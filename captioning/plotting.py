@@ -40,7 +40,7 @@ def show_captions(
     Args:
         files: the pictures.
         captions: one caption, or several, per picture.
-        references: what people wrote; set in italics behind "ref:", so that colour is not needed to tell them apart.
+        references: what people wrote; set in italics behind "ref:", so that color is not needed to tell them apart.
         columns: pictures per row.
 
     Raises:

@@ -140,7 +140,7 @@ def _source(function: Any) -> str:
 
 
 def _bare(source: str) -> str:
-    """Return Python source without comments and docstrings, laid out anew."""
+    """Return Python source without comments and docstrings, in one layout."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):

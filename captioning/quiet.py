@@ -1,4 +1,4 @@
-"""Imports TensorFlow and Keras without start-up notes and ready to train: import it before anything that needs them."""
+"""TensorFlow and Keras, ready to train and without start-up notes: import it before anything that needs them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _way_out(problem: str = "") -> str:
     if (platform.system(), platform.machine()) == ("Darwin", "x86_64"):
         return "TensorFlow 2.20 does not exist for Intel Macs; on Apple silicon, use a Python for arm64."
     if not PYTHON[0] <= sys.version_info[:2] <= PYTHON[1]:
-        return f"Python {platform.python_version()} is here; use 3.11, 3.12 or 3.13, for which TensorFlow 2.20 exists."
+        return f"This is Python {platform.python_version()}; use 3.11, 3.12 or 3.13, for which TensorFlow 2.20 exists."
     return f"{problem}. For {sys.executable}: {INSTALL}, then restart Python."
 
 
@@ -68,9 +68,9 @@ def _choose_backend() -> None:
 
 
 def _check_versions() -> None:
-    """Refuse what is too old, which fails later and not in words; say that newer ones are untested."""
+    """Refuse versions that are too old, which would fail later without saying why; say that newer ones are untested."""
     found = {m.__name__: tuple(map(int, re.findall(r"\d+", m.__version__)[:2])) for m in (tensorflow, keras)}
-    said = f"TensorFlow {tensorflow.__version__} and Keras {keras.__version__} are here: "
+    said = f"TensorFlow {tensorflow.__version__} and Keras {keras.__version__} are installed: "
     if any(version < NEEDED[name][0] for name, version in found.items()):
         raise ImportError(_way_out(f"{said}too old"))
     if any(version >= NEEDED[name][1] for name, version in found.items()):
@@ -84,8 +84,8 @@ def _unused_gpu() -> str:
     if used or not here or os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
         return ""
     return (
-        "A GPU is here, and TensorFlow does not use it: pip install 'tensorflow[and-cuda]' (on Windows, inside WSL2 "
-        "only). If that is there, nvidia-smi shows whether the driver works."
+        "TensorFlow does not use the GPU of this machine: pip install 'tensorflow[and-cuda]' (on Windows, inside WSL2 "
+        "only). If that is installed already, nvidia-smi shows whether the driver works."
     )
 
 
@@ -110,7 +110,7 @@ for name, usual in {"image_data_format": "channels_last", "floatx": "float32"}.i
 
 @functools.cache
 def start_quietly() -> None:
-    """Have a note that some CPUs give at the first compiled transposition of integers; this starts TensorFlow."""
+    """Start TensorFlow with what makes it print a note on some CPUs, the first compiled transposition of integers."""
     with _without_stderr():
         tensorflow.function(tensorflow.transpose)(tensorflow.zeros((2, 3), tensorflow.int32))
 

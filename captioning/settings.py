@@ -18,7 +18,7 @@ DATASETS = ("scenes", "coco2014", "flickr8k", "open-images", "folder")
 # Encoder -> (regions, channels) of its features; the rest is in `encoders`.
 ENCODERS = {"vgg16": (1, 4096), "inception_v3": (64, 2048), "resnet50": (49, 2048), "mobilenet": (49, 768)}
 PREFIX = "CAPTIONING_"
-VARIABLES = ("DATASET", "ROOT", "LIMIT", "WEIGHTS", "ENCODER", "QUICK", "HOME", "MIRROR")  # MIRROR: see `download`
+VARIABLES = ("DATASET", "ROOT", "LIMIT", "WEIGHTS", "ENCODER", "QUICK", "HOME", "MIRROR")  # MIRROR: `asking.mirror`
 RESOLVED = PREFIX + "PROJECT"  # how the runner hands a whole project to its kernels; nobody else sets it
 KNOBS = ("dataset", "root", "limit", "weights", "encoder")  # what notebook 01 chooses
 WEIGHTS = ("imagenet", "random")

@@ -160,7 +160,7 @@ def test_an_encoder_of_other_weights_is_refused(with_photos):
 
 @pytest.fixture
 def moved(made, with_photos, tmp_path, monkeypatch):
-    """A bundle whose encoder weights lay in a folder that is no more; they are in `now`, others in `wrong`."""
+    """A bundle whose encoder weights lay in a folder that is gone; they are in `now`, others in `wrong`."""
     monkeypatch.undo()
     monkeypatch.setitem(encoders.SPECS, "tiny", SPEC)
     for variable in ("CAPTIONING_DATASET", "CAPTIONING_WEIGHTS"):
@@ -183,17 +183,17 @@ def test_the_weights_are_taken_from_where_the_setting_says_and_checked_by_hash(
     loaded = bundle.load(folder)
     assert loaded.encoder.weights_hash == encoder.weights_hash and loaded.caption(made.dataset.records[0].file)
     monkeypatch.setenv("CAPTIONING_WEIGHTS", str(tmp_path / "wrong"))
-    with pytest.raises(BundleError, match=r"another encoder: weights_hash was .* Let CAPTIONING_WEIGHTS"):
+    with pytest.raises(BundleError, match=r"another encoder: weights_hash was .* Set CAPTIONING_WEIGHTS to"):
         bundle.load(folder).caption("photo.jpg")
 
 
-def test_weights_that_are_no_more_where_they_were_name_the_setting_to_set(moved, tmp_path):
+def test_weights_that_are_gone_name_the_setting_to_set(moved, tmp_path):
     """No setting names that place, so none is blamed."""
     folder, encoder = moved
     edit(folder, encoder=encoder.identity | {"weights": "files"}, weights_folder=str(tmp_path / "now"))
     assert bundle.load(folder).encoder.weights_hash == encoder.weights_hash
     edit(folder, weights_folder="/the/old/place")
-    with pytest.raises(BundleError, match=r"in /the/old/place, where they are no more: set CAPTIONING_WEIGHTS to the"):
+    with pytest.raises(BundleError, match=r"in /the/old/place, which are no longer there: set CAPTIONING_WEIGHTS"):
         bundle.load(folder).caption("photo.jpg")
 
 

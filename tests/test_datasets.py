@@ -168,7 +168,7 @@ def test_five_photos_of_ones_own_are_enough_even_when_one_more_is_broken(tmp_pat
     for record in dataset.records[:3]:
         record.file.unlink()
     (project.data / "captions.json").unlink()
-    with pytest.raises(DatasetError, match=r"too few pictures for .*: it takes 3 different photos with captions\.$"):
+    with pytest.raises(DatasetError, match=r"too few pictures for .*: at least 3 different photos .* are needed\.$"):
         prepared(project)
 
 
@@ -279,5 +279,5 @@ def test_the_digest_is_of_ids_splits_and_captions(records):
 
 def test_two_pictures_with_one_id_are_an_error(records):
     records[1] = dataclasses.replace(records[1], image_id=0)
-    with pytest.raises(DatasetError, match="1 image ids stand for two pictures"):
+    with pytest.raises(DatasetError, match="1 pictures have the image id of another"):
         assemble("any", records)

@@ -246,7 +246,7 @@ def test_the_layouts_of_coco(layout, coco_root):
 @pytest.mark.parametrize("content", [b"", b"<html>", b'{"images": [', b"\xff\xd8\xff\xe0"])
 def test_captions_that_are_no_json(content, coco_root):
     (coco_root / "annotations" / "captions_val2014.json").write_bytes(content)
-    with pytest.raises(DamagedError, match=r"captions_val2014\.json is damaged .*Fetch or make it again"):
+    with pytest.raises(DamagedError, match=r"captions_val2014\.json is damaged .*Replace it"):
         coco.read(coco_root)
 
 

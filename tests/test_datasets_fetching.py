@@ -299,7 +299,7 @@ def test_the_cost_counts_zips_and_their_photos_as_they_are(there, delete, downlo
     monkeypatch.setattr("captioning.files.shutil.disk_usage", lambda _: Free(free=1e14))
     most = stays if most is None else most
     text = needs.state(fetched, [], tmp_path)
-    assert (f"with {most:,.0f} MB of disk at the most" if most else "Nothing has to be fetched.") in text
+    assert (f"with at most {most:,.0f} MB of disk." if most else "Nothing has to be fetched.") in text
     monkeypatch.setattr("captioning.files.shutil.disk_usage", lambda _: Free(free=1e6 * (most - 1)))
     if most:
         with pytest.raises(DatasetError, match=r"The disk is too small.*DELETE_ZIPS"):
@@ -632,7 +632,7 @@ def test_a_mirror_with_another_layout_is_told(server, monkeypatch):
         record.file.unlink()
     (limited().data / "captions.json").unlink()
     monkeypatch.setenv("CAPTIONING_MIRROR", server.url("/elsewhere"))
-    with pytest.raises(DownloadError, match=r"20 of 20 photos .*(.|\n)*404 .*where the mirror has it") as error:
+    with pytest.raises(DownloadError, match=r"20 of 20 photos .*(.|\n)*404 .*the mirror has it at this") as error:
         datasets.obtain(limited())
     assert "MISSING_SHARE" not in str(error.value)
 

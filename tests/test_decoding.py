@@ -94,7 +94,7 @@ def test_a_batch_equals_one_image_at_a_time(alpha):
             assert_same(caption, decode(images(1, image))[0])
 
 
-def test_one_beam_without_normalisation_is_greedy():
+def test_one_beam_without_normalization_is_greedy():
     step = hashed_step(end_bonus=-0.5)
     ended = set()
     for one, other in zip(beam_search(step, images(30), 1, 5, 0), greedy(step, images(30), 5), strict=True):

@@ -191,13 +191,13 @@ def test_when_nothing_fits_it_is_an_error(made, monkeypatch):
 # Baselines
 
 
-def test_the_nearest_neighbour_gives_the_caption_of_an_equal_picture(made):
+def test_the_nearest_neighbor_gives_the_caption_of_an_equal_picture(made):
     train = made.dataset.split("train")
-    results = evaluation.nearest_neighbour(made.store, made.dataset, train)
+    results = evaluation.nearest_neighbor(made.store, made.dataset, train)
     assert results == {record.image_id: record.captions[0] for record in train}
 
 
-def test_the_nearest_neighbour_of_many_is_that_of_all_at_once(tmp_path, monkeypatch):
+def test_the_nearest_neighbor_of_many_is_that_of_all_at_once(tmp_path, monkeypatch):
     """The train features are read in pieces."""
     made = made_in(tmp_path, pictures=60)
     monkeypatch.setattr(evaluation, "TOGETHER", 7)
@@ -206,16 +206,16 @@ def test_the_nearest_neighbour_of_many_is_that_of_all_at_once(tmp_path, monkeypa
     vectors = [(made.store.averaged(part)[:, 0] - mean) / np.sqrt(variance) for part in (train, test)]
     known, asked = (part / np.linalg.norm(part, axis=1, keepdims=True) for part in vectors)
     expected = {r.image_id: train[i].captions[0] for r, i in zip(test, (asked @ known.T).argmax(axis=1), strict=True)}
-    assert evaluation.nearest_neighbour(made.store, made.dataset, test) == expected
+    assert evaluation.nearest_neighbor(made.store, made.dataset, test) == expected
 
 
-def test_the_nearest_neighbour_is_not_decided_by_one_large_channel(tmp_path):
+def test_the_nearest_neighbor_is_not_decided_by_one_large_channel(tmp_path):
     dataset = tiny_dataset(tmp_path, pictures=4, splits=("train", "train", "train", "test"))
     rows = np.array([[100, 1, 0], [-100, -1, 1], [100, -1, -1], [-20, 1, 0]], np.float16)
     store = store_of(dataset, tmp_path / "other", regions=1, channels=3)
     (shard,) = store.folder.glob("rows-*.f16")
     shard.write_bytes(rows.tobytes())
-    results = evaluation.nearest_neighbour(store, dataset, dataset.split("test"))
+    results = evaluation.nearest_neighbor(store, dataset, dataset.split("test"))
     assert results == {3: dataset.records[0].captions[0]}
 
 

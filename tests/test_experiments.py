@@ -75,7 +75,7 @@ def test_other_epochs_are_another_experiment_and_why_is_said(made, capsys, kind,
         capsys.readouterr()
         assert start(made, kind, training=config(epochs=now, patience=patience)) != folder
         said = capsys.readouterr().out
-        assert f"The cosine schedule of {folder.name} over {before} epochs cannot be made one over {now}" in said
+        assert f"The cosine schedule of {folder.name} is over {before} epochs, not {now}: " in said
         assert len(said.splitlines()) == 1 and said.endswith("it trains from the start.\n")
     assert kept == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
@@ -87,7 +87,7 @@ def test_another_patience_is_said_to_start_from_the_start_where_the_run_is_finis
     assert "from the start" not in capsys.readouterr().out
     experiments.finish(folder)
     start(made, training=less)
-    assert "without the optimizer's state to resume from: it trains from the start." in capsys.readouterr().out
+    assert "is finished and its optimizer's state is gone: it trains from the start." in capsys.readouterr().out
 
 
 def test_a_new_experiment_that_differs_in_more_says_nothing_of_epochs(made, capsys):

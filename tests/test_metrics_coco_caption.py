@@ -29,7 +29,7 @@ def rules_used():
     used = set()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ptb, "_RULES", tuple((number, rule) for number, (_, rule) in enumerate(ptb._RULES)))
-        patch.setattr(ptb, "_normalise", lambda number, text: used.add(number) or text)
+        patch.setattr(ptb, "_normalize", lambda number, text: used.add(number) or text)
         ptb._lex_alone.cache_clear()
         for caption in CAPTIONS:
             tokenize(caption)

@@ -119,8 +119,8 @@ del sys.modules[{name!r}]
     ("machine", "said"),
     [
         ("", "No module named {name!r}. For {python}: pip install 'tensorflow>="),
-        ("sys.version_info, platform.python_version = (3, 14, 0), lambda: '3.14.0'", "Python 3.14.0 is here; use 3.11"),
-        ("sys.version_info, platform.python_version = (3, 10, 9), lambda: '3.10.9'", "Python 3.10.9 is here; use 3.11"),
+        ("sys.version_info, platform.python_version = (3, 14, 0), lambda: '3.14.0'", "This is Python 3.14.0; use 3.11"),
+        ("sys.version_info, platform.python_version = (3, 10, 9), lambda: '3.10.9'", "This is Python 3.10.9; use 3.11"),
         ("platform.system, platform.machine = lambda: 'Darwin', lambda: 'x86_64'", "does not exist for Intel Macs"),
     ],
 )
@@ -177,7 +177,7 @@ def test_a_gpu_that_is_not_used_is_said_in_one_line(nvidia):
     for visible in ("0", "0,1"):
         done = run(stubs() + IMPORT, CUDA_VISIBLE_DEVICES=visible, **nvidia)
         assert done.returncode == 0, done.stderr
-        assert done.stdout.startswith("A GPU is here, and TensorFlow does not use it: ")
+        assert done.stdout.startswith("TensorFlow does not use the GPU of this machine: ")
         assert "pip install 'tensorflow[and-cuda]' (on Windows, inside WSL2" in done.stdout
         assert len(done.stdout.splitlines()) == 1
 
@@ -189,4 +189,4 @@ def test_a_gpu_that_is_used_or_hidden_on_purpose_is_not_mentioned(nvidia):
 
 def test_the_real_tensorflow_says_so_too(nvidia):
     code = "import tensorflow\ntensorflow.config.list_physical_devices = lambda kind: []" + IMPORT
-    assert run(code, CUDA_VISIBLE_DEVICES="0", **nvidia).stdout.startswith("A GPU is here")
+    assert run(code, CUDA_VISIBLE_DEVICES="0", **nvidia).stdout.startswith("TensorFlow does not use the GPU")

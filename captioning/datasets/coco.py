@@ -30,7 +30,7 @@ _YEARS = ("2014", "2017")
 _SPLIT_FILES = ("splits.json", "dataset_coco.json")  # ours, Karpathy's
 PHOTOS = 123_287
 _PHOTO_MB = 0.165  # on average
-_ANOTHER = "Fetch or make it again: deleted, it is fetched by notebook 01."
+_ANOTHER = "Replace it; a downloaded one may be deleted, then notebook 01 fetches it again."
 
 
 class Captioned(NamedTuple):

@@ -164,7 +164,7 @@ def assemble(
         raise DatasetError(f"{name}: no usable picture to train on ({reasons}).{hint}{examples}")
     by_id = {record.image_id: record for record in usable}
     if len(by_id) < len(usable):
-        raise DatasetError(f"{name}: {len(usable) - len(by_id)} image ids stand for two pictures.")
+        raise DatasetError(f"{name}: {len(usable) - len(by_id)} pictures have the image id of another one.")
     return CaptionDataset(
         name,
         tuple(by_id[image_id] for image_id in shuffled(by_id)),

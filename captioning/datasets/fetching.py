@@ -189,7 +189,6 @@ def require_most(missing: Mapping[Path, str], asked: int, share: float) -> None:
         )
         raise DownloadError(
             f"{len(missing):,} of {asked:,} photos are missing, more than {100 * share:g} %:\n{examples}\n"
-            "What has come is kept: run this again to try the others once more."
-            + smaller
-            * (len(missing) < asked)  # where none can be had, the fault is elsewhere
+            "What has been fetched is kept: run this again to try the others once more."
+            + (smaller if len(missing) < asked else "")  # where none can be had, the fault is elsewhere
         )

@@ -88,15 +88,15 @@ def state(fetched: Sequence[Need], made: Sequence[Need], folder: Path) -> str:
     rows.append(Need("together", download, everything))
     lines = [f"{need.what:24}{need.download:10,.0f} MB to fetch{need.disk:10,.0f} MB of disk" for need in rows]
     free = free_space(folder) / 1e6
-    minutes = f"At {RATE:g} MB/s about {download / RATE / 60:,.0f} minutes, with {most:,.0f} MB of disk at the most."
+    minutes = f"At {RATE:g} MB/s about {download / RATE / 60:,.0f} minutes, with at most {most:,.0f} MB of disk."
     lines.append(minutes if download or most else "Nothing has to be fetched.")
-    lines.append(f"Goes to {folder}, {free:,.0f} MB are free.")
+    lines.append(f"It goes to {folder}, where {free:,.0f} MB are free.")
     if most > free:
-        ways_out = "free some, or set a smaller CAPTIONING_LIMIT, or DELETE_ZIPS = True where there are zips."
+        ways_out = "free some of it, set a smaller CAPTIONING_LIMIT, or DELETE_ZIPS = True in notebook 01 for zips."
         raise DatasetError("\n".join([*lines, f"The disk is too small: {ways_out}"]))
     if everything > free:
         lines.append(
-            "The features of all notebooks do not fit: free some, set a smaller CAPTIONING_LIMIT, choose "
-            "CAPTIONING_ENCODER=mobilenet, or run the notebooks of one encoder only."
+            "The features of all notebooks do not fit on the disk: free some of it, set a smaller CAPTIONING_LIMIT, "
+            "choose CAPTIONING_ENCODER=mobilenet, or run the notebooks of one encoder only."
         )
     return "\n".join(lines)

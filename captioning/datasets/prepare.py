@@ -180,7 +180,7 @@ def _way_out(project: Project, dataset: CaptionDataset) -> str:
     if project.limit:
         return f" with CAPTIONING_LIMIT={project.limit}; raise the limit"
     ours = dataset.splits_from == splits.HASH
-    return f": it takes {sum(splits.FEWEST.values())} different photos with captions" if ours else ""
+    return f": at least {sum(splits.FEWEST.values())} different photos with captions are needed" if ours else ""
 
 
 def _require_present(project: Project) -> None:

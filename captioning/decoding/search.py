@@ -146,7 +146,7 @@ def beam_search(
     _require_whole("max_length", max_length, 1)
     _require_whole("no_repeat_ngram", no_repeat_ngram, 0)
     if not 0 <= length_penalty < np.inf:
-        raise ValueError(f"length_penalty must be 0 (no normalisation) or more, not {length_penalty!r}.")
+        raise ValueError(f"length_penalty must be 0 (no normalization) or more, not {length_penalty!r}.")
     images, wanted = batch_size(state), beam_width if return_all else 1
     beams = _Beams(images, beam_width, max_length, length_penalty, wanted)
     rows = np.repeat(np.arange(images), beam_width)

@@ -79,7 +79,7 @@ def mirror(url: str) -> str:
 
 
 class Again(Exception):
-    """The answer was of no use, the next one may be; `once`: but not the third."""
+    """This answer cannot be used, but the next one may be; with `once`, one more try is worth it, not several."""
 
     def __init__(self, reason: str, once: bool = False):
         super().__init__(reason)
@@ -87,13 +87,13 @@ class Again(Exception):
 
 
 def patient_session(retries: int, sleep: Callable[[float], object], connections: int = 1) -> requests.Session:
-    """Return a session that asks again what may pass, after waits that grow or that the server asks for."""
+    """Return a session that retries after passing faults, with growing waits or those that the server asks for."""
 
     class Patience(urllib3.Retry):
         def increment(self, *where, response=None, error=None, **more):
             silent = isinstance(error, faults.TimeoutError) and not isinstance(error, faults.NewConnectionError)
             end = (silent and self.history) or _asked_to_wait(response) > LONGEST_WAIT
-            end = end or isinstance(_innermost(error), _LASTING)  # it is the last try: asked no more
+            end = end or isinstance(_innermost(error), _LASTING)  # no further try is worth it
             return (urllib3.Retry(0) if end else super()).increment(*where, response=response, error=error, **more)
 
         def sleep(self, response=None):
@@ -125,7 +125,7 @@ def ask(session: requests.Session, url: str, timeout: float | tuple[float, float
             reason = f"{url}: HTTP {status} {response.reason}{f', asks to wait {wait:.0f} s' if wait else ''}."
             if status not in (200, 206, 416):
                 own = status in range(400, 500) and status not in (*_BUSY, *_SIGN_IN)
-                layout = " Is this where the mirror has it?" if os.environ.get("CAPTIONING_MIRROR") else ""
+                layout = " Check that the mirror has it at this address." if os.environ.get("CAPTIONING_MIRROR") else ""
                 raise RefusedError(reason + layout) if own else UnreachableError(f"{reason} {WAY_OUT}")
             if response.headers.get("Content-Type", "").lower().startswith("text/html"):
                 refuse_page(b"<html>")
@@ -142,7 +142,7 @@ def refuse_page(beginning: bytes) -> None:
     if not beginning:
         raise Again("it is empty.", once=True)
     if beginning.lstrip(b"\xef\xbb\xbf \t\r\n")[:14].lower().startswith((b"<!doctype html", b"<html")):
-        raise Again("it is a web page, not the file: of a sign-in or a proxy?", once=True)
+        raise Again("it is a web page, perhaps of a sign-in or a proxy, and not the file.", once=True)
 
 
 def pieces(response: requests.Response, timeout: float | tuple[float, float]) -> Iterator[bytes]:
@@ -170,9 +170,17 @@ def accept(arrive: Callable[[Path], None] | None, file: Path) -> None:
 
 
 def persist(attempt: Callable, url: str, retries: int, sleep: Callable, say: Callable = str, reached: Callable = int):
-    """Call `attempt` until it does not raise Again, and return what it returns.
+    """Call `attempt` until it succeeds, and return what it returns.
 
-    Give up after `retries` failures in a row that got no further than before, by a buffer, in the bytes `reached`.
+    Give up after `retries` failures in a row; a try that brings at least a buffer more of bytes starts the count again.
+
+    Args:
+        attempt: one try.
+        url: for the messages.
+        retries: failures in a row that are borne.
+        sleep: waits so many seconds.
+        say: tells about a failure.
+        reached: returns the number of bytes that are there; 0 where a try starts from the beginning.
     """
     failures, furthest, refused = 0, reached(), False
     while True:

@@ -19,7 +19,7 @@ from captioning.fetching.asking import Again, DownloadError, RefusedError, Unusa
 from captioning.files import beside, require_space
 
 LARGEST = 1 << 26  # bytes of a file, which is in memory until it is whole
-IN_A_ROW = 5  # files that come to nothing before the others are not asked for
+IN_A_ROW = 5  # failures after which the other files are not asked for
 
 
 class FetchReport(NamedTuple):
@@ -58,19 +58,19 @@ def fetch_many(
         Which files were fetched, which were there, which failed and why.
 
     Raises:
-        DownloadError: CAPTIONING_MIRROR is wrong, or a host gives no answer or none of use, several times in a row.
+        DownloadError: CAPTIONING_MIRROR is wrong, or a host fails for several files in a row.
         OSError: the disk is full, or cannot be written to.
     """
     mirror("http://any/")  # a wrong setting is one error, not one for each file
     outcomes, stop = {Path(path): url for url, path in files}, threading.Event()
     missing = [(url, path) for path, url in outcomes.items() if path in again or not path.is_file()]
-    rows, pause = _Rows(len(outcomes) - len(missing)), sleep or stop.wait
-    bar = tqdm(desc="files", unit="file", file=sys.stdout, disable=not progress, total=len(outcomes), initial=rows.had)
+    streaks, pause, total = _Streaks(len(outcomes) - len(missing)), sleep or stop.wait, len(outcomes)
+    bar = tqdm(desc="files", unit="file", file=sys.stdout, disable=not progress, total=total, initial=streaks.had)
     try:  # the threads are daemons: after an error and Ctrl-C none that hears nothing is waited for
         with bar, asking.patient_session(retries, pause, workers) as session, ThreadPool(workers) as pool:
             work = partial(_fetch, stop, session, timeout, arrive, retries, pause)
             for url, path, outcomes[path] in pool.imap_unordered(work, missing):
-                rows.note(urlsplit(mirror(url)).netloc, outcomes[path])
+                streaks.note(urlsplit(mirror(url)).netloc, outcomes[path])
                 bar.update()
     finally:
         stop.set()
@@ -79,16 +79,16 @@ def fetch_many(
     return FetchReport(fetched, [path for path, outcome in outcomes.items() if isinstance(outcome, str)], failed)
 
 
-class _Rows:
-    """What became of files in a row, for each host: five that come to nothing are a fault of network or disk."""
+class _Streaks:
+    """Failures in a row of each host: five of them are a fault of the network or the disk, not of the files."""
 
     def __init__(self, had: int):
-        self.had, self._rows = had, {}  # files that are there; host -> kind of the last outcome, how many of them
+        self.had, self._streaks = had, {}  # files that are there; host -> kind of the last outcome, how many of them
 
     def note(self, host: str, outcome: Exception | None) -> None:
         """Count what became of a file, None for a good one; raise an error that is not the file's own."""
-        kind, before = type(outcome), self._rows.get(host, (None, 0))
-        self._rows[host] = kind, 1 + before[1] * (kind is before[0])
+        kind, before = type(outcome), self._streaks.get(host, (None, 0))
+        self._streaks[host] = kind, 1 + before[1] * (kind is before[0])
         if outcome is None:
             self.had += 1
         elif not isinstance(outcome, DownloadError | OSError) or getattr(outcome, "errno", 0) in asking.DISK_FULL:
@@ -96,12 +96,12 @@ class _Rows:
         elif kind is not RefusedError:
             # One percent of a dataset may be missing: so many broken photos must not hide those that can be had.
             limit = IN_A_ROW + self.had // 100 if kind is UnusableError else IN_A_ROW
-            if self._rows[host][1] < limit:
+            if self._streaks[host][1] < limit:
                 return
             if isinstance(outcome, OSError):
                 raise outcome
             advice = "" if asking.WAY_OUT in str(outcome) else f" {asking.WAY_OUT}"
-            raise DownloadError(f"{host}: several files in a row came to nothing. The last: {outcome}{advice}")
+            raise DownloadError(f"{host}: several files in a row could not be fetched. The last: {outcome}{advice}")
 
 
 def _fetch(stop, session, timeout, arrive, retries, pause, job) -> tuple[str, Path, Exception | None]:

@@ -22,7 +22,7 @@ SMALL = 1024 * 1024  # bytes; what is smaller may be packed as tightly as it lik
 # Deflate is unpacked in bounded pieces; Python unpacks a block of the other methods into memory whatever its size.
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENCRYPTED = 0x1
-_DRAFT = ".unpacking"  # beside the zip, for all that is under way: a kill leaves one such file at the most
+_DRAFT = ".unpacking"  # beside the zip, for the file being written: a kill leaves at most one
 # Windows opens a device for `aux.jpg`, a hidden stream for `a:b`, and drops dots and spaces at the end.
 _NOT_EVERYWHERE = re.compile(r'^(con|prn|aux|nul|com\d|lpt\d)(\.|$)|[<>:"|?*\x01-\x1f]|[. ]$', re.IGNORECASE)
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, OverflowError)
@@ -83,7 +83,7 @@ def _contents(archive: zipfile.ZipFile, zip_path: Path, folder: Path) -> dict[Pa
     files, taken, packed = {}, set(), zip_path.stat().st_size
     total = sum(entry.file_size for entry in archive.infolist())
     if total > max(SMALL, MOST_PACKED * packed):
-        raise UnpackError(f"{zip_path} is a bomb: {total:,} bytes packed into {packed:,}.")
+        raise UnpackError(f"{zip_path} is a zip bomb: {total:,} bytes packed into {packed:,}.")
     if any(entry.header_offset < 0 for entry in archive.infolist()):
         raise zipfile.BadZipFile("its beginning is missing")
     for entry in archive.infolist():
@@ -93,7 +93,7 @@ def _contents(archive: zipfile.ZipFile, zip_path: Path, folder: Path) -> dict[Pa
             refused = "has a name that is needed while unpacking: rename the zip"
         if not refused and not entry.is_dir():
             files[folder / inside] = entry
-            refused = "is there twice" if folded(inside) in taken else None
+            refused = "occurs twice" if folded(inside) in taken else None
             taken.add(folded(inside))
         if refused:
             raise UnpackError(f"{zip_path} is refused: its entry {entry.filename!r} {refused}.")
@@ -111,7 +111,7 @@ def _suspicion(entry: zipfile.ZipInfo, path: PurePosixPath) -> str | None:
     if path.is_absolute() or re.match("[A-Za-z]:", str(path)) or ".." in path.parts:
         return "lands outside the folder"
     if any(map(_NOT_EVERYWHERE.search, path.parts)):
-        return "has a name that not every system can have"
+        return "has a name that some systems do not allow"
     if not path.parts or "\0" in entry.orig_filename:
         return "has no usable name"
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):

@@ -13,7 +13,7 @@ from PIL import Image
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "PPM", "AVIF", "HEIF")
 Image.init()
 EXTENSIONS = {ending for ending, kind in Image.registered_extensions().items() if kind in FORMATS}  # in lower case
-# What is called .jpg and is none: how its bytes start, what it is.
+# How the bytes of other files start that are called .jpg -> what they are.
 _OTHER = {
     rb"\Z": "an empty file",
     rb".{4}ftyp(avi[fs]|.{4,28}avif)": "AVIF, which needs a newer Pillow (pip install -U pillow)",

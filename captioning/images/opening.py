@@ -20,9 +20,9 @@ from captioning.images.depth import brightened, eight_bits
 from captioning.images.formats import ImageError, recognized
 from captioning.images.given import ACCEPTED, Picture, from_array
 
-LIMIT = 1 << 30  # bytes that a photo may take while it is read; of those above a sixteenth, one is read at a time
+LIMIT = 1 << 30  # bytes of memory per photo; photos that take more than a sixteenth of it are read one at a time
 _LARGE = threading.Lock()
-# Bytes per pixel at the most, by Pillow's mode: the picture, its copy in colors that can be averaged, and that with
+# At most so many bytes per pixel, by Pillow's mode: the picture, its copy in colors that can be averaged, and that with
 # the alpha multiplied; and what decoders need beside the picture. As measured.
 _PIXEL = {"1": 2, "L": 1, "P": 9, "RGBA": 8, "LA": 8, "I;16": 18, "I;16B": 18, "I": 22, "F": 22}
 _BESIDE = {"WEBP": 12, "AVIF": 8, "HEIF": 8, "TIFF": 4}
@@ -54,7 +54,7 @@ _NO_PATHS = {
 def open_image(source: Picture, near: int | None = None, name: str | None = None) -> Image.Image:
     """Open a picture, upright and in RGB.
 
-    Greyscale, palette and CMYK pictures are converted; a transparent one is laid on white. Of 16-bit pictures, the
+    Grayscale, palette and CMYK pictures are converted; a transparent one is laid on white. Of 16-bit pictures, the
     smallest of 8, 10, 12, 14 and 16 bits that holds the largest value counts as white; floats are read as 0 to 1, as
     0 to 255, or else from their smallest to their largest number. Where that is not the whole range of a format,
     `info["scaled"]` says what it was.
@@ -151,8 +151,8 @@ def _decoded(file: IO[bytes], near: int | None, name: str, smaller: Callable) ->
         need += width * height * 6
     if need > LIMIT:
         raise ImageError(
-            f"{name} has {width} x {height} pixels: to read it takes {need / 1e9:.1f} GB of memory, more than the "
-            f"{LIMIT / 1e9:.1f} GB of captioning.images.opening.LIMIT. Save it smaller, or as a plain JPEG."
+            f"{name} has {width} x {height} pixels: reading it takes {need / 1e9:.1f} GB of memory, more than the "
+            f"{LIMIT / 1e9:.1f} GB of LIMIT in captioning/images/opening.py. Save it smaller, or as a baseline JPEG."
         )
     deep = image.mode in ("RGB", "RGBA", "LA") and ";16" in str(image.tile)
     with _LARGE if need > LIMIT // 16 else nullcontext():

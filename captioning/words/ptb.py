@@ -101,12 +101,12 @@ def _lex(text: str) -> list[str]:
 
 @lru_cache(maxsize=65536)
 def _lex_alone(chunk: str) -> tuple[str, ...]:
-    """Lex text between two spaces that no neighbour can change."""
+    """Lex text between two spaces that no neighbor can change."""
     return tuple(_lex_chunk(chunk + _NEXT_CAPTION, 0, len(chunk))[0])
 
 
 def _lex_chunk(text: str, position: int, end: int) -> tuple[list[str], int]:
-    """Lex text[position:end]; a token may reach further. Returns the tokens and where the last one ends."""
+    """Lex text[position:end]; a token may reach further. Return the tokens and where the last one ends."""
     classes, tokens = text.translate(_CLASSES), []
     while position < end:
         if skipped := _NOTHING.match(classes, position):
@@ -114,7 +114,7 @@ def _lex_chunk(text: str, position: int, end: int) -> tuple[list[str], int]:
             continue
         kind, token_end = _longest(classes, position)
         if token_end > position:
-            tokens.append(_normalise(kind, text[position:token_end]).lower())
+            tokens.append(_normalize(kind, text[position:token_end]).lower())
         position = max(token_end, position + 1)  # a character that the lexer does not know is dropped
     return [token for token in tokens if token], position
 
@@ -129,7 +129,7 @@ def _longest(classes: str, position: int) -> tuple[str, int]:
     return best_kind, token_end
 
 
-def _normalise(kind: str, text: str) -> str:
+def _normalize(kind: str, text: str) -> str:
     """Return the token in the spelling of the Penn Treebank."""
     if kind == "dash":
         return "--"

@@ -1,6 +1,6 @@
 """The token patterns of the Penn Treebank lexer that coco-caption uses, as Python regular expressions.
 
-coco-caption splits captions with Stanford's PTBTokenizer 3.4.1. The patterns were written anew from what that
+coco-caption splits captions with Stanford's PTBTokenizer 3.4.1. The patterns were written from what that
 tokenizer does, and compared with it on every caption of COCO val2014 and Flickr8k. As there, the pattern that
 matches the longest text *including what must follow the token* wins; of equals, the first one.
 """
@@ -78,7 +78,7 @@ def _any_of(names: str) -> str:
 _CAPITALISED = "|".join(f"(?-i:{name[0]}){name[1:]}" for name in CAPITALISED.split())
 _SENTENCE_ABBREVIATION = rf"(?:(?:ed|ph)\.d|{_any_of(SENTENCE_ABBREVIATIONS)}|{_CAPITALISED})\."
 
-# (how the token is normalised, the token, what must follow it); letter case is ignored except in (?-i:...).
+# (how the token is normalized, the token, what must follow it); letter case is ignored except in (?-i:...).
 PATTERNS = (
     ("word", r"c\+\+|[cf]\#", ""),
     ("word", "can", "not"),

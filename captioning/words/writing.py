@@ -68,7 +68,7 @@ def _mend(tokens: list[str], gaps: list[str], place: int) -> bool:
 
 @lru_cache(maxsize=65536)
 def _gap(left: str, right: str) -> str:
-    """Return what usually stands between two tokens: nothing, where they then still come apart, or a space."""
+    """Return what people write between two tokens: a space, or nothing where they are still split then."""
     close = (
         _CLINGS.fullmatch(right)
         or _HOLDS.fullmatch(left)

@@ -158,7 +158,7 @@ def test_a_host_that_sends_no_photos_is_one_error(server, tmp_path, fault, arriv
     server.files = {f"/{index}.jpg": BODY for index in range(500)} | {"/sign-in": PAGE}
     server.always = {f"/{index}.jpg": fault for index in range(500)}
     server.always["/loop"] = Fault(status=302, headers={"Location": "/loop"})
-    with pytest.raises(DownloadError, match=r"several files in a row came to nothing.*a sign-in page"):
+    with pytest.raises(DownloadError, match=r"several files in a row could not be fetched.*a sign-in page"):
         fetch_many(photos(server.url(""), tmp_path, 500), progress=False, arrive=arrive, sleep=lambda _: None)
     assert left_in(tmp_path) == [] and len(server.seen) < 150 + len(server.of("/loop"))
     assert len(server.of("/loop")) < 1000
