@@ -175,7 +175,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.hang_up()
 
     def hang_up(self, reset: bool = False):
-        """Close the connection; with `reset` as after a crash, so that the client sees an error in place of an end."""
+        """Close the connection; with `reset` as after a crash, so that the client sees an error instead of an end."""
         if reset:
             time.sleep(0.1)  # the reset would overtake the bytes that the client has not read yet
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

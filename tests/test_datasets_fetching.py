@@ -471,7 +471,7 @@ def test_sign_in_pages_are_no_photos_and_the_photos_come_later(server):
         assert record.file.read_bytes() == photos[f"{record.file.parent.name}/{record.file.name}"]
 
 
-def test_a_sign_in_page_in_place_of_karpathys_splits_does_not_stay(server):
+def test_a_sign_in_page_instead_of_karpathys_splits_does_not_stay(server):
     originals.serve_coco(server)
     splits = server.files[originals.KARPATHY]
     server.files[originals.KARPATHY] = SIGN_IN

@@ -1,4 +1,4 @@
-"""A folder of one's own photos: three layouts, and everything that is wrong in such folders."""
+"""A folder of one's own photos: the layouts that people have, and what is wrong in such folders."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Optimizers, batches and epochs; a stopped training goes on with the same bits."""
+"""Optimizers, batches and epochs; a stopped training run resumes with the same bits."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""Rooms that know no TensorFlow: they start at once, and run where it is not installed."""
+"""Modules that know no TensorFlow: they start at once, and run where it is not installed."""
 
 import subprocess
 import sys
@@ -10,6 +10,8 @@ LIGHT = (
     "settings",
     "fetching.download",
     "fetching.unpack",
+    "images",
+    "words",
     "tokenizer",
     "metrics.__main__",
     "decoding",
@@ -26,14 +28,14 @@ def run(code):
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, timeout=120)
 
 
-@pytest.mark.parametrize("room", LIGHT)
-def test_it_imports_without_tensorflow(room):
-    done = run(f"import sys, captioning.{room}; print(sorted({HEAVY} & set(sys.modules)))")
+@pytest.mark.parametrize("module", LIGHT)
+def test_it_imports_without_tensorflow(module):
+    done = run(f"import sys, captioning.{module}; print(sorted({HEAVY} & set(sys.modules)))")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "[]", f"captioning.{room} imports {done.stdout.strip()}"
+    assert done.stdout.strip() == "[]", f"captioning.{module} imports {done.stdout.strip()}"
 
 
 def test_they_work_where_tensorflow_is_not_installed():
     blocked = f"import sys; sys.modules.update(dict.fromkeys({HEAVY}))"
-    done = run("\n".join([blocked, *(f"import captioning.{room}" for room in LIGHT)]))
+    done = run("\n".join([blocked, *(f"import captioning.{module}" for module in LIGHT)]))
     assert done.returncode == 0, done.stderr

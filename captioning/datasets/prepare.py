@@ -53,6 +53,8 @@ def obtain(
     Raises:
         SettingError: this dataset needs a folder that is not set, or an argument cannot be used.
         DatasetError: the files are not as they should be, or many photos of the last time are missing.
+        DamagedError: a file of the dataset is not JSON.
+        NoSpaceError: the disk is too small.
         DownloadError: something cannot be fetched, or too many photos cannot.
         UnpackError: a zip is damaged.
     """
