@@ -19,7 +19,7 @@ from captioning.from_scratch.rnn import CaptioningRNN
 from captioning.images import Picture, is_one
 from captioning.models.decoder import Decoder
 from captioning.provenance import code_digest, difference, digest, require_same
-from captioning.settings import from_environment, require
+from captioning.settings import WEIGHTS, from_environment, require
 from captioning.tokenizer import Tokenizer
 
 FORMAT = 3  # of settings.json
@@ -152,7 +152,7 @@ class Bundle:
         identity = self.settings["encoder"]
         weights = identity["weights"]
         now = from_environment().weights if weights != "random" else None
-        named = now if now not in (None, "imagenet", "random") else None
+        named = None if now in WEIGHTS else now
         if weights == "imagenet":
             weights = named or weights  # where there is no network; the hash decides
         elif weights == "files":

@@ -71,6 +71,11 @@ class Project:
         """The weights in force: as set, else random for drawn scenes and imagenet for photos."""
         return self.weights or ("random" if self.dataset == "scenes" else "imagenet")
 
+    @property
+    def weights_kind(self) -> str:
+        """What the folders of features call the weights in force: imagenet, random, or files."""
+        return self.encoder_weights if self.encoder_weights in WEIGHTS else "files"
+
     def encoder_or(self, default: str) -> str:
         """Return the encoder that replaces every notebook's own, else `default`."""
         return self.encoder or default

@@ -265,7 +265,15 @@ def test_a_dataset_in_the_environment_is_choice_enough(home, variables):
     assert active() == Project("flickr8k", limit=5, home=home)
 
 
-@pytest.mark.parametrize("content", [b"{", b"", b"\xff", b"\xef\xbb\xbf{}"])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_choice_that_an_editor_saved_in_another_encoding_is_read(encoding, home):
+    choose(limit=7)
+    file = home / "data" / "active.json"
+    file.write_text(file.read_text(), encoding=encoding)
+    assert active().limit == 7
+
+
+@pytest.mark.parametrize("content", [b"{", b"", b"\xff"])
 def test_a_damaged_choice_says_what_to_run(content, home):
     choose()
     (home / "data" / "active.json").write_bytes(content)

@@ -39,13 +39,13 @@ def read(root: Path) -> CaptionDataset:
     """
     sources, photos, findings = _captions_files(root), Photos(root), Findings(list)
     if len(sources) == 1:
-        read = list(_captions(sources[0], findings))
+        rows_read = list(_captions(sources[0], findings))
     else:
-        read = [caption for source in sources for caption in _of_split(root, source, findings)]
-    found = photos.find(caption.image for caption in read)
+        rows_read = [caption for source in sources for caption in _of_split(root, source, findings)]
+    found = photos.find(row.image for row in rows_read)
     captions: dict[str, list[str]] = defaultdict(list)
     placed = []
-    for place, image, text, split in read:
+    for place, image, text, split in rows_read:
         photo, why, more = found[image]
         if not photo:
             findings[why].append(f"{place}: {image}" + (f" ({more})" if more else ""))

@@ -11,7 +11,7 @@ from captioning.datasets.dataset import DatasetError
 from captioning.datasets.fetching import is_done
 from captioning.fetching.download import URLS
 from captioning.files import beside, free_space
-from captioning.settings import ENCODERS, WEIGHTS, Project
+from captioning.settings import ENCODERS, Project
 
 RATE = 5.0  # MB per second, what many home connections give; photos one by one come no faster
 NOTEBOOKS = ("vgg16", "inception_v3", "resnet50")  # the encoders of 03, of 05, and of 07 and 08
@@ -55,9 +55,9 @@ def photos_to_fetch(count: int, download: float, disk: float) -> Need:
 
 def features(project: Project, pictures: int) -> list[Need]:
     """Return the disk that the later notebooks need for what the encoders see, less what is there."""
-    needs, weights = [], project.encoder_weights if project.encoder_weights in WEIGHTS else "files"
+    needs = []
     for name in (project.encoder,) if project.encoder else NOTEBOOKS:
-        there = megabytes((project.data / "features").glob(f"{name}-*-{weights}/*"))
+        there = megabytes((project.data / "features").glob(f"{name}-*-{project.weights_kind}/*"))
         size = pictures * math.prod(ENCODERS[name]) * 2 / 1e6  # float16
         needs.append(Need(f"features of {name}", disk=max(0.0, size - there)))
     return needs

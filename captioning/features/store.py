@@ -28,9 +28,7 @@ _NOT_IDENTITY = ("dtype", "shard", "versions")  # fields of the manifest that do
 
 def folder_of(project: Project, encoder: str) -> Path:
     """Return the folder of the features of one encoder, for the weights that the project uses."""
-    weights = project.encoder_weights
-    kind = weights if weights in ("imagenet", "random") else "files"
-    return project.data / "features" / f"{encoder}-{spec_of(encoder).layer}-{kind}"
+    return project.data / "features" / f"{encoder}-{spec_of(encoder).layer}-{project.weights_kind}"
 
 
 class FeatureStore:
