@@ -30,7 +30,7 @@ def read(root: Path) -> CaptionDataset:
             A photo is named as in `Photos.find`. Where no row has a split, the pictures are in no split yet.
 
     Returns:
-        The dataset; its findings list rows without a photo, each with its line and for each reason by itself, captions
+        The dataset; its findings list, by reason and with their lines, rows without a photo, captions
         that are no text, what was dropped from captions, photos without a caption, duplicate rows and captions of more
         than `TOO_LONG` words.
 

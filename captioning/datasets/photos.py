@@ -33,7 +33,7 @@ OUTSIDE = "rows that name a file outside of the folder"
 
 
 class Found(NamedTuple):
-    """What a name stands for."""
+    """What a name means."""
 
     path: str = ""  # of the photo below the root; empty where there is none
     why: str = ""  # one of the reasons above, where there is none
@@ -59,11 +59,11 @@ class Photos:
         return [path for path, kind in self._all.items() if kind == UNREAD]
 
     def find(self, names: Iterable[str]) -> dict[str, Found]:
-        """Return what each name stands for.
+        """Return what each name means.
 
         A name is a path below the root or the end of one: folders that people have or lack in front do not count as
         long as one photo only is meant, or copies of one; nor do letter case, the Unicode form, a missing extension
-        and another one of JPEG, where the name as it is written is no photo. Two paths never stand for one photo.
+        or another one of JPEG, if there is no photo of exactly that name. Two different paths never mean one photo.
 
         Args:
             names: with forward slashes.

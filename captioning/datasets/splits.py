@@ -19,8 +19,8 @@ WISHED = {"train": 1, "val": 2, "test": 2}  # where there are five: captions are
 def settle(dataset: CaptionDataset, file: Path, choice: str) -> CaptionDataset:
     """Return the dataset with every picture in a split.
 
-    A source that has splits has the last word, also when they were edited. Where another source decides than the one
-    that was used before, the pictures known from then keep their split. Our own splits go by a hash of the photo's
+    The splits of a source take precedence, also when they were edited. Where another source than before decides, the
+    pictures that are known keep their split. Our own splits go by a hash of the photo's
     contents: a limit, a new photo or a copy changes nothing.
 
     Args:

@@ -35,7 +35,7 @@ URLS: dict[str, dict] = {
 
 BUFFER = 64 * 1024  # bytes per read: the most that a kill loses
 SLOWNESS = 0.5  # seconds; waits are 0, 2, 4, 8 ... times as long
-SLOWEST = 1024  # bytes per second; a connection below it for as long as silence is borne counts as broken
+SLOWEST = 1024  # bytes per second; a connection that is slower for the whole timeout counts as broken
 LONGEST_WAIT = 120.0  # seconds; a server that asks for more is not waited for
 WAY_OUT = "Check the network (a proxy, a sign-in page) or set CAPTIONING_MIRROR, and run again: what is here is kept."
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)

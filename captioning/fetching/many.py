@@ -66,7 +66,7 @@ def fetch_many(
     missing = [(url, path) for path, url in outcomes.items() if path in again or not path.is_file()]
     streaks, pause, total = _Streaks(len(outcomes) - len(missing)), sleep or stop.wait, len(outcomes)
     bar = tqdm(desc="files", unit="file", file=sys.stdout, disable=not progress, total=total, initial=streaks.had)
-    try:  # the threads are daemons: after an error and Ctrl-C none that hears nothing is waited for
+    try:  # the threads are daemons: an error or Ctrl-C does not wait for silent hosts
         with bar, asking.patient_session(retries, pause, workers) as session, ThreadPool(workers) as pool:
             work = partial(_fetch, stop, session, timeout, arrive, retries, pause)
             for url, path, outcomes[path] in pool.imap_unordered(work, missing):
