@@ -1,0 +1,147 @@
+"""Sizes of photos, and folders that were copied, trimmed, read-only, or are filled by two."""
+
+import errno
+import io
+import os
+from multiprocessing.pool import ThreadPool
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from captioning.datasets import fetching
+from captioning.datasets import prepare as datasets
+from tests import originals
+from tests.obtaining.offered import CHOICES, SERVE, asked, everything_below, prepared, project, without_times
+
+
+def sizes(dataset):
+    return {max(Image.open(record.file).size) for record in dataset.records}
+
+
+def test_the_size_may_be_changed_and_changed_back(server):
+    originals.serve_open_images(server)
+    few, more = project("open-images", limit=20), project("open-images", limit=30)
+    before = prepared(few, long_side=16)
+    assert sizes(before) == {16}
+    assert "20 photos" in datasets.cost(few, 24) and "Nothing has to be fetched" in datasets.cost(few, 16)
+    server.seen.clear()
+    assert sizes(prepared(few, long_side=24)) == {24} and len(server.seen) == 20
+    assert prepared(few, long_side=16) == before and len(server.seen) == 20
+    assert "10 photos" in datasets.cost(more, 24) and sizes(prepared(more, long_side=24)) == {24}
+    assert len(server.seen) == 30
+    named = project("open-images", limit=30, root=str(more.originals))
+    assert sizes(datasets.obtain(named, long_side=24)) == {24}
+
+
+def test_a_folder_of_ones_own_has_photos_of_one_size(server):
+    originals.serve_open_images(server)
+    active = project("open-images", limit=20)
+    before = datasets.obtain(active)
+    named = project("open-images", limit=20, root=str(active.originals))
+    assert datasets.obtain(named, long_side=24).records == before.records
+
+
+def read_only(folder, monkeypatch):
+    """Let everything that would write to a folder fail, as on a disk that is mounted read-only."""
+    from_system = {name: getattr(os, name) for name in ("open", "utime", "unlink", "replace", "mkdir")}
+    plain_open = io.open
+
+    def refusing(name):
+        def call(path, *rest, **options):
+            writes = rest[0] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) if name == "open" else True
+            there = name != "unlink" or os.path.lexists(path)
+            if writes and there and any(str(end).startswith(str(folder)) for end in (path, *rest)):
+                raise OSError(errno.EROFS, "Read-only file system", str(path))
+            return from_system[name](path, *rest, **options)
+
+        return call
+
+    def opening(path, mode="r", *rest, **options):
+        if set(mode) & set("wax+") and str(path).startswith(str(folder)):
+            raise OSError(errno.EROFS, "Read-only file system", str(path))
+        return plain_open(path, mode, *rest, **options)
+
+    for name in from_system:
+        monkeypatch.setattr(os, name, refusing(name))
+    monkeypatch.setattr(io, "open", opening)
+    monkeypatch.setattr("builtins.open", opening)
+
+
+@pytest.mark.parametrize("delete", [False, True])
+@pytest.mark.parametrize(("name", "limit"), CHOICES)
+def test_what_is_there_is_used_from_a_disk_that_cannot_be_written(name, limit, delete, server, monkeypatch):
+    SERVE[name](server)
+    active = project(name, limit=limit)
+    before = prepared(active, delete_zips=delete)
+    server.seen.clear()
+    read_only(active.originals, monkeypatch)
+    assert prepared(active, delete_zips=delete) == before and server.seen == []
+
+
+@pytest.mark.parametrize("delete", [False, True])
+@pytest.mark.parametrize(("name", "limit"), CHOICES)
+def test_a_copy_with_other_times_is_not_fetched_again(name, limit, delete, server):
+    SERVE[name](server)
+    active = project(name, limit=limit)
+    before = prepared(active, delete_zips=delete, long_side=16)
+    for number, file in enumerate(sorted(everything_below(active.originals), reverse=True)):
+        os.utime(file, (1e9 + number, 1e9 + number))
+    server.seen.clear()
+    after = prepared(active, delete_zips=delete, long_side=16)
+    assert without_times(after) == without_times(before) and server.seen == []
+
+
+@pytest.mark.parametrize(("name", "limit"), CHOICES)
+def test_zips_may_be_kept_and_deleted_later(name, limit, server):
+    SERVE[name](server)
+    active = project(name, limit=limit)
+    before = prepared(active)
+    server.seen.clear()
+    assert prepared(active, delete_zips=True) == before and not list(active.originals.rglob("*.zip"))
+    assert prepared(active) == before and server.seen == []
+
+
+@pytest.mark.parametrize(("name", "limit"), CHOICES)
+def test_photos_that_were_removed_come_from_the_zip_where_it_is(name, limit, server):
+    SERVE[name](server)
+    active = project(name, limit=limit)
+    before = prepared(active)
+    for record in before.records[:7]:
+        record.file.unlink()
+    server.seen.clear()
+    assert without_times(prepared(active)) == without_times(before)
+    assert len(server.seen) == (7 if limit else 0)
+
+
+def test_a_kill_before_the_zip_is_deleted_fetches_nothing_again(server, monkeypatch):
+    originals.serve_flickr8k(server)
+    active, unlink = project("flickr8k"), Path.unlink
+
+    def killed(path, **options):
+        if path.suffix == ".zip":
+            raise KeyboardInterrupt
+        unlink(path, **options)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Path, "unlink", killed)
+        fetching.fetch_archive("flickr8k-text", active.originals, delete=True)
+    prepared(active, delete_zips=True)
+    assert len(asked(server, f"{originals.FLICKR}/Flickr8k_text.zip")) == 1
+    assert not list(active.originals.glob("*.zip"))
+
+
+@pytest.mark.parametrize("delete", [False, True])
+@pytest.mark.parametrize(("name", "limit"), CHOICES)
+def test_two_notebooks_at_once_fetch_each_zip_once(name, limit, delete, server):
+    SERVE[name](server)
+    server.pace = 1e6
+    active = project(name, limit=limit)
+    with ThreadPool(2) as pool:
+        first, second = pool.map(lambda _: datasets.obtain(active, delete_zips=delete), range(2))
+    assert without_times(first) == without_times(second) and first.splits_from == second.splits_from
+    large = [path for path in asked(server) if path.endswith((".zip", ".jsonl"))]
+    assert len(large) == len(set(large))
+    assert {file.suffix for file in everything_below(active.originals)} <= {
+        ".jpg", ".json", ".jsonl", ".txt", ".zip", ".unpacked", "",
+    }  # fmt: skip
