@@ -1,5 +1,6 @@
 """Small experiments on the tiny dataset: made, started, trained without training."""
 
+import json
 from dataclasses import dataclass
 
 from captioning import experiments, models
@@ -74,3 +75,14 @@ def train(made, kind="bahdanau", seed=0, model_class=None, **settings):
 
 
 finished = train
+
+
+def edit(folder, **fields):
+    """Change fields of settings.json."""
+    settings = json.loads((folder / "settings.json").read_text())
+    (folder / "settings.json").write_text(json.dumps(settings | fields))
+    return settings
+
+
+def everything_in(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}

@@ -182,7 +182,7 @@ def read_captions(path: Path, findings: Findings | None = None, way_out: str = _
             _add(images, row, f"{path.name}, annotation {n}", findings) for n, row in enumerate(content["annotations"])
         ]
         if some and not any(some):
-            raise KeyError(next(iter(findings.values()))[0])
+            raise KeyError("no annotation has an image_id that is listed and a caption")
     except (KeyError, TypeError, AttributeError) as error:
         raise DatasetError(
             f"{path} is not in COCO's captions layout ({error!r}): it needs "
