@@ -125,14 +125,18 @@ def test_two_things_of_one_kind_count_once_as_object_and_twice_as_pair():
 
 
 @pytest.mark.parametrize(
-    "truth, results, message",
+    "truth, results, names, message",
     [
-        ({1: scene("red boat")}, {}, r"without a result: 1 image \(1\)"),
-        ({}, {1: "a"}, "without truth"),
-        ({1: scene("red plane")}, {1: "a"}, "plane"),
-        ({1: scene("red boat", place="moon")}, {1: "a"}, "moon"),
+        ({1: scene("red boat")}, {}, NAMES, r"without a result: 1 image \(1\)"),
+        ({}, {1: "a"}, NAMES, "without truth"),
+        ({1: scene("red plane")}, {1: "a"}, NAMES, "plane"),
+        ({1: scene("red boat", place="moon")}, {1: "a"}, NAMES, "moon"),
+        ({1: {"place": "beach"}}, {1: "a"}, NAMES, "incomplete.*objects"),
+        ({1: scene("red boat")}, {1: "a"}, {"place": {}, "object": {}}, "colour"),
+        ({1: scene("red boat")}, {1: "a"}, {**NAMES, "colour": {"red": "red"}}, "give a list"),
+        ({1: scene("red boat")}, {1: "a"}, {**NAMES, "colour": {"red": ["!"]}}, "empty word"),
     ],
 )
-def test_refusals(truth, results, message):
+def test_refusals(truth, results, names, message):
     with pytest.raises(ValueError, match=message):
-        grounding(truth, results, NAMES)
+        grounding(truth, results, names)

@@ -256,10 +256,32 @@ def test_the_same_name_twice(tmp_path, outer):
 
 
 @pytest.mark.parametrize("names", [("a", "a/b"), ("a/b", "a")])
-def test_a_file_that_is_a_folder_too(tmp_path, names):
-    path = make(tmp_path / "bad.zip", {name: b"1" for name in names})
-    with pytest.raises(UnpackError, match=r"bad\.zip cannot be unpacked"):
-        unpack(path, tmp_path / "to", progress=False)
+def test_a_file_that_is_a_folder_too(tmp_path, outer, names):
+    refused(make(tmp_path / "bad.zip", {name: b"1" for name in names}), outer, "both a file and a folder")
+
+
+def test_entries_that_overlap(tmp_path, outer):
+    path = make(tmp_path / "bad.zip", {f"file{index}": NOISE for index in range(5)}, zipfile.ZIP_STORED)
+    for index in range(1, 5):
+        patch_table(path, f"file{index}", header=0)
+    refused(path, outer, "overlap")
+
+
+def test_a_bomb_in_the_company_of_honest_files(tmp_path, outer):
+    files = {"bomb": bytes(20_000_000)} | {f"file{index}": NOISE for index in range(4)}
+    path = make(tmp_path / "bad.zip", files)
+    assert sum(map(len, files.values())) < module.MOST_PACKED * path.stat().st_size
+    refused(path, outer, "'bomb' is a bomb: 20,000,000 bytes")
+
+
+def test_more_than_the_limit(tmp_path, outer, monkeypatch):
+    path, size = make(tmp_path / "x.zip"), sum(map(len, FILES.values()))
+    monkeypatch.setattr(module, "LARGEST", size - 1)
+    with pytest.raises(UnpackError, match=f"limit of {size - 1:,}"):
+        unpack(path, outer / "target", progress=False)
+    assert files_in(outer) == {}
+    monkeypatch.setattr(module, "LARGEST", size)
+    unpack(path, outer / "target", progress=False)
 
 
 def test_a_disk_that_fills_up_is_told_with_the_way_out(tmp_path, monkeypatch):

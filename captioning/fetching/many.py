@@ -58,11 +58,15 @@ def fetch_many(
         Which files were fetched, which were there, which failed and why.
 
     Raises:
+        ValueError: two different addresses have the same path.
         DownloadError: CAPTIONING_MIRROR is wrong, or a host fails for several files in a row.
         OSError: the disk is full, or cannot be written to.
     """
     mirror("http://any/")  # a wrong setting is one error, not one for each file
-    outcomes, stop = {Path(path): url for url, path in files}, threading.Event()
+    outcomes, stop = {}, threading.Event()
+    for url, path in files:
+        if outcomes.setdefault(Path(path), url) != url:
+            raise ValueError(f"{path} is asked for from two addresses: {outcomes[Path(path)]} and {url}.")
     missing = [(url, path) for path, url in outcomes.items() if path in again or not path.is_file()]
     streaks, pause, total = _Streaks(len(outcomes) - len(missing)), sleep or stop.wait, len(outcomes)
     bar = tqdm(desc="files", unit="file", file=sys.stdout, disable=not progress, total=total, initial=streaks.had)

@@ -10,6 +10,7 @@ import sys
 import zipfile
 import zlib
 from fnmatch import fnmatch
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
@@ -17,6 +18,7 @@ from tqdm import tqdm
 from captioning.files import NoSpaceError, beside, folded, require_space
 
 BUFFER = 1024 * 1024  # bytes
+LARGEST = 100 * 1024**3  # bytes; train2014 of COCO, the largest archive of the project, has 13.5e9
 MOST_PACKED = 200  # times; JSON and CSV reach 5 to 30, zip bombs 1,000 and more
 SMALL = 1024 * 1024  # bytes; what is smaller may be packed as tightly as it likes
 # Deflate is unpacked in bounded pieces; Python unpacks a block of the other methods into memory whatever its size.
@@ -81,11 +83,16 @@ def unpack(zip_path: Path | str, folder: Path | str, *, only: str = "*", progres
 def _contents(archive: zipfile.ZipFile, zip_path: Path, folder: Path) -> dict[Path, zipfile.ZipInfo]:
     """Return where each file goes; refuse the archive when one of them should not go there."""
     files, taken, packed = {}, set(), zip_path.stat().st_size
-    total = sum(entry.file_size for entry in archive.infolist())
+    entries = sorted(archive.infolist(), key=lambda entry: entry.header_offset)
+    total = sum(entry.file_size for entry in entries)
+    if total > LARGEST:
+        raise UnpackError(f"{zip_path} unpacks to {total:,} bytes, more than the limit of {LARGEST:,}.")
     if total > max(SMALL, MOST_PACKED * packed):
         raise UnpackError(f"{zip_path} is a zip bomb: {total:,} bytes packed into {packed:,}.")
-    if any(entry.header_offset < 0 for entry in archive.infolist()):
+    if entries and entries[0].header_offset < 0:
         raise zipfile.BadZipFile("its beginning is missing")
+    if any(entry.header_offset + entry.compress_size > after.header_offset for entry, after in pairwise(entries)):
+        raise UnpackError(f"{zip_path} is a zip bomb: its entries overlap.")
     for entry in archive.infolist():
         inside = PurePosixPath(entry.filename.replace("\\", "/"))  # some Windows programs write backslashes
         refused = _suspicion(entry, inside)
@@ -98,6 +105,8 @@ def _contents(archive: zipfile.ZipFile, zip_path: Path, folder: Path) -> dict[Pa
         if refused:
             raise UnpackError(f"{zip_path} is refused: its entry {entry.filename!r} {refused}.")
     parents = {parent for target in files for parent in target.parents}
+    for inner in parents & files.keys():
+        raise UnpackError(f"{zip_path} is refused: {inner.name!r} is both a file and a folder in it.")
     root = folder.resolve()
     for link in (parent for parent in parents if folder in parent.parents):
         if not link.resolve().is_relative_to(root):
@@ -120,6 +129,8 @@ def _suspicion(entry: zipfile.ZipInfo, path: PurePosixPath) -> str | None:
         return "needs a password"
     if entry.compress_type not in _METHODS:
         return "is packed by another method than deflate"
+    if entry.file_size > max(SMALL, MOST_PACKED * entry.compress_size):
+        return f"is a bomb: {entry.file_size:,} bytes packed into {entry.compress_size:,}"
     return None
 
 

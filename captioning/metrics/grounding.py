@@ -41,13 +41,21 @@ class Lexicon:
     """The words of the names, for finding them in captions."""
 
     def __init__(self, names: Names):
-        """Index the names; a name is always a word for itself."""
+        """Index the names; a name is always a word for itself.
+
+        Raises:
+            ValueError: a kind is missing, or a word is empty.
+        """
+        if missing := [kind for kind in KINDS if kind not in names]:
+            raise ValueError(f"The names lack {missing}: they need {list(KINDS)}.")
         self.names = {kind: frozenset(names[kind]) for kind in KINDS}
         self._meanings: dict[tuple[str, ...], set[tuple[str, str]]] = {}
         for kind in KINDS:
             for name, synonyms in names[kind].items():
-                for synonym in {name, *synonyms}:
+                for synonym in {name, *_listed(kind, name, synonyms)}:
                     self._meanings.setdefault(tuple(tokenize(synonym)), set()).add((kind, name))
+        if () in self._meanings:
+            raise ValueError(f"An empty word is given for {sorted(self._meanings[()])}.")
         self._longest = max(map(len, self._meanings), default=0)
 
     def find(self, text: Sequence[str]) -> list[Mention]:
@@ -125,11 +133,14 @@ def _count(image: ImageId, truth: Truth, caption: str, lexicon: Lexicon) -> dict
 
 
 def _things(image: ImageId, truth: Truth, lexicon: Lexicon) -> dict[str, set[str]]:
-    there = {
-        "place": {truth["place"]},
-        "object": {thing["object"] for thing in truth["objects"]},
-        "colour": {thing["colour"] for thing in truth["objects"]},
-    }
+    try:
+        there = {
+            "place": {truth["place"]},
+            "object": {thing["object"] for thing in truth["objects"]},
+            "colour": {thing["colour"] for thing in truth["objects"]},
+        }
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"The truth of image {image!r} is incomplete: {error!r} in {truth!r}") from error
     strange = [(kind, name) for kind in KINDS for name in there[kind] - lexicon.names[kind]]
     if strange:
         raise ValueError(f"The truth of image {image!r} holds names without words: {strange}")
@@ -155,3 +166,9 @@ def _pairs(text: Sequence[str], mentions: Sequence[Mention]) -> set[tuple[str, s
         if len(between) <= _ADJECTIVES_BETWEEN and not _BREAKS.intersection(between):
             pairs |= {(name, shade) for name in thing["object"] for shade in colour["colour"]}
     return pairs
+
+
+def _listed(kind: str, name: str, synonyms: Iterable[str]) -> list[str]:
+    if isinstance(synonyms, str):
+        raise ValueError(f"The words for the {kind} {name!r} are a text; give a list: [{synonyms!r}].")
+    return list(synonyms)
