@@ -9,7 +9,6 @@ import unicodedata
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -19,9 +18,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from captioning.images import open_image
-
-if TYPE_CHECKING:  # figures need no training code
-    from captioning.from_scratch.training import Epoch
+from captioning.training.history import History
 
 WRAP = 38  # letters per line below a picture of a three-column grid
 NEAR = 600  # pixels: no panel of a grid shows more
@@ -34,6 +31,7 @@ def show_captions(
     references: Sequence[Sequence[str]] | None = None,
     title: str = "",
     columns: int = 3,
+    checks: Sequence[str | Sequence[str]] | None = None,
 ) -> Figure:
     """Draw a grid of pictures with captions below.
 
@@ -42,6 +40,7 @@ def show_captions(
         captions: one caption, or several, per picture.
         references: what people wrote; set in italics behind "ref:", so that color is not needed to tell them apart.
         columns: pictures per row.
+        checks: for each caption what `evaluation.check` says of it; empty where nothing is known.
 
     Raises:
         ValueError: there is no picture, or not one caption and one list of references for each.
@@ -66,7 +65,12 @@ def show_captions(
 
 
 def show_attention(
-    file: Path | str, words: Sequence[str], attention: np.ndarray, title: str = "", columns: int = 5
+    file: Path | str,
+    words: Sequence[str],
+    attention: np.ndarray,
+    title: str = "",
+    columns: int = 5,
+    boxes: Mapping[int, Sequence[float]] | None = None,
 ) -> Figure:
     """Draw where the decoder looks for each word, as light on the darkened picture.
 
@@ -75,6 +79,7 @@ def show_attention(
         words: of the caption.
         attention: (words, regions), rows summing to 1; the regions form a square grid, row by row.
         columns: pictures per row.
+        boxes: number of a word -> (left, top, right, bottom) of what it names, as shares of the width and height.
 
     Raises:
         ValueError: rows and words differ in number, or the regions form no square.
@@ -94,22 +99,37 @@ def show_attention(
     return figure
 
 
-def plot_history(history: Sequence[Mapping[str, float]], title: str = "") -> Figure:
-    """Draw loss, accuracy and free-running CIDEr per epoch; train dashed, validation solid."""
-    epochs = [row["epoch"] + 1 for row in history]
+def plot_history(histories: Mapping[str, History], title: str = "") -> Figure:
+    """Draw loss, accuracy and free-running CIDEr per epoch of one run or several, and mark the epoch that was kept.
+
+    Args:
+        histories: name of the run -> its rows; train dashed, validation solid.
+        title: of the figure.
+    """
     figure, axes = plt.subplots(1, 3, figsize=(12, 3.2), layout="constrained")
     figure.suptitle(title)
-    for axis, name in zip(axes, ("loss", "accuracy", "CIDEr"), strict=True):
-        for key, style, label in ((name, "C0o--", "train"), (f"val_{name}", "C1s-", "validation")):
-            if key in history[0]:
-                axis.plot(epochs, [row[key] for row in history], style, label=label, markersize=4)
-        axis.set(xlabel="epoch", title=name)
-        _label_steps(axis)
+    for name, history in histories.items():
+        epochs = [row["epoch"] + 1 for row in history]
+        for axis, measure in zip(axes, ("loss", "accuracy", "CIDEr"), strict=True):
+            for key, style in ((measure, "C0o--"), (f"val_{measure}", "C1s-")):
+                if key in history[0]:
+                    axis.plot(epochs, [row[key] for row in history], style, label=f"{name} {key}", markersize=4)
+            axis.set(xlabel="epoch", title=measure)
+            _label_steps(axis)
     return figure
 
 
-def plot_bars(values: Mapping[str, float], title: str, label: str = "", intervals: Mapping | None = None) -> Figure:
-    """Draw horizontal bars in the order given, with error bars from `intervals`: name -> (low, high)."""
+def plot_bars(
+    values: Mapping[str, float],
+    title: str,
+    label: str = "",
+    intervals: Mapping | None = None,
+    baselines: Sequence[str] = (),
+) -> Figure:
+    """Draw horizontal bars in the order given, with error bars from `intervals`: name -> (low, high).
+
+    Names in `baselines` are drawn so that they are told apart without color.
+    """
     names, lengths = list(values), np.array(list(values.values()))
     find_fonts(title, *names)
     errors = None
@@ -139,37 +159,49 @@ def plot_lengths(lengths: Mapping[str, Sequence[int]], cut: int | None) -> Figur
     return figure
 
 
-def plot_vectors(vectors: np.ndarray, names: Sequence[str], title: str = "") -> Figure:
-    """Draw the vectors of some pictures, (pictures, channels), as images of 16 rows, each beside its name."""
-    find_fonts(title, *names)
-    figure, axes = plt.subplots(len(vectors), 1, figsize=(9, 1.1 * len(vectors)), squeeze=False, layout="constrained")
-    figure.suptitle(title)
-    for axis, vector, name in zip(axes.flat, vectors, names, strict=True):
-        axis.imshow(np.resize(vector, (16, len(vector) // 16)).astype(np.float32), aspect="auto", cmap="viridis")
-        axis.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=9)
-        axis.set(xticks=[], yticks=[])
+def show_similarities(files: Sequence[Path | str], similarities: np.ndarray, title: str = "") -> Figure:
+    """Draw a table of how alike pictures are, (pictures, pictures), with their thumbnails at both sides."""
+    figure, axis = plt.subplots(layout="constrained")
+    axis.imshow(similarities, cmap="Greys", vmin=-1, vmax=1)
+    axis.set_title(title)
     return figure
 
 
-def plot_norms(runs: Mapping[str, Sequence[Epoch]], limit: float | None, title: str = "") -> Figure:
-    """Draw the gradient norms of several runs and their losses, on logarithmic axes.
+def plot_curves(
+    panels: Mapping[str, Mapping[str, Sequence[float]]],
+    step: str,
+    title: str = "",
+    limits: Mapping[str, float] | None = None,
+    logarithmic: bool = False,
+) -> Figure:
+    """Draw measures over epochs or updates, a panel for each measure and a line for each run.
 
     Args:
-        runs: name -> one `Epoch` per update (`from_scratch.training.fit` with epochs of one batch); runs may end early.
-        limit: where gradients are clipped, drawn as a line; None draws none.
+        panels: measure with its unit -> name of the run -> one value per step; runs may end early.
+        step: what is counted: epoch, update.
+        title: of the figure.
+        limits: measure -> a horizontal line.
+        logarithmic: the vertical axes.
     """
-    figure, (norms, losses) = plt.subplots(1, 2, figsize=(12, 3.6), layout="constrained")
+    figure, axes = plt.subplots(1, len(panels), figsize=(6 * len(panels), 3.6), squeeze=False, layout="constrained")
     figure.suptitle(title)
-    for (name, updates), style in zip(runs.items(), ("C1x-", "C0o--", "C2s:"), strict=False):
-        numbers = range(1, len(updates) + 1)
-        norms.semilogy(numbers, [update.gradient_norm for update in updates], style, label=name, markersize=4)
-        losses.semilogy(numbers, [update.loss for update in updates], style, label=name, markersize=4)
-    if limit is not None:
-        norms.axhline(limit, color="black", alpha=0.5, label=f"limit {limit:g}")
-    norms.set(title="norm of the gradient before clipping", xlabel="update", ylabel="norm")
-    losses.set(title="loss", xlabel="update", ylabel="nats per word")
-    for axis in (norms, losses):
+    for axis, (measure, runs) in zip(axes.flat, panels.items(), strict=True):
+        for (name, values), style in zip(runs.items(), ("C1x-", "C0o--", "C2s:"), strict=False):
+            axis.plot(range(1, len(values) + 1), values, style, label=name, markersize=4)
+        if limits and measure in limits:
+            axis.axhline(limits[measure], color="black", alpha=0.5, label=f"limit {limits[measure]:g}")
+        axis.set(xlabel=step, ylabel=measure, yscale="log" if logarithmic else "linear")
         _label_steps(axis)
+    return figure
+
+
+def plot_points(points: Mapping[str, tuple[float, float]], across: str, up: str, title: str = "") -> Figure:
+    """Draw named points, such as models by two scores: name -> (value across, value up)."""
+    figure, axis = plt.subplots(figsize=(8, 4), layout="constrained")
+    for name, (x, y) in points.items():
+        axis.plot(x, y, "ko")
+        axis.annotate(name, (x, y), (5, 5), textcoords="offset points")
+    axis.set(xlabel=across, ylabel=up, title=title)
     return figure
 
 

@@ -1,0 +1,7 @@
+"""Sentences below figures and tables, computed from the numbers shown: they say what came out, whatever came out."""
+
+from captioning.findings.captions import captions
+from captioning.findings.finding import Finding, claim
+from captioning.findings.training import curves
+
+__all__ = ["Finding", "captions", "claim", "curves"]
