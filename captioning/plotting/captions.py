@@ -1,0 +1,87 @@
+"""Pictures with their captions, what people wrote, and whether a caption is right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from captioning.images import open_image
+from captioning.plotting.figure import GAP, NEAR, WIDTH, arrange, fitted, new_figure, write_below
+
+# Told apart by weight and by what is filled, so that they differ in grey too.
+RIGHT = {"color": "#00563F", "bbox": {"boxstyle": "round,pad=0.2", "fc": "white", "ec": "#00563F"}}
+WRONG = {
+    "color": "white",
+    "fontweight": "bold",
+    "bbox": {"boxstyle": "round,pad=0.2", "fc": "#A31515", "ec": "#A31515"},
+}
+
+
+def show_captions(
+    files: Sequence[Path | str],
+    captions: Sequence[str | Sequence[str]],
+    references: Sequence[Sequence[str]] | None = None,
+    title: str = "",
+    columns: int = 3,
+    checks: Sequence[str | Sequence[str]] | None = None,
+) -> Figure:
+    """Draw a grid of pictures with captions below.
+
+    Args:
+        files: the pictures.
+        captions: one caption, or several, per picture.
+        references: what people wrote; set in italics behind "ref:", so that color is not needed to tell them apart.
+        title: of the figure.
+        columns: pictures per row.
+        checks: for each caption what `evaluation.check` says of it; empty where nothing is known.
+
+    Raises:
+        ValueError: there is no picture, or not one caption, one list of references and one check for each.
+    """
+    captions, checks = [_several(each) for each in captions], [_several(each) for each in checks or [()] * len(files)]
+    references = [()] * len(files) if references is None else references
+    if not len(files) or not len(files) == len(captions) == len(references) == len(checks):
+        raise ValueError(
+            f"{len(files)} pictures, {len(captions)} captions, {len(references)} lists of references, "
+            f"{len(checks)} checks."
+        )
+    columns = min(columns, len(files))
+    width = min((WIDTH + GAP) / columns - GAP, 4.5)
+    texts = [_lines(*each) for each in zip(captions, checks, references, strict=True)]
+    figure = new_figure(
+        title, *(text for lines in texts for text, _ in lines), size=(columns * (width + GAP) - GAP, 3.0)
+    )
+    axes, sizes, below = [], [], []
+    for number, (file, lines) in enumerate(zip(files, texts, strict=True)):
+        picture = open_image(file, NEAR)
+        axes.append(figure.add_axes((0, 0, 1, 1), label=str(number)))
+        axes[-1].imshow(picture, aspect="auto")
+        axes[-1].set_axis_off()
+        sizes.append(fitted(picture, width, width))
+        below.append(write_below(axes[-1], lines, width))
+    arrange(figure, axes, sizes, columns, width, below=below)
+    named = zip(files, texts, strict=True)
+    told = [f"{Path(file).name}: {'; '.join(text for text, _ in lines)}." for file, lines in named]
+    return figure.describe(f"{title or 'Captions'}: {len(files)} pictures.", *told)
+
+
+def _several(texts: str | Sequence[str]) -> list[str]:
+    return [texts] if isinstance(texts, str) else list(texts)
+
+
+def _lines(captions: Sequence[str], checks: Sequence[str], references: Sequence[str]) -> list[tuple[str, dict]]:
+    """Return the texts below a picture, each with its style.
+
+    Raises:
+        ValueError: the checks are not one for each caption.
+    """
+    lines: list[tuple[str, dict]] = []
+    for caption, check in zip(captions, checks or [""] * len(captions), strict=True):
+        lines.append((caption or "(empty)", {"fontweight": "bold" if references and len(captions) == 1 else "normal"}))
+        if check:
+            lines.append((check, WRONG if check.startswith("✗") else RIGHT))
+    for text in references:  # beyond Greek and Cyrillic, scripts have no italics
+        lines.append((f"ref: {text}", {"style": "italic" if max(text, default="") < "\u0530" else "normal"}))
+    return lines
