@@ -14,18 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from captioning.images import open_image
-from captioning.plotting.figure import (
-    GAP,
-    NEAR,
-    SMALL,
-    TEXT,
-    WIDTH,
-    arrange,
-    fitted,
-    new_figure,
-    wrapped,
-    write_below,
-)
+from captioning.plotting.figure import SMALL, TEXT, wrapped
+from captioning.plotting.grid import NEAR, arrange, new_grid, write_below
 
 # From clear to nearly opaque, and darker than the grey picture, so that it shows in print too.
 OVERLAY = LinearSegmentedColormap.from_list("weights", [(0.55, 0, 0.35, 0), (0.55, 0, 0.35, 0.9)])
@@ -63,20 +53,17 @@ def show_attention(
     grids = np.asarray(attention, np.float64).reshape(-1, side, side) * side * side
     scale = Normalize(0, max(2.0, grids.max(initial=0.0)))  # so that an even look is never drawn as a strong one
     columns = _even_columns(len(words) + 1, columns)
-    width = min((WIDTH + GAP) / columns - GAP, 3.5)
-    figure = new_figure(title, *words, size=(columns * (width + GAP) - GAP, 3.0))
+    figure, axes, width = new_grid(title, words, len(words) + 1, columns)
     picture = open_image(file, NEAR)
-    axes = [figure.add_axes((0, 0, 1, 1), label=str(number)) for number in range(len(words) + 1)]
     axes[0].imshow(picture, aspect="auto")
     axes[0].set_title("the picture", loc="left", fontsize=TEXT)
-    axes[0].set_axis_off()
     below, told = [0.0], []
     for number, (axis, word, grid) in enumerate(zip(axes[1:], words, grids, strict=True)):
         note = _draw(axis, picture, word, grid, scale, (boxes or {}).get(number))
         below.append(write_below(axis, [(note, {})], width) if note else 0.0)
         row, column = np.unravel_index(grid.argmax(), grid.shape)
         told.append(f"{word} ×{grid.max():.1f} at row {row + 1}, column {column + 1}{note and ', '}{note};")
-    arrange(figure, axes, [fitted(picture, width, 1.3 * width)] * len(axes), columns, width, 0.28, below, 0.85)
+    arrange(figure, axes, [picture] * len(axes), columns, width, below, above=0.28, bottom=0.85)
     if len(words):
         _add_scale(figure, scale)
     seen = f"{Path(file).name}, {side} by {side} regions; the largest weight per word, in multiples of an even look:"
@@ -97,14 +84,13 @@ def _draw(axis: Axes, picture, word: str, grid: np.ndarray, scale: Normalize, bo
     axis.imshow(grid, cmap=OVERLAY, norm=scale, extent=extent, aspect="auto", interpolation="nearest")
     axis.set_title(word, loc="left", fontsize=TEXT, fontweight="bold", parse_math=False)  # a caption may hold dollars
     axis.set_title(f"×{grid.max():.1f}", loc="right", fontsize=TEXT)
-    axis.set_axis_off()
     if box is None:
         return ""
     left, top, right, bottom = box
     for color, style in (("white", "-"), ("black", "--")):
         axis.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, lw=2, ec=color, ls=style))
     area = (right - left) * (bottom - top)
-    return f"box: {_share_inside(grid, box):.0%} of the weight, {area:.0%} of the area"
+    return f"box: {100 * _share_inside(grid, box):.0f} % of the weight, {100 * area:.0f} % of the area"
 
 
 def _share_inside(grid: np.ndarray, box: Sequence[float]) -> float:

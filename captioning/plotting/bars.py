@@ -34,9 +34,7 @@ def plot_bars(
     """
     names, largest = list(values), max(values.values())
     ends = [(values[name], *((intervals or {}).get(name) or ())) for name in names]
-    figure = new_figure(
-        title, label, *names, size=(9.0, 1.2 + 0.27 * len(names) + 0.3 * bool(baselines)), layout="constrained"
-    )
+    figure = new_figure(title, label, *names, size=(9.0, 1.2 + 0.27 * len(names) + 0.3 * bool(baselines)))
     axis = figure.add_subplot()
     axis.set_yticks(range(len(names)), names, parse_math=False)
     axis.set_ylim(len(names) - 0.4, -0.6)
@@ -84,7 +82,7 @@ def plot_lengths(lengths: Mapping[str, Sequence[int]], cut: int | None) -> Figur
     end = longest if longest <= 1.3 * nearly else nearly
     if cut is not None and cut < longest:
         end = max(end, cut + 1)
-    figure = new_figure("Words per caption", size=(9.0, 3.8), layout="constrained")
+    figure = new_figure("Words per caption", size=(9.0, 3.8))
     axis, told = figure.add_subplot(), []
     for (name, values), line, color in zip(lengths.items(), ("-", "--", ":"), COLORS, strict=False):
         axis.plot(np.bincount(values, minlength=longest + 1) / len(values), line, color=color, lw=2,
@@ -93,11 +91,8 @@ def plot_lengths(lengths: Mapping[str, Sequence[int]], cut: int | None) -> Figur
                     f"most often {np.bincount(values).argmax()};")  # fmt: skip
     if cut is not None:
         share = float(np.mean(every > cut))
-        note = (
-            f"{share:.1%} of the captions are longer than {cut} words"
-            if share
-            else f"no caption is longer than {cut} words"
-        )
+        longer = f"{100 * share:.1f} % of the captions are" if share else "no caption is"
+        note = f"{longer} longer than {cut} words"
         told.append(f"{note}.")
         if cut < end:
             axis.axvspan(cut + 0.5, end + 0.5, facecolor="#EEEEEE", edgecolor="#999999", hatch="//", zorder=0)
@@ -106,8 +101,7 @@ def plot_lengths(lengths: Mapping[str, Sequence[int]], cut: int | None) -> Figur
     axis.set_xlim(max(0, every.min() - 1) - 0.5, end + 0.5)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.set_ylim(0)
-    finish(
-        axis, "", "words" + (f" (the longest caption has {longest})" if end < longest else ""), "share of the captions"
-    )
+    beyond = f" (the longest caption has {longest})" if end < longest else ""
+    finish(axis, "", f"words{beyond}", "share of the captions")
     add_legend(figure)
     return figure.describe("Words per caption, as shares of the captions.", *told)

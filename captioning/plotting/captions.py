@@ -8,15 +8,12 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from captioning.images import open_image
-from captioning.plotting.figure import GAP, NEAR, WIDTH, arrange, fitted, new_figure, write_below
+from captioning.plotting.grid import NEAR, arrange, new_grid, write_below
 
 # Told apart by weight and by what is filled, so that they differ in grey too.
-RIGHT = {"color": "#00563F", "bbox": {"boxstyle": "round,pad=0.2", "fc": "white", "ec": "#00563F"}}
-WRONG = {
-    "color": "white",
-    "fontweight": "bold",
-    "bbox": {"boxstyle": "round,pad=0.2", "fc": "#A31515", "ec": "#A31515"},
-}
+FRAME = {"boxstyle": "round,pad=0.2"}
+RIGHT = {"color": "#00563F", "bbox": FRAME | {"fc": "white", "ec": "#00563F"}}
+WRONG = {"color": "white", "bbox": FRAME | {"fc": "#A31515", "ec": "#A31515"}, "fontweight": "bold"}
 
 
 def show_captions(
@@ -43,25 +40,17 @@ def show_captions(
     captions, checks = [_several(each) for each in captions], [_several(each) for each in checks or [()] * len(files)]
     references = [()] * len(files) if references is None else references
     if not len(files) or not len(files) == len(captions) == len(references) == len(checks):
-        raise ValueError(
-            f"{len(files)} pictures, {len(captions)} captions, {len(references)} lists of references, "
-            f"{len(checks)} checks."
-        )
+        numbers = f"{len(files)} pictures, {len(captions)} captions, {len(references)} lists of references"
+        raise ValueError(f"{numbers}, {len(checks)} checks.")
     columns = min(columns, len(files))
-    width = min((WIDTH + GAP) / columns - GAP, 4.5)
     texts = [_lines(*each) for each in zip(captions, checks, references, strict=True)]
-    figure = new_figure(
-        title, *(text for lines in texts for text, _ in lines), size=(columns * (width + GAP) - GAP, 3.0)
-    )
-    axes, sizes, below = [], [], []
-    for number, (file, lines) in enumerate(zip(files, texts, strict=True)):
-        picture = open_image(file, NEAR)
-        axes.append(figure.add_axes((0, 0, 1, 1), label=str(number)))
-        axes[-1].imshow(picture, aspect="auto")
-        axes[-1].set_axis_off()
-        sizes.append(fitted(picture, width, width))
-        below.append(write_below(axes[-1], lines, width))
-    arrange(figure, axes, sizes, columns, width, below=below)
+    written = [text for lines in texts for text, _ in lines]
+    figure, axes, width = new_grid(title, written, len(files), columns)
+    pictures = [open_image(file, NEAR) for file in files]
+    for axis, picture in zip(axes, pictures, strict=True):
+        axis.imshow(picture, aspect="auto")
+    below = [write_below(axis, lines, width) for axis, lines in zip(axes, texts, strict=True)]
+    arrange(figure, axes, pictures, columns, width, below)
     named = zip(files, texts, strict=True)
     told = [f"{Path(file).name}: {'; '.join(text for text, _ in lines)}." for file, lines in named]
     return figure.describe(f"{title or 'Captions'}: {len(files)} pictures.", *told)
@@ -72,14 +61,11 @@ def _several(texts: str | Sequence[str]) -> list[str]:
 
 
 def _lines(captions: Sequence[str], checks: Sequence[str], references: Sequence[str]) -> list[tuple[str, dict]]:
-    """Return the texts below a picture, each with its style.
-
-    Raises:
-        ValueError: the checks are not one for each caption.
-    """
+    """Return the texts below a picture, each with its style."""
     lines: list[tuple[str, dict]] = []
+    weight = {"fontweight": "bold" if references and len(captions) == 1 else "normal"}
     for caption, check in zip(captions, checks or [""] * len(captions), strict=True):
-        lines.append((caption or "(empty)", {"fontweight": "bold" if references and len(captions) == 1 else "normal"}))
+        lines.append((caption or "(empty)", weight))
         if check:
             lines.append((check, WRONG if check.startswith("✗") else RIGHT))
     for text in references:  # beyond Greek and Cyrillic, scripts have no italics

@@ -24,22 +24,21 @@ def plot_history(histories: Mapping[str, History], title: str = "") -> Figure:
         histories: name of the run -> its rows; train dashed, validation solid, the kept epoch in a ring.
         title: of the figure.
     """
-    figure = new_figure(title, *histories, size=(WIDTH, 4.0), layout="constrained")
+    figure = new_figure(title, *histories, size=(WIDTH, 4.0))
     axes, told = figure.subplots(1, len(UNITS)), []
     for (name, history), color, marker in zip(histories.items(), cycle(COLORS), cycle(MARKERS), strict=False):
         kept, label = best_epoch(history), f"{name}, " if len(histories) > 1 else ""
         told.append(f"{name}: {len(history)} epochs, epoch {kept + 1} kept;")
         for axis, measure in zip(axes, UNITS, strict=True):
-            for key, line, fill, text in (
-                (measure, "--", "white", "train"),
-                (f"val_{measure}", "-", color, f"validation (ring: epoch {kept + 1}, which was kept)"),
-            ):
+            for key, line, fill in ((measure, "--", "white"), (f"val_{measure}", "-", color)):
                 if key in history[0]:
                     values = [row[key] for row in history]
+                    text = "train" if key == measure else f"validation (ring: epoch {kept + 1}, which was kept)"
                     axis.plot(range(1, len(values) + 1), values, line, color=color, marker=marker, markersize=5,
                               markerfacecolor=fill, label=label + text)  # fmt: skip
                     told.append(f"{key} {_course(values)};")
-            axis.plot(kept + 1, history[kept].get(f"val_{measure}", np.nan), "o", ms=13, mfc="none", mec="black")
+            best = history[kept].get(f"val_{measure}", np.nan)
+            axis.plot(kept + 1, best, "o", ms=13, mfc="none", mec="black", clip_on=False)
     for axis, (measure, unit) in zip(axes, UNITS.items(), strict=True):
         only = not any(measure in history[0] for history in histories.values())
         finish(axis, f"{measure}, validation only" if only else measure, "epoch", unit)
@@ -65,7 +64,7 @@ def plot_curves(
         limits: measure -> a horizontal line.
         logarithmic: the vertical axes.
     """
-    figure = new_figure(title, size=(WIDTH if len(panels) > 1 else 8.0, 4.0), layout="constrained")
+    figure = new_figure(title, size=(WIDTH if len(panels) > 1 else 8.0, 4.0))
     axes, told = figure.subplots(1, len(panels), squeeze=False)[0], []
     for axis, (measure, runs) in zip(axes, panels.items(), strict=True):
         told.append(f"{measure}:")

@@ -8,14 +8,20 @@ from itertools import cycle, product
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from captioning.plotting.figure import COLORS, MARKERS, SMALL, finish, new_figure
 
 
+# Points and angle, best first; farther ones have a line, and a level one would run through the next mark.
+PLACES = [*product([10], np.radians((0, 180, 90, 270, 45, 315, 135, 225)))]
+PLACES += product(range(22, 130, 12), np.radians((90, 270, 45, 315, 135, 225)))
+
+
 def plot_points(points: Mapping[str, tuple[float, float]], across: str, up: str, title: str = "") -> Figure:
     """Draw named points, such as models by two scores: name -> (value across, value up)."""
-    figure = new_figure(title, *points, size=(9.0, 5.0), layout="constrained")
+    figure = new_figure(title, *points, size=(9.0, 5.0))
     axis = figure.add_subplot()
     for (x, y), color, marker in zip(points.values(), cycle(COLORS), cycle(MARKERS), strict=False):
         axis.plot(x, y, marker, color=color, markersize=9, clip_on=False)
@@ -29,21 +35,20 @@ def plot_points(points: Mapping[str, tuple[float, float]], across: str, up: str,
 
 def _name(axis: Axes, points: Mapping[str, tuple[float, float]]) -> None:
     """Write each name at the nearest place where it covers neither a point nor another name."""
-    marks = axis.transData.transform(list(points.values()))
-    taken = [Bbox.from_bounds(x - 8, y - 8, 16, 16) for x, y in marks]
+    renderer = axis.figure.canvas.get_renderer()
+    taken = [Bbox.from_bounds(x - 8, y - 8, 16, 16) for x, y in axis.transData.transform(list(points.values()))]
     for name, point in points.items():
-        for distance, angle in product((10, 20, 35, 50, 70, 100), np.radians((0, 180, 90, 270, 45, 315, 135, 225))):
-            offset = distance * np.cos(angle), distance * np.sin(angle)
-            side = "left" if offset[0] > 1 else "right" if offset[0] < -1 else "center"
-            label = axis.annotate(
-                name, point, offset, textcoords="offset points", ha=side, va="center", fontsize=SMALL, parse_math=False,
-                arrowprops={"arrowstyle": "-", "lw": 0.8, "shrinkB": 5} if distance > 10 else None,
-            )  # fmt: skip
-            place = label.get_window_extent().padded(1)
-            inside = axis.bbox.x0 < place.x0 and place.x1 < axis.figure.bbox.x1 and axis.bbox.y0 < place.y0
-            if inside and place.y1 < axis.bbox.y1 + 10 and not place.count_overlaps(taken):
+        label = axis.annotate(name, point, (0, 0), textcoords="offset points", va="center", fontsize=SMALL, parse_math=False,
+                              arrowprops={"arrowstyle": "-", "lw": 0.8, "shrinkB": 5})  # fmt: skip
+        label.set_in_layout(False)  # else a name would move the plot, and the names before it no longer fit
+        for distance, angle in PLACES:
+            label.xyann = across, _ = distance * np.cos(angle), distance * np.sin(angle)
+            label.set_ha("left" if across > 1 else "right" if across < -1 else "center")
+            label.update_positions(renderer)
+            place = Text.get_window_extent(label)  # without its line
+            if all(axis.bbox.contains(*corner) for corner in (place.min, place.max)) and not place.count_overlaps(
+                taken
+            ):
                 break
-            label.remove()
-        else:
-            axis.add_artist(label)  # there is no free place: the last one that was tried
+        label.arrow_patch.set_visible(distance > 10)
         taken.append(place)
