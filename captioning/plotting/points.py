@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import cycle, product
+from itertools import cycle
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,10 +13,9 @@ from matplotlib.transforms import Bbox
 
 from captioning.plotting.figure import COLORS, MARKERS, SMALL, finish, new_figure
 
-
-# Points and angle, best first; farther ones have a line, and a level one would run through the next mark.
-PLACES = [*product([10], np.radians((0, 180, 90, 270, 45, 315, 135, 225)))]
-PLACES += product(range(22, 130, 12), np.radians((90, 270, 45, 315, 135, 225)))
+# Distance (points), angle and alignment, best first: beside the mark, else at the end of a line up or down.
+PLACES = [(10, 0, "left"), (10, 180, "right"), (12, 90, "center"), (12, 270, "center")]
+PLACES += [(far, angle, "center") for far in range(24, 130, 12) for angle in (90, 270, 45, 135, 225, 315, 20, 160)]
 
 
 def plot_points(points: Mapping[str, tuple[float, float]], across: str, up: str, title: str = "") -> Figure:
@@ -38,17 +37,18 @@ def _name(axis: Axes, points: Mapping[str, tuple[float, float]]) -> None:
     renderer = axis.figure.canvas.get_renderer()
     taken = [Bbox.from_bounds(x - 8, y - 8, 16, 16) for x, y in axis.transData.transform(list(points.values()))]
     for name, point in points.items():
-        label = axis.annotate(name, point, (0, 0), textcoords="offset points", va="center", fontsize=SMALL, parse_math=False,
-                              arrowprops={"arrowstyle": "-", "lw": 0.8, "shrinkB": 5})  # fmt: skip
+        label = axis.annotate(
+            name, point, (0, 0), textcoords="offset points", va="center", fontsize=SMALL, parse_math=False,
+            arrowprops={"arrowstyle": "-", "lw": 0.8, "shrinkB": 5},
+        )  # fmt: skip
         label.set_in_layout(False)  # else a name would move the plot, and the names before it no longer fit
-        for distance, angle in PLACES:
-            label.xyann = across, _ = distance * np.cos(angle), distance * np.sin(angle)
-            label.set_ha("left" if across > 1 else "right" if across < -1 else "center")
+        for distance, angle, alignment in PLACES:
+            label.xyann = distance * np.cos(np.radians(angle)), distance * np.sin(np.radians(angle))
+            label.set_ha(alignment)
             label.update_positions(renderer)
             place = Text.get_window_extent(label)  # without its line
-            if all(axis.bbox.contains(*corner) for corner in (place.min, place.max)) and not place.count_overlaps(
-                taken
-            ):
+            inside = all(axis.bbox.contains(*corner) for corner in (place.min, place.max))
+            if inside and not place.count_overlaps(taken):
                 break
-        label.arrow_patch.set_visible(distance > 10)
+        label.arrow_patch.set_visible(distance > 12)
         taken.append(place)
