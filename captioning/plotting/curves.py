@@ -77,7 +77,7 @@ def plot_curves(
             axis.axhline(limits[measure], color="black", lw=1, label=f"limit {limits[measure]:g}")
         finish(axis, "", step, measure)
         _count_steps(axis)
-        if logarithmic:
+        if logarithmic and np.isfinite(axis.dataLim.minposy):  # else there is nothing above 0
             _scale_logarithmically(axis)
     if limits or max(len(runs) for runs in panels.values()) > 1:
         add_legend(figure)
