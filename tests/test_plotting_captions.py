@@ -54,6 +54,7 @@ def test_pictures_of_a_row_begin_at_one_height_and_keep_their_shape(columns, tit
     boxes = [axis.get_window_extent() for axis in figure.axes]
     for box, (width, height) in zip(boxes, SHAPES, strict=True):
         assert box.width / box.height == pytest.approx(width / height, rel=0.01)
+        assert box.height < 441  # no column is wider than 400 pixels, and no picture much higher than that
     for first in range(0, 6, columns):
         tops = {round(box.y1, 3) for box in boxes[first : first + columns]}
         assert len(tops) == 1
