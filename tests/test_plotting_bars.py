@@ -83,11 +83,11 @@ def test_lengths_of_captions(length):
 @pytest.mark.parametrize(
     ("words", "cut", "end", "line", "note"),
     [
-        ([5, 6, 7, 8], 6, 8.5, [6.5], "50.0 % of the captions are longer than 6 words"),
-        ([5, 6, 7, 8], 20, 8.5, [], "no caption is longer than 20 words"),
-        ([5] * 5000 + [50], 20, 21.5, [20.5], "0.0 % of the captions are longer than 20 words"),
+        ([5, 6, 7, 8], 6, 8.5, [6.5], "longer than 6 words: 2 of 4 captions (50.0 %)"),
+        ([5, 6, 7, 8], 20, 8.5, [], "longer than 20 words: 0 of 4 captions (0.0 %)"),
+        ([5] * 5000 + [50], 20, 21.5, [20.5], "longer than 20 words: 1 of 5,001 captions (0.0 %)"),
         ([5] * 5000 + [50], None, 5.5, [], ""),
-        ([9] * 5000 + [10], 9, 10.5, [9.5], "0.0 % of the captions are longer than 9 words"),
+        ([9] * 5000 + [10], 9, 10.5, [9.5], "longer than 9 words: 1 of 5,001 captions (0.0 %)"),
     ],
 )
 def test_the_axis_of_lengths_ends_at_what_is_there(words, cut, end, line, note):

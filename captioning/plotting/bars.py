@@ -90,9 +90,8 @@ def plot_lengths(lengths: Mapping[str, Sequence[int]], cut: int | None) -> Figur
         told.append(f"{name}: {len(values):,} captions of {values.min()} to {values.max()} words, "
                     f"most often {np.bincount(values).argmax()};")  # fmt: skip
     if cut is not None:
-        share = float(np.mean(every > cut))
-        longer = f"{100 * share:.1f} % of the captions are" if share else "no caption is"
-        note = f"{longer} longer than {cut} words"
+        share = np.mean(every > cut)
+        note = f"longer than {cut} words: {np.sum(every > cut):,} of {len(every):,} captions ({100 * share:.1f} %)"
         told.append(f"{note}.")
         if cut < end:
             axis.axvspan(cut + 0.5, end + 0.5, facecolor="#EEEEEE", edgecolor="#999999", hatch="//", zorder=0)

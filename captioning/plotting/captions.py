@@ -53,7 +53,7 @@ def show_captions(
     arrange(figure, axes, pictures, columns, width, below)
     named = zip(files, texts, strict=True)
     told = [f"{Path(file).name}: {'; '.join(text for text, _ in lines)}." for file, lines in named]
-    return figure.describe(f"{title or 'Captions'}: {len(files)} pictures.", *told)
+    return figure.describe(f"{title or 'Captions'}. Pictures: {len(files)}.", *told)
 
 
 def _several(texts: str | Sequence[str]) -> list[str]:

@@ -28,7 +28,7 @@ def plot_history(histories: Mapping[str, History], title: str = "") -> Figure:
     axes, told = figure.subplots(1, len(UNITS)), []
     for (name, history), color, marker in zip(histories.items(), cycle(COLORS), cycle(MARKERS), strict=False):
         kept, label = best_epoch(history), f"{name}, " if len(histories) > 1 else ""
-        told.append(f"{name}: {len(history)} epochs, epoch {kept + 1} kept;")
+        told.append(f"{name}: epoch {kept + 1} of {len(history)} kept;")
         for axis, measure in zip(axes, UNITS, strict=True):
             for key, line, fill in ((measure, "--", "white"), (f"val_{measure}", "-", color)):
                 if key in history[0]:
