@@ -43,6 +43,9 @@ def test_the_kept_epoch_is_the_best_one_in_every_panel():
     history[2]["val_CIDEr"] = 99.0
     figure = draw(plot_history({"GRU": history}))
     assert [rings(axis) for axis in figure.axes] == [[3]] * 3
+    for axis, measure in zip(figure.axes, ("val_loss", "val_accuracy", "val_CIDEr"), strict=True):
+        (ring,) = [line for line in axis.get_lines() if line not in lines(axis)]
+        assert ring.get_ydata()[0] == history[2][measure]
     assert "epoch 3" in legend(figure)[1]
 
 
