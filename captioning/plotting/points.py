@@ -41,7 +41,6 @@ def _name(axis: Axes, points: Mapping[str, tuple[float, float]]) -> None:
             name, point, (0, 0), textcoords="offset points", va="center", fontsize=SMALL, parse_math=False,
             arrowprops={"arrowstyle": "-", "lw": 0.8, "shrinkB": 5},
         )  # fmt: skip
-        label.set_in_layout(False)  # else a name would move the plot, and the names before it no longer fit
         for distance, angle, alignment in PLACES:
             label.xyann = distance * np.cos(np.radians(angle)), distance * np.sin(np.radians(angle))
             label.set_ha(alignment)
