@@ -1,0 +1,109 @@
+"""Where a decoder looks for each word."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LinearSegmentedColormap, Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from captioning.images import open_image
+from captioning.plotting.figure import SMALL, TEXT, wrapped
+from captioning.plotting.grid import NEAR, arrange, new_grid, write_below
+
+# From clear to nearly opaque, and darker than the grey picture, so that it shows in print too.
+OVERLAY = LinearSegmentedColormap.from_list("weights", [(0.55, 0, 0.35, 0), (0.55, 0, 0.35, 0.9)])
+EVEN = "weight, in multiples of an even look"
+
+
+def show_attention(
+    file: Path | str,
+    words: Sequence[str],
+    attention: np.ndarray,
+    title: str = "",
+    columns: int = 5,
+    boxes: Mapping[int, Sequence[float]] | None = None,
+) -> Figure:
+    """Draw where the decoder looks for each word: cells on the grey picture, all words on one scale.
+
+    The number beside a word is its largest weight times the number of regions: 1 is a look that is even everywhere.
+
+    Args:
+        file: the picture.
+        words: of the caption.
+        attention: (words, regions), rows summing to 1; the regions form a square grid, row by row.
+        title: of the figure.
+        columns: pictures per row, or one less or more where that fills the last row better.
+        boxes: number of a word -> (left, top, right, bottom) of what it names, as shares of the width and height.
+
+    Raises:
+        ValueError: rows and words differ in number, or the regions form no square.
+    """
+    if len(words) != len(attention):
+        raise ValueError(f"{len(words)} words but {len(attention)} rows of attention.")
+    side = math.isqrt(attention.shape[-1])
+    if side * side != attention.shape[-1]:
+        raise ValueError(f"{attention.shape[-1]} regions form no square grid.")
+    grids = np.asarray(attention, np.float64).reshape(-1, side, side) * side * side
+    scale = Normalize(0, max(2.0, grids.max(initial=0.0)))  # so that an even look is never drawn as a strong one
+    columns = _even_columns(len(words) + 1, columns)
+    figure, axes, width = new_grid(title, words, len(words) + 1, columns)
+    picture = open_image(file, NEAR)
+    axes[0].imshow(picture, aspect="auto")
+    axes[0].set_title("the picture", loc="left", fontsize=TEXT)
+    below, told = [0.0], []
+    for number, (axis, word, grid) in enumerate(zip(axes[1:], words, grids, strict=True)):
+        note = _draw(axis, picture, word, grid, scale, (boxes or {}).get(number))
+        below.append(write_below(axis, [(note, {})], width) if note else 0.0)
+        row, column = np.unravel_index(grid.argmax(), grid.shape)
+        told.append(f"{word} ×{grid.max():.1f} at row {row + 1}, column {column + 1}{note and ', '}{note};")
+    arrange(figure, axes, [picture] * len(axes), columns, width, below, above=0.28, bottom=0.85)
+    if len(words):
+        _add_scale(figure, scale)
+    seen = f"{Path(file).name}, {side} by {side} regions; the largest weight per word, in multiples of an even look:"
+    return figure.describe(f"Attention{title and ': '}{title}. Picture {seen}", *told)
+
+
+def _even_columns(panels: int, columns: int) -> int:
+    """Return how many columns leave the last row with the fewest empty places."""
+    if panels <= columns + 1:
+        return panels
+    return min((columns, columns + 1, max(columns - 1, 1)), key=lambda number: -panels % number)
+
+
+def _draw(axis: Axes, picture, word: str, grid: np.ndarray, scale: Normalize, box: Sequence[float] | None) -> str:
+    """Draw the weights of one word, and return how much of them is in the box."""
+    extent = (0, 1, 1, 0)
+    axis.imshow(picture.convert("L"), cmap="gray", vmin=-300, vmax=270, extent=extent, aspect="auto")  # no black in it
+    axis.imshow(grid, cmap=OVERLAY, norm=scale, extent=extent, aspect="auto", interpolation="nearest")
+    axis.set_title(word, loc="left", fontsize=TEXT, fontweight="bold", parse_math=False)  # a caption may hold dollars
+    axis.set_title(f"×{grid.max():.1f}", loc="right", fontsize=TEXT)
+    if box is None:
+        return ""
+    left, top, right, bottom = box
+    for color, style in (("white", "-"), ("black", "--")):
+        axis.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, lw=2, ec=color, ls=style))
+    area = (right - left) * (bottom - top)
+    return f"box: {100 * _share_inside(grid, box):.0f} % of the weight, {100 * area:.0f} % of the area"
+
+
+def _share_inside(grid: np.ndarray, box: Sequence[float]) -> float:
+    """Return the share of the weight in a box; a cell that it cuts counts by the part that is inside."""
+    edges = np.linspace(0, 1, len(grid) + 1)
+    inside = [np.diff(np.clip(edges, low, high)) * len(grid) for low, high in ((box[1], box[3]), (box[0], box[2]))]
+    return float(inside[0] @ grid @ inside[1] / grid.sum())
+
+
+def _add_scale(figure: Figure, scale: Normalize) -> None:
+    """Draw the scale that all words share, below them."""
+    wide, high = figure.get_size_inches()
+    axis = figure.add_axes((0, 0.5 / high, min(4.5, wide) / wide, 0.16 / high), label="scale")
+    bar = figure.colorbar(ScalarMappable(scale, OVERLAY), cax=axis, orientation="horizontal")
+    bar.set_label(wrapped(EVEN, 72 * min(4.5, wide)), fontsize=TEXT)
+    bar.ax.tick_params(labelsize=SMALL)

@@ -1,0 +1,106 @@
+"""Values by name, and how long captions are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+
+from captioning.plotting.figure import COLORS, SMALL, add_legend, finish, new_figure
+
+LOOKS = {
+    "model": {"facecolor": COLORS[0], "edgecolor": COLORS[0]},
+    "baseline": {"facecolor": "#DDDDDD", "edgecolor": "#555555", "hatch": "///"},
+}
+
+
+def plot_bars(
+    values: Mapping[str, float],
+    title: str,
+    label: str = "",
+    intervals: Mapping | None = None,
+    baselines: Sequence[str] = (),
+) -> Figure:
+    """Draw horizontal bars with their values, the first on top.
+
+    Args:
+        values: name -> length of its bar, in the order in which they are drawn: sort them by what is to be seen.
+        title: of the figure.
+        label: what the values are, with their unit.
+        intervals: name -> (low, high), drawn as an error bar.
+        baselines: names that are drawn grey and hatched.
+    """
+    names, largest = list(values), max(values.values())
+    ends = [(values[name], *((intervals or {}).get(name) or ())) for name in names]
+    figure = new_figure(title, label, *names, size=(9.0, 1.2 + 0.27 * len(names) + 0.3 * bool(baselines)))
+    axis = figure.add_subplot()
+    axis.set_yticks(range(len(names)), names, parse_math=False)
+    axis.set_ylim(len(names) - 0.4, -0.6)
+    for kind, look in LOOKS.items():
+        rows = [row for row, name in enumerate(names) if (name in baselines) == (kind == "baseline")]
+        if rows:
+            axis.barh(rows, [values[names[row]] for row in rows], height=0.7, label=kind, **look)
+    for row, (value, *interval) in enumerate(ends):
+        if interval:
+            low, high = min(value, *interval), max(value, *interval)  # rounding may leave a value outside
+            axis.errorbar(value, row, xerr=[[value - low], [high - value]], color="black", capsize=4)
+        axis.annotate(_number(value, largest), (max(value, 0, *interval), row), (5, 0), textcoords="offset points",
+                      va="center", fontsize=SMALL)  # fmt: skip
+    axis.margins(x=0.1)
+    finish(axis, "", label, grid="x")
+    axis.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+    if baselines:
+        add_legend(figure)
+    told = [
+        f"{name}{' (baseline)' if name in baselines else ''} {_number(value, largest)}"
+        + (f" ({_number(interval[0], largest)} to {_number(interval[1], largest)})" if interval else "")
+        for name, (value, *interval) in zip(names, ends, strict=True)
+    ]
+    return figure.describe(f"Bars: {title}{label and ', '}{label}.", "; ".join(told) + ".")
+
+
+def _number(value: float, largest: float) -> str:
+    """Write counts whole and scores with as many decimals as their neighbors, but nothing above 0 as 0."""
+    if isinstance(value, (int, np.integer)):
+        return f"{value:,}"
+    text = f"{value:.{3 if largest < 10 else 1}f}"
+    return f"{value:.1g}" if value and not float(text) else text
+
+
+def plot_lengths(lengths: Mapping[str, Sequence[int]], cut: int | None) -> Figure:
+    """Draw how many words the captions of each split have, as shares, and how many captions a cut shortens.
+
+    Args:
+        lengths: split -> words of each caption.
+        cut: longer captions end after so many words; None: nowhere.
+    """
+    lengths = {name: np.asarray(values) for name, values in lengths.items() if len(values)}
+    every = np.concatenate(list(lengths.values()))
+    longest, nearly = int(every.max()), int(np.quantile(every, 0.999))
+    end = longest if longest <= 1.3 * nearly else nearly
+    if cut is not None and cut < longest:
+        end = max(end, cut + 1)
+    figure = new_figure("Words per caption", size=(9.0, 3.8))
+    axis, told = figure.add_subplot(), []
+    for (name, values), line, color in zip(lengths.items(), ("-", "--", ":"), COLORS, strict=False):
+        axis.plot(np.bincount(values, minlength=longest + 1) / len(values), line, color=color, lw=2,
+                  label=f"{name} ({len(values):,} captions)")  # fmt: skip
+        told.append(f"{name}: {len(values):,} captions of {values.min()} to {values.max()} words, "
+                    f"most often {np.bincount(values).argmax()};")  # fmt: skip
+    if cut is not None:
+        share = np.mean(every > cut)
+        note = f"longer than {cut} words: {np.sum(every > cut):,} of {len(every):,} captions ({100 * share:.1f} %)"
+        told.append(f"{note}.")
+        if cut < end:
+            axis.axvspan(cut + 0.5, end + 0.5, facecolor="#EEEEEE", edgecolor="#999999", hatch="//", zorder=0)
+            axis.axvline(cut + 0.5, color="black")
+        axis.set_title(note, loc="right", fontsize=SMALL)
+    axis.set_xlim(max(0, every.min() - 1) - 0.5, end + 0.5)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.set_ylim(0)
+    beyond = f" (the longest caption has {longest})" if end < longest else ""
+    finish(axis, "", f"words{beyond}", "share of the captions")
+    add_legend(figure)
+    return figure.describe("Words per caption, as shares of the captions.", *told)
