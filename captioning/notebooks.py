@@ -159,11 +159,17 @@ def _stderr_into(path: Path) -> Iterator[None]:
         sys.stderr.flush()
         os.dup2(kept, 2)
         os.close(kept)
-        text = "".join(line for line in path.read_text("utf-8", "replace").splitlines(True) if HARMLESS not in line)
-        if text.strip():
-            write_text(path, text)
-        else:
-            path.unlink()
+        if path.exists():
+            _keep_what_matters(path)
+
+
+def _keep_what_matters(log: Path) -> None:
+    """Remove what every kernel says from a log, and the log if nothing is left."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+    if left := [line for line in lines if line.strip() and HARMLESS not in line]:
+        write_text(log, "".join(left))
+    else:
+        log.unlink()
 
 
 @contextlib.contextmanager

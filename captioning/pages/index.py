@@ -58,9 +58,8 @@ def write_index(folder: Path, notebooks: Sequence[Path], dataset: str) -> Path:
         executed = _read(folder / notebook.name)
         states.append(_state(executed, (folder / notebook.name).exists()))
         items.append(_item(notebook, executed, states[-1], folder))
-    minutes = sum(state.seconds for state in states) / 60
     ended = sum(state.seconds > 0 and not state.bad for state in states)
-    summary = f"{ended} of {len(states)} notebooks, {minutes:.1f} minutes."
+    summary = f"{ended} of {len(states)} notebooks, {_time(sum(state.seconds for state in states))}."
     title = html.escape(f"{SERIES_TITLE}: {dataset}")
     index = folder / "index.html"
     write_text(index, _PAGE.format(title=title, summary=summary, items="\n".join(items)))
@@ -84,10 +83,14 @@ def _state(executed: nbformat.NotebookNode | None, begun: bool) -> _State:
     about = executed.metadata.get("papermill", {})
     seconds = about.get("duration") or 0.0
     if about.get("exception"):
-        return _State(f"FAILED after {seconds / 60:.1f} minutes.", seconds, bad=True)
+        return _State(f"FAILED after {_time(seconds)}.", seconds, bad=True)
     if not about.get("end_time"):
         return _State("Interrupted.", bad=True)
-    return _State(f"{seconds / 60:.1f} minutes", seconds)
+    return _State(_time(seconds), seconds)
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds / 60:.1f} minutes" if seconds >= 60 else f"{seconds:.0f} seconds"
 
 
 def _item(notebook: Path, executed: nbformat.NotebookNode | None, state: _State, folder: Path) -> str:

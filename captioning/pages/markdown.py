@@ -11,6 +11,10 @@ from typing import ClassVar
 from latex2mathml.converter import convert
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath, MathBlockParser, MathInlineParser
 
+_PRIMED = re.compile(r"<msup>(<mi>[^<]*</mi>)<mi>&#x02032;</mi></msup>")
+# Not the base of an exponent, where another element would be taken for the exponent.
+_NAME_OF_FUNCTION = re.compile(r"(?<!<msup>)(?<!<msub>)(<m[io]>[a-z]{2,}</m[io]>)(?=<m[ins])")
+
 
 def formula(tex: str, display: str = "inline") -> str:
     """Return TeX as MathML, which browsers draw themselves; what cannot be converted stays readable as TeX."""
@@ -20,7 +24,8 @@ def formula(tex: str, display: str = "inline") -> str:
         drawn = "\\"
     if "\\" in drawn:  # an unknown command is passed on as its name
         return f'<code class="formula">{html.escape(tex.strip())}</code>'
-    return drawn
+    drawn = _PRIMED.sub(r'<mrow>\1<mo lspace="0" rspace="0">&#x02032;</mo></mrow>', drawn)  # a prime is raised already
+    return _NAME_OF_FUNCTION.sub(r'\1<mspace width="0.17em"/>', drawn)
 
 
 class _Block(MathBlockParser):

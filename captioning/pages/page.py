@@ -41,11 +41,13 @@ STYLE = """
 body { max-width: 1120px; margin: auto; }
 .jp-OutputArea-output pre { white-space: pre-wrap; word-break: normal; overflow-wrap: anywhere; }
 .jp-OutputArea-output .highlight pre, details.source summary, code.formula { font-family: var(--jp-code-font-family); }
-.jp-OutputArea-output .highlight pre, details.source summary { font-size: var(--jp-code-font-size); }
+.jp-OutputArea-output .highlight pre, details.source summary { font-size: var(--jp-code-font-size); line-height: 1.3; }
 .jp-RenderedImage img { max-width: 100%; }
 details.source summary { cursor: pointer; padding: 4px 0; }
+math { font-size: 1.15em; }
 math[display="block"] { margin: 0.8em 0; }
 nav { font-family: system-ui, sans-serif; font-size: 15px; margin: 16px 0 16px 76px; }
+nav a, a[data-page] { color: var(--jp-content-link-color); }
 nav.series { display: flex; justify-content: space-between; gap: 24px; }
 nav ul { columns: 3; margin: 8px 0; padding-left: 20px; }
 @media (max-width: 800px) { nav { margin-left: 8px; } nav ul { columns: 1; } }
@@ -133,7 +135,7 @@ def _long_source(output: nbformat.NotebookNode) -> str:
     lines = source.count("\n") + 1
     if 'class="highlight"' not in output.data["text/html"] or lines <= LONG:
         return ""
-    names = [f"{kind} {name}" for kind, name in re.findall(r"^ *(class|def) +(\w+)", source, re.MULTILINE)]
+    names = [kind + name for kind, name in re.findall(r"^ *(?:def +|(class ) *)(\w+)", source, re.MULTILINE)]
     return html.escape(f"{', '.join(names) or 'Source'} ({lines} lines)")
 
 

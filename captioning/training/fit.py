@@ -29,7 +29,12 @@ class ValidationCaptions(keras.callbacks.Callback):
         super().__init__()
         records, store = batches.records[:PICTURES], batches.store
         features = store.averaged(records) if batches.regions < store.regions else store.rows(records)
-        self.captions = FreeRunning(records, features, tokenizer, batches.max_words)
+        self._captions = FreeRunning(records, features, tokenizer, batches.max_words)
+
+    @property
+    def caption(self) -> str:
+        """What the model last said about the first picture."""
+        return self._captions.caption
 
     def on_train_begin(self, logs=None):
         """Compile the step once, for all epochs."""
@@ -37,7 +42,7 @@ class ValidationCaptions(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Caption and score."""
-        logs["val_CIDEr"] = self.captions.score(*self._compiled)
+        logs["val_CIDEr"] = self._captions.score(*self._compiled)
 
 
 def fit(
@@ -77,26 +82,19 @@ def fit(
         first_epoch = snapshots.restore(model)
         if not is_complete(snapshots.history, config):
             captions = sum(min(train.captions, len(record.captions)) for record in train.records)
-            log = TrainingLog(run_name(name, snapshots.folder, model.kind), captions, config.epochs, first_epoch)
-            free_running = ValidationCaptions(validation, tokenizer)
-            interrupts = Interruptible()
+            most = min(config.epochs, stop_after or config.epochs)
+            log = TrainingLog(run_name(name, snapshots.folder, model.kind), captions, most, first_epoch)
+            free, interrupts = ValidationCaptions(validation, tokenizer), Interruptible()
+            row = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: log.row(snapshots.history, free.caption))
+            board = keras.callbacks.TensorBoard(snapshots.folder / "logs", write_graph=False)
             # The order matters: val_CIDEr must be in the logs before the others read them.
-            after_each_epoch = [
-                free_running,
-                snapshots,
-                keras.callbacks.LambdaCallback(
-                    on_epoch_end=lambda *_: log.row(snapshots.history, free_running.captions.caption)
-                ),
-                keras.callbacks.TensorBoard(snapshots.folder / "logs", write_graph=False),
-                *callbacks,
-                interrupts,
-            ]
+            after_each_epoch = [free, snapshots, row, board, *callbacks, interrupts]
             with interrupts.listening():
                 model.fit(
                     train.training(first_epoch, config.epochs),
                     steps_per_epoch=train.steps_per_epoch,
                     initial_epoch=first_epoch,
-                    epochs=min(config.epochs, stop_after or config.epochs),
+                    epochs=most,
                     validation_data=validation.evaluation(),
                     callbacks=after_each_epoch,
                     shuffle=False,
