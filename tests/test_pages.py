@@ -104,6 +104,10 @@ def test_a_dollar_in_prose_or_code_is_no_formula(text):
     assert re.sub(r"<[^>]+>", "", page).count("$") == text.count("$")
 
 
+def test_dollars_in_code_leave_it_code():
+    assert to_html("`$$` and `$$`")[0].strip() == "<p><code>$$</code> and <code>$$</code></p>"
+
+
 @pytest.mark.parametrize("text", ["$x$", "so $a\n= b$.", "($h'$)", "$10^{-3}$ to 1", "$x$-axis", "a $b$, $c$"])
 def test_a_formula_in_a_line_is_one(text):
     page, _ = to_html(text)
@@ -193,11 +197,12 @@ def test_the_index_lists_what_ran_and_what_did_not(folder):
     ],
 )
 def test_the_index_says_how_a_notebook_ended(folder, about, said):
-    if about:
-        executed(folder, "01_first", about=about)
+    if about:  # papermill puts the error before the title
+        executed(folder, "01_first", "An error was met.\n\n" + TEXT, about=about)
     else:
         (folder / "01_first.ipynb").write_text('{"cells": [')
-    assert states(index_of(folder))[0] == (" failed", said)
+    index = index_of(folder)
+    assert states(index)[0] == (" failed", said) and "An error" not in index
 
 
 def test_links_to_a_page_that_is_not_there_lead_to_the_index(folder):

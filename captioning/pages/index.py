@@ -94,8 +94,8 @@ def _time(seconds: float) -> str:
 
 
 def _item(notebook: Path, executed: nbformat.NotebookNode | None, state: _State, folder: Path) -> str:
-    node = executed or nbformat.read(notebook, as_version=4)
-    title, about = html.escape(title_of(node)), _first_sentence(node)
+    source = nbformat.read(notebook, as_version=4)  # a copy that failed begins with the error
+    title, about = html.escape(title_of(source)), _first_sentence(source)
     if (folder / f"{notebook.stem}.html").exists():
         title = f'<a href="{notebook.stem}.html">{title}</a>'
     picture = _thumbnail(executed) if executed else ""
