@@ -26,7 +26,7 @@ def test_a_run_is_a_table_with_a_row_per_epoch(kind, made, tmp_path, capsys):  #
     assert title == f"{kind}: at most 3 epochs, 30 captions in each." and legend == log.LEGEND
     accuracy = ["accuracy"] * (kind == "gru")  # NumPy's training does not count it
     names = ["epoch", "loss", *accuracy, "val_loss", "val_accuracy", "val_CIDEr", "seconds"]
-    assert header.split() == names
+    assert header.split() == [*names, "caption"]
     assert len(rows) == len(history) == 3
     for number, row in enumerate(rows, 1):
         found = re.fullmatch(ROW, row)
@@ -69,6 +69,12 @@ def test_the_star_is_at_each_epoch_that_was_the_best_so_far(capsys):
     rows = capsys.readouterr().out.splitlines()[3:]
     assert [row.split()[0] for row in rows] == ["1*", "2*", "3", "4*"]
     assert all(row.endswith((" red …", " car …", " a …")) and len(row) <= log.WIDTH for row in rows)
+
+
+def test_a_caption_without_a_word_is_said_to_be_one(capsys):
+    row = {"epoch": 0, "loss": 1.0, "val_loss": 1.0, "val_CIDEr": 0.0, "seconds": 1.0}
+    log.TrainingLog("x", 1, 4).row([row], "")
+    assert capsys.readouterr().out.endswith("  (no word)\n")
 
 
 def test_the_name_is_that_of_the_experiment_or_as_asked(made, tmp_path, capsys):  # noqa: F811

@@ -7,7 +7,7 @@ from captioning.training.history import History, best_epoch
 
 WIDTH = 110  # characters of a line: what a page shows without wrapping
 COLUMNS = {"loss": 3, "accuracy": 3, "val_loss": 3, "val_accuracy": 3, "val_CIDEr": 3, "seconds": 1}  # name -> decimals
-LEGEND = "Losses in nats per word; * marks the best epoch so far; at the end, the caption of one validation picture."
+LEGEND = "Losses in nats per word; * marks the best epoch so far; the caption is of one validation picture."
 
 
 class TrainingLog:
@@ -31,9 +31,9 @@ class TrainingLog:
         """Print the last row of the history, and of a caption as many words as the line has space for."""
         names = [name for name in COLUMNS if name in history[-1]]
         if not self._begun:
-            print(LEGEND, "  ".join([" epoch", *names]), sep="\n")
+            print(LEGEND, "  ".join([" epoch", *names, "caption"]), sep="\n")
             self._begun = True
         star = "*" if best_epoch(history) == len(history) - 1 else " "
         numbers = [f"{history[-1][name]:{len(name)}.{COLUMNS[name]}f}" for name in names]
         line = "  ".join([f"{history[-1]['epoch'] + 1:5}{star}", *numbers])
-        print(f"{line}  {shortened(caption, WIDTH - len(line) - 2)}".rstrip(), flush=True)
+        print(f"{line}  {shortened(caption or '(no word)', WIDTH - len(line) - 2)}", flush=True)
