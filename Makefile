@@ -7,7 +7,7 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
 
 .PHONY: demo test lint help
 help:
-	@echo "make demo   run every notebook top to bottom and write pages to runs/"
+	@echo "make demo   run every notebook top to bottom and write pages and their index.html to runs/"
 	@echo "make test   run the tests"
 	@echo "make lint   check the code style"
 

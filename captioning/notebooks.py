@@ -14,12 +14,11 @@ from pathlib import Path
 import nbformat
 import papermill
 from nbclient.exceptions import DeadKernelError
-from nbconvert import HTMLExporter
-from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 from papermill.exceptions import PapermillExecutionError
 
 from captioning import settings
 from captioning.files import BusyError, only_one, write_text
+from captioning.pages import write_index, write_page
 from captioning.settings import Project, SettingError
 
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
@@ -30,6 +29,9 @@ DIED = (
 )
 
 
+HARMLESS = "IPKernelApp] WARNING | Kernel is running over TCP"  # as it always does; the kernel is on this machine
+
+
 class NotebookError(RuntimeError):
     """A notebook is unknown, or did not run to its end; the message says which one, where and why."""
 
@@ -37,11 +39,11 @@ class NotebookError(RuntimeError):
 def run(notebooks: Sequence[Path], folder: Path, project: Project | None = None) -> dict[str, float]:
     """Execute notebooks in their order; stop at the first that fails.
 
-    The executed copy and its page are written to `folder`, also after a failure.
+    The executed copy, its page and the index of all are written to `folder`, also after a failure.
 
     Args:
         notebooks: the files.
-        folder: for the executed copies, the pages, and what kernels say about themselves.
+        folder: for the executed copies, the pages, and what kernels complain about.
         project: what every kernel works on, whatever becomes of the settings meanwhile; None: see `resolve`.
 
     Returns:
@@ -116,17 +118,25 @@ def _run_one(notebook: Path, executed: Path, project: Project) -> None:
         why = DIED if isinstance(error, DeadKernelError) else f"{type(error).__name__}: {error}"
         if isinstance(error, PapermillExecutionError):  # whose text is the cell and the whole traceback
             why = f"{error.ename}: {error.evalue}"
-        raise NotebookError(f"{why}\nFAILED: {_keep(executed)}") from error
+        raise NotebookError(f"{why}\nFAILED: {_keep(executed, project)}") from error
     except KeyboardInterrupt:
-        print(f"\nINTERRUPTED: {_keep(executed)}")
+        print(f"\nINTERRUPTED: {_keep(executed, project)}")
         raise
-    write_page(executed)
+    _write_pages(executed, project)
 
 
-def _keep(executed: Path) -> str:
+def _write_pages(executed: Path, project: Project) -> Path:
+    """Write the page of an executed copy and the index of its folder; return the page."""
+    try:
+        return write_page(executed, [notebook.stem for notebook in named(())])
+    finally:
+        write_index(executed.parent, named(()), project.name)
+
+
+def _keep(executed: Path, project: Project) -> str:
     """Write the page of a notebook that did not reach its end; return its name, the cell reached and the page."""
     try:
-        page = write_page(executed)
+        page = _write_pages(executed, project)
         cells = nbformat.read(executed, as_version=4).cells
     except (OSError, ValueError):  # the copy was not begun, or is cut off
         return f"{executed.stem}; there is no page of it."
@@ -138,7 +148,7 @@ def _keep(executed: Path) -> str:
 
 @contextlib.contextmanager
 def _stderr_into(path: Path) -> Iterator[None]:
-    """Send file descriptor 2 to a file: kernels talk about themselves there, what cells print is in the copy."""
+    """Send file descriptor 2 to a file: kernels complain there, what cells print is in the copy."""
     sys.stderr.flush()
     kept = os.dup(2)
     try:
@@ -149,6 +159,17 @@ def _stderr_into(path: Path) -> Iterator[None]:
         sys.stderr.flush()
         os.dup2(kept, 2)
         os.close(kept)
+        if path.exists():
+            _keep_what_matters(path)
+
+
+def _keep_what_matters(log: Path) -> None:
+    """Remove what every kernel says from a log, and the log if nothing is left."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+    if left := [line for line in lines if line.strip() and HARMLESS not in line]:
+        write_text(log, "".join(left))
+    else:
+        log.unlink()
 
 
 @contextlib.contextmanager
@@ -156,6 +177,7 @@ def _environment_of_kernels(project: Project) -> Iterator[None]:
     """Hand the project to the kernels that start meanwhile; they start in notebooks/, so that paths are absolute."""
     before = dict(os.environ)
     os.environ.update(settings.hand_over(project))
+    os.environ["TQDM_MININTERVAL"] = "10"  # seconds: nobody watches
     os.environ.pop("MPLBACKEND", None)  # with a backend named there, figures would not appear in the notebooks
     if before.get("KERAS_HOME"):
         os.environ["KERAS_HOME"] = os.path.abspath(os.path.expanduser(before["KERAS_HOME"]))
@@ -164,17 +186,6 @@ def _environment_of_kernels(project: Project) -> Iterator[None]:
     finally:
         os.environ.clear()
         os.environ.update(before)
-
-
-def write_page(notebook: Path) -> Path:
-    """Write an executed notebook as HTML beside it and return the page."""
-    exporter = HTMLExporter()
-    # A progress bar is one line in the page, not one per update.
-    exporter.register_preprocessor(CoalesceStreamsPreprocessor, enabled=True)
-    body, _ = exporter.from_notebook_node(nbformat.read(notebook, as_version=4))
-    page = notebook.with_suffix(".html")
-    write_text(page, body)
-    return page
 
 
 def named(names: Sequence[str]) -> list[Path]:
@@ -224,7 +235,7 @@ def main(names: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return 130  # as shells say it
     minutes = ", ".join(f"{name[:2]} {value / 60:.1f}" for name, value in seconds.items())
-    print(f"Pages in {folder}. Minutes: {minutes}; together {sum(seconds.values()) / 60:.1f}.")
+    print(f"Minutes: {minutes}; together {sum(seconds.values()) / 60:.1f}.\nPages: {folder / 'index.html'}")
     return 0
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from captioning import lines
 from captioning.files import DamagedError, read_json, write_json
 
 DATASETS = ("scenes", "coco2014", "flickr8k", "open-images", "folder")
@@ -39,6 +40,15 @@ class Project:
     encoder: str | None = None  # replaces the encoder of every notebook
     quick: bool = False  # smallest sizes
     home: Path = Path(__file__).resolve().parents[1]  # holds data/, checkpoints/ and runs/
+
+    def _repr_pretty_(self, printer, cycle) -> None:
+        """Show a field per line, and what is in force where nothing was chosen."""
+        rest = {"root": "downloaded or drawn", "limit": "all pictures", "encoder": "each notebook's own"}
+        rest |= {"weights": f"{self.encoder_weights}, the dataset's own"}
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        fields |= {name: lines.short_path(fields[name]) for name in ("root", "home") if fields[name]}
+        rows = [(name, str(rest.get(name) if value is None else value)) for name, value in fields.items()]
+        lines.aligned(rows)._repr_pretty_(printer, cycle)
 
     @property
     def name(self) -> str:

@@ -30,6 +30,8 @@ def made(tmp_path_factory):
 class Scores:
     """Stands for a validation: gives scores in a row; an exception among them stands for the end of the process."""
 
+    caption = "a red square"
+
     def __init__(self, *scores):
         self.scores, self.weights = iter(scores), []
 
@@ -93,7 +95,7 @@ def test_validation_averages_over_words_and_scores_free_running_captions(made):
     assert validation.score(model)["val_accuracy"] == pytest.approx((words == first).mean())
 
 
-def test_a_trained_captioner_scores_higher_than_a_new_one(made, capsys, tmp_path):
+def test_a_trained_captioner_scores_higher_than_a_new_one(made, tmp_path):
     dataset, store, tokenizer = made
     records = dataset.split("val")
     by_heart, _ = run(made, tmp_path, training=replace(TRAINING, epochs=60), dropout=0.0)
@@ -101,7 +103,6 @@ def test_a_trained_captioner_scores_higher_than_a_new_one(made, capsys, tmp_path
     good = validation.score(by_heart)["val_CIDEr"]
     poor = validation.score(CaptioningRNN(by_heart.config))["val_CIDEr"]
     assert good > 1 > 0.3 > poor
-    assert capsys.readouterr().out.count("val_CIDEr") >= 2
 
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm"])

@@ -551,3 +551,24 @@ def test_unroll_and_the_functional_model_share_one_graph():
     logits = model.functional()({"features": features(), "tokens": rows[:, 0]})
     np.testing.assert_allclose(logits, model({"features": features(), "tokens": rows})[:, 0], atol=1e-5)
     assert np.abs(logits - build(CONFIGS[2], seed=3)({"features": features(), "tokens": rows})[:, 0]).max() > 1e-3
+
+
+@BY_KIND
+def test_the_table_of_weights_names_every_array_with_its_axes(config):
+    model = build(config)
+    table = model.describe()
+    assert "?" not in table and "dropout" not in table and "_cell" not in table
+    assert f"{sum(int(np.prod(w.shape)) for w in model.trainable_weights):,}" == table.split()[-1]
+    sizes = [int(line.split()[-1].replace(",", "")) for line in table.splitlines()[1:-1]]
+    assert sum(sizes) == model.count_params() - 1  # the normalization's count
+    words = next(line for line in table.splitlines() if line.startswith("embedding "))
+    assert words.split() == ["embedding", "embeddings", "11", "words,", "5", "numbers", "55"]
+    assert len(set(map(len, table.splitlines()))) == 1
+
+
+def test_recurrent_arrays_are_told_by_their_parts():
+    table = build(CONFIGS[0]).describe()
+    (kernel, recurrent, bias) = table.splitlines()[
+        table.splitlines().index(next(line for line in table.splitlines() if line.startswith("gru_1"))) :
+    ][:3]
+    assert "5 inputs, 3 x 7 units" in kernel and "7 units, 3 x 7 units" in recurrent and "2 biases, 3 x 7" in bias

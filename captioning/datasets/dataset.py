@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from captioning import provenance
+from captioning import lines, provenance
 from captioning.datasets.photos import nearest
 from captioning.provenance import FileState, content_digest
 
@@ -35,6 +36,14 @@ class Record:
     truth: dict | None = None  # what is really in a drawn scene
     content: str = ""  # digest of the file's bytes; empty until the photo check has read them
     state: FileState | None = None  # of the file as the photo check read it
+
+    def _repr_pretty_(self, printer, cycle) -> None:
+        """Show a field per line, a caption per line; of the digest the beginning."""
+        rows = [("image_id", str(self.image_id)), ("file", lines.short_path(self.file)), ("split", self.split)]
+        rows += [("" if number else "captions", caption) for number, caption in enumerate(self.captions)]
+        rows += [("truth", lines.shortened(json.dumps(self.truth), 100))] if self.truth else []
+        rows += [("content", f"{self.content[:8]}… (digest of the file)")] if self.content else []
+        lines.aligned(rows)._repr_pretty_(printer, cycle)
 
 
 class Source(NamedTuple):

@@ -118,7 +118,7 @@ def _add(missing: Sequence[Record], asked: int, encoder: Encoder, store: Feature
     """Encode the pictures and write them, `FLUSH` at a time and when an error or an interrupt ends it."""
     waiting: list[Entry] = []
     unseen: list[Record] = []
-    with tqdm(total=len(missing), unit=" pictures", desc=encoder.spec.name, file=sys.stdout, mininterval=5) as progress:
+    with tqdm(total=len(missing), unit=" pictures", desc=encoder.spec.name, file=sys.stdout) as progress:
         try:
             for records, entries in _encoded(missing, encoder, alive=len(store) > 0):
                 unseen += [record for record, entry in zip(records, entries, strict=True) if entry.mark == UNSEEN]

@@ -152,7 +152,7 @@ class _Transfer:
     def _write(self, response: requests.Response, have: int, total: int | None) -> None:
         bar = tqdm(
             desc=self.path.name, initial=have, total=total, unit="B", unit_scale=True, unit_divisor=1024,
-            file=sys.stdout, disable=not self.progress, mininterval=0.5,
+            file=sys.stdout, disable=not self.progress,
         )  # fmt: skip
         with open(self.part, "r+b") as part, bar:
             part.seek(have)

@@ -141,7 +141,7 @@ def _unpack_all(archive: zipfile.ZipFile, zip_path: Path, folder: Path, files: d
     draft = beside(folder / zip_path.name, _DRAFT)
     bar = tqdm(
         desc=zip_path.name, total=needed, unit="B", unit_scale=True, unit_divisor=1024,
-        file=sys.stdout, disable=not progress, mininterval=0.5,
+        file=sys.stdout, disable=not progress,
     )  # fmt: skip
     with bar:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from captioning.from_scratch.rnn import CaptioningRNN, CaptioningRNNConfig
 from captioning.from_scratch.training import fit, load_checkpoint, save_checkpoint, shuffled_batches
 from captioning.provenance import StaleError, code_digest, difference
 from captioning.tokenizer import END, PAD, Tokenizer
-from captioning.training.folder import tidy, training_in
+from captioning.training.folder import run_name, tidy, training_in
 from captioning.training.free_running import PICTURES, FreeRunning
 from captioning.training.history import (
     History,
@@ -27,6 +28,7 @@ from captioning.training.history import (
     report_end,
     write_history,
 )
+from captioning.training.log import TrainingLog
 
 if TYPE_CHECKING:
     from captioning.features import FeatureStore  # needs TensorFlow
@@ -100,8 +102,13 @@ class Validation:
         self._captions = caption_arrays(records, store, tokenizer, max_words)
         self._free = FreeRunning(records[:pictures], self._captions.features[:pictures], tokenizer, max_words)
 
+    @property
+    def caption(self) -> str:
+        """What the model last scored says about the first picture."""
+        return self._free.caption
+
     def score(self, model: CaptioningRNN) -> dict[str, float]:
-        """Return val_loss (nats per word), val_accuracy and val_CIDEr (greedy decoding); print some captions."""
+        """Return val_loss (nats per word), val_accuracy and val_CIDEr (greedy decoding)."""
         features, images, tokens = self._captions
         total, words = np.zeros(2), 0  # of loss and accuracy
         for start in range(0, len(tokens), 256):
@@ -119,6 +126,7 @@ def fit_best(
     captions: CaptionArrays,
     validation: Validation,
     folder: Path,
+    name: str = "",
 ) -> tuple[CaptioningRNN, History]:
     """Train with Adam, keep the weights of the best epoch; an interrupted run resumes where it was.
 
@@ -129,6 +137,7 @@ def fit_best(
         validation: scores each epoch.
         folder: the bundle: gets the best weights (`model.npz`), `history.csv`, `training.json` and, while it is
             unfinished, `last/`.
+        name: what the log calls the run; otherwise that of the experiment, or the kind of the model.
 
     Returns:
         The model with the best weights, and one row per epoch: epoch, loss, val_loss, val_accuracy, val_CIDEr,
@@ -139,12 +148,13 @@ def fit_best(
     """
     with training_in(folder, asdict(config), asdict(training), code_digest(CaptioningRNN)):
         weights = folder / "model.npz"
-        history = finished(weights, training) or _train(config, training, captions, validation, weights)
+        name = run_name(name, Path(folder), f"numpy_{config.cell}")
+        history = finished(weights, training) or _train(config, training, captions, validation, weights, name)
         tidy(folder)
         return CaptioningRNN.load(weights), history
 
 
-def _train(config, training, captions, validation, weights) -> History:
+def _train(config, training, captions, validation, weights, name) -> History:
     """Train to the end, from the first weights or from the last whole epoch."""
     written, checkpoint = weights.with_name("history.csv"), weights.parent / "last" / "checkpoint.npz"
     steps = -(-len(captions.tokens) // training.batch) * training.epochs
@@ -156,16 +166,18 @@ def _train(config, training, captions, validation, weights) -> History:
         if found := difference(asdict(model.config), asdict(config)):
             raise StaleError(f"{checkpoint} is of another model: {found}. Delete {weights.parent} and train again.")
         history = read_history(written)[:done]
-        print(f"Resuming after epoch {done} of at most {training.epochs}.")
     else:
         model, history = CaptioningRNN(config, *channel_statistics(captions.features)), []
+    log, began = TrainingLog(name, len(captions.tokens), training.epochs, len(history)), time.perf_counter()
     for epoch in fit(model, batches, training.epochs, optimizer, training.clip_norm, start=len(history)):
         row = {"epoch": epoch.number - 1, "loss": epoch.loss, **validation.score(model)}
-        history.append(row | {"gradient_norm": epoch.gradient_norm, "seconds": epoch.seconds})
+        began, seconds = time.perf_counter(), time.perf_counter() - began  # with validation, as the Keras runs count
+        history.append(row | {"gradient_norm": epoch.gradient_norm, "seconds": seconds})
         if best_epoch(history) == len(history) - 1:
             model.save(weights)
         write_history(written, history)
         save_checkpoint(checkpoint, model, optimizer, len(history))  # last: a kill before makes the epoch run again
+        log.row(history, validation.caption)
         if is_complete(history, training):
             break
     report_end(history, training)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import itertools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +15,7 @@ import tensorflow as tf
 from keras import ops
 
 from captioning.decoding import Step
+from captioning.lines import Lines, aligned
 from captioning.quiet import start_quietly
 
 
@@ -71,6 +74,17 @@ class Decoder(keras.Model):
         """All variables that make the decoder what it is: weights and dropout seeds, not the metrics."""
         metrics = {id(variable) for variable in self.metrics_variables}
         return [variable for variable in self.variables if id(variable) not in metrics]
+
+    def describe(self) -> Lines:
+        """Return a table of the weights: layer, array, its shape with what each axis is, number of parameters."""
+        rows = [("layer", "array", "shape", "parameters")]
+        for layer, arrays in itertools.groupby(self.weights, lambda weight: _layer_of(weight.path)):
+            shapes = {weight.name: tuple(weight.shape) for weight in arrays if len(weight.shape)}
+            rows += [(layer, name, _axes(name, shapes), f"{math.prod(shapes[name]):,}") for name in shapes]
+        seen = [""] + [row[0] for row in rows]
+        rows = [("" if row[0] == before else row[0], *row[1:]) for before, row in zip(seen, rows, strict=False)]
+        trained = sum(math.prod(weight.shape) for weight in self.trainable_weights)
+        return aligned([*rows, ("together", "", "to train, without the normalization", f"{trained:,}")])
 
     def restart(self) -> None:
         """Set weights and dropout seeds to their first values, whatever has been done since; the scaling stays."""
@@ -142,3 +156,22 @@ class Decoder(keras.Model):
             return Step(*step(tf.constant(tokens, tf.int32), tf.nest.map_structure(tf.convert_to_tensor, state)))
 
         return initial_state, take_step
+
+
+def _layer_of(path: str) -> str:
+    """Return the layer in a weight's path, without the model before and the recurrent cell and the array after it."""
+    parts = path.split("/")[1:-1]
+    return "/".join(part for part in parts if part not in ("gru_cell", "lstm_cell"))
+
+
+def _axes(name: str, shapes: dict[str, tuple[int, ...]]) -> str:
+    """Return the shape of one array of a layer in words, for example "512 inputs, 3 x 256 units"."""
+    *first, last = shapes[name]
+    if "recurrent_kernel" in shapes:  # the parts of a recurrent cell, as the gates of an LSTM, side by side
+        units = shapes["recurrent_kernel"][0]
+        axis, width = {"kernel": "inputs", "bias": "biases"}.get(name, "units"), f"{last // units} x {units} units"
+    else:
+        axis = "words" if name == "embeddings" else "inputs"
+        named = {"kernel": "output", "bias": "output", "mean": "channel", "variance": "channel"}.get(name, "number")
+        width = f"{last:,} {named}{'' if last == 1 else 's'}"
+    return ", ".join([*(f"{size:,} {axis}" for size in first), width])

@@ -13,10 +13,11 @@ from captioning.provenance import code_digest
 from captioning.quiet import keras
 from captioning.tokenizer import Tokenizer
 from captioning.training.config import TrainingConfig
-from captioning.training.folder import training_in
+from captioning.training.folder import run_name, training_in
 from captioning.training.free_running import PICTURES, FreeRunning
 from captioning.training.history import History, is_complete, report_end
 from captioning.training.interrupts import Interruptible
+from captioning.training.log import TrainingLog
 from captioning.training.loss import MaskedAccuracy, WordLoss, masked_crossentropy
 from captioning.training.snapshots import Snapshots
 
@@ -30,12 +31,17 @@ class ValidationCaptions(keras.callbacks.Callback):
         features = store.averaged(records) if batches.regions < store.regions else store.rows(records)
         self._captions = FreeRunning(records, features, tokenizer, batches.max_words)
 
+    @property
+    def caption(self) -> str:
+        """What the model last said about the first picture."""
+        return self._captions.caption
+
     def on_train_begin(self, logs=None):
         """Compile the step once, for all epochs."""
         self._compiled = self.model.compile_step()
 
     def on_epoch_end(self, epoch, logs=None):
-        """Caption, show and score."""
+        """Caption and score."""
         logs["val_CIDEr"] = self._captions.score(*self._compiled)
 
 
@@ -48,6 +54,7 @@ def fit(
     folder: Path,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     stop_after: int | None = None,
+    name: str = "",
 ) -> History:
     """Train with `Model.fit`: from the first weights, or from where an earlier run in the folder was interrupted.
 
@@ -60,6 +67,7 @@ def fit(
         folder: the bundle: gets the best weights, `last/`, `history.csv` and TensorBoard's `logs/`.
         callbacks: more of them, for example a test's.
         stop_after: train only so many of the epochs, with the rate of the whole run: for comparing beginnings.
+        name: what the log calls the run; otherwise that of the experiment, or the kind of the model.
 
     Returns:
         One row per epoch: epoch, loss, accuracy, val_loss, val_accuracy, val_CIDEr, seconds; both losses in nats per
@@ -73,22 +81,24 @@ def fit(
         compile_model(model, config, steps=train.steps_per_epoch * config.epochs)
         first_epoch = snapshots.restore(model)
         if not is_complete(snapshots.history, config):
-            if first_epoch:
-                print(f"Resuming after epoch {first_epoch} of at most {config.epochs}.")
-            interrupts = Interruptible()
+            captions = sum(min(train.captions, len(record.captions)) for record in train.records)
+            most = min(config.epochs, stop_after or config.epochs)
+            log = TrainingLog(run_name(name, snapshots.folder, model.kind), captions, most, first_epoch)
+            free, interrupts = ValidationCaptions(validation, tokenizer), Interruptible()
+            row = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: log.row(snapshots.history, free.caption))
+            board = keras.callbacks.TensorBoard(snapshots.folder / "logs", write_graph=False)
             # The order matters: val_CIDEr must be in the logs before the others read them.
-            logs = keras.callbacks.TensorBoard(snapshots.folder / "logs", write_graph=False)
-            after_each_epoch = [ValidationCaptions(validation, tokenizer), snapshots, logs, *callbacks, interrupts]
+            after_each_epoch = [free, snapshots, row, board, *callbacks, interrupts]
             with interrupts.listening():
                 model.fit(
                     train.training(first_epoch, config.epochs),
                     steps_per_epoch=train.steps_per_epoch,
                     initial_epoch=first_epoch,
-                    epochs=min(config.epochs, stop_after or config.epochs),
+                    epochs=most,
                     validation_data=validation.evaluation(),
                     callbacks=after_each_epoch,
                     shuffle=False,
-                    verbose=2,
+                    verbose=0,
                 )
             report_end(snapshots.history, config)
         snapshots.load_best(model)
@@ -105,7 +115,7 @@ def compile_model(model: Decoder, config: TrainingConfig, steps: int) -> None:
     with model.distribute_strategy.scope():
         optimizer = keras.optimizers.AdamW(schedule, weight_decay=config.weight_decay, global_clipnorm=config.clip_norm)
         # Keras's own average of the loss over batches is hidden by the metric of the same name, which is over words.
-        metrics = [WordLoss(config.mask_padding), MaskedAccuracy()]
+        metrics = [WordLoss(), MaskedAccuracy()]
         model.compile(optimizer=optimizer, loss=loss, metrics=metrics, jit_compile=False)
         # Only now: with float16, `compile` wraps it in one that scales the loss and has variables of its own.
         model.optimizer.build(model.trainable_variables)

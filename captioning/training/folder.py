@@ -54,6 +54,11 @@ def _settings_of(folder: Path, now: dict) -> dict:
     return now
 
 
+def run_name(name: str, folder: Path, kind: str) -> str:
+    """Return what the log calls a run: as asked, else the name of the experiment, else the kind of the model."""
+    return name or (folder.name if (folder / "settings.json").is_file() else kind)
+
+
 def tidy(folder: Path) -> None:
     """Remove what only resuming needs, once a training run is finished, and what killed processes left."""
     shutil.rmtree(folder / "last", ignore_errors=True)

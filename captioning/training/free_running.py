@@ -30,15 +30,15 @@ class FreeRunning:
         """
         self._records, self._features, self._tokenizer = records, features, tokenizer
         self._max_length = max(MAX_LENGTH, max_words)
+        self.caption = ""  # of the first picture, when it was last scored
         self._cider = CiderD({record.image_id: list(record.captions) for record in records})
 
     def score(self, initial_state: Callable[[np.ndarray], Any], step: StepFunction) -> float:
-        """Return the CIDEr of the captions that `step` gives from `initial_state(features)`; print the first ones."""
+        """Return the CIDEr of the captions that `step` gives from `initial_state(features)`."""
         texts: list[str] = []
         for start in range(0, len(self._records), _TOGETHER):
             state = initial_state(self._features[start : start + _TOGETHER])
             texts += [self._tokenizer.decode(caption.tokens) for caption in greedy(step, state, self._max_length)]
         results = {record.image_id: text for record, text in zip(self._records, texts, strict=True)}
-        cider = float(self._cider.score(results)[0])
-        print(f"\nval_CIDEr {cider:.3f}  " + "  |  ".join(texts[:3]))
-        return cider
+        self.caption = texts[0]
+        return float(self._cider.score(results)[0])

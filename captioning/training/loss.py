@@ -57,15 +57,14 @@ class _PerWord(keras.metrics.Metric):
 
 
 class WordLoss(_PerWord):
-    """The loss that is reported: nats per word, without smoothing, whatever the batches."""
+    """The loss that is reported: nats per word that is there, without smoothing, whatever is trained on."""
 
-    def __init__(self, mask_padding: bool):
+    def __init__(self):
         super().__init__(name="loss")
-        self.mask_padding = mask_padding
 
     def update_state(self, targets, logits, sample_weight=None):
         """Add the words of one batch."""
-        self.add(_nats(targets, ops.cast(logits, "float32")), _counted(targets, self.mask_padding))
+        self.add(_nats(targets, ops.cast(logits, "float32")), _counted(targets, mask_padding=True))
 
 
 class MaskedAccuracy(_PerWord):

@@ -66,7 +66,7 @@ def _draw_missing(folder: Path, parameters: dict, scenes: list[Scene]) -> None:
     # Pillow lets other threads run while it shrinks and encodes.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         drawn = pool.map(_save_picture, missing.values(), missing)
-        for _ in tqdm(drawn, "Drawing scenes", len(missing), unit="picture", mininterval=1, file=sys.stdout):
+        for _ in tqdm(drawn, "Drawing scenes", len(missing), unit="picture", file=sys.stdout):
             pass
     for name, content in zip(_RECORDS, _records(scenes), strict=True):
         write_json(folder / name, content)

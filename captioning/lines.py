@@ -1,0 +1,44 @@
+"""Aligned lines of text, which notebooks show as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+
+class Lines(str):
+    """A text that notebooks show as its lines instead of one quoted string."""
+
+    def _repr_pretty_(self, printer, cycle) -> None:
+        printer.text(str(self))
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> Lines:
+    """Return the rows as lines with columns of one width; whole numbers below a heading are aligned on the right."""
+    columns = [_padded(column) for column in zip(*rows, strict=True)]
+    return Lines("\n".join("  ".join(row).rstrip() for row in zip(*columns, strict=True)))
+
+
+def _padded(column: Sequence[str]) -> list[str]:
+    width, numbers = max(map(len, column)), all(text.replace(",", "").isdigit() for text in column[1:])
+    return [text.rjust(width) if numbers else text.ljust(width) for text in column]
+
+
+def short_path(path: Path | str) -> str:
+    """Return a path as text, from the user's home where it lies in there."""
+    path = Path(path)
+    return f"~/{path.relative_to(Path.home()).as_posix()}" if path.is_relative_to(Path.home()) else str(path)
+
+
+def shortened(text: str, width: int) -> str:
+    """Return the text where it fits, else as many whole words of it as fit before an ellipsis.
+
+    Args:
+        text: of any length; runs of spaces become one.
+        width: in characters, 2 or more.
+    """
+    text = " ".join(text.split())
+    if len(text) <= width:
+        return text
+    begun = text[: width - 1]  # a single word that is too long is cut
+    return (begun.rsplit(" ", 1)[0] if " " in begun else begun[: width - 2]) + " …"

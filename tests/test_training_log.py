@@ -1,0 +1,86 @@
+"""The log: one table for Keras and NumPy, a row per epoch, a star at the best so far."""
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from captioning.training import log
+from tests import test_from_scratch_early_stopping as numpy_runs
+from tests import test_training as keras_runs
+from tests.test_training import made  # noqa: F401 (a fixture)
+
+ROW = r" +(?P<epoch>\d+)(?P<star>[* ])  (?P<numbers>( *[\d.]+)+)  (?P<caption>.*)"
+
+
+def printed_by(kind, made, folder, **more):  # noqa: F811
+    if kind == "numpy_lstm":
+        return numpy_runs.run(made, folder, training=replace(numpy_runs.TRAINING, epochs=3), **more)[1]
+    return keras_runs.run(made, folder, kind, replace(keras_runs.CONFIG, epochs=3), **more)[1]
+
+
+@pytest.mark.parametrize("kind", ["gru", "numpy_lstm"])
+def test_a_run_is_a_table_with_a_row_per_epoch(kind, made, tmp_path, capsys):  # noqa: F811
+    history = printed_by(kind, made, tmp_path)
+    title, legend, header, *rows = capsys.readouterr().out.splitlines()[:6]
+    assert title == f"{kind}: at most 3 epochs, 30 captions in each." and legend == log.LEGEND
+    accuracy = ["accuracy"] * (kind == "gru")  # NumPy's training does not count it
+    names = ["epoch", "loss", *accuracy, "val_loss", "val_accuracy", "val_CIDEr", "seconds"]
+    assert header.split() == [*names, "caption"]
+    assert len(rows) == len(history) == 3
+    for number, row in enumerate(rows, 1):
+        found = re.fullmatch(ROW, row)
+        assert int(found["epoch"]) == number and len(found["numbers"].split()) == len(names) - 1
+        assert found["numbers"].split()[0] == f"{history[number - 1]['loss']:.3f}"
+        assert len(row) <= log.WIDTH
+
+
+@pytest.mark.parametrize("kind", ["gru", "numpy_lstm"])
+def test_the_log_of_a_resumed_run_begins_with_how_far_it_was(kind, made, tmp_path, capsys, monkeypatch):  # noqa: F811
+    kept, log_row, rows = log.TrainingLog.row, [], []
+
+    def dies(self, history, caption):
+        if len(history) == 2 and not log_row:
+            log_row.append(0)
+            raise keras_runs.Killed
+        rows.append(kept(self, history, caption))
+
+    monkeypatch.setattr(log.TrainingLog, "row", dies)
+    with pytest.raises(keras_runs.Killed):
+        printed_by(kind, made, tmp_path)
+    capsys.readouterr()
+    printed_by(kind, made, tmp_path)
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == f"{kind}: resuming after epoch 2 of at most 3 epochs, 30 captions in each."
+    assert (
+        said[1] == log.LEGEND
+        and said[3].split()[0].strip("*") == "3"
+        and len(re.findall("  val_CIDEr  ", str(said))) == 1
+    )
+    printed_by(kind, made, tmp_path)
+    assert capsys.readouterr().out == ""  # finished: nothing is trained
+
+
+def test_the_star_is_at_each_epoch_that_was_the_best_so_far(capsys):
+    table, history = log.TrainingLog("x", 1, 4), []
+    for epoch, cider in enumerate((0.0, 0.2, 0.1, 0.3)):
+        history.append({"epoch": epoch, "loss": 1.0, "val_loss": 1.0, "val_CIDEr": cider, "seconds": 1.0})
+        table.row(history, "a red car " * 20)
+    rows = capsys.readouterr().out.splitlines()[3:]
+    assert [row.split()[0] for row in rows] == ["1*", "2*", "3", "4*"]
+    assert all(row.endswith((" red …", " car …", " a …")) and len(row) <= log.WIDTH for row in rows)
+
+
+def test_a_caption_without_a_word_is_said_to_be_one(capsys):
+    row = {"epoch": 0, "loss": 1.0, "val_loss": 1.0, "val_CIDEr": 0.0, "seconds": 1.0}
+    log.TrainingLog("x", 1, 4).row([row], "")
+    assert capsys.readouterr().out.endswith("  (no word)\n")
+
+
+def test_the_name_is_that_of_the_experiment_or_as_asked(made, tmp_path, capsys):  # noqa: F811
+    printed_by("gru", made, tmp_path / "scratch")
+    assert capsys.readouterr().out.startswith("gru: ")
+    model, train, validation = keras_runs.parts(made, "gru")
+    config = replace(keras_runs.CONFIG, epochs=1)
+    keras_runs.fit.fit(model, train, validation, made[2], config, tmp_path / "named", name="gru with the bug")
+    assert capsys.readouterr().out.startswith("gru with the bug: at most 1 epoch,")
