@@ -39,8 +39,9 @@ def examples(records: Sequence[Record], texts: Sequence[str], cider: Sequence[fl
     low, high = min(cider), max(cider)
     span = f"{low:.2f}" if f"{low:.2f}" == f"{high:.2f}" else f"{low:.2f} to {high:.2f}"
     text = f"CIDEr of {'these captions' if len(texts) > 1 else 'this caption'}: {span}; mean of the split: {mean:.2f}. "
-    if any(check(record, caption) for record, caption in zip(records, texts, strict=True)):
-        return Finding(text + captions(records, texts))
+    marks = [check(record, caption) for record, caption in zip(records, texts, strict=True)]
+    if any(marks):
+        return Finding(text + captions(records, texts) + _exceptions(texts, marks, cider))
     return Finding(
         f"{text}What the photos show is written down nowhere, and CIDEr is not truth: it counts words shared with the "
         "references. Compare each caption with its photo yourself."
@@ -63,6 +64,15 @@ def side_by_side(records: Sequence[Record], results: Mapping[str, Mapping]) -> F
         names = [name for name, text in zip(results, texts, strict=True) if check(record, text).startswith("✓")]
         numbers.append(f"{len(names)} of {len(results)} right{f' ({listed(names)})' if names else ''}")
     return Finding(f"{_pictures(numbers)}.")
+
+
+def _exceptions(texts: Sequence[str], marks: Sequence[str], cider: Sequence[float]) -> str:
+    """Name the captions, two at most, that are right among wrong ones, or wrong among right ones."""
+    groups: dict[str, list[str]] = {}
+    for text, mark, score in zip(texts, marks, cider, strict=True):
+        groups.setdefault(mark[:1], []).append(f'"{text}" (CIDEr {score:.2f})')
+    mark, few = min(groups.items(), key=lambda group: len(group[1]))
+    return f" {mark} {listed(few[:2])}" if len(groups) > 1 else ""
 
 
 def _pictures(numbers: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ from captioning.findings.finding import Finding
 from captioning.findings.wording import counted, listed
 from captioning.metrics.controls import bootstrap_interval, share_interval, shares_differ
 
+COLUMNS = {"colour": "color", "false_named": "false"}  # the measures' names as read by people
 NO_TRUTH = "What these photos show is written down nowhere, so that no caption is checked here."
 Scores = Mapping[str, Mapping]
 
@@ -34,16 +35,17 @@ def decodings(scores: Scores) -> Finding:
     text = "; ".join(f"{decoding} for {listed(names)}" for decoding, names in chosen.items())
     low, high = f"{min(gains):.3f}", f"{max(gains):.3f}"
     span = low if low == high else f"{low} to {high}"
-    text = f"Validation chose {text}. Over greedy decoding, the choice gains {span} CIDEr on validation."
+    text = f"Validation chose (beam width/length penalty) {text}. "
+    text += f"Over greedy decoding, the choice gains {span} CIDEr on validation."
     if silent:
         text += f" CIDEr is 0 for every decoding of {listed(silent)}: there, nothing was chosen."
     return Finding(text)
 
 
 def decoding_name(decoding: Mapping) -> str:
-    """Return "greedy" or "beam 3, penalty 0.7"."""
+    """Return "greedy", or beam width and length penalty as "5/0.7"."""
     width, penalty = decoding["beam_width"], decoding["length_penalty"]
-    return "greedy" if width == 1 and not penalty else f"beam {width}, penalty {penalty:g}"
+    return "greedy" if width == 1 and not penalty else f"{width}/{penalty:g}"
 
 
 def comparison(scores: Scores, per_picture: Mapping[str, np.ndarray], baselines: Iterable[str]) -> Finding:
@@ -84,10 +86,10 @@ def ranking(per_picture: Mapping[str, np.ndarray]) -> Finding:
         parts.append(f"{name} by {difference.mean():.3f} ({low:.3f} to {high:.3f})")
         unclear += [name] if low <= 0 else []
     text = f"{best} has the highest CIDEr, {per_picture[best].mean():.3f}, and is ahead of {listed(parts)}; "
-    text += f"in parentheses the 95 % {'intervals' if len(others) > 1 else 'interval'} of the paired difference. "
+    text += "in parentheses the 95 % intervals of the paired differences. "
     if not unclear:
-        return Finding(f"{text}No interval holds 0: {best} is distinguishable from {listed(others)}.")
-    return Finding(f"{text}Where the interval holds 0, they are not distinguishable: {best} and {listed(unclear)}.")
+        return Finding(f"{text}No interval holds 0.")
+    return Finding(f"{text}An interval that holds 0 means not distinguishable: {best} and {listed(unclear)}.")
 
 
 def truth(scores: Scores, baselines: Iterable[str]) -> Finding:
@@ -111,19 +113,28 @@ def truth(scores: Scores, baselines: Iterable[str]) -> Finding:
 
 
 def _not_beaten(known: Scores, models: Sequence[str], baselines: Sequence[str]) -> str:
-    """Tell in which shares a model is not distinguishably above a baseline."""
-    parts = []
+    """Tell by which shares which models are not distinguishably above a baseline."""
+    parts, beaten = [], []
     for base in baselines:
-        for name in models:
-            weak = [
-                measure
-                for measure in ("exact", "pair", "object", "colour")
-                if None in (known[name][measure], known[base][measure])
-                or known[name][measure] <= known[base][measure]
-                or not shares_differ(_with_interval(known[name], measure), _with_interval(known[base], measure))
-            ]
-            parts += [f'{name} does not beat "{base}" in {listed(weak)}'] if weak else []
-    return f"{'; '.join(parts)}." if parts else "Every model beats every baseline in exact, pair, object and colour."
+        weak = {}
+        for measure in ("exact", "pair", "object", "colour"):
+            names = [name for name in models if not _is_above(known[name], known[base], measure)]
+            weak |= {COLUMNS.get(measure, measure): names} if names else {}
+        if weak:
+            parts.append(
+                f'Not distinguishably above "{base}": ' + "; ".join(f"by {k} {listed(v)}" for k, v in weak.items())
+            )
+        else:
+            beaten.append(f'"{base}"')
+    if beaten:
+        parts.append(f"Every model is above {listed(beaten)} by exact, pair, object and color")
+    return ". ".join(parts) + "." if parts else ""
+
+
+def _is_above(row: Mapping, base: Mapping, measure: str) -> bool:
+    if row[measure] is None or base[measure] is None or row[measure] <= base[measure]:
+        return False
+    return shares_differ(_with_interval(row, measure), _with_interval(base, measure))
 
 
 def _unseen(known: Scores, models: Sequence[str]) -> str:
