@@ -72,7 +72,7 @@ def _exceptions(texts: Sequence[str], marks: Sequence[str], cider: Sequence[floa
     for text, mark, score in zip(texts, marks, cider, strict=True):
         groups.setdefault(mark[:1], []).append(f'"{text}" (CIDEr {score:.2f})')
     mark, few = min(groups.items(), key=lambda group: len(group[1]))
-    return f" {mark} {listed(few[:2])}" if len(groups) > 1 else ""
+    return f" {'Right' if mark == '✓' else 'Wrong'} among them: {listed(few[:2])}." if len(groups) > 1 else ""
 
 
 def _pictures(numbers: Sequence[str]) -> str:

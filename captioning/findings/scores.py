@@ -11,7 +11,7 @@ from captioning.findings.finding import Finding
 from captioning.findings.wording import counted, listed
 from captioning.metrics.controls import bootstrap_interval, share_interval, shares_differ
 
-COLUMNS = {"colour": "color", "false_named": "false"}  # the measures' names as read by people
+COLUMNS = {"colour": "color"}  # the measures' names as read by people
 NO_TRUTH = "What these photos show is written down nowhere, so that no caption is checked here."
 Scores = Mapping[str, Mapping]
 
@@ -69,8 +69,8 @@ def comparison(scores: Scores, per_picture: Mapping[str, np.ndarray], baselines:
         for measure in ("Bleu_4", "ROUGE_L"):
             if lower := [name for name in models if scores[name][measure] <= scores[base][measure]]:
                 other.append(f'by {measure} {listed(lower)} not above "{base}"')
-    text = f"By CIDEr, with 95 % intervals of the paired differences: {'; '.join(parts)}. "
-    return Finding(text + (f"Elsewhere: {'; '.join(other)}." if other else "Bleu_4 and ROUGE_L agree for every model."))
+    text = f"By CIDEr, with 95 % intervals of the paired differences: {'; '.join(parts)}. Without intervals: "
+    return Finding(f"{text}{'; '.join(other) or 'by Bleu_4 and ROUGE_L, every model is above every baseline'}.")
 
 
 def ranking(per_picture: Mapping[str, np.ndarray]) -> Finding:
@@ -83,13 +83,13 @@ def ranking(per_picture: Mapping[str, np.ndarray]) -> Finding:
     for name in others:
         difference = per_picture[best] - per_picture[name]
         low, high = bootstrap_interval(difference)
-        parts.append(f"{name} by {difference.mean():.3f} ({low:.3f} to {high:.3f})")
+        parts.append(f"{difference.mean():.3f} over {name} ({low:.3f} to {high:.3f})")
         unclear += [name] if low <= 0 else []
-    text = f"{best} has the highest CIDEr, {per_picture[best].mean():.3f}, and is ahead of {listed(parts)}; "
-    text += "in parentheses the 95 % intervals of the paired differences. "
-    if not unclear:
-        return Finding(f"{text}No interval holds 0.")
-    return Finding(f"{text}An interval that holds 0 means not distinguishable: {best} and {listed(unclear)}.")
+    text = (
+        f"{best} has the highest CIDEr, {per_picture[best].mean():.3f}. Its lead, with the 95 % interval of the paired "
+    )
+    text += f"difference: {listed(parts)}. "
+    return Finding(text + (f"Not distinguishable from it: {listed(unclear)}." if unclear else "No interval holds 0."))
 
 
 def truth(scores: Scores, baselines: Iterable[str]) -> Finding:
@@ -108,27 +108,22 @@ def truth(scores: Scores, baselines: Iterable[str]) -> Finding:
     better = [name for name in sided if known[name]["intervals"]["relation"][0] > 0.5]
     if sided:
         text += f" Relation: above 50 %, what guessing left or right gives, for {listed(better or ['no model'])}."
-    beaten = _not_beaten(known, models, [name for name in known if name not in models])
-    return Finding(f"{text} {beaten} {_unseen(known, models)}")
+    above = _above(known, models, [name for name in known if name not in models])
+    return Finding(" ".join(filter(None, (text, above, _unseen(known, models)))))
 
 
-def _not_beaten(known: Scores, models: Sequence[str], baselines: Sequence[str]) -> str:
-    """Tell by which shares which models are not distinguishably above a baseline."""
-    parts, beaten = [], []
+def _above(known: Scores, models: Sequence[str], baselines: Sequence[str]) -> str:
+    """Tell which models are distinguishably above which baselines, by which shares."""
+    parts: dict[str, list[str]] = {}  # what is said -> of which baselines
     for base in baselines:
-        weak = {}
+        groups: dict[str, list[str]] = {}
         for measure in ("exact", "pair", "object", "colour"):
-            names = [name for name in models if not _is_above(known[name], known[base], measure)]
-            weak |= {COLUMNS.get(measure, measure): names} if names else {}
-        if weak:
-            parts.append(
-                f'Not distinguishably above "{base}": ' + "; ".join(f"by {k} {listed(v)}" for k, v in weak.items())
-            )
-        else:
-            beaten.append(f'"{base}"')
-    if beaten:
-        parts.append(f"Every model is above {listed(beaten)} by exact, pair, object and color")
-    return ". ".join(parts) + "." if parts else ""
+            names = [name for name in models if _is_above(known[name], known[base], measure)]
+            who = "every model" if len(names) == len(models) else listed(names or ["no model"])
+            groups.setdefault(who, []).append(COLUMNS.get(measure, measure))
+        said = "; ".join(f"{who} by {listed(measures)}" for who, measures in groups.items())
+        parts.setdefault(said, []).append(f'"{base}"')
+    return " ".join(f"Distinguishably above {listed(bases)}: {said}." for said, bases in parts.items())
 
 
 def _is_above(row: Mapping, base: Mapping, measure: str) -> bool:
