@@ -126,6 +126,12 @@ def test_shares_are_of_all_pictures_and_the_unseen_objects_stand_apart():
     assert shares["unseen"]["intervals"]["relation"] is None
 
 
+def test_a_picture_with_an_unseen_thing_is_judged_whole():
+    truth = {1: scene("red boat", "blue house", unseen=["blue house"])}
+    shares = grounding(truth, {1: "a blue house and a red boat at the beach"}, NAMES)
+    assert shares["unseen"]["exact"] == shares["unseen"]["pair"] == 1 and shares["unseen"]["false_named"] == 0
+
+
 def test_two_things_of_one_kind_count_once_as_object_and_twice_as_pair():
     shares = one("a red boat", "red boat", "blue boat")
     assert (shares["object"], shares["colour"], shares["pair"]) == (1, 1 / 2, 1 / 2)
