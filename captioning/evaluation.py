@@ -153,7 +153,7 @@ def evaluate_all(
     for folder in experiments.find(project.checkpoints):
         try:
             scores[folder.name], results[folder.name] = _evaluate_one(folder, project, dataset, val_pictures)
-        except (BundleError, StaleError, features.FeatureError, FileNotFoundError) as error:
+        except (BundleError, StaleError, DamagedError, features.FeatureError, FileNotFoundError) as error:
             print(f"{folder.name}: left out. {error}")
     if not scores:
         raise FileNotFoundError(

@@ -173,12 +173,15 @@ def test_what_does_not_fit_is_left_out_with_a_line(made, capsys, monkeypatch):
     folder, _ = finished(made)
     torn, _ = finished(made, units=6)
     (torn / "model.weights.h5").write_bytes(b"half")
+    nameless, _ = finished(made, units=8)
+    (nameless / "tokenizer.json").write_text("{}")
     start(made, units=7)
     monkeypatch.setattr(evaluation.features, "folder_of", lambda project, encoder: made.store.folder)
     scores, results = evaluation.evaluate_all(made.project, made.dataset)
     assert list(scores) == list(results) == [folder.name]
     printed = capsys.readouterr().out
     assert f"{torn.name}: left out. " in printed and "does not fit" in printed
+    assert f"{nameless.name}: left out. " in printed and "tokenizer.json is not a tokenizer file" in printed
     assert "bahdanau-mobilenet-units-7: left out, its training is unfinished." in printed
 
 

@@ -58,19 +58,22 @@ def comparison(scores: Scores, per_picture: Mapping[str, np.ndarray], baselines:
     """
     baselines = list(baselines)
     models = [name for name in scores if name not in baselines]
-    parts = []
+    parts, others = [], []
     for base in baselines:
         ahead, behind, unclear = _against(base, models, per_picture)
-        text = f'{len(ahead)} of {counted(len(models), "model")} {"is" if len(ahead) == 1 else "are"} ahead of "{base}"'
-        text += f" ({listed(unclear)}: not distinguishable)" if unclear else ""
-        parts.append(text + (f" ({listed(behind)}: behind it)" if behind else ""))
-    other = []
-    for base in baselines:
+        remarks = [f"{listed(unclear)} not distinguishable"] * bool(unclear) + [f"{listed(behind)} behind it"] * bool(
+            behind
+        )
+        parts.append(f'ahead of "{base}": {_who(ahead, models)}' + (f" ({'; '.join(remarks)})" if remarks else ""))
         for measure in ("Bleu_4", "ROUGE_L"):
             if lower := [name for name in models if scores[name][measure] <= scores[base][measure]]:
-                other.append(f'by {measure} {listed(lower)} not above "{base}"')
+                others.append(f'by {measure}, "{base}" is not below {listed(lower)}')
     text = f"By CIDEr, with 95 % intervals of the paired differences: {'; '.join(parts)}. Without intervals: "
-    return Finding(f"{text}{'; '.join(other) or 'by Bleu_4 and ROUGE_L, every model is above every baseline'}.")
+    return Finding(f"{text}{'; '.join(others) or 'by Bleu_4 and ROUGE_L, every model is above every baseline'}.")
+
+
+def _who(names: Sequence[str], models: Sequence[str]) -> str:
+    return "every model" if len(names) == len(models) else listed(names or ["no model"])
 
 
 def ranking(per_picture: Mapping[str, np.ndarray]) -> Finding:
@@ -119,8 +122,7 @@ def _above(known: Scores, models: Sequence[str], baselines: Sequence[str]) -> st
         groups: dict[str, list[str]] = {}
         for measure in ("exact", "pair", "object", "colour"):
             names = [name for name in models if _is_above(known[name], known[base], measure)]
-            who = "every model" if len(names) == len(models) else listed(names or ["no model"])
-            groups.setdefault(who, []).append(COLUMNS.get(measure, measure))
+            groups.setdefault(_who(names, models), []).append(COLUMNS.get(measure, measure))
         said = "; ".join(f"{who} by {listed(measures)}" for who, measures in groups.items())
         parts.setdefault(said, []).append(f'"{base}"')
     return " ".join(f"Distinguishably above {listed(bases)}: {said}." for said, bases in parts.items())
