@@ -61,9 +61,8 @@ def comparison(scores: Scores, per_picture: Mapping[str, np.ndarray], baselines:
     parts, others = [], []
     for base in baselines:
         ahead, behind, unclear = _against(base, models, per_picture)
-        remarks = [f"{listed(unclear)} not distinguishable"] * bool(unclear) + [f"{listed(behind)} behind it"] * bool(
-            behind
-        )
+        remarks = [f"{listed(unclear)} not distinguishable"] if unclear else []
+        remarks += [f"{listed(behind)} behind it"] if behind else []
         parts.append(f'ahead of "{base}": {_who(ahead, models)}' + (f" ({'; '.join(remarks)})" if remarks else ""))
         for measure in ("Bleu_4", "ROUGE_L"):
             if lower := [name for name in models if scores[name][measure] <= scores[base][measure]]:
