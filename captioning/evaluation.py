@@ -14,12 +14,17 @@ from captioning.datasets.dataset import CaptionDataset, Record
 from captioning.datasets.scenes.words import NAMES
 from captioning.features import FeatureStore
 from captioning.files import DamagedError, read_json, write_json
+from captioning.metrics.controls import shuffles
+from captioning.metrics.grounding import Reading
+from captioning.metrics.lexicon import Lexicon
 from captioning.provenance import StaleError, content_digest, difference, digest
 from captioning.settings import Project
 
 TOGETHER = 1024  # train pictures compared at a time
-# Beam width and length penalty; the validation pictures choose among them.
-DECODINGS = ((1, 0.7), (3, 0.7), (3, 1.0), (5, 0.7), (5, 1.0))
+# Beam width and length penalty; the validation pictures choose among them. Width 1 without penalty is greedy decoding:
+# with one, the search would go past the first END, and a longer caption could win.
+DECODINGS = ((1, 0.0), (3, 0.7), (3, 1.0), (5, 0.7), (5, 1.0))
+_LEXICON = Lexicon(NAMES)
 
 
 def references_of(records: Sequence[Record]) -> dict:
@@ -148,7 +153,7 @@ def evaluate_all(
     for folder in experiments.find(project.checkpoints):
         try:
             scores[folder.name], results[folder.name] = _evaluate_one(folder, project, dataset, val_pictures)
-        except (BundleError, StaleError, features.FeatureError, FileNotFoundError) as error:
+        except (BundleError, StaleError, DamagedError, features.FeatureError, FileNotFoundError) as error:
             print(f"{folder.name}: left out. {error}")
     if not scores:
         raise FileNotFoundError(
@@ -164,8 +169,14 @@ def _evaluate_one(folder: Path, project: Project, dataset: CaptionDataset, val_p
 
 
 def check(record: Record, text: str) -> str:
-    """Tell whether a caption is true, and why not; empty where the truth is not known."""
-    return ""
+    """Tell whether a caption is true, and why not; empty where the truth is not known, as on photos.
+
+    Checked are the things with their colors, the place, and left, right, middle and height; not sizes, nor the light.
+    """
+    if record.truth is None:
+        return ""
+    problems = Reading(record.truth, text, _LEXICON, record.image_id).problems()
+    return f"✗ {'; '.join(problems[:2])}" if problems else "✓ right"
 
 
 def score_results(results: Mapping, records: Sequence[Record], dataset: CaptionDataset, decoding: dict) -> dict:
@@ -176,17 +187,47 @@ def score_results(results: Mapping, records: Sequence[Record], dataset: CaptionD
     )
 
 
+def baselines(
+    store: FeatureStore, dataset: CaptionDataset, records: Sequence[Record], best: Mapping
+) -> dict[str, list[dict]]:
+    """Return what every model has to be compared with: name -> sets of captions, whose scores are averaged.
+
+    Args:
+        store: features in which the nearest train picture is looked for.
+        dataset: its train captions are used.
+        records: the pictures to be captioned.
+        best: captions of the best model, which are shuffled five times, as for `shuffled_CIDEr`; a single picture has
+            no such baseline.
+    """
+    made = {
+        "most frequent caption": [most_frequent_caption(dataset, records)],
+        f"nearest, {store.identity['encoder']}": [nearest_neighbor(store, dataset, records)],
+    }
+    return made | ({"best model, shuffled": list(shuffles(best))} if len(records) > 1 else {})
+
+
+def score_sets(sets: Sequence[Mapping], records: Sequence[Record], dataset: CaptionDataset, name: str) -> dict:
+    """Return the mean of the reports of several sets of captions; what is not a number is that of the first."""
+    reports = [score_results(results, records, dataset, {"method": name}) for results in sets]
+    return reports[0] if len(reports) == 1 else _mean(reports) | {"shuffled_CIDEr": None}
+
+
+def _mean(values: list):
+    known = [value for value in values if value is not None]
+    if not known or isinstance(known[0], str):
+        return known[0] if known else None
+    if isinstance(known[0], dict):
+        return {key: _mean([value[key] for value in known]) for key in known[0]}
+    if isinstance(known[0], list):
+        return [_mean(list(column)) for column in zip(*known, strict=True)]
+    return float(np.mean(known))
+
+
 def most_frequent_caption(dataset: CaptionDataset, records: Sequence[Record]) -> dict[int | str, str]:
     """Give every picture the most frequent caption of train (ties: the first in the alphabet)."""
     counts = Counter(caption.lower().strip(" .") for caption in dataset.captions("train"))
     text = min(counts, key=lambda caption: (-counts[caption], caption))
     return {record.image_id: text for record in records}
-
-
-def shuffled_among_others(results: Mapping, seed: int = 0) -> dict[int | str, str]:
-    """Give every picture the caption of another one: in a random circle, each to the next."""
-    circle = [list(results)[index] for index in np.random.default_rng(seed).permutation(len(results))]
-    return {image_id: results[before] for before, image_id in zip([circle[-1], *circle], circle, strict=False)}
 
 
 def nearest_neighbor(store: FeatureStore, dataset: CaptionDataset, records: Sequence[Record]) -> dict[int | str, str]:

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 import captioning.quiet  # noqa: F401
-from captioning import bundle, evaluation, metrics
+from captioning import bundle, decoding, evaluation, findings, metrics
+from captioning.datasets.scenes.words import NAMES
 from captioning.features import folder_of
-from captioning.metrics import cider
+from captioning.metrics import cider, grounding
 from captioning.provenance import StaleError
 from tests.bundles import finished, made_in, start
 from tests.tiny import store_of, tiny_dataset
@@ -172,12 +173,15 @@ def test_what_does_not_fit_is_left_out_with_a_line(made, capsys, monkeypatch):
     folder, _ = finished(made)
     torn, _ = finished(made, units=6)
     (torn / "model.weights.h5").write_bytes(b"half")
+    nameless, _ = finished(made, units=8)
+    (nameless / "tokenizer.json").write_text("{}")
     start(made, units=7)
     monkeypatch.setattr(evaluation.features, "folder_of", lambda project, encoder: made.store.folder)
     scores, results = evaluation.evaluate_all(made.project, made.dataset)
     assert list(scores) == list(results) == [folder.name]
     printed = capsys.readouterr().out
     assert f"{torn.name}: left out. " in printed and "does not fit" in printed
+    assert f"{nameless.name}: left out. " in printed and "tokenizer.json is not a tokenizer file" in printed
     assert "bahdanau-mobilenet-units-7: left out, its training is unfinished." in printed
 
 
@@ -225,8 +229,59 @@ def test_the_most_frequent_caption_is_one_for_all(made):
     assert set(evaluation.most_frequent_caption(dataset, dataset.split("test")).values()) == {"a flag"}
 
 
-def test_shuffled_captions_all_move():
-    results = {number: f"caption {number}" for number in range(7)}
-    shuffled = evaluation.shuffled_among_others(results)
-    assert sorted(shuffled.values()) == sorted(results.values())
-    assert all(shuffled[number] != results[number] for number in results)
+def test_the_shuffled_baseline_is_the_shuffled_score_of_the_best_model(made):
+    """One quantity, one number: the row and the column."""
+    test = made.dataset.split("test")
+    best = {record.image_id: record.captions[0] for record in test}
+    sets = evaluation.baselines(made.store, made.dataset, test, best)
+    assert [len(each) for each in sets.values()] == [1, 1, 5]
+    row = evaluation.score_sets(sets["best model, shuffled"], test, made.dataset, "shuffled")
+    scores = evaluation.score_results(best, test, made.dataset, {})
+    assert row["CIDEr"] == pytest.approx(scores["shuffled_CIDEr"])
+    assert row["shuffled_CIDEr"] is None and row["decoding"] == {"method": "shuffled"}
+    assert "best model, shuffled" not in evaluation.baselines(made.store, made.dataset, test[:1], best)
+
+
+def test_the_mean_of_reports_holds_every_number():
+    truth = {"place": "lake", "objects": [{"object": "boat", "colour": "red", "unseen": True}]}
+    rows = [
+        grounding({1: truth, 2: truth}, {1: first, 2: "a lake"}, NAMES)
+        for first in ("a red boat", "a red boat and a boat on a lake", "")
+    ]
+    mean = evaluation._mean(rows)
+    assert mean["exact"] == mean["unseen"]["exact"] == pytest.approx(1 / 6)
+    assert mean["place"] == pytest.approx((1 / 2 + 1 + 1 / 2) / 3)
+    assert mean["intervals"]["exact"] == pytest.approx(np.mean([row["intervals"]["exact"] for row in rows], axis=0))
+    assert mean["relation"] is None and mean["false_named"] == 0  # of the captions that name something
+
+
+def test_greedy_decoding_is_one_of_those_tried(made):
+    """What training reports is greedy; a beam of width 1 with a penalty searches on past the first END."""
+    captioner = bundle.load(finished(made)[0])
+    val = made.dataset.split("val")
+    state = captioner.initial_state(made.store.rows(val))
+    greedy = decoding.greedy(captioner.step, state, captioner.max_length)
+    expected = {r.image_id: captioner.tokenizer.decode(c.tokens) for r, c in zip(val, greedy, strict=True)}
+    assert evaluation.caption_records(captioner, made.store, val, *evaluation.DECODINGS[0]) == expected
+    names = ("beam_width", "length_penalty")
+    assert findings.decoding_name(dict(zip(names, evaluation.DECODINGS[0], strict=True))) == "greedy"
+
+
+# Truth
+
+
+@pytest.mark.parametrize(
+    "text, mark",
+    [
+        ("A red boat on a lake.", "✓ right"),
+        ("a violet house", "✗ no violet house here; red boat missing"),
+        ("a red boat and a red boat in the desert to the right", "✗ red boat named twice; no desert here"),
+        ("a red boat on the right", "✗ not on the right"),
+        ("", "✗ red boat missing"),
+    ],
+)
+def test_a_caption_is_checked_where_the_truth_is_known(made, text, mark):
+    truth = {"place": "lake", "objects": [{"object": "boat", "colour": "red", "box": [0.1, 0.1, 0.3, 0.3]}]}
+    record = made.dataset.records[0]
+    assert evaluation.check(replace(record, truth=truth), text) == mark
+    assert evaluation.check(record, text) == ""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from captioning.metrics import CiderD, bootstrap_interval, distinct_captions, novel_captions, shuffled_cider
-from captioning.metrics.controls import _derangement
+from captioning.metrics.controls import _derangement, share_interval, shares_differ, shuffles
 
 REFERENCES = {image: [f"word{image} thing{image} runs near place{image}"] for image in range(6)}
 PERFECT = {image: texts[0] for image, texts in REFERENCES.items()}
@@ -36,7 +36,7 @@ def test_shuffled_cider_is_the_mean_over_its_seeds():
     assert shuffled_cider(references, results) == shuffled_cider(metric, results)
 
 
-def test_shuffled_cider_refuses_what_it_cannot_deal():
+def test_shuffled_cider_refuses_what_it_cannot_shuffle():
     with pytest.raises(ValueError, match="only one image"):
         shuffled_cider({1: ["a"]}, {1: "a"})
     with pytest.raises(ValueError, match="seed"):
@@ -58,6 +58,28 @@ def test_bootstrap_interval_of_equal_scores_and_of_none():
     assert bootstrap_interval([2.0, 2.0]) == (2.0, 2.0)
     with pytest.raises(ValueError, match="shape"):
         bootstrap_interval([])
+
+
+def test_interval_of_a_share():
+    """Known values: R's binom.wilson(8, 10), and Newcombe (1998), table II, 56 of 70 against 48 of 80."""
+    assert share_interval(0.8, 10) == pytest.approx((0.4902, 0.9433), abs=1e-4)
+    assert share_interval(1, 50) == pytest.approx((0.9287, 1), abs=1e-4)
+    assert share_interval(0, 50) == pytest.approx((0, 0.0713), abs=1e-4)
+    one, other = ((share, share_interval(share, count)) for share, count in ((0.8, 70), (0.6, 80)))
+    assert shares_differ(one, other) and shares_differ(other, one)
+    assert not shares_differ(one, (0.7, share_interval(0.7, 80))) and not shares_differ(one, one)
+
+
+def test_shuffles_are_what_the_shuffled_cider_scores():
+    references = {image: [f"a w{image % 3} b{image % 2} dog", "a cat"] for image in range(9)}
+    results = {image: f"a w{image % 3} b{image % 2} x{image}" for image in references}
+    shuffled = list(shuffles(results))
+    assert len(shuffled) == 5
+    for texts in shuffled:
+        assert sorted(texts.values()) == sorted(results.values())
+        assert all(texts[image] != results[image] for image in results)
+    metric = CiderD(references)
+    assert shuffled_cider(references, results) == pytest.approx(np.mean([metric.score(t)[0] for t in shuffled]))
 
 
 def test_distinct_captions_compares_tokens():

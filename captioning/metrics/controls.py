@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from statistics import NormalDist
 
 import numpy as np
 
@@ -16,7 +17,7 @@ def shuffled_cider(
     results: Mapping[ImageId, str],
     seeds: Iterable[int] = range(5),
 ) -> float:
-    """Return the CIDEr-D that is left when every caption is dealt to another image.
+    """Return the CIDEr-D that is left when every caption is given to another image.
 
     A captioner that looks at its picture scores far above this; one that says the same of all does not.
 
@@ -32,15 +33,23 @@ def shuffled_cider(
         ValueError: fewer than two images, no seed, or as in `CiderD.score`.
     """
     metric = references if isinstance(references, CiderD) else CiderD(references)
-    captions = metric.references.tokens_of(results)
-    if len(captions) < 2:
-        raise ValueError("Captions cannot be dealt to other images: there is only one image.")
-    scores = [
-        metric.score_tokens([captions[place] for place in _derangement(len(captions), seed)])[0] for seed in seeds
-    ]
+    scores = [metric.score(texts)[0] for texts in shuffles(results, seeds)]
     if not scores:
         raise ValueError("shuffled_cider needs at least one seed.")
     return sum(scores) / len(scores)
+
+
+def shuffles(results: Mapping[ImageId, str], seeds: Iterable[int] = range(5)) -> Iterator[dict[ImageId, str]]:
+    """Yield for each seed the captions, each given to another image than its own.
+
+    Raises:
+        ValueError: there is one image only.
+    """
+    images, captions = list(results), list(results.values())
+    if len(captions) < 2:
+        raise ValueError("Captions cannot be shuffled among other images: there is only one image.")
+    for seed in seeds:
+        yield {image: captions[place] for image, place in zip(images, _derangement(len(images), seed), strict=True)}
 
 
 def _derangement(size: int, seed: int) -> np.ndarray:
@@ -77,6 +86,26 @@ def bootstrap_interval(
     means = [scores[generator.integers(len(scores), size=len(scores))].mean() for _ in range(samples)]
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def share_interval(share: float, count: int, level: float = 0.95) -> tuple[float, float]:
+    """Return the score interval of a share (Wilson 1927); unlike a bootstrap, it has a length at 0 and 1 as well.
+
+    Args:
+        share: of the counted ones.
+        count: how many were counted.
+        level: how often such an interval holds the true share.
+    """
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
+    half = z * (share * (1 - share) / count + (z / (2 * count)) ** 2) ** 0.5 / (1 + z * z / count)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def shares_differ(one: tuple[float, Sequence[float]], other: tuple[float, Sequence[float]]) -> bool:
+    """Tell whether two shares, each with its interval, are distinguishable (Newcombe 1998, method 10)."""
+    (larger, (low, _)), (smaller, (_, high)) = sorted([one, other], key=lambda pair: -pair[0])
+    return larger - smaller > ((larger - low) ** 2 + (high - smaller) ** 2) ** 0.5
 
 
 def distinct_captions(results: Mapping[ImageId, str]) -> float:

@@ -1,93 +1,69 @@
-"""Does a caption name what is in the picture? For drawn scenes, whose content is known."""
+"""Is a caption true? For drawn scenes, whose content is known."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from captioning.metrics.controls import share_interval
+from captioning.metrics.lexicon import KINDS, Lexicon, Mention, Names, phrases_of
 from captioning.metrics.references import ImageId, some_images, with_ids_of
 from captioning.words import tokenize
 
-# {"place": {name: its words}, "object": {...}, "colour": {...}}; a word may be a phrase or a plural.
-Names = Mapping[str, Mapping[str, Iterable[str]]]
-# {"place": "beach", "objects": [{"object": "boat", "colour": "red", "unseen": True}], "place_colours": ["green"]}
+# {"place": "beach", "place_colours": ["green"],
+#  "objects": [{"object": "boat", "colour": "red", "unseen": True, "box": [left, top, right, bottom]}]}
 Truth = Mapping[str, Any]
 
-KINDS = ("place", "object", "colour")
-# What may not stand between a colour and its object: "red and small boat", "red on the boat".
-_FUNCTION_WORDS = (
-    "a an the this that these those some one two three and or but nor not as than with without of in on at by to "
-    "for from near behind before beside under over above below into onto next between there here it its is are "
-    "was were be has have which who while"
-)
-_BREAKS = frozenset(_FUNCTION_WORDS.split())
-_ADJECTIVES_BETWEEN = 2
+MEASURES = (*KINDS, "pair", "false_named", "exact", "repeats", "relation")
+OF_PICTURES = ("place", "false_named", "exact", "repeats", "relation")  # of a whole picture, not of one thing in it
 
 
-class Mention:
-    """One place of a caption that names something: the words from `start` to `end`, and what they may mean."""
-
-    def __init__(self, start: int, end: int, meanings: Iterable[tuple[str, str]]):
-        self.start, self.end = start, end
-        self.meanings = frozenset(meanings)  # (kind, name)
-
-    def __getitem__(self, kind: str) -> set[str]:
-        """Return the names of one kind that the words may stand for; empty when there are none."""
-        return {name for its_kind, name in self.meanings if its_kind == kind}
+def _across(thing: Mapping) -> float:
+    return (thing["box"][0] + thing["box"][2]) / 2
 
 
-class Lexicon:
-    """The words of the names, for finding them in captions."""
+def _down(thing: Mapping) -> float:
+    return (thing["box"][1] + thing["box"][3]) / 2
 
-    def __init__(self, names: Names):
-        """Index the names; a name is always a word for itself.
 
-        Raises:
-            ValueError: a kind is missing, or a word is empty.
-        """
-        if missing := [kind for kind in KINDS if kind not in names]:
-            raise ValueError(f"The names lack {missing}: they need {list(KINDS)}.")
-        self.names = {kind: frozenset(names[kind]) for kind in KINDS}
-        self._meanings: dict[tuple[str, ...], set[tuple[str, str]]] = {}
-        for kind in KINDS:
-            for name, synonyms in names[kind].items():
-                for synonym in {name, *_listed(kind, name, synonyms)}:
-                    self._meanings.setdefault(tuple(tokenize(synonym)), set()).add((kind, name))
-        if () in self._meanings:
-            raise ValueError(f"An empty word is given for {sorted(self._meanings[()])}.")
-        self._longest = max(map(len, self._meanings), default=0)
-
-    def find(self, text: Sequence[str]) -> list[Mention]:
-        """Return the mentions in a caption's words from left to right; of overlapping ones the longest."""
-        mentions, start = [], 0
-        while start < len(text):
-            for end in range(min(start + self._longest, len(text)), start, -1):
-                if meanings := self._meanings.get(tuple(text[start:end])):
-                    mentions.append(Mention(start, end, meanings))
-                    start = end
-                    break
-            else:
-                start += 1
-        return mentions
+# Words that say where the thing before them is, and whether they hold; the longer ones first.
+_POSITIONS = {
+    "to the left of": lambda one, other: _across(one) < _across(other),
+    "to the right of": lambda one, other: _across(one) > _across(other),
+    "on the left of": lambda one, other: _across(one) < _across(other),
+    "on the right of": lambda one, other: _across(one) > _across(other),
+    "higher than": lambda one, other: _down(one) < _down(other),
+    "on the left": lambda one: _across(one) < 0.5,
+    "on the right": lambda one: _across(one) > 0.5,
+    "in the middle": lambda one: 0.4 <= _across(one) <= 0.6,
+}
+_OF_TWO = (" of", " than")
 
 
 def grounding(truth: Mapping[ImageId, Truth], results: Mapping[ImageId, str], names: Names) -> dict:
     """Check captions against what is in the pictures.
 
     Args:
-        truth: image id -> `place`, `objects` (each with `object` and `colour`, and `unseen` where place, object and
-            colour occur together in no train picture), and optionally `place_colours`: colours that belong to the place
-            by nature ("green meadow"), neither right nor wrong.
+        truth: image id -> `place`, `objects` (each with `object` and `colour`; `unseen` where place, object and
+            colour occur together in no train picture; perhaps its `box`: left, top, right and bottom as shares of the
+            picture), and optionally `place_colours`: colours that belong to the place by nature ("green meadow"),
+            neither right nor wrong.
         results: image id -> raw caption; the images of the truth.
         names: the words for every name.
 
     Returns:
-        `place`, `object`, `colour`: the share of the true ones that are named. `pair`: the share of the objects
-        that are named with their own colour right before them ("red boat", "red small boat"). `false_named`:
-        the share of the named objects and colours that are not in the picture. Names count once per picture; a
-        share of nothing is None. `unseen`: the same of the unseen objects alone, `place` and `false_named` of the
-            pictures that hold one; None without such.
+        `place`: the share of the pictures whose place is named, and no other. `object`, `colour`: the share of the true
+        ones that are named. `pair`: the share of the objects that are named with their own colour right before them
+        ("red boat", "red small boat"). `false_named`: the share of the named objects and colours that are not in the
+        picture. Names count once per picture.
+        `exact`: the share of the captions that name all pairs of the picture, each once, and no other thing or colour.
+        `repeats`: the share of the captions that name a pair twice, or an object of which the picture holds one.
+        `relation`: the share of the statements on left, right, middle and height that hold, of those on things that
+        are there.
+        A share of nothing is None. `n`: for each of them how many were counted. `intervals`: the 95 % interval, see
+        `share_interval`; the things of one picture count as one, since they are not independent.
+        `unseen`: the same of the unseen objects alone, and `OF_PICTURES` of the pictures that hold one; None without.
 
     Raises:
         ValueError: an image is in only one of the two, or the truth holds a name that the names lack.
@@ -97,39 +73,122 @@ def grounding(truth: Mapping[ImageId, Truth], results: Mapping[ImageId, str], na
         if odd := [image for image in these if image not in those]:
             raise ValueError(f"Grounding {problem}: {some_images(odd)}.")
     lexicon = Lexicon(names)
-    counts = {image: _count(image, truth[image], results[image], lexicon) for image in truth}
+    counts = {image: Reading(truth[image], results[image], lexicon, image).counts() for image in truth}
     unseen = []
     for image, content in truth.items():
         if things := [thing for thing in content["objects"] if thing.get("unseen")]:
-            of_these = _count(image, {**content, "objects": things}, results[image], lexicon)
-            unseen.append(of_these | {"false_named": counts[image]["false_named"]})
-    return {**_shares(counts.values()), "unseen": _shares(unseen) if unseen else None}
+            of_these = Reading({**content, "objects": things}, results[image], lexicon, image).counts()
+            unseen.append(of_these | {measure: counts[image][measure] for measure in OF_PICTURES})
+    return {**_shares(list(counts.values())), "unseen": _shares(unseen) if unseen else None}
 
 
-def _shares(counts: Iterable[dict[str, tuple[int, int]]]) -> dict[str, float | None]:
-    counts = list(counts)
-    shares = {}
-    for measure in (*KINDS, "pair", "false_named"):
+def _shares(counts: list[dict[str, tuple[int, int]]]) -> dict:
+    shares, intervals = {}, {}
+    numbers = {measure: sum(image[measure][1] for image in counts) for measure in MEASURES}
+    for measure, total in numbers.items():
         hits = sum(image[measure][0] for image in counts)
-        total = sum(image[measure][1] for image in counts)
         shares[measure] = hits / total if total else None
-    return shares
+        pictures = sum(image[measure][1] > 0 for image in counts)
+        intervals[measure] = list(share_interval(hits / total, pictures)) if total else None
+    return {**shares, "n": numbers, "intervals": intervals}
 
 
-def _count(image: ImageId, truth: Truth, caption: str, lexicon: Lexicon) -> dict[str, tuple[int, int]]:
-    """Return (hits, all) of each measure for one picture."""
-    there = _things(image, truth, lexicon)
-    text = tokenize(caption)
-    mentions = _without_place_colours(lexicon.find(text), set(truth.get("place_colours", ())), there["colour"])
-    named = {kind: set().union(*(mention[kind] for mention in mentions)) for kind in KINDS}
-    own = {(thing["object"], thing["colour"]) for thing in truth["objects"]}
-    counts = {kind: (len(there[kind] & named[kind]), len(there[kind])) for kind in KINDS}
-    counts["pair"] = (len(own & _pairs(text, mentions)), len(own))
-    # A word of several meanings ("orange") is right when one of them is.
-    things = {mention.meanings for mention in mentions if mention["object"] or mention["colour"]}
-    false = [meanings for meanings in things if not any(name in there[kind] for kind, name in meanings)]
-    counts["false_named"] = (len(false), len(things))
-    return counts
+class Reading:
+    """What a caption says, compared with what is in its picture."""
+
+    def __init__(self, truth: Truth, caption: str, lexicon: Lexicon, image: ImageId = ""):
+        """Find the names in a caption; for the arguments see `grounding`."""
+        self.there = _things(image, truth, lexicon)
+        self.things = truth["objects"]
+        self.own = {(thing["object"], thing["colour"]) for thing in self.things}
+        self.text = tokenize(caption)
+        mentions = lexicon.find(self.text)
+        self.phrases = phrases_of(self.text, mentions)
+        self.mentions = self._without_place_colours(mentions, set(truth.get("place_colours", ())))
+        self.places = [mention for mention in mentions if mention["place"]]
+
+    def counts(self) -> dict[str, tuple[int, int]]:
+        """Return (hits, all) of each of `MEASURES`."""
+        named = {kind: set().union(*(mention[kind] for mention in self.mentions)) for kind in KINDS}
+        counts = {kind: (len(self.there[kind] & named[kind]), len(self.there[kind])) for kind in KINDS}
+        counts["place"] = (int(self.there["place"] <= named["place"] and not self._wrong_places()), 1)
+        pairs = set().union(*(phrase.pairs for phrase in self.phrases))
+        counts["pair"] = (len(self.own & pairs), len(self.own))
+        things = {mention.meanings for mention in self.mentions if mention["object"] or mention["colour"]}
+        counts["false_named"] = (sum(not self._holds(meanings) for meanings in things), len(things))
+        counts["exact"] = (int(not any(self._wrong_content())), 1)
+        counts["repeats"] = (len(self._repeated()[:1]), 1)
+        relations = list(self._relations())
+        counts["relation"] = (sum(holds for _, holds in relations), len(relations))
+        return counts
+
+    def problems(self) -> list[str]:
+        """Return in a few words each what is wrong, the plainest first; nothing for a caption that is right."""
+        wrong = [*self._wrong_content()]
+        wrong += [f"no {' '.join(self.text[place.start : place.end])} here" for place in self._wrong_places()]
+        for words, holds in self._relations():
+            if not holds:
+                wrong.append(f"not {words.removesuffix(' of').removesuffix(' than')}")
+        return list(dict.fromkeys(wrong))
+
+    def _wrong_content(self) -> Iterator[str]:
+        """Yield what keeps a caption from naming all pairs of its picture once each, and nothing else."""
+        yield from (f"{thing} named twice" for thing in self._repeated())
+        for phrase in self.phrases:
+            if phrase.colour is None and phrase.noun["object"] & self.there["object"]:
+                yield f"no color for the {phrase.words(self.text)}"
+            elif not phrase.pairs & self.own:
+                yield f"no {phrase.words(self.text)} here"
+        in_phrases = {phrase.colour for phrase in self.phrases}
+        for mention in self.mentions:
+            if mention["colour"] and mention not in in_phrases and not self._holds(mention.meanings):
+                yield f"nothing {self.text[mention.start]} here"
+        named = set().union(*(phrase.pairs for phrase in self.phrases))
+        bare = set().union(*(phrase.noun["object"] for phrase in self.phrases if phrase.colour is None))
+        yield from (f"{colour} {name} missing" for name, colour in sorted(self.own - named) if name not in bare)
+
+    def _repeated(self) -> list[str]:
+        """Return the pairs that are named twice, and the objects of which there is one."""
+        pairs = Counter(pair for phrase in self.phrases for pair in phrase.pairs)
+        twice = [(name, f"{colour} {name}") for (name, colour), count in pairs.items() if count > 1]
+        named = Counter(name for phrase in self.phrases for name in phrase.noun["object"])
+        there = Counter(name for name, _ in self.own)
+        single = [name for name, count in named.items() if count > 1 and there[name] == 1]
+        return [words for _, words in twice] + [name for name in single if name not in dict(twice)]
+
+    def _relations(self) -> Iterator[tuple[str, bool]]:
+        """Yield the words of each statement on positions of things that are there, and whether it holds."""
+        start = 0
+        while start < len(self.text):
+            rest = " ".join([*self.text[start:], ""])
+            words = next((words for words in _POSITIONS if rest.startswith(f"{words} ")), "")
+            end = start + max(1, len(words.split()))
+            if words:
+                before = [phrase for phrase in self.phrases if phrase.noun.end <= start]
+                after = [phrase for phrase in self.phrases if phrase.noun.start >= end]
+                meant = [*before[-1:], *(after[:1] if words.endswith(_OF_TWO) else ())]
+                things = [phrase.thing(self.things) for phrase in meant]
+                if len(things) == 1 + words.endswith(_OF_TWO) and all(thing and "box" in thing for thing in things):
+                    yield words, _POSITIONS[words](*things)
+            start = end
+
+    def _holds(self, meanings: Iterable[tuple[str, str]]) -> bool:
+        """Tell whether a word of perhaps several meanings ("orange") is right: when one of them is."""
+        return any(name in self.there[kind] for kind, name in meanings)
+
+    def _wrong_places(self) -> list[Mention]:
+        return [mention for mention in self.places if not self._holds(mention.meanings)]
+
+    def _without_place_colours(self, mentions: list[Mention], natural: set[str]) -> list[Mention]:
+        """Leave out the colours of the place itself: those of no object, and those right before the place's word."""
+        kept, of_objects = [], {phrase.colour for phrase in self.phrases}
+        for mention, following in zip(mentions, [*mentions[1:], None], strict=False):
+            before_place = following is not None and following["place"] and following.start == mention.end
+            natural_here = mention["colour"] & natural
+            elsewhere = natural_here & self.there["colour"] and not before_place
+            if not natural_here or mention["object"] or mention in of_objects or elsewhere:
+                kept.append(mention)
+        return kept
 
 
 def _things(image: ImageId, truth: Truth, lexicon: Lexicon) -> dict[str, set[str]]:
@@ -145,30 +204,3 @@ def _things(image: ImageId, truth: Truth, lexicon: Lexicon) -> dict[str, set[str
     if strange:
         raise ValueError(f"The truth of image {image!r} holds names without words: {strange}")
     return there
-
-
-def _without_place_colours(mentions: list[Mention], natural: set[str], colours: set[str]) -> list[Mention]:
-    """Leave out the colours of the place itself: those of no object, and those right before the place's word."""
-    kept = []
-    for mention, following in zip(mentions, [*mentions[1:], None], strict=False):
-        before_place = following is not None and following["place"] and following.start == mention.end
-        natural_here = mention["colour"] & natural
-        if not natural_here or mention["object"] or (natural_here & colours and not before_place):
-            kept.append(mention)
-    return kept
-
-
-def _pairs(text: Sequence[str], mentions: Sequence[Mention]) -> set[tuple[str, str]]:
-    """Return the (object, colour) pairs that a caption names in one phrase."""
-    pairs = set()
-    for colour, thing in pairwise(mentions):
-        between = text[colour.end : thing.start]
-        if len(between) <= _ADJECTIVES_BETWEEN and not _BREAKS.intersection(between):
-            pairs |= {(name, shade) for name in thing["object"] for shade in colour["colour"]}
-    return pairs
-
-
-def _listed(kind: str, name: str, synonyms: Iterable[str]) -> list[str]:
-    if isinstance(synonyms, str):
-        raise ValueError(f"The words for the {kind} {name!r} are a text; give a list: [{synonyms!r}].")
-    return list(synonyms)

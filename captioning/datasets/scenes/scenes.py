@@ -20,7 +20,7 @@ from captioning.files import only_one, read_json, write_atomically, write_json
 
 __all__ = ["NAMES", "draw", "read"]
 
-_VERSION = 2  # of the drawing: another number draws every folder again
+_VERSION = 3  # of the drawing: another number draws every folder again
 _FINISHED, _STARTED = "scenes.json", "scenes.unfinished.json"
 _RECORDS = ("annotations/captions_scenes.json", "splits.json", "truth.json")
 _AGAIN = "Delete images/, annotations/, splits.json, truth.json and scenes.json there and run 01_download again."
@@ -118,11 +118,17 @@ def _records(scenes: list[Scene]) -> tuple[dict, dict, dict]:
 
 
 def _truth(scene: Scene) -> dict:
-    """Return what a picture shows, in the names of `NAMES`; objects from left to right."""
+    """Return what a picture shows, in the names of `NAMES`; objects from left to right, boxes as shares of the size."""
     return {
         "place": scene.place,
         "objects": [
-            {"object": item.object, "colour": item.colour, "unseen": scene.is_unseen(item)} for item in scene.items
+            {
+                "object": item.object,
+                "colour": item.colour,
+                "unseen": scene.is_unseen(item),
+                "box": [edge / SIZE for edge in item.box],
+            }
+            for item in scene.items
         ],
         "place_colours": PLACE_COLOURS.get(scene.place, []),
     }

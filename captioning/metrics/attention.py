@@ -1,0 +1,123 @@
+"""Does a decoder look at the thing that it names? For drawn scenes, where the place of every thing is known."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from captioning.datasets.dataset import Record
+from captioning.datasets.scenes.words import NAMES
+from captioning.metrics.controls import bootstrap_interval
+from captioning.metrics.lexicon import Lexicon, phrases_of
+
+
+class Estimate(NamedTuple):
+    """A mean over pictures with its 95 % bootstrap interval."""
+
+    mean: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Estimate:
+        """Estimate the mean of one value per picture."""
+        return cls(float(np.mean(values)), *bootstrap_interval(values))
+
+
+class Looking(NamedTuple):
+    """Where attention lies as things are named, as shares of its weight; means over pictures."""
+
+    pictures: int  # with a named thing that is really there
+    words: int  # how often such a thing is named
+    inside: Estimate  # weight in the box of the thing, at the word that names it
+    area: Estimate  # the box's share of the picture: what attention without a preference gives
+    others: Estimate  # weight in the same box at the other words of the caption
+    over_area: Estimate  # inside - area, paired
+    over_others: Estimate  # inside - others, paired
+
+
+def inside(
+    records: Sequence[Record], words: Sequence[Sequence[str]], attentions: Sequence[np.ndarray]
+) -> Looking | None:
+    """Measure how much attention lies in the box of a thing at the word that names it.
+
+    Only names of things that are there count. A name of several words ("hot air balloon") counts with its mean.
+
+    Args:
+        records: the pictures.
+        words: of the caption of each.
+        attentions: for each (words, regions), rows summing to 1; the regions form a square grid, row by row.
+
+    Returns:
+        None where no caption names a thing whose box is known, as on photos.
+    """
+    rows, mentions = [], 0
+    for record, caption, attention in zip(records, words, attentions, strict=True):
+        if named := [row for row in _of_one(record, caption, attention) if row is not None]:
+            rows.append(np.mean(named, axis=0))
+            mentions += len(named)
+    if not rows:
+        return None
+    here, area, others = np.transpose(rows)
+    columns = (here, area, others, here - area, here - others)
+    return Looking(len(rows), mentions, *map(Estimate.of, columns))
+
+
+def boxes_of(record: Record, words: Sequence[str]) -> dict[int, list[float]]:
+    """Return number of a word -> box of the thing in the picture that it names; nothing on photos.
+
+    A box is [left, top, right, bottom] in shares of the width and height. Of two things of a kind the color decides.
+    """
+    return {number: box for place, box in _named(record, words) for number in place}
+
+
+def share_inside(weights: np.ndarray, box: Sequence[float]) -> np.ndarray:
+    """Return the share of attention in a box; within a region the weight is spread evenly.
+
+    Args:
+        weights: (..., regions) of a square grid, row by row.
+        box: left, top, right and bottom as shares of the width and height.
+
+    Raises:
+        ValueError: the regions form no square.
+    """
+    side = math.isqrt(weights.shape[-1])
+    if side * side != weights.shape[-1]:
+        raise ValueError(f"{weights.shape[-1]} regions form no square grid.")
+    edges = np.arange(side) / side
+    across, down = (
+        np.clip(side * (np.minimum(edges + 1 / side, last) - np.maximum(edges, first)), 0, 1)
+        for first, last in ((box[0], box[2]), (box[1], box[3]))
+    )
+    return weights @ np.outer(down, across).ravel()
+
+
+def _of_one(record: Record, words: Sequence[str], attention: np.ndarray) -> list[tuple | None]:
+    """Return (inside, area, others) of each thing named in a caption; None where there are no other words."""
+    if len(words) != len(attention):
+        raise ValueError(f"Picture {record.image_id}: {len(words)} words but {len(attention)} rows of attention.")
+    rows = []
+    for place, box in _named(record, words):
+        shares = share_inside(np.asarray(attention, float), box)
+        others = np.delete(shares, place)
+        area = (box[2] - box[0]) * (box[3] - box[1])
+        rows.append((shares[list(place)].mean(), area, others.mean()) if len(others) else None)
+    return rows
+
+
+def _named(record: Record, words: Sequence[str]) -> list[tuple[range, list[float]]]:
+    """Return the numbers of the words that name each thing of a caption that is there, and its box."""
+    things: Sequence[Mapping] = [thing for thing in (record.truth or {}).get("objects", ()) if "box" in thing]
+    named = []
+    for phrase in phrases_of(words, _LEXICON.find(words)) if things else ():
+        of_kind = [thing for thing in things if thing["object"] in phrase.noun["object"]]
+        thing = of_kind[0] if len(of_kind) == 1 else phrase.thing(things)
+        if thing:
+            named.append((range(phrase.noun.start, phrase.noun.end), thing["box"]))
+    return named
+
+
+_LEXICON = Lexicon(NAMES)

@@ -1,0 +1,175 @@
+"""Sentences on scores and captions, each in all that it may have to say."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from captioning import findings
+from captioning.datasets.dataset import Record
+from captioning.datasets.scenes.words import NAMES
+from captioning.metrics import grounding
+
+CHOSEN = ({"beam_width": 1, "length_penalty": 0.0}, {"beam_width": 3, "length_penalty": 0.7})
+
+
+def decoded(greedy, beam):
+    tried = [row | {"validation_CIDEr": value} for row, value in zip(CHOSEN, (greedy, beam), strict=True)]
+    return {"decoding": max(tried, key=lambda row: row["validation_CIDEr"]) | {"tried": tried}, "images": 12}
+
+
+def noisy(mean, pictures=50, seed=0):
+    return mean + np.random.default_rng(seed).normal(0, 0.1, pictures)
+
+
+def scored(cider, exact=None, **more):
+    """A row of the table; of its 40 pictures, the first ones are said exactly and the others wrongly."""
+    row = {"CIDEr": cider, "Bleu_4": cider / 4, "ROUGE_L": cider / 4, **more}
+    if exact is not None:
+        truth = {number: scene(unseen=number % 2 == 0) for number in range(40)}
+        texts = {number: "a red boat on the left" if number < exact else "a blue boat, a boat" for number in truth}
+        row["grounding"] = grounding(truth, texts, NAMES)
+    return row
+
+
+def scene(unseen=False):
+    thing = {"object": "boat", "colour": "red", "unseen": unseen, "box": [0.1, 0.1, 0.4, 0.4]}
+    return {"place": "lake", "objects": [thing]}
+
+
+def drawn(number=0):
+    return Record(number, Path("x.jpg"), ("a red boat",), "test", scene())
+
+
+def photo(number=0):
+    return Record(number, Path("x.jpg"), ("a red boat",), "test")
+
+
+RIGHT, WRONG = "a red boat on a lake", "a blue boat"
+
+
+def test_decodings_are_grouped_and_what_they_gain_is_told():
+    text = findings.decodings({"A": decoded(1.0, 1.25), "B": decoded(1.0, 1.1), "C": decoded(1.0, 0.9)})
+    assert "3/0.7 for A and B; greedy for C." in text and "gains 0.000 to 0.250 CIDEr" in text
+    assert "gains 0.250 CIDEr" in findings.decodings({"A": decoded(1.0, 1.25)})
+    assert "0 for every decoding of A: there, nothing was chosen" in findings.decodings({"A": decoded(0.0, 0.0)})
+
+
+def test_the_number_of_scored_experiments():
+    row = decoded(1.0, 1.0)
+    assert findings.scored({"A": row}) == "1 experiment is scored on 12 test pictures: A."
+    assert findings.scored({"A": row, "B": row}) == "2 experiments are scored on 12 test pictures: A and B."
+    assert "on 1 test picture:" in findings.scored({"A": row | {"images": 1}})
+
+
+def test_models_against_baselines():
+    per_picture = {"A": noisy(2), "B": noisy(1), "C": noisy(0.5), "base": noisy(1, seed=1)}
+    rows = {name: scored(values.mean()) for name, values in per_picture.items()}
+    text = findings.comparison(rows, per_picture, ["base"])
+    assert 'ahead of "base": A (B not distinguishable; C behind it). Without intervals:' in text
+    lower = "B and C" if rows["B"]["CIDEr"] <= rows["base"]["CIDEr"] else "C"
+    assert f'by Bleu_4, "base" is not below {lower}; by ROUGE_L, "base" is not below {lower}.' in text
+    text = findings.comparison({n: rows[n] for n in ("A", "base")}, per_picture, ["base"])
+    assert 'ahead of "base": every model. Without intervals: by Bleu_4 and ROUGE_L, every model is' in text
+
+
+def test_one_picture_tells_nothing_about_an_order():
+    per_picture = {"A": np.array([2.0]), "base": np.array([1.0])}
+    rows = {name: scored(values.mean()) for name, values in per_picture.items()}
+    assert 'ahead of "base": no model (A not distinguishable).' in findings.comparison(rows, per_picture, ["base"])
+    assert findings.ranking(per_picture) == "2 models on 1 picture: no order can be told."
+    assert findings.ranking({"A": noisy(1)}) == "1 model on 50 pictures: no order can be told."
+
+
+def test_the_ranking_is_that_of_paired_differences():
+    base = noisy(1)
+    wide = base + np.random.default_rng(5).normal(0, 1, 50)
+    text = findings.ranking({"B": base, "A": base + noisy(0.05, seed=3) / 2})
+    assert text.startswith("A has the highest CIDEr") and text.endswith("No interval holds 0.")
+    text = findings.ranking({"A": wide + 1 - wide.mean() + 0.01, "B": base + 1 - base.mean()})
+    assert text.endswith("Not distinguishable from it: B.")
+
+
+def test_truth_names_the_best_and_what_is_not_above_a_baseline():
+    rows = {"A": scored(3, 36), "B": scored(2, 20), "C": scored(2, 6), "base": scored(1, 5), "none": scored(0.1, 0)}
+    text = findings.truth(rows, ["base", "none"])
+    assert "Exact: A 90.0% of 40 captions (77% to 96%), then B 50.0%" in text and "), distinguishable." in text
+    assert "Repeats: at most C 85.0% of 40 captions" in text
+    assert "left or right gives, for A, B and C." in text or "left or right gives, for A and B." in text
+    assert 'above "base": A and B by exact, pair and color; no model by object.' in text  # all name a boat
+    assert 'above "none": every model by exact, pair and color; no model by object.' in text
+    assert "Pairs of unseen combinations (n = 20) against the others (n = 20): not distinguishable for A" in text
+    assert ", not distinguishable." in findings.truth({"B": rows["B"], "D": scored(1, 19)}, [])
+
+
+def test_every_baseline_is_beaten():
+    rows = {"A": scored(3, 36), "base": scored(1, 1)}
+    for name, share in (("object", 0.1), ("colour", 0.1)):
+        rows["base"]["grounding"][name] = share
+        rows["base"]["grounding"]["intervals"][name] = [0.0, 0.2]
+    assert 'Distinguishably above "base": every model by exact, pair, object and color.' in findings.truth(
+        rows, ["base"]
+    )
+
+
+@pytest.mark.parametrize("share, verdict", [(0.1, "lower"), (0.95, "higher"), (0.5, "not distinguishable")])
+def test_unseen_combinations_against_the_others(share, verdict):
+    row = scored(2, 20)
+    few = row["grounding"]["unseen"]
+    few["pair"], few["intervals"]["pair"] = share, [max(0, share - 0.1), min(1, share + 0.1)]
+    row["grounding"]["pair"] = (share + 0.5) / 2
+    assert f"{verdict} for A ({share:.1%} v 50.0%)" in findings.truth({"A": row}, [])
+    row["grounding"]["unseen"] = None
+    assert "not both in this test split" in findings.truth({"A": row}, [])
+
+
+def test_orders_by_cider_and_by_truth():
+    text = findings.orders({"A": scored(3, 36), "B": scored(2, 6), "C": scored(1, 12), "base": scored(4, 0)}, ["base"])
+    assert "By CIDEr B has 67% of the score of A, by exact captions 17%." in text
+    assert "differ for 1 of 3 pairs: B before C by CIDEr, behind it by exact." in text
+    assert "agree for every pair" in findings.orders({"A": scored(3, 36), "B": scored(2, 6)}, [])
+    assert findings.orders({"A": scored(3, 36), "base": scored(1, 1)}, ["base"]) == "One model has no order."
+    assert "by exact captions no share" in findings.orders({"A": scored(3, 0), "B": scored(2, 0)}, [])
+
+
+def test_photos_have_no_truth():
+    rows = {"A": scored(1), "base": scored(0.5)}
+    assert "no caption is checked" in findings.truth(rows, ["base"])
+    assert findings.orders(rows, ["base"]) == "Without truth, there is no figure."
+
+
+@pytest.mark.parametrize(
+    "records, texts, expected",
+    [
+        ([drawn(), drawn()], [RIGHT, RIGHT], "2 of the 2 captions are right. The same caption for 2 pictures."),
+        ([drawn(), drawn()], [RIGHT, WRONG], "1 of the 2 captions is right. 2 different captions for 2 pictures."),
+        ([drawn(), drawn()], [WRONG, WRONG], "0 of the 2 captions are right. The same caption for 2 pictures."),
+        ([drawn()], [RIGHT], "The caption is right."),
+        ([drawn()], [WRONG], "The caption is wrong: no blue boat here; red boat missing."),
+        ([photo()], [RIGHT], "no check marks the captions."),
+        ([photo(), photo()], [RIGHT, WRONG], "no check marks the captions. 2 different captions for 2 pictures."),
+    ],
+)
+def test_captions_below_pictures(records, texts, expected):
+    assert findings.captions(records, texts).endswith(expected)
+
+
+def test_the_best_and_the_worst():
+    text = findings.examples([drawn()] * 3, [RIGHT, WRONG, RIGHT], [5.0, 4.5, 4.0], 2.0)
+    assert text.startswith(
+        "CIDEr of these captions: 4.00 to 5.00; mean of the split: 2.00. 2 of the 3 captions are right."
+    )
+    assert text.endswith('Wrong among them: "a blue boat" (CIDEr 4.50).')
+    text = findings.examples([drawn()] * 3, [WRONG, WRONG, RIGHT], [0.1, 0.2, 0.3], 2.0)
+    assert text.endswith('Right among them: "a red boat on a lake" (CIDEr 0.30).')
+    assert "among them" not in findings.examples([drawn()] * 2, [RIGHT, RIGHT], [5.0, 4.5], 2.0)
+    text = findings.examples([photo()], [WRONG], [0.0], 2.0)
+    assert text.startswith("CIDEr of this caption: 0.00;") and "CIDEr is not truth" in text
+
+
+def test_models_side_by_side():
+    results = {"A": {0: RIGHT, 1: WRONG}, "B": {0: WRONG, 1: WRONG}}
+    text = findings.side_by_side([drawn(0), drawn(1)], results)
+    assert text == "Picture 1: 1 of 2 right (A); picture 2: 0 of 2 right."
+    text = findings.side_by_side([photo(0), photo(1)], results)
+    assert text.startswith("Picture 1: 2 different captions; picture 2: 1 different caption from 2 models;")
