@@ -11,7 +11,7 @@ from captioning.findings.data import (
     unknown_words,
 )
 from captioning.findings.finding import Finding, claim
-from captioning.findings.pictures import contrast, mean_cosine, neighbors, scales, similar, speed
+from captioning.findings.pictures import contrast, neighbors, scales, similar, speed
 from captioning.findings.training import curves
 
 __all__ = [
@@ -24,7 +24,6 @@ __all__ = [
     "contrast",
     "curves",
     "lengths",
-    "mean_cosine",
     "neighbors",
     "rare_words",
     "scales",

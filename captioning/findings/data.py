@@ -74,10 +74,11 @@ def captions_per_picture(records: Sequence[Record]) -> Finding:
     counts = Counter(len(record.captions) for record in records)
     (usual, pictures), fewest, most = counts.most_common(1)[0], min(counts), max(counts)
     if fewest == most:
-        return Finding(f"All {numbered(len(records), 'picture')} have {numbered(usual, 'caption')} each.")
+        return Finding(f"Captions per picture: {usual}, for all {len(records):,}.")
+    share = percent(pictures / len(records))
     return Finding(
-        f"{pictures:,} of {numbered(len(records), 'picture')} ({percent(pictures / len(records))}) have "
-        f"{numbered(usual, 'caption')}; the fewest are {fewest}, the most {most}."
+        f"Captions per picture: {usual} for {pictures:,} of {len(records):,} ({share}); the fewest are {fewest}, the "
+        f"most {most}."
     )
 
 

@@ -18,15 +18,17 @@ RANDOM = 10  # random train pictures that each picture is compared with
 ERRORS = 2  # standard errors from which on a difference is told as one
 
 
-def contrast(own: np.ndarray, other: np.ndarray, alike: tuple[float, float]) -> Finding:
-    """Tell whether another preprocessing shows an encoder less contrast than its own.
+def contrast(own: np.ndarray, other: np.ndarray, features: np.ndarray, others: np.ndarray) -> Finding:
+    """Tell whether another preprocessing shows an encoder less contrast than its own, and what that does to vectors.
 
     Args:
         own: what the encoder sees, (pictures, size, size, 3).
         other: what it sees with the other preprocessing.
-        alike: the mean cosine of the vectors of different pictures, with its own and with the other one.
+        features: what it makes of its own, (pictures, regions, channels).
+        others: what it makes of the other one.
     """
-    share = float(other.std() / own.std())
+    share = float(other.std() / max(own.std(), 1e-12))
+    alike = [_mean_cosine(each.mean(axis=1)) for each in (features, others)]
     even = ", an almost even color" if share < 0.02 else ""
     numbers = f"values spread by {other.std():.3g} instead of {own.std():.3g}, {share:.1%} of its own contrast{even}."
     first, second = (f"{value:.3f}" for value in alike)
@@ -36,7 +38,7 @@ def contrast(own: np.ndarray, other: np.ndarray, alike: tuple[float, float]) -> 
     return claim(share < CONTRAST, f"{numbers} {cosines}", "The encoder loses no contrast in this way.")
 
 
-def mean_cosine(vectors: np.ndarray) -> float:
+def _mean_cosine(vectors: np.ndarray) -> float:
     """Return the mean cosine of all pairs of different vectors, (vectors, channels); 1 for a single one."""
     unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     pairs = np.triu_indices(len(unit), 1)
@@ -117,10 +119,8 @@ def neighbors(asked: Sequence[Record], nearest: Sequence[Sequence[Record]], trai
         near, chance = _shares(asked, nearest, measure), _shares(asked, others, measure)
         told.append(f"{what} {percent(near.mean())} ({percent(chance.mean())}{_doubt(near - chance)})")
         gained[what] = (near.mean() - chance.mean()) / max(1 - chance.mean(), 1e-12)  # of what chance leaves open
-    text = (
-        f"{numbered(len(asked), 'validation picture')}, {numbered(len(nearest[0]), 'nearest train picture')} each. They "
-        f"share, in brackets with random train pictures: {'; '.join(told)}."
-    )
+    text = f"{numbered(len(asked), 'validation picture')}, {numbered(len(nearest[0]), 'nearest train picture')} each. "
+    text += f"What they share, in brackets with random train pictures: {'; '.join(told)}."
     if len(shared) == 1:
         return Finding(text)
     best, *_, worst = sorted(("place", "object", "color"), key=lambda kind: -gained[kind])
