@@ -28,21 +28,19 @@ def contrast(own: np.ndarray, other: np.ndarray, features: np.ndarray, others: n
         others: what it makes of the other one.
     """
     share = float(other.std() / max(own.std(), 1e-12))
-    alike = [_mean_cosine(each.mean(axis=1)) for each in (features, others)]
     even = ", an almost even color" if share < 0.02 else ""
-    numbers = f"values spread by {other.std():.3g} instead of {own.std():.3g}, {share:.1%} of its own contrast{even}."
-    first, second = (f"{value:.3f}" for value in alike)
-    change = "more alike" if alike[1] > alike[0] else "less alike"
-    change = "as alike as before" if first == second else change
-    cosines = f"The vectors of different pictures are {change}: mean cosine {second}, with its own {first}."
-    return claim(share < CONTRAST, f"{numbers} {cosines}", "The encoder loses no contrast in this way.")
+    text = f"values spread by {other.std():.3g} instead of {own.std():.3g}, {share:.1%} of its own contrast{even}."
+    if len(features) > 1:
+        before, after = (f"{_mean_cosine(each.mean(axis=1)):.3f}" for each in (features, others))
+        change = "as" if before == after else "more" if float(after) > float(before) else "less"
+        text += f" The vectors of different pictures are {change} alike: mean cosine {after}, with its own {before}."
+    return claim(share < CONTRAST, text, "The encoder loses no contrast in this way.")
 
 
 def _mean_cosine(vectors: np.ndarray) -> float:
-    """Return the mean cosine of all pairs of different vectors, (vectors, channels); 1 for a single one."""
+    """Return the mean cosine of all pairs of different vectors, (vectors, channels)."""
     unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    pairs = np.triu_indices(len(unit), 1)
-    return float((unit @ unit.T)[pairs].mean()) if len(unit) > 1 else 1.0
+    return float((unit @ unit.T)[np.triu_indices(len(unit), 1)].mean())
 
 
 def speed(encoding: float, reading: float, pictures: int) -> Finding:
