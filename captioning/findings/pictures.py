@@ -122,7 +122,7 @@ def neighbors(asked: Sequence[Record], nearest: Sequence[Sequence[Record]], trai
     if len(shared) == 1:
         return Finding(text)
     best, *_, worst = sorted(("place", "object", "color"), key=lambda kind: -gained[kind])
-    return Finding(f"{text} Over chance, the vectors tell most about the {best} and least about the {worst}.")
+    return Finding(f"{text} Over chance, that is most for the {best} and least for the {worst}.")
 
 
 _KINDS = {
@@ -157,4 +157,4 @@ def _doubt(differences: np.ndarray) -> str:
 
 
 def _named(record: Record) -> str:
-    return f'"{textwrap.shorten(record.captions[0], 50, placeholder=" ...")}"'
+    return f'"{textwrap.shorten(record.captions[0].rstrip(" ."), 50, placeholder=" ...")}"'
