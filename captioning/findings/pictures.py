@@ -115,12 +115,15 @@ def neighbors(asked: Sequence[Record], nearest: Sequence[Sequence[Record]], trai
     told, gained = [], {}
     for what, measure in shared.items():
         near, chance = _shares(asked, nearest, measure), _shares(asked, others, measure)
-        told.append(f"{what} {percent(near.mean())} ({percent(chance.mean())}{_doubt(near - chance)})")
+        doubt = _doubt(near - chance)
+        told.append(f"{what} {percent(near.mean())} ({percent(chance.mean())}{doubt})")
         gained[what] = (near.mean() - chance.mean()) / max(1 - chance.mean(), 1e-12)  # of what chance leaves open
     text = f"{numbered(len(asked), 'validation picture')}, {numbered(len(nearest[0]), 'nearest train picture')} each. "
     text += f"What they share, in brackets with random train pictures: {'; '.join(told)}."
-    if len(shared) == 1:
-        return Finding(text)
+    if len(shared) == 1:  # no truth is known
+        (gain,) = gained.values()
+        verdict = "" if doubt else f" That is {'more' if gain > 0 else 'less'} than random pictures share."
+        return Finding(text + verdict)
     best, *_, worst = sorted(("place", "object", "color"), key=lambda kind: -gained[kind])
     return Finding(f"{text} Over chance, that is most for the {best} and least for the {worst}.")
 
