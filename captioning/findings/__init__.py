@@ -2,6 +2,17 @@
 
 from captioning.findings.captions import captions
 from captioning.findings.finding import Finding, claim
+from captioning.findings.from_scratch import agreement, clipping, forgotten, memorized, of_each
 from captioning.findings.training import curves
 
-__all__ = ["Finding", "captions", "claim", "curves"]
+__all__ = [
+    "Finding",
+    "agreement",
+    "captions",
+    "claim",
+    "clipping",
+    "curves",
+    "forgotten",
+    "memorized",
+    "of_each",
+]
