@@ -16,7 +16,7 @@ from captioning.findings.finding import CONFIRMED, DENIED
         ({"bias": 0.5, "kernel": 1.0, "hidden": 1e-12}, "hidden agrees with X: relative error 1e-12, "
          "below the limit of 1e-07. bias and kernel differ from X: relative errors 0.5 to 1, limit 1e-07."),
         ({"bias": float("nan")}, "bias differs from X: relative error nan, limit 1e-07."),
-        ({str(n): 1e-9 for n in range(8)}, "8 arrays agree with X: relative error 1e-09, below the limit of 1e-07."),
+        ({str(n): 1e-9 for n in range(9)}, "9 arrays agree with X: relative error 1e-09, below the limit of 1e-07."),
     ],
 )  # fmt: skip
 def test_arrays_that_agree_and_arrays_that_differ(errors, sentence):

@@ -10,7 +10,7 @@ from captioning.findings.finding import Finding, claim
 from captioning.findings.wording import counted, listed
 
 LEARNED = 0.1  # nats per word: a few captions count as memorized below it
-TO_NAME = 6  # names in a sentence; more are only counted
+TO_NAME = 8  # names in a sentence; more are only counted
 
 
 def agreement(errors: Mapping[str, float], limit: float, expected: str = "the slope of the loss") -> Finding:
