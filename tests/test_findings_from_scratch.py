@@ -9,14 +9,14 @@ from captioning.findings.finding import CONFIRMED, DENIED
 @pytest.mark.parametrize(
     ("errors", "sentence"),
     [
-        ({"inputs": 3e-13}, "inputs agrees with X: relative error 3e-13, below the limit of 1e-07."),
-        ({"inputs": 3e-13, "bias": 2e-11}, "inputs and bias agree with X: relative errors 3e-13 to 2e-11, below the "
+        ({"inputs": 3e-13}, "inputs agreed with X: relative error 3e-13, below the limit of 1e-07."),
+        ({"inputs": 3e-13, "bias": 2e-11}, "inputs and bias agreed with X: relative errors 3e-13 to 2e-11, below the "
          "limit of 1e-07."),
-        ({"bias": 0.5}, "bias differs from X: relative error 0.5, limit 1e-07."),
-        ({"bias": 0.5, "kernel": 1.0, "hidden": 1e-12}, "hidden agrees with X: relative error 1e-12, "
-         "below the limit of 1e-07. bias and kernel differ from X: relative errors 0.5 to 1, limit 1e-07."),
-        ({"bias": float("nan")}, "bias differs from X: relative error nan, limit 1e-07."),
-        ({str(n): 1e-9 for n in range(9)}, "9 arrays agree with X: relative error 1e-09, below the limit of 1e-07."),
+        ({"bias": 0.5}, "bias differed from X: relative error 0.5, limit 1e-07."),
+        ({"bias": 0.5, "kernel": 1.0, "hidden": 1e-12}, "hidden agreed with X: relative error 1e-12, "
+         "below the limit of 1e-07. bias and kernel differed from X: relative errors 0.5 to 1, limit 1e-07."),
+        ({"bias": float("nan")}, "bias differed from X: relative error nan, limit 1e-07."),
+        ({str(n): 1e-9 for n in range(9)}, "9 arrays agreed with X: relative error 1e-09, below the limit of 1e-07."),
     ],
 )  # fmt: skip
 def test_arrays_that_agree_and_arrays_that_differ(errors, sentence):

@@ -25,11 +25,9 @@ def agreement(errors: Mapping[str, float], limit: float, expected: str = "the sl
     differ = {name: error for name, error in errors.items() if name not in agree}
     parts = []
     if agree:
-        verb = "agrees" if len(agree) == 1 else "agree"
-        parts.append(f"{_names(agree)} {verb} with {expected}: {_size(agree)}, below the limit of {limit:.0e}.")
+        parts.append(f"{_names(agree)} agreed with {expected}: {_size(agree)}, below the limit of {limit:.0e}.")
     if differ:
-        verb = "differs" if len(differ) == 1 else "differ"
-        parts.append(f"{_names(differ)} {verb} from {expected}: {_size(differ)}, limit {limit:.0e}.")
+        parts.append(f"{_names(differ)} differed from {expected}: {_size(differ)}, limit {limit:.0e}.")
     return Finding(" ".join(parts))
 
 
