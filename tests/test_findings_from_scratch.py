@@ -53,12 +53,12 @@ def test_one_run_that_fails_denies_the_claim_of_both():
     ("right", "wrong", "verdict", "sentence"),
     [
         ([4.0, 0.05, 0.01, 0.01], [4.0, 1.0, 1.0, 0.05], CONFIRMED, "fell below 0.1 nats per word at update 2; "
-         "without it, the loss fell below 0.1 nats per word at update 4, 2.0 times as many."),
+         "without it, the loss fell below 0.1 nats per word at update 4, after 2.0 times as many updates."),
         ([4.0, 0.05], [4.0, 1.0], CONFIRMED, "without it, the loss did not fall below 0.1 nats per word in 2 updates."),
         ([4.0, 0.05], [4.0, 0.05], DENIED, "without it, the loss fell below 0.1 nats per word at update 2. "),
         ([4.0, 1.0, 0.05], [4.0, 0.05, 0.01], DENIED, "at update 3; without it, the loss fell below 0.1 nats per word "
          "at update 2. "),
-        ([4.0], [4.0], DENIED, "With the gradient from the next step, the loss did not fall below 0.1 nats per word in "
+        ([4.0], [4.0], DENIED, "with the gradient from the next step, the loss did not fall below 0.1 nats per word in "
          "1 update; without it, the loss did not fall"),
         ([4.0, 1.0], [4.0, 0.05], DENIED, "without it, the loss fell below 0.1 nats per word at update 2. "),
     ],

@@ -64,9 +64,11 @@ def forgotten(right: Sequence[float], wrong: Sequence[float]) -> Finding:
         wrong: the same without the gradient from the next step.
     """
     with_it, without = _learned(right), _learned(wrong)
-    ratio = f", {without / with_it:.1f} times as many" if with_it and without and without > with_it else ""
+    ratio = (
+        f", after {without / with_it:.1f} times as many updates" if with_it and without and without > with_it else ""
+    )
     numbers = (
-        f"With the gradient from the next step, the loss {_reached(with_it, right)}; "
+        f"with the gradient from the next step, the loss {_reached(with_it, right)}; "
         f"without it, the loss {_reached(without, wrong)}{ratio}."
     )
     holds = with_it is not None and (without is None or without > with_it)
