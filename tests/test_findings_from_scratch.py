@@ -2,7 +2,7 @@
 
 import pytest
 
-from captioning.findings import agreement, clipping, forgotten, memorized, of_each
+from captioning.findings import gradients_agree, clipping, forgotten, memorized, of_each
 from captioning.findings.finding import CONFIRMED, DENIED
 
 
@@ -20,7 +20,7 @@ from captioning.findings.finding import CONFIRMED, DENIED
     ],
 )  # fmt: skip
 def test_arrays_that_agree_and_arrays_that_differ(errors, sentence):
-    assert agreement(errors, 1e-7, "X") == sentence
+    assert gradients_agree(errors, 1e-7, "X") == sentence
 
 
 def test_each_model_is_named():

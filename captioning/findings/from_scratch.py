@@ -13,7 +13,7 @@ LEARNED = 0.1  # nats per word: a few captions count as memorized below it
 TO_NAME = 8  # names in a sentence; more are only counted
 
 
-def agreement(errors: Mapping[str, float], limit: float, expected: str = "the slope of the loss") -> Finding:
+def gradients_agree(errors: Mapping[str, float], limit: float, expected: str = "the slope of the loss") -> Finding:
     """Tell which arrays agree with what was expected, and how large the relative errors are.
 
     Args:
