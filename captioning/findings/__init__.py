@@ -2,6 +2,7 @@
 
 from captioning.findings.captions import captions
 from captioning.findings.finding import Finding, claim
+from captioning.findings.looking import depends, evenness, examples, looking, looks
 from captioning.findings.training import curves
 
-__all__ = ["Finding", "captions", "claim", "curves"]
+__all__ = ["Finding", "captions", "claim", "curves", "depends", "evenness", "examples", "looking", "looks"]
