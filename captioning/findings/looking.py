@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from captioning import evaluation
 from captioning.datasets.dataset import Record
 from captioning.findings.finding import Finding
-from captioning.metrics import attention
+from captioning.metrics import CiderD, attention, shuffled_cider
 from captioning.metrics.attention import Estimate
+from captioning.metrics.references import ImageId
 
 EVEN = 1.2  # largest weight times regions: below, maps are called even
-NEAR = 0.1  # share of CIDEr that shuffling takes away: below, captions are said not to depend on the picture
+CLEAR = 0.1  # share of CIDEr that shuffling takes away: below, captions do not depend on the picture
 
 
 def looking(records: Sequence[Record], words: Sequence[Sequence[str]], maps: Sequence[np.ndarray]) -> Finding:
@@ -34,7 +36,7 @@ def looking(records: Sequence[Record], words: Sequence[Sequence[str]], maps: Seq
         f"of the weight is inside the box of the thing. The box covers {_share(measured.area)} of the picture: the "
         f"word looks there {_than(measured.over_area)} an even look would. Other words of the caption put "
         f"{_share(measured.others)} there: the word that names the thing looks there "
-        f"{_than(measured.over_others)} they do. (In parentheses: 95 % intervals.)"
+        f"{_than(measured.over_others)} they do. (In parentheses: 95% intervals.)"
     )
     return Finding(f"{text} {_sharpness(maps)}")
 
@@ -62,7 +64,7 @@ def _looks(record: Record, words: Sequence[str], weights: np.ndarray) -> str:
     largest = weights.max(axis=1) * weights.shape[1]
     sharpest = words[int(largest.argmax())]
     parts.append(f"the sharpest map is that of “{sharpest}”, with {largest.max():.1f} times the weight of an even look")
-    return f"In “{' '.join(words)}”: {'; '.join(parts)}."
+    return f"In “{textwrap.shorten(' '.join(words), 60, placeholder=' …')}”: {'; '.join(parts)}."
 
 
 def examples(records: Sequence[Record], texts: Sequence[str]) -> tuple[list[int], Finding]:
@@ -104,20 +106,21 @@ def evenness(maps: Sequence[np.ndarray]) -> Finding:
     return Finding(f"{text}: it looks unevenly, without having learned where.")
 
 
-def depends(cider: float, shuffled: float, pictures: int) -> Finding:
+def depends(cider: CiderD, results: Mapping[ImageId, str]) -> Finding:
     """Tell how much of a score is left when the captions are shuffled among the pictures.
 
     Args:
-        cider: of the captions.
-        shuffled: of the same captions, each given to another picture; not a number where there is no other.
-        pictures: how many there are.
+        cider: fitted to the references of the pictures.
+        results: image id -> caption.
     """
-    if pictures < 2:
-        return Finding(f"CIDEr {cider:.3f} on one picture: there is no other one to shuffle its caption with.")
-    text = f"CIDEr {cider:.3f}; with the captions shuffled among the {pictures} pictures {shuffled:.3f}."
-    if shuffled > (1 - NEAR) * cider:
-        return Finding(f"{text} These captions score no better on their own pictures than on others.")
-    return Finding(f"{text} {1 - shuffled / cider:.0%} of the score needs the right picture.")
+    score, _ = cider.score(results)
+    if len(results) < 2:
+        return Finding(f"CIDEr {score:.3f} on one picture: there is no other one to give its caption to.")
+    shuffled = shuffled_cider(cider, results)
+    text = f"CIDEr {score:.3f}; with the captions shuffled among the {len(results)} pictures {shuffled:.3f}."
+    if shuffled > (1 - CLEAR) * score or not score:
+        return Finding(f"{text} These captions fit other pictures as well as their own.")
+    return Finding(f"{text} {1 - shuffled / score:.0%} of the score needs the right picture.")
 
 
 def _sharpness(maps: Sequence[np.ndarray]) -> str:
