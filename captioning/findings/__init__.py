@@ -2,7 +2,7 @@
 
 from captioning.findings.captions import captions
 from captioning.findings.finding import Finding, claim
-from captioning.findings.looking import depends, evenness, examples, looking, looks
+from captioning.findings.looking import depends, evenness, looking, looks, right_and_wrong
 from captioning.findings.training import curves
 
-__all__ = ["Finding", "captions", "claim", "curves", "depends", "evenness", "examples", "looking", "looks"]
+__all__ = ["Finding", "captions", "claim", "curves", "depends", "evenness", "looking", "looks", "right_and_wrong"]

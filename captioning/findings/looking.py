@@ -10,6 +10,7 @@ import numpy as np
 from captioning import evaluation
 from captioning.datasets.dataset import Record
 from captioning.findings.finding import Finding
+from captioning.findings.wording import counted
 from captioning.metrics import CiderD, attention, shuffled_cider
 from captioning.metrics.attention import Estimate
 from captioning.metrics.references import ImageId
@@ -31,7 +32,7 @@ def looking(records: Sequence[Record], words: Sequence[Sequence[str]], maps: Seq
         text = "No word names a thing whose place is known, so that nothing can be said of where the weight should be."
         return Finding(f"{text} {_sharpness(maps)}")
     text = (
-        f"{_count(measured.words, 'word')} in {_count(measured.pictures, 'caption')} "
+        f"{counted(measured.words, 'word')} in {counted(measured.pictures, 'caption')} "
         f"{'names' if measured.words == 1 else 'name'} a thing that is there. At such a word {_share(measured.inside)} "
         f"of the weight is inside the box of the thing. The box covers {_share(measured.area)} of the picture: the "
         f"word looks there {_than(measured.over_area)} an even look would. Other words of the caption put "
@@ -67,7 +68,7 @@ def _looks(record: Record, words: Sequence[str], weights: np.ndarray) -> str:
     return f"In “{textwrap.shorten(' '.join(words), 60, placeholder=' …')}”: {'; '.join(parts)}."
 
 
-def examples(records: Sequence[Record], texts: Sequence[str]) -> tuple[list[int], Finding]:
+def right_and_wrong(records: Sequence[Record], texts: Sequence[str]) -> tuple[list[int], Finding]:
     """Choose the first right and the first wrong caption; the first two where that cannot be checked.
 
     Args:
@@ -84,7 +85,7 @@ def examples(records: Sequence[Record], texts: Sequence[str]) -> tuple[list[int]
         return chosen, Finding(f"Which of these captions are right cannot be checked: {shown}.")
     kinds = {"right": "✓", "wrong": "✗"}
     numbers = {name: [n for n, check in enumerate(checks) if check.startswith(mark)] for name, mark in kinds.items()}
-    of = f"Of {_count(len(records), 'caption')} "
+    of = f"Of {counted(len(records), 'caption')} "
     parts = [f"{len(found)} {'is' if len(found) == 1 else 'are'} {name}" for name, found in numbers.items()]
     found = {name: of_kind[0] for name, of_kind in numbers.items() if of_kind}
     shown = " and ".join(f"the first {name} one" for name in found)
@@ -144,7 +145,3 @@ def _than(difference: Estimate) -> str:
     if difference.low > 0:
         return "more than"
     return "less than" if difference.high < 0 else "neither clearly more nor clearly less than"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
