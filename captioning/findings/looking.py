@@ -37,7 +37,7 @@ def looking(records: Sequence[Record], words: Sequence[Sequence[str]], maps: Seq
         f"of the weight is inside the box of the thing. The box covers {_share(measured.area)} of the picture: the "
         f"word looks there {_than(measured.over_area)} an even look would. Other words of the caption put "
         f"{_share(measured.others)} there: the word that names the thing looks there "
-        f"{_than(measured.over_others)} they do. (In parentheses: 95% intervals.)"
+        f"{_than(measured.over_others)} they do. (95% intervals in parentheses.)"
     )
     return Finding(f"{text} {_sharpness(maps)}")
 
@@ -89,7 +89,8 @@ def right_and_wrong(records: Sequence[Record], texts: Sequence[str]) -> tuple[li
     parts = [f"{len(found)} {'is' if len(found) == 1 else 'are'} {name}" for name, found in numbers.items()]
     found = {name: of_kind[0] for name, of_kind in numbers.items() if of_kind}
     shown = " and ".join(f"the first {name} one" for name in found)
-    return list(found.values()), Finding(f"{of}{' and '.join(parts)}. {shown.capitalize()} follows.")
+    follow = "follow" if len(found) == 2 else "follows"
+    return list(found.values()), Finding(f"{of}{' and '.join(parts)}. {shown.capitalize()} {follow}.")
 
 
 def evenness(maps: Sequence[np.ndarray]) -> Finding:
@@ -138,7 +139,8 @@ def _sharpness(maps: Sequence[np.ndarray]) -> str:
 
 
 def _share(estimate: Estimate) -> str:
-    return f"{estimate.mean:.0%} ({estimate.low:.0%} to {estimate.high:.0%})"
+    interval = f" ({estimate.low:.0%} to {estimate.high:.0%})" if estimate.low < estimate.high else ""  # of one picture
+    return f"{estimate.mean:.0%}{interval}"
 
 
 def _than(difference: Estimate) -> str:
