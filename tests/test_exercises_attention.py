@@ -14,7 +14,7 @@ plotting.show_attention(
     shown[0].file, tokenizer.decode(untrained[0].tokens).split(), untrained[0].attention
 )
 print(findings.evenness(maps))
-print(captioner.caption(str(shown[0].file)) == texts[0])
+print("own photo:", captioner.caption(str(shown[0].file)))
 for name, model in compared.items():
     start, step = model.compile_step()
     own = decoding.greedy(step, start(store.rows(val_records)), max_length=MAX_WORDS)
@@ -45,7 +45,7 @@ def test_fewer_units_untrained_maps_own_photos_and_both_models(bundle_of_05, tmp
     changes = {"quick": ("UNITS=16", "UNITS=8"), "mistake-curves-finding": (None, UNTRAINED_AND_BOTH)}
     said = run_changed("05", changes, tmp_path)
     assert "bahdanau-inception_v3-units-8: a new experiment." in said
-    assert "times that of an even look" in said and "\nTrue\n" in said
+    assert "times that of an even look" in said and "\nown photo: " in said
     assert "state carried on " in said and "state restarts " in said
 
 
@@ -60,5 +60,5 @@ def test_a_softmax_over_the_batch_makes_weights_depend_on_the_other_pictures(bun
 
 
 def test_own_photos_in_07(executed, tmp_path):
-    cell = "print(captioner.caption(str(shown[0].file)) == texts[0])"
-    assert "True\n" in run_changed("07", {"mistake-curves-finding": (None, cell)}, tmp_path)
+    cell = "print('own photo:', captioner.caption(str(shown[0].file)))"
+    assert "own photo: " in run_changed("07", {"mistake-curves-finding": (None, cell)}, tmp_path)
