@@ -59,12 +59,14 @@ def _looks(record: Record, words: Sequence[str], weights: np.ndarray) -> str:
     parts = []
     for number, box in attention.boxes_of(record, words).items():
         inside, area = attention.share_inside(weights[number], box), (box[2] - box[0]) * (box[3] - box[1])
-        parts.append(
-            f"at “{words[number]}”, {inside:.0%} of the weight is in the box, which is {area:.0%} of the picture"
-        )
+        place = f"at word {number + 1}, “{words[number]}”"
+        parts.append(f"{place}, {inside:.0%} of the weight is in the box, which is {area:.0%} of the picture")
     largest = weights.max(axis=1) * weights.shape[1]
-    sharpest = words[int(largest.argmax())]
-    parts.append(f"the sharpest map is that of “{sharpest}”, with {largest.max():.1f} times the weight of an even look")
+    sharpest = int(largest.argmax())
+    parts.append(
+        f"the sharpest map is that of word {sharpest + 1}, “{words[sharpest]}”: its largest weight is "
+        f"{largest[sharpest]:.1f} times that of an even look"
+    )
     return f"In “{textwrap.shorten(' '.join(words), 60, placeholder=' …')}”: {'; '.join(parts)}."
 
 
