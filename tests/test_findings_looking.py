@@ -49,8 +49,8 @@ def test_looking_is_compared_with_an_even_look_and_with_other_words(at_boat, at_
 
 
 def test_pictures_that_differ_have_an_interval():
-    said = findings.looking([record(n) for n in range(9)], [WORDS] * 9, [maps(0.1 + n / 10, 0.5) for n in range(9)])
-    assert re.search(r"At such a word 50% \(3\d% to 6\d%\) of the weight", said)
+    said = findings.looking([record(n) for n in range(9)], [WORDS] * 9, [maps(0.15 + n / 10, 0.5) for n in range(9)])
+    assert re.search(r"At such a word 55% \(\d\d% to \d\d%\) of the weight", said)
     assert "neither clearly more nor clearly less than an even look" in said
 
 
