@@ -41,22 +41,23 @@ def maps(at_boat, at_others):
 )
 def test_looking_is_compared_with_an_even_look_and_with_other_words(at_boat, at_others, area, others):
     said = findings.looking([record(), record(1)], [WORDS] * 2, [maps(at_boat, at_others)] * 2)
-    assert said.startswith("2 words in 2 captions name a thing that is there.")
-    assert f"At such a word {at_boat:.0%} of the weight is inside" in said
-    assert f"covers 50% of the picture: the word looks there {area}." in said
+    assert said.startswith("2 captions name what is there, 2 times in all.")
+    assert f"At such a name {at_boat:.0%} of the weight is inside" in said
+    assert f"covers 50% of the picture: the name looks there {area}." in said
     assert f"put {at_others:.0%} there" in said
-    assert f"the word that names the thing looks there {others}." in said
+    assert f"the name looks there {others}." in said
 
 
 def test_pictures_that_differ_have_an_interval():
     said = findings.looking([record(n) for n in range(9)], [WORDS] * 9, [maps(0.15 + n / 10, 0.5) for n in range(9)])
-    assert re.search(r"At such a word 55% \(\d\d% to \d\d%\) of the weight", said)
+    assert re.search(r"At such a name 55% \(\d\d% to \d\d%\) of the weight", said)
     assert "neither clearly more nor clearly less than an even look" in said
+    assert "(95% intervals in parentheses.)" in said
 
 
 def test_one_caption_is_told_in_the_singular():
     said = findings.looking([record()], [WORDS], [maps(0.9, 0.6)])
-    assert said.startswith("1 word in 1 caption names a thing that is there.")
+    assert said.startswith("1 caption names what is there, 1 time in all.") and "(" not in said
 
 
 def test_how_sharp_and_how_different_maps_are():
@@ -91,7 +92,7 @@ def test_a_long_caption_is_shortened():
 
 @pytest.mark.parametrize(
     ("largest", "said"), [(0.26, "1.04 times that of an even look: the decoder looks everywhere alike."),
-                          (0.7, "2.80 times that of an even look: it looks unevenly, without having learned where.")]
+                          (0.7, "2.80 times that of an even look: it looks unevenly.")]
 )  # fmt: skip
 def test_untrained_attention_is_even_or_not(largest, said):
     rest = (1 - largest) / 3

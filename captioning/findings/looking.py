@@ -32,13 +32,13 @@ def looking(records: Sequence[Record], words: Sequence[Sequence[str]], maps: Seq
         text = "No word names a thing whose place is known, so that nothing can be said of where the weight should be."
         return Finding(f"{text} {_sharpness(maps)}")
     text = (
-        f"{counted(measured.words, 'word')} in {counted(measured.pictures, 'caption')} "
-        f"{'names' if measured.words == 1 else 'name'} a thing that is there. At such a word {_share(measured.inside)} "
-        f"of the weight is inside the box of the thing. The box covers {_share(measured.area)} of the picture: the "
-        f"word looks there {_than(measured.over_area)} an even look would. Other words of the caption put "
-        f"{_share(measured.others)} there: the word that names the thing looks there "
-        f"{_than(measured.over_others)} they do. (95% intervals in parentheses.)"
+        f"{counted(measured.pictures, 'caption')} {'names' if measured.pictures == 1 else 'name'} what is there, "
+        f"{counted(measured.words, 'time')} in all. At such a name {_share(measured.inside)} of the weight is inside the "
+        f"box of the thing. The box covers {_share(measured.area)} of the picture: the name looks there "
+        f"{_than(measured.over_area)} an even look would. Other words of the caption put {_share(measured.others)} "
+        f"there: the name looks there {_than(measured.over_others)} they do."
     )
+    text += " (95% intervals in parentheses.)" if "(" in text else ""
     return Finding(f"{text} {_sharpness(maps)}")
 
 
@@ -107,7 +107,7 @@ def evenness(maps: Sequence[np.ndarray]) -> Finding:
     text = f"The largest weight is up to {max(largest):.2f} times that of an even look"
     if max(largest) < EVEN:
         return Finding(f"{text}: the decoder looks everywhere alike.")
-    return Finding(f"{text}: it looks unevenly, without having learned where.")
+    return Finding(f"{text}: it looks unevenly.")
 
 
 def depends(cider: CiderD, results: Mapping[ImageId, str]) -> Finding:
