@@ -33,8 +33,8 @@ def looking(records: Sequence[Record], words: Sequence[Sequence[str]], maps: Seq
         return Finding(f"{text} {_sharpness(maps)}")
     text = (
         f"{counted(measured.pictures, 'caption')} {'names' if measured.pictures == 1 else 'name'} what is there, "
-        f"{counted(measured.words, 'time')} in all. At such a name {_share(measured.inside)} of the weight is inside the "
-        f"box of the thing. The box covers {_share(measured.area)} of the picture: the name looks there "
+        f"{counted(measured.words, 'time')} in all. At such a name {_share(measured.inside)} of the weight is inside "
+        f"the box of the thing. The box covers {_share(measured.area)} of the picture: the name looks there "
         f"{_than(measured.over_area)} an even look would. Other words of the caption put {_share(measured.others)} "
         f"there: the name looks there {_than(measured.over_others)} they do."
     )
