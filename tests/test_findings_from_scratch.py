@@ -2,7 +2,7 @@
 
 import pytest
 
-from captioning.findings import gradients_agree, clipping, forgotten, memorized, of_each
+from captioning.findings import clipping, forgotten, gradients_agree, memorized, of_each
 from captioning.findings.finding import CONFIRMED, DENIED
 
 

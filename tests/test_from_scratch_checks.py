@@ -1,4 +1,4 @@
-"""The gradient checks themselves: right gradients pass, each kind of wrong one is seen; the figure of the norms."""
+"""The gradient checks themselves: right gradients pass, each kind of wrong one is seen."""
 
 from functools import partial
 
@@ -8,8 +8,6 @@ import pytest
 from captioning.from_scratch import cells, layers
 from captioning.from_scratch.checks import gradient_errors, numeric_gradient, parameter_errors, relative_error
 from captioning.from_scratch.rnn import CaptioningRNN, CaptioningRNNConfig
-from captioning.from_scratch.training import Epoch
-from captioning.plotting import plot_norms
 from captioning.tokenizer import END, PAD, START
 
 
@@ -109,16 +107,3 @@ def test_the_whole_captioner_is_checked_and_its_flag_is_a_bug(cell, dropout_seed
     errors = parameter_errors(wrong, draw(2, 5), tokens, dropout_seed)
     above = {name for name in errors if not name.startswith("output")}
     assert min(errors[name] for name in above) > 1e-4 and max(errors[f"output_{n}"] for n in ("kernel", "bias")) < 1e-7
-
-
-def test_the_figure_of_norms_shows_every_update_and_the_limit():
-    runs = {
-        "free": [Epoch(n + 1, 4.0 - n, 10.0**n, 10.0**n, 0.0, 0.1) for n in range(3)],
-        "clipped": [Epoch(1, 4.0, 2.0, 2.0, 1.0, 0.1)],
-    }
-    norms, losses = plot_norms(runs, limit=1.0, title="norms").axes
-    assert [line.get_ydata().tolist() for line in norms.lines[:2]] == [[1.0, 10.0, 100.0], [2.0]]
-    assert norms.lines[2].get_ydata() == [1.0, 1.0] and norms.get_yscale() == "log"
-    assert losses.lines[0].get_ydata().tolist() == [4.0, 3.0, 2.0]
-    assert len({line.get_linestyle() for line in losses.lines}) == 2  # told apart without colour
-    assert len(plot_norms(runs, None).axes[0].lines) == 2

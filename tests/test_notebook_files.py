@@ -11,6 +11,7 @@ from captioning import plotting
 from tests.series import FILES
 
 BY_NAME = pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+FINDING = re.compile(r"^findings\.\w+\(", re.MULTILINE)
 FIGURES = re.compile(r"plotting\.(show|plot)_\w+\(")
 
 
@@ -43,7 +44,11 @@ def test_code_is_short_and_mostly_announced(path):
     code = [cell.source for cell in cells if cell.cell_type == "code"]
     assert max(source.count("\n") + 1 for source in code) <= 30
     pairs = itertools.pairwise(cells)
-    announced = [before.cell_type == "markdown" for before, cell in pairs if cell.cell_type == "code"]
+    announced = [
+        before.cell_type == "markdown"
+        for before, cell in pairs
+        if cell.cell_type == "code" and not FINDING.search(cell.source)
+    ]
     assert sum(announced) / len(announced) >= 0.65
     for source in code:
         assert not re.search(r"\bif\b.*\b(DATASET|dataset(\.name)?) *==", source)
@@ -62,7 +67,7 @@ def test_a_computed_sentence_follows_every_figure(path):
     code = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
     for cell, following in itertools.pairwise([*code, nbformat.v4.new_code_cell()]):
         if FIGURES.search(cell.source):
-            assert re.search(r"^findings\.\w+\(", following.source, re.MULTILINE), cell.id
+            assert FINDING.search(following.source), cell.id
 
 
 def test_every_figure_function_is_known_by_its_name():

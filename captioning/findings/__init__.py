@@ -1,12 +1,59 @@
 """Sentences below figures and tables, computed from the numbers shown: they say what came out, whatever came out."""
 
 from captioning.findings.captions import captions, examples, side_by_side
-from captioning.findings.data import agreement, captions_per_picture, common_words, lengths, rare_words, splits, unknown_words
+from captioning.findings.data import (
+    agreement,
+    captions_per_picture,
+    common_words,
+    lengths,
+    rare_words,
+    splits,
+    unknown_words,
+)
 from captioning.findings.finding import Finding, claim
-from captioning.findings.from_scratch import clipping, gradients_agree, forgotten, memorized, of_each
+from captioning.findings.from_scratch import clipping, forgotten, gradients_agree, memorized, of_each
 from captioning.findings.looking import depends, evenness, looking, looks, right_and_wrong
 from captioning.findings.pictures import contrast, neighbors, scales, similar, speed
 from captioning.findings.scores import comparison, decoding_name, decodings, orders, ranking, scored, truth
 from captioning.findings.training import curves, padding_in_one_loss, padding_in_training, split_by_caption
 
-__all__ = ["Finding", "agreement", "captions", "captions_per_picture", "claim", "clipping", "common_words", "comparison", "contrast", "curves", "decoding_name", "decodings", "depends", "evenness", "examples", "forgotten", "lengths", "looking", "looks", "memorized", "neighbors", "of_each", "orders", "padding_in_one_loss", "padding_in_training", "ranking", "rare_words", "right_and_wrong", "scales", "scored", "side_by_side", "similar", "speed", "split_by_caption", "splits", "truth", "unknown_words"]
+__all__ = [
+    "Finding",
+    "agreement",
+    "captions",
+    "captions_per_picture",
+    "claim",
+    "clipping",
+    "common_words",
+    "comparison",
+    "contrast",
+    "curves",
+    "decoding_name",
+    "decodings",
+    "depends",
+    "evenness",
+    "examples",
+    "forgotten",
+    "gradients_agree",
+    "lengths",
+    "looking",
+    "looks",
+    "memorized",
+    "neighbors",
+    "of_each",
+    "orders",
+    "padding_in_one_loss",
+    "padding_in_training",
+    "ranking",
+    "rare_words",
+    "right_and_wrong",
+    "scales",
+    "scored",
+    "side_by_side",
+    "similar",
+    "speed",
+    "split_by_caption",
+    "splits",
+    "truth",
+    "unknown_words",
+]
