@@ -2,31 +2,115 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from captioning.findings.finding import Finding
 from captioning.training.history import History, best_epoch, cider_is_silent
 
+FLAT = 0.01  # nats per word: a validation loss that rises by less shows nothing
+
 
 def curves(histories: Mapping[str, History]) -> Finding:
-    """Tell for each run which epoch was kept, whether the validation loss still fell after it, and where it ends.
+    """Tell of each run which epoch was kept, whether it overfits, and whether CIDEr rose meanwhile; then compare them.
 
     Args:
-        histories: name of a run -> its rows, see `training.history`.
+        histories: name of a run -> its rows, see `training.history`; losses in nats per word, of real words.
     """
-    return Finding(" ".join(_of_one(name, history) for name, history in histories.items()))
+    runs = [f"{_sentence(name)}: {_of_one(history)}" for name, history in histories.items()]
+    remark = "Training is measured during the epoch and with dropout, if there is any; validation after it and without."
+    return Finding(" ".join([*runs, *_compared(histories), remark]))
 
 
-def _of_one(name: str, history: History) -> str:
-    kept, losses = best_epoch(history), [row["val_loss"] for row in history]
-    lowest = losses.index(min(losses))
-    by = "validation loss" if cider_is_silent(history) else "CIDEr"
-    text = (
-        f"{name}: {by} chose epoch {kept + 1} of {len(history)} (val_CIDEr {history[kept]['val_CIDEr']:.3f}, "
-        f"val_loss {losses[kept]:.3f}); "
-    )
+def _of_one(history: History) -> str:
+    losses = [row["val_loss"] for row in history]
+    if not any(map(math.isfinite, losses)):
+        return "the validation loss is no finite number after any epoch: the training run diverged."
+    broken = [str(row["epoch"] + 1) for row in history if not math.isfinite(row["val_loss"])]
+    lost = f"The validation loss is no finite number after {_epochs(broken)}." if broken else ""
+    return " ".join(filter(None, (_kept(history), lost, _course(history), _gap(history))))
+
+
+def _kept(history: History) -> str:
+    """Tell which epoch was kept, and by what."""
+    kept = best_epoch(history)
+    row, which = history[kept], f"epoch {kept + 1} of {len(history)} was kept"
+    if cider_is_silent(history):
+        return f"{which}, by its validation loss ({row['val_loss']:.3f}), because CIDEr was 0 after every epoch."
+    loss = f" and validation loss {row['val_loss']:.3f}" if math.isfinite(row["val_loss"]) else ""
+    return f"{which}, with CIDEr {row['val_CIDEr']:.3f}{loss}."
+
+
+def _course(history: History) -> str:
+    """Tell whether the validation loss rose again, with or without the training loss, and what CIDEr did."""
+    if len(history) == 1:
+        return "One epoch shows no trend."
+    finite = [number for number, row in enumerate(history) if math.isfinite(row["val_loss"])]
+    lowest, last = min(finite, key=lambda number: history[number]["val_loss"]), finite[-1]
     if lowest == len(history) - 1:
-        return text + "the validation loss fell to the last epoch: no overfitting yet."
-    rise = f"from {losses[lowest]:.3f} after epoch {lowest + 1} to {losses[-1]:.3f} at the end"
-    meanwhile = "CIDEr still rose meanwhile." if kept > lowest else "CIDEr did not rise after that."
-    return text + f"the validation loss rose again, {rise}. {meanwhile}"
+        return "The validation loss was lowest after the last epoch: no overfitting yet."
+    if lowest == last:  # whatever came then is no number
+        return f"It was lowest after epoch {lowest + 1}."
+    low, end = history[lowest], history[last]
+    course = (
+        f"The validation loss was lowest after epoch {lowest + 1} ({low['val_loss']:.3f}) and ended at "
+        f"{end['val_loss']:.3f}, while the training loss went from {low['loss']:.3f} to {end['loss']:.3f}: "
+    )
+    return f"{course}{_verdict(low, end)}. {_cider_after(history, lowest)}".rstrip()
+
+
+def _verdict(low: dict[str, float], end: dict[str, float]) -> str:
+    if end["val_loss"] - low["val_loss"] < FLAT:
+        return "too small a rise to speak of overfitting"
+    return "overfitting" if end["loss"] < low["loss"] else "both rose, which is not overfitting"
+
+
+def _cider_after(history: History, lowest: int) -> str:
+    """Tell whether CIDEr was ever higher after the lowest validation loss than at it; nothing where it is silent."""
+    if cider_is_silent(history):
+        return ""
+    then, later = (
+        max((row["val_CIDEr"] for row in rows if row["val_CIDEr"] == row["val_CIDEr"]), default=0.0)
+        for rows in (history[: lowest + 1], history[lowest + 1 :])
+    )
+    if later > then:
+        return f"CIDEr still rose after that, from at most {then:.3f} to {later:.3f}."
+    return f"CIDEr did not rise after that: at most {later:.3f}, before {then:.3f}."
+
+
+def _gap(history: History) -> str:
+    """Compare training with validation at the kept epoch, where training accuracy is known."""
+    row = history[best_epoch(history)]
+    if "accuracy" not in row:
+        return ""
+    points = 100 * (row["accuracy"] - row["val_accuracy"])
+    side = "higher in training" if points >= 0 else "lower in training"
+    return (
+        f"At the kept epoch accuracy is {row['accuracy']:.1%} in training and {row['val_accuracy']:.1%} in validation, "
+        f"{abs(points):.1f} points {side}."
+    )
+
+
+def _compared(histories: Mapping[str, History]) -> list[str]:
+    """Tell which of several runs has the highest CIDEr."""
+    best = {
+        name: f"{history[best_epoch(history)]['val_CIDEr']:.3f}"
+        for name, history in histories.items()
+        if not cider_is_silent(history)
+    }
+    if len(best) < 2:
+        return []
+    highest = max(best, key=lambda name: float(best[name]))
+    first = [name for name in best if best[name] == best[highest]]
+    values = ", ".join(f"{value} ({name})" for name, value in best.items())
+    if len(first) == len(best):
+        return [f"The highest CIDEr of all runs is the same: {values}."]
+    return [f"The highest CIDEr is that of {' and '.join(first)}: {values}."]
+
+
+def _epochs(numbers: list[str]) -> str:
+    return f"epoch{'s' * (len(numbers) > 1)} {', '.join(numbers)}"
+
+
+def _sentence(name: str) -> str:
+    return name[:1].upper() + name[1:]
