@@ -28,3 +28,6 @@ def closed_figures():
     yield
     if "matplotlib.pyplot" in sys.modules:
         sys.modules["matplotlib.pyplot"].close("all")
+
+
+from tests.series import executed, executed_once  # noqa: E402, F401 (fixtures; the path above is needed first)

@@ -1,0 +1,66 @@
+"""The series, run whole at its smallest size once for all tests, and notebooks run with cells changed."""
+
+import nbformat
+import pytest
+
+from captioning import notebooks
+
+FILES = sorted(notebooks.FOLDER.glob("[0-9]*.ipynb"))
+
+
+@pytest.fixture(scope="session")
+def executed_once(tmp_path_factory):
+    """Run the whole series on a few drawn scenes, once for all tests."""
+    home, before = tmp_path_factory.mktemp("home"), files_of_the_repository()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CAPTIONING_HOME", str(home))
+        patch.setenv("CAPTIONING_QUICK", "1")
+        notebooks.run(FILES, home / "runs")
+    assert files_of_the_repository() == before
+    return home
+
+
+def files_of_the_repository():
+    """Return what notebooks could write there if they took it for their home: path -> time of the last change."""
+    root = notebooks.FOLDER.parent
+    folders = [notebooks.FOLDER, *(root / name / "scenes-quick" for name in ("data", "checkpoints", "runs"))]
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    return {path: path.stat().st_mtime_ns for path in [*files, *root.glob("data/*.json")]}
+
+
+@pytest.fixture
+def executed(executed_once, monkeypatch):
+    """The folder of that run, and its settings: every test starts without any."""
+    monkeypatch.setenv("CAPTIONING_HOME", str(executed_once))
+    monkeypatch.setenv("CAPTIONING_QUICK", "1")
+    return executed_once
+
+
+def pictures_in(notebook):
+    """Return how many pictures the outputs of an executed notebook hold; each must be in its page, too."""
+    outputs = [out for cell in nbformat.read(notebook, as_version=4).cells for out in cell.get("outputs", [])]
+    pictures = [out.data["image/png"] for out in outputs if "image/png" in out.get("data", {})]
+    page = notebook.with_suffix(".html").read_text(encoding="utf-8").replace("\n", "")
+    assert all(picture.replace("\n", "")[:200] in page for picture in pictures), notebook
+    return len(pictures)
+
+
+def files_of(folder):
+    """Return name -> bytes of every file."""
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def run_changed(number, changes, folder):
+    """Run a notebook with cells changed, id -> (old, new) or (None, whole cell); return what it printed."""
+    (path,) = (path for path in FILES if path.name.startswith(number))
+    notebook = nbformat.read(path, as_version=4)
+    for cell in notebook.cells:
+        if cell.id in changes:
+            old, new = changes[cell.id]
+            assert old is None or old in cell.source
+            cell.source = new if old is None else cell.source.replace(old, new)
+    folder.mkdir(exist_ok=True)
+    nbformat.write(notebook, folder / path.name)
+    notebooks.run([folder / path.name], folder / "runs")
+    cells = nbformat.read(folder / "runs" / path.name, as_version=4).cells
+    return "".join(output.get("text", "") for cell in cells for output in cell.get("outputs", []))
