@@ -2,6 +2,6 @@
 
 from captioning.findings.captions import captions
 from captioning.findings.finding import Finding, claim
-from captioning.findings.training import curves
+from captioning.findings.training import curves, padding_in_one_loss, padding_in_training, split_by_caption
 
-__all__ = ["Finding", "captions", "claim", "curves"]
+__all__ = ["Finding", "captions", "claim", "curves", "padding_in_one_loss", "padding_in_training", "split_by_caption"]

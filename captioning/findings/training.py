@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from captioning.findings.finding import Finding
+import numpy as np
+
+from captioning.findings.finding import Finding, claim
 from captioning.training.history import History, best_epoch, cider_is_silent
 
 FLAT = 0.01  # nats per word: a validation loss that rises by less shows nothing
@@ -17,9 +19,64 @@ def curves(histories: Mapping[str, History]) -> Finding:
     Args:
         histories: name of a run -> its rows, see `training.history`; losses in nats per word, of real words.
     """
-    runs = [f"{_sentence(name)}: {_of_one(history)}" for name, history in histories.items()]
+    runs = [f"{name}: {_of_one(history)}" for name, history in histories.items()]
     remark = "Training is measured during the epoch and with dropout, if there is any; validation after it and without."
     return Finding(" ".join([*runs, *_compared(histories), remark]))
+
+
+def padding_in_one_loss(nats: np.ndarray, padding: np.ndarray) -> Finding:
+    """Tell the loss of one model over words alone, and over words and padding.
+
+    Args:
+        nats: (positions,), of all captions.
+        padding: (positions,), whether a position is padding.
+    """
+    words, both = nats[~padding].mean(), nats.mean()
+    return claim(
+        bool(both < words),
+        f"the loss of this one model is {words:.3f} nats per word over words, and {both:.3f} over words and padding, "
+        f"which is {padding.mean():.0%} of all positions.",
+        "Here padding does not make the loss look better; it still is no loss over words.",
+    )
+
+
+def padding_in_training(masked: Mapping[str, float], unmasked: Mapping[str, float]) -> Finding:
+    """Tell which of two training runs predicts more words right: with padding masked, or with padding in the loss.
+
+    Args:
+        masked: a row of its history, see `training.history`.
+        unmasked: that of the other one after equally many epochs.
+    """
+    epochs, (right, wrong) = masked["epoch"] + 1, (row["val_accuracy"] for row in (masked, unmasked))
+    return claim(
+        wrong < right,
+        f"after {epochs} epoch{'s' * (epochs > 1)} the model that was trained with padding in its loss predicts "
+        f"{wrong:.1%} of the next words right, the one with padding masked {right:.1%}; CIDEr is "
+        f"{unmasked['val_CIDEr']:.3f} and {masked['val_CIDEr']:.3f}.",
+        "Here padding in the loss did not slow the learning of words.",
+    )
+
+
+def split_by_caption(by_caption: Sequence[float], by_picture: Sequence[float], held_out: bool) -> Finding:
+    """Tell whether a split by caption flatters a model, and whether it does so more at the end than halfway.
+
+    Args:
+        by_caption: accuracy after each epoch on other captions of the pictures trained on.
+        by_picture: the same on pictures never seen.
+        held_out: whether there are such captions; else the first is on the very captions trained on.
+    """
+    shown = np.round(100 * np.array([by_caption, by_picture], float), 1)
+    (seen, half_seen), (unseen, half_unseen) = shown[:, [-1, (shown.shape[1] - 1) // 2]]
+    gap, half = seen - unseen, half_seen - half_unseen
+    pictures = "on captions held out of pictures trained on" if held_out else "on the very captions trained on"
+    epochs = shown.shape[1]
+    why = "" if held_out else " Every picture has one caption, so that none can be held out."
+    return claim(
+        bool(gap > max(half, 0)),
+        f"after {epochs} epoch{'s' * (epochs > 1)} accuracy is {seen:.1f} % {pictures} and {unseen:.1f} % on pictures "
+        f"never seen. The difference is {gap:.1f} points; after epoch {(epochs + 1) // 2} it was {half:.1f}.{why}",
+        "Here the split by caption does not flatter more with more epochs; it still tests no new picture.",
+    )
 
 
 def _of_one(history: History) -> str:
@@ -47,8 +104,12 @@ def _course(history: History) -> str:
         return "One epoch shows no trend."
     finite = [number for number, row in enumerate(history) if math.isfinite(row["val_loss"])]
     lowest, last = min(finite, key=lambda number: history[number]["val_loss"]), finite[-1]
+    kept = best_epoch(history)
     if lowest == len(history) - 1:
-        return "The validation loss was lowest after the last epoch: no overfitting yet."
+        peak = (
+            "" if cider_is_silent(history) or kept == lowest else f" CIDEr had its peak before, after epoch {kept + 1}."
+        )
+        return f"The validation loss was lowest after the last epoch: no overfitting yet.{peak}"
     if lowest == last:  # whatever came then is no number
         return f"It was lowest after epoch {lowest + 1}."
     low, end = history[lowest], history[last]
@@ -83,7 +144,7 @@ def _gap(history: History) -> str:
     row = history[best_epoch(history)]
     if "accuracy" not in row:
         return ""
-    points = 100 * (row["accuracy"] - row["val_accuracy"])
+    points = round(100 * row["accuracy"], 1) - round(100 * row["val_accuracy"], 1)  # as a reader computes it
     side = "higher in training" if points >= 0 else "lower in training"
     return (
         f"At the kept epoch accuracy is {row['accuracy']:.1%} in training and {row['val_accuracy']:.1%} in validation, "
@@ -110,7 +171,3 @@ def _compared(histories: Mapping[str, History]) -> list[str]:
 
 def _epochs(numbers: list[str]) -> str:
     return f"epoch{'s' * (len(numbers) > 1)} {', '.join(numbers)}"
-
-
-def _sentence(name: str) -> str:
-    return name[:1].upper() + name[1:]
