@@ -73,7 +73,7 @@ def split_by_caption(by_caption: Sequence[float], by_picture: Sequence[float], h
     why = "" if held_out else " Every picture has one caption, so that none can be held out."
     return claim(
         bool(gap > max(half, 0)),
-        f"after {epochs} epoch{'s' * (epochs > 1)} accuracy is {seen:.1f} % {pictures} and {unseen:.1f} % on pictures "
+        f"after {epochs} epoch{'s' * (epochs > 1)} accuracy is {seen:.1f}% {pictures} and {unseen:.1f}% on pictures "
         f"never seen. The difference is {gap:.1f} points; after epoch {(epochs + 1) // 2} it was {half:.1f}.{why}",
         "Here the split by caption does not flatter more with more epochs; it still tests no new picture.",
     )
@@ -93,7 +93,7 @@ def _kept(history: History) -> str:
     kept = best_epoch(history)
     row, which = history[kept], f"epoch {kept + 1} of {len(history)} was kept"
     if cider_is_silent(history):
-        return f"{which}, by its validation loss ({row['val_loss']:.3f}), because CIDEr was 0 after every epoch."
+        return f"{which}, by its validation loss ({row['val_loss']:.3f}), because CIDEr was never above 0."
     loss = f" and validation loss {row['val_loss']:.3f}" if math.isfinite(row["val_loss"]) else ""
     return f"{which}, with CIDEr {row['val_CIDEr']:.3f}{loss}."
 
@@ -111,7 +111,7 @@ def _course(history: History) -> str:
         )
         return f"The validation loss was lowest after the last epoch: no overfitting yet.{peak}"
     if lowest == last:  # whatever came then is no number
-        return f"It was lowest after epoch {lowest + 1}."
+        return f"Before, it was lowest after epoch {lowest + 1}."
     low, end = history[lowest], history[last]
     course = (
         f"The validation loss was lowest after epoch {lowest + 1} ({low['val_loss']:.3f}) and ended at "
@@ -127,16 +127,16 @@ def _verdict(low: dict[str, float], end: dict[str, float]) -> str:
 
 
 def _cider_after(history: History, lowest: int) -> str:
-    """Tell whether CIDEr was ever higher after the lowest validation loss than at it; nothing where it is silent."""
-    if cider_is_silent(history):
-        return ""
+    """Tell whether CIDEr was higher after the lowest validation loss than until then; nothing where it is silent."""
     then, later = (
-        max((row["val_CIDEr"] for row in rows if row["val_CIDEr"] == row["val_CIDEr"]), default=0.0)
+        [row["val_CIDEr"] for row in rows if math.isfinite(row["val_CIDEr"])]
         for rows in (history[: lowest + 1], history[lowest + 1 :])
     )
-    if later > then:
-        return f"CIDEr still rose after that, from at most {then:.3f} to {later:.3f}."
-    return f"CIDEr did not rise after that: at most {later:.3f}, before {then:.3f}."
+    if cider_is_silent(history) or not later or not then:
+        return ""
+    if max(later) > max(then):
+        return f"CIDEr still rose after that, from at most {max(then):.3f} to {max(later):.3f}."
+    return f"CIDEr did not rise after that: at most {max(later):.3f}, before {max(then):.3f}."
 
 
 def _gap(history: History) -> str:
@@ -145,11 +145,9 @@ def _gap(history: History) -> str:
     if "accuracy" not in row:
         return ""
     points = round(100 * row["accuracy"], 1) - round(100 * row["val_accuracy"], 1)  # as a reader computes it
-    side = "higher in training" if points >= 0 else "lower in training"
-    return (
-        f"At the kept epoch accuracy is {row['accuracy']:.1%} in training and {row['val_accuracy']:.1%} in validation, "
-        f"{abs(points):.1f} points {side}."
-    )
+    side = f", {abs(points):.1f} points {'higher' if points > 0 else 'lower'} in training" if points else ""
+    both = f"{row['accuracy']:.1%} in training and {row['val_accuracy']:.1%} in validation"
+    return f"At the kept epoch accuracy is {both}{side}."
 
 
 def _compared(histories: Mapping[str, History]) -> list[str]:
