@@ -36,7 +36,7 @@ def told(*args, **options):
         (([1.0, 2.0], [0.2, 0.3]), "CIDEr still rose after that, from at most 0.200 to 0.300.", "did not"),
         (([1.5, 1.0, 2.0], [0.3, 0.1, 0.2]), "CIDEr did not rise after that: at most 0.200, before 0.300.", "still"),
         (([1.0, 1.009], [0.2, 0.3]), "too small a rise to speak of overfitting", ": overfitting"),
-        (([1.0, 2.0], [0.2, 0.3], [2.0, 2.5]), "both rose, which is not overfitting", ": overfitting"),
+        (([1.0, 2.0], [0.2, 0.3], [2.0, 2.5]), "loss did not fall, so this is not overfitting", ": overfitting"),
         (([1.0, 2.0], [0.0, 0.0]), "was kept, by its validation loss (1.000), because CIDEr was", "after that"),
         (([2.0, 1.0], [NAN, NAN]), "because CIDEr was never above 0. The validation loss", "peak"),
         (([1.0, 2.0], [0.3, NAN]), "from 3.000 to 2.000: overfitting.", "nan"),
@@ -93,7 +93,7 @@ def test_padding_makes_the_loss_of_one_model_look_better_or_not():
     nats, padding = np.array([3.0, 5.0, 0.5, 0.5]), np.array([False, False, True, True])
     text = findings.padding_in_one_loss(nats, padding)
     assert text.startswith(CONFIRMED) and "4.000 nats per word over words, and 2.250 over words and padding" in text
-    assert "50% of all positions" in text
+    assert "50% of all positions are padding" in text
     assert findings.padding_in_one_loss(np.array([1.0, 2.0]), np.array([False, True])).startswith(DENIED)
     assert findings.padding_in_one_loss(np.ones(2), np.zeros(2, bool)).startswith(DENIED)
 

@@ -34,8 +34,8 @@ def padding_in_one_loss(nats: np.ndarray, padding: np.ndarray) -> Finding:
     words, both = nats[~padding].mean(), nats.mean()
     return claim(
         bool(both < words),
-        f"the loss of this one model is {words:.3f} nats per word over words, and {both:.3f} over words and padding, "
-        f"which is {padding.mean():.0%} of all positions.",
+        f"the loss of this one model is {words:.3f} nats per word over words, and {both:.3f} over words and padding; "
+        f"{padding.mean():.0%} of all positions are padding.",
         "Here padding does not make the loss look better; it still is no loss over words.",
     )
 
@@ -106,9 +106,7 @@ def _course(history: History) -> str:
     lowest, last = min(finite, key=lambda number: history[number]["val_loss"]), finite[-1]
     kept = best_epoch(history)
     if lowest == len(history) - 1:
-        peak = (
-            "" if cider_is_silent(history) or kept == lowest else f" CIDEr had its peak before, after epoch {kept + 1}."
-        )
+        peak = f" CIDEr had its peak before, after epoch {kept + 1}." if kept < lowest else ""
         return f"The validation loss was lowest after the last epoch: no overfitting yet.{peak}"
     if lowest == last:  # whatever came then is no number
         return f"Before, it was lowest after epoch {lowest + 1}."
@@ -123,7 +121,7 @@ def _course(history: History) -> str:
 def _verdict(low: dict[str, float], end: dict[str, float]) -> str:
     if end["val_loss"] - low["val_loss"] < FLAT:
         return "too small a rise to speak of overfitting"
-    return "overfitting" if end["loss"] < low["loss"] else "both rose, which is not overfitting"
+    return "overfitting" if end["loss"] < low["loss"] else "the training loss did not fall, so this is not overfitting"
 
 
 def _cider_after(history: History, lowest: int) -> str:
