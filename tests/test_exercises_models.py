@@ -15,6 +15,7 @@ for temperature in (0.5, 1.5):
     print("sampled", [tokenizer.decode(caption.tokens) for caption in drawn])
 print("seconds", [row["seconds"] for row in history])
 """
+NO_MISTAKE = "fresh, by_caption, by_picture = model, [0.1, 0.2], [0.1, 0.1]"
 GAP = 'print(findings.curves({"changed": history}))'
 PICTURE_INTO_THE_LSTM = {  # what the model has -> what exercise 2 of notebook 06 puts there
     "cell(self.embedding(tokens), ": "cell(self.embedding(tokens) + image, ",
@@ -48,17 +49,16 @@ def test_fewer_units_and_captions_that_are_sampled(first_experiments, tmp_path):
     assert said.count("sampled [") == 2 and "seconds [" in said
 
 
-def test_no_dropout_and_the_gap_that_the_sentence_tells(first_experiments, tmp_path):
-    changes = {"settings": ("DROPOUT = None", "DROPOUT = 0.0"), "curves-finding": (None, GAP)}
-    for number, name in (("04", "gru"), ("06", "merge")):
-        said = run_changed(number, changes, tmp_path / number)
-        assert f"{name}-vgg16-dropout-0.0: a new experiment." in said
-        assert "At the kept epoch accuracy is" in said
-
-
-def test_a_smaller_merge_model(first_experiments, tmp_path):
-    said = run_changed("06", {"quick": ("UNITS=64", "UNITS=32"), "curves-finding": (None, GAP)}, tmp_path)
-    assert "merge-vgg16-units-32: a new experiment." in said and "was kept" in said
+@pytest.mark.parametrize(
+    ("number", "changes"),
+    [("04", {}), ("06", {"quick": ("UNITS=64", "UNITS=32"), "mistake-run": (None, NO_MISTAKE)})],
+)
+def test_no_dropout_and_what_the_sentence_below_the_curves_tells(number, changes, first_experiments, tmp_path):
+    before = set(experiments.find(first_experiments))
+    changes = changes | {"settings": ("DROPOUT = None", "DROPOUT = 0.0"), "curves-finding": (None, GAP)}
+    said = run_changed(number, changes, tmp_path)
+    assert len(set(experiments.find(first_experiments)) - before) == 1
+    assert "was kept" in said and "At the kept epoch accuracy is" in said
 
 
 def test_the_picture_in_the_input_of_the_lstm(first_experiments, tmp_path):
@@ -68,6 +68,8 @@ def test_the_picture_in_the_input_of_the_lstm(first_experiments, tmp_path):
         assert source.count(old) == 1
         source = source.replace(old, new)
     cell = f"from captioning.models.merge import *\n\n\n{source}"
-    said = run_changed("06", {"source": (None, cell), "accuracy": (None, ONE_BY_ONE)}, tmp_path)
+    said = run_changed(
+        "06", {"source": (None, cell), "accuracy": (None, ONE_BY_ONE), "mistake-run": (None, NO_MISTAKE)}, tmp_path
+    )
     assert "merge-vgg16-other-code: a new experiment." in said and "step by step as in one pass" in said
     assert (first_experiments / "merge-vgg16-other-code" / "model.keras").is_file()
