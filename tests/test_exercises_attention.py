@@ -11,7 +11,7 @@ from tests.series import files_of, run_changed
 pytestmark = pytest.mark.notebooks
 UNTRAINED_AND_BOTH = """
 plotting.show_attention(
-    shown[0].file, tokenizer.decode(untrained[0].tokens).split(), untrained[0].attention
+    shown[0].file, [tokenizer.word(token) for token in untrained[0].tokens], untrained[0].attention
 )
 print(findings.evenness(maps))
 print("own photo:", captioner.caption(str(shown[0].file)))
