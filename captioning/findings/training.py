@@ -36,7 +36,7 @@ def padding_in_one_loss(nats: np.ndarray, padding: np.ndarray) -> Finding:
         bool(both < words),
         f"the loss of this one model is {words:.3f} nats per word over words, and {both:.3f} over words and padding; "
         f"{padding.mean():.0%} of all positions are padding.",
-        "Here padding does not make the loss look better; it still is no loss over words.",
+        "Here padding does not make the loss look better.",
     )
 
 
@@ -63,14 +63,14 @@ def split_by_caption(by_caption: Sequence[float], by_picture: Sequence[float], h
     Args:
         by_caption: accuracy after each epoch on other captions of the pictures trained on.
         by_picture: the same on pictures never seen.
-        held_out: whether there are such captions; else the first is on the very captions trained on.
+        held_out: whether there are such captions; else the first is on captions trained on.
     """
     shown = np.round(100 * np.array([by_caption, by_picture], float), 1)
     (seen, half_seen), (unseen, half_unseen) = shown[:, [-1, (shown.shape[1] - 1) // 2]]
     gap, half = seen - unseen, half_seen - half_unseen
-    pictures = "on captions held out of pictures trained on" if held_out else "on the very captions trained on"
+    pictures = "on captions held out of pictures trained on" if held_out else "on captions trained on"
     epochs = shown.shape[1]
-    why = "" if held_out else " Every picture has one caption, so that none can be held out."
+    why = "" if held_out else " Too few pictures have a second caption to hold out."
     return claim(
         bool(gap > max(half, 0)),
         f"after {epochs} epoch{'s' * (epochs > 1)} accuracy is {seen:.1f}% {pictures} and {unseen:.1f}% on pictures "
