@@ -12,5 +12,14 @@ def listed(names: Iterable[str]) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """Return "1 caption", "2 captions"."""
+    """Return "1 caption", "2,000 captions"."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """Return "58.3 %"; 0 and 100 are said only where nothing and everything is meant."""
+    if share in (0, 1):
+        return f"{100 * share:.0f} %"
+    text, smallest = f"{100 * share:.{digits}f}", 10.0**-digits
+    limits = {f"{0:.{digits}f}": f"under {smallest:g}", f"{100:.{digits}f}": f"over {100 - smallest:g}"}
+    return f"{limits.get(text, text)} %"
