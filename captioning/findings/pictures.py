@@ -28,9 +28,9 @@ def contrast(own: np.ndarray, other: np.ndarray, features: np.ndarray, others: n
         features: what it makes of its own, (pictures, regions, channels).
         others: what it makes of the other one.
     """
-    share = float(other.std() / max(own.std(), 1e-12))
+    share = round(float(other.std() / max(own.std(), 1e-12)), 6)
     even = ", an almost even color" if share < 0.02 else ""
-    text = f"values spread by {other.std():.3g} instead of {own.std():.3g}, {percent(round(share, 6))} of its own contrast{even}."
+    text = f"values spread by {other.std():.3g} instead of {own.std():.3g}, {percent(share)} of its own contrast{even}."
     if len(features) > 1:
         before, after = (f"{_mean_cosine(each.mean(axis=1)):.3f}" for each in (features, others))
         change = "as" if before == after else "more" if float(after) > float(before) else "less"

@@ -88,10 +88,10 @@ def wrapped(text: str, width: float, size: float = TEXT, weight: str = "normal",
 
 def _letters(word: str) -> list[str]:
     """Return the letters of a word, each with the marks above and below it."""
-    letters = [""]
+    letters: list[str] = []
     for letter in word:
-        if unicodedata.category(letter).startswith("M"):
+        if letters and unicodedata.category(letter).startswith("M"):
             letters[-1] += letter
         else:
             letters.append(letter)
-    return [letter for letter in letters if letter]
+    return letters

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import cycle
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -22,7 +21,8 @@ def plot_points(points: Mapping[str, tuple[float, float]], across: str, up: str,
     """Draw named points, such as models by two scores: name -> (value across, value up)."""
     figure = new_figure(title, *points, size=(9.0, 5.0))
     axis = figure.add_subplot()
-    for (x, y), color, marker in zip(points.values(), cycle(COLORS), cycle(MARKERS), strict=False):
+    for number, (x, y) in enumerate(points.values()):
+        color, marker = COLORS[number % len(COLORS)], MARKERS[number % len(MARKERS)]
         axis.plot(x, y, marker, color=color, markersize=9, clip_on=False)
     axis.margins(0.12)
     finish(axis, "", across, up)
