@@ -10,11 +10,11 @@ from captioning.findings.finding import CONFIRMED, DENIED
     ("errors", "sentence"),
     [
         ({"inputs": 3e-13}, "inputs agreed with X: relative error 3e-13, below 1e-07."),
-        ({"inputs": 3e-13, "bias": 2e-11}, "inputs and bias agreed with X: relative errors 3e-13 to 2e-11, below "
+        ({"inputs": 3e-13, "bias": 2e-11}, "inputs and bias agreed with X: relative error 3e-13 to 2e-11, below "
          "1e-07."),
         ({"bias": 0.5}, "bias differed from X: relative error 0.5, not below 1e-07."),
         ({"bias": 0.5, "kernel": 1.0, "hidden": 1e-12}, "hidden agreed with X: relative error 1e-12, "
-         "below 1e-07. bias and kernel differed from X: relative errors 0.5 to 1, not below 1e-07."),
+         "below 1e-07. bias and kernel differed from X: relative error 0.5 to 1, not below 1e-07."),
         ({"bias": float("nan")}, "bias differed from X: relative error nan, not below 1e-07."),
         ({"a": 0.5, "b": float("nan")}, "a and b differed from X: relative error nan, not below 1e-07."),
         ({"a": 0.0}, "a agreed with X: relative error 0, below 1e-07."),

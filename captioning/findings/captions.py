@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from captioning.datasets.dataset import Record
 from captioning.evaluation import check
 from captioning.findings.finding import NO_TRUTH, Finding
-from captioning.findings.wording import counted, listed
+from captioning.findings.wording import counted, listed, span
 
 
 def captions(records: Sequence[Record], texts: Sequence[str]) -> Finding:
@@ -35,9 +35,8 @@ def examples(records: Sequence[Record], texts: Sequence[str], cider: Sequence[fl
         cider: the score of each.
         mean: the score of all pictures.
     """
-    span = " to ".join(dict.fromkeys((f"{min(cider):.2f}", f"{max(cider):.2f}")))
-    text = f"CIDEr of {'these captions' if len(texts) > 1 else 'this caption'}: {span}; mean of the split: {mean:.2f}. "
-    text += captions(records, texts)
+    text = f"CIDEr of {'these captions' if len(texts) > 1 else 'this caption'}: {span(cider, '.2f')}; "
+    text += f"mean of the split: {mean:.2f}. {captions(records, texts)}"
     marks = [check(record, caption) for record, caption in zip(records, texts, strict=True)]
     if not any(marks):
         return Finding(f"{text} CIDEr is not truth: compare each caption with its photo yourself.")

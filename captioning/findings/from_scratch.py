@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from captioning.findings.finding import Finding, claim
-from captioning.findings.wording import counted, listed
+from captioning.findings.wording import counted, listed, span
 
 LEARNED = 0.1  # nats per word: a few captions count as memorized below it
 TO_NAME = 8  # names in a sentence; more are only counted
@@ -25,10 +25,8 @@ def gradients_agree(errors: Mapping[str, float], limit: float, expected: str = "
     for agree, verb, bound in ((True, "agreed with", "below"), (False, "differed from", "not below")):
         if found := {name: error for name, error in errors.items() if (error < limit) == agree}:
             names = listed(found) if len(found) <= TO_NAME else f"{len(found)} arrays"
-            values = list(found.values())
-            sizes = list(dict.fromkeys(f"{size:.2g}" for size in (np.min(values), np.max(values))))
-            word = "error" if len(sizes) == 1 else "errors"
-            parts.append(f"{names} {verb} {expected}: relative {word} {' to '.join(sizes)}, {bound} {limit:g}.")
+            sizes = span(list(found.values()), ".2g")
+            parts.append(f"{names} {verb} {expected}: relative error {sizes}, {bound} {limit:g}.")
     return Finding(" ".join(parts))
 
 

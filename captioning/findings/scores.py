@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 
 from captioning.findings.finding import NO_TRUTH, Finding
-from captioning.findings.wording import counted, listed, percent
+from captioning.findings.wording import counted, listed, percent, span
 from captioning.metrics.controls import bootstrap_interval, share_interval, shares_differ
 
 Scores = Mapping[str, Mapping]
@@ -30,10 +30,10 @@ def decodings(scores: Scores) -> Finding:
         gains.append(row["decoding"]["validation_CIDEr"] - tried[0])
         silent += [] if any(tried) else [name]
     text = "; ".join(f"{decoding} for {listed(names)}" for decoding, names in chosen.items())
-    span = " to ".join(dict.fromkeys((f"{min(gains):.3f}", f"{max(gains):.3f}")))
-    text = f"Validation chose {text} (beam width/length penalty), {span} CIDEr above greedy decoding."
-    nothing = f" CIDEr is 0 for every decoding of {listed(silent)}: there, nothing was chosen." if silent else ""
-    return Finding(text + nothing)
+    text = f"Validation chose {text} (beam width/length penalty), {span(gains, '.3f')} CIDEr above greedy decoding."
+    if silent:
+        text += f" CIDEr is 0 for every decoding of {listed(silent)}: there, nothing was chosen."
+    return Finding(text)
 
 
 def decoding_name(decoding: Mapping) -> str:
@@ -52,18 +52,19 @@ def comparison(scores: Scores, per_picture: Mapping[str, np.ndarray], baselines:
     """
     baselines = list(baselines)
     models = [name for name in scores if name not in baselines]
-    parts, others = [], []
+    parts, others = {}, []  # what is said -> of which baselines
     for base in baselines:
         groups = {"ahead": [], "behind it": [], "not distinguishable": []}
         for name in models:
             groups[_place(per_picture[name] - per_picture[base])].append(name)
         ahead = _who(groups.pop("ahead"), models)
         remarks = "; ".join(f"{listed(names)} {place}" for place, names in groups.items() if names)
-        parts.append(f'ahead of "{base}": {ahead}' + (f" ({remarks})" if remarks else ""))
+        parts.setdefault(ahead + (f" ({remarks})" if remarks else ""), []).append(f'"{base}"')
         for measure in ("Bleu_4", "ROUGE_L"):
             if lower := [name for name in models if scores[name][measure] <= scores[base][measure]]:
                 others.append(f'{listed(lower)} not above "{base}" by {measure}')
-    text = f"By CIDEr, with 95 % intervals of the paired differences, {'; '.join(parts)}. Without intervals, "
+    said = "; ".join(f"ahead of {listed(bases)}: {who}" for who, bases in parts.items())
+    text = f"By CIDEr, with 95 % intervals of the paired differences, {said}. Without intervals, "
     return Finding(f"{text}{'; '.join(others) or 'every model is above every baseline by Bleu_4 and ROUGE_L'}.")
 
 
@@ -113,7 +114,9 @@ def truth(scores: Scores, baselines: Iterable[str]) -> Finding:
             if known[name]["exact"] > known[base]["exact"] and _differ(known[name], known[base], "exact")
         ]
         above.setdefault(_who(better, models), []).append(f'"{base}"')
-    text += "".join(f"; distinguishably above {listed(bases)}: {who}" for who, bases in above.items())
+    if above:
+        text += ". Distinguishably more than "
+        text += "; than ".join(f"{listed(bases)}: {who}" for who, bases in above.items())
     most = max(models, key=lambda name: known[name]["repeats"])
     text += f". Repeats: at most {_share(known, most, 'repeats')}."
     if sided := [name for name in models if known[name]["relation"] is not None]:
@@ -157,7 +160,7 @@ def orders(scores: Scores, baselines: Iterable[str]) -> Finding:
         if scores[one]["CIDEr"] > scores[other]["CIDEr"] and known[one]["exact"] < known[other]["exact"]
     ]
     if not swapped:
-        return Finding(f"{text}The two orders agree for every pair of models.")
+        return Finding(f"{text}No pair of models has the opposite order by the two.")
     return Finding(
         f"{text}The two orders differ for {len(swapped)} of {counted(len(pairs), 'pair')}: {'; '.join(swapped)}."
     )

@@ -22,7 +22,7 @@ def curves(histories: Mapping[str, History]) -> Finding:
     """
     runs = [f"{name}: {_of_one(history)}" for name, history in histories.items()]
     remark = "Training is measured during the epoch and with dropout, if there is any; validation after it and without."
-    return Finding(" ".join([*runs, *_compared(histories), remark]))
+    return Finding(" ".join(filter(None, (*runs, _compared(histories), remark))))
 
 
 def padding_in_one_loss(nats: np.ndarray, padding: np.ndarray) -> Finding:
@@ -84,19 +84,16 @@ def _of_one(history: History) -> str:
     finite = [epoch for epoch, row in enumerate(history) if math.isfinite(row["val_loss"])]
     if not finite:
         return "the validation loss is no finite number after any epoch: the training run diverged."
-    broken = len(history) - len(finite)
-    lost = f"The validation loss is no finite number after {broken} of {len(history)} epochs." if broken else ""
-    return " ".join(filter(None, (_kept(history), lost, _course(history, finite), _gap(history))))
-
-
-def _kept(history: History) -> str:
-    """Tell which epoch was kept, and by what."""
     kept = best_epoch(history)
     row, which = history[kept], f"epoch {kept + 1} of {len(history)} was kept"
     if cider_is_silent(history):
-        return f"{which}, by its validation loss ({row['val_loss']:.3f}), because CIDEr was never above 0."
-    loss = f" and validation loss {row['val_loss']:.3f}" if math.isfinite(row["val_loss"]) else ""
-    return f"{which}, with CIDEr {row['val_CIDEr']:.3f}{loss}."
+        which += f", by its validation loss ({row['val_loss']:.3f}), because CIDEr was never above 0."
+    else:
+        loss = f" and validation loss {row['val_loss']:.3f}" if kept in finite else ""
+        which += f", with CIDEr {row['val_CIDEr']:.3f}{loss}."
+    if broken := len(history) - len(finite):
+        which += f" The validation loss is no finite number after {broken} of {len(history)} epochs."
+    return " ".join(filter(None, (which, _course(history, finite), _gap(history))))
 
 
 def _course(history: History, finite: Sequence[int]) -> str:
@@ -105,9 +102,7 @@ def _course(history: History, finite: Sequence[int]) -> str:
         return "One epoch shows no trend."
     lowest, last = min(finite, key=lambda epoch: history[epoch]["val_loss"]), finite[-1]
     if lowest == len(history) - 1:
-        kept = best_epoch(history)
-        peak = f" CIDEr had its peak before, after epoch {kept + 1}." if kept < lowest else ""
-        return f"The validation loss was lowest after the last epoch: no overfitting yet.{peak}"
+        return "The validation loss was lowest after the last epoch: no overfitting yet."
     if lowest == last:  # whatever came then is no number
         return f"Before, it was lowest after epoch {lowest + 1}."
     low, end = history[lowest], history[last]
@@ -117,22 +112,12 @@ def _course(history: History, finite: Sequence[int]) -> str:
         verdict = "overfitting"
     else:
         verdict = "the training loss did not fall, so this is not overfitting"
+    cider = f" CIDEr was {'highest' if best_epoch(history) > lowest else 'not higher'} after that."
     return (
         f"The validation loss was lowest after epoch {lowest + 1} ({low['val_loss']:.3f}) and ended at "
         f"{end['val_loss']:.3f}, while the training loss went from {low['loss']:.3f} to {end['loss']:.3f}: {verdict}."
-        f"{_cider_after(history, lowest)}"
+        f"{'' if cider_is_silent(history) else cider}"
     )
-
-
-def _cider_after(history: History, lowest: int) -> str:
-    """Tell whether CIDEr was higher after the lowest validation loss than until then; nothing where it is silent."""
-    ciders = [row["val_CIDEr"] for row in history]
-    then, later = (list(filter(math.isfinite, part)) for part in (ciders[: lowest + 1], ciders[lowest + 1 :]))
-    if cider_is_silent(history) or not later or not then:
-        return ""
-    if max(later) > max(then):
-        return f" CIDEr still rose after that, from at most {max(then):.3f} to {max(later):.3f}."
-    return f" CIDEr did not rise after that: at most {max(later):.3f}, before {max(then):.3f}."
 
 
 def _gap(history: History) -> str:
@@ -146,7 +131,7 @@ def _gap(history: History) -> str:
     return f"At the kept epoch accuracy is {both}{side}."
 
 
-def _compared(histories: Mapping[str, History]) -> list[str]:
+def _compared(histories: Mapping[str, History]) -> str:
     """Tell which of several runs has the highest CIDEr."""
     best = {
         name: f"{history[best_epoch(history)]['val_CIDEr']:.3f}"
@@ -154,8 +139,8 @@ def _compared(histories: Mapping[str, History]) -> list[str]:
         if not cider_is_silent(history)
     }
     if len(best) < 2:
-        return []
+        return ""
     highest = max(best.values(), key=float)
     first = [name for name, value in best.items() if value == highest]
     whose = f"is that of {listed(first)}" if len(first) < len(best) else "of all runs is the same"
-    return [f"The highest CIDEr {whose}: {', '.join(f'{value} ({name})' for name, value in best.items())}."]
+    return f"The highest CIDEr {whose}: {', '.join(f'{value} ({name})' for name, value in best.items())}."

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+
+import numpy as np
 
 
 def listed(names: Iterable[str]) -> str:
@@ -14,6 +16,11 @@ def listed(names: Iterable[str]) -> str:
 def counted(number: int, noun: str) -> str:
     """Return "1 caption", "2,000 captions"."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def span(values: Collection[float], form: str) -> str:
+    """Return the least and the greatest as "0.10 to 0.25", or one number where they read alike."""
+    return " to ".join(dict.fromkeys(f"{end:{form}}" for end in (np.min(values), np.max(values))))
 
 
 def percent(share: float, digits: int = 1) -> str:
