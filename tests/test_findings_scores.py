@@ -77,6 +77,10 @@ def test_models_against_baselines():
     assert 'ahead of "base": every model. ' in findings.comparison(
         {n: scored(v.mean()) for n, v in both.items()}, both, ["base"]
     )
+    text = findings.comparison(
+        rows | {"too": rows["base"]}, per_picture | {"too": per_picture["base"]}, ["base", "too"]
+    )
+    assert 'ahead of "base" and "too": A (C behind it; B not distinguishable). ' in text
 
 
 def test_one_picture_tells_nothing_about_an_order():
@@ -102,7 +106,7 @@ def test_truth_names_the_best_and_what_is_not_above_a_baseline():
     assert "Exact: A 90.0 % (n = 40, 77 % to 96 %), then B 50.0 %" in text and "), distinguishable. " in text
     assert "Repeats: at most C 85.0 % (n = 40, " in text
     assert "above the 50 % of a guess for A, B and C." in text or "of a guess for A and B." in text
-    assert '. Distinguishably more than "base": A and B; than "none": every model. Repeats' in text
+    assert '. Distinguishably more exact captions than "base": A and B; than "none": every model. Repeats' in text
     assert "Pairs of unseen combinations (n = 20) against the others (n = 20): not distinguishable for A" in text
     assert ", not distinguishable. Repeats" in findings.truth({"B": rows["B"], "D": scored(1, 19)}, [])
 

@@ -26,7 +26,7 @@ def splits(dataset: CaptionDataset) -> Finding:
     text = f"Of {counted(total, 'picture')}, {shares}; {mean:.1f} captions per picture on average."
     if not sizes["test"]:
         return Finding(text)
-    margin = round(100 * 1.96 * math.sqrt(0.25 / sizes["test"]))  # of a share of one half, which varies most
+    margin = math.ceil(100 * 1.96 * math.sqrt(0.25 / sizes["test"]))  # of a share of one half, which varies most
     return Finding(
         f"{text} A share counted on {counted(sizes['test'], 'test picture')} is uncertain by up to "
         f"{counted(margin, 'percentage point')} (95 % interval)."
@@ -97,8 +97,7 @@ def common_words(counts: Counter[str], most: int) -> Finding:
     shown = sum(count for _, count in common)
     return Finding(
         f'A model that says "{word}" and nothing else is right for {percent(first / total)} of the words of train. '
-        f"Share of the text, of the {counted(len(common), 'word')} shown ({len(counts):,} in all): "
-        f"{percent(shown / total)}."
+        f"Shown: {len(common)} of {counted(len(counts), 'word')}, {percent(shown / total)} of the text."
     )
 
 

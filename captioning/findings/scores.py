@@ -115,7 +115,7 @@ def truth(scores: Scores, baselines: Iterable[str]) -> Finding:
         ]
         above.setdefault(_who(better, models), []).append(f'"{base}"')
     if above:
-        text += ". Distinguishably more than "
+        text += ". Distinguishably more exact captions than "
         text += "; than ".join(f"{listed(bases)}: {who}" for who, bases in above.items())
     most = max(models, key=lambda name: known[name]["repeats"])
     text += f". Repeats: at most {_share(known, most, 'repeats')}."

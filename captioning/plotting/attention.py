@@ -91,7 +91,7 @@ def _draw(axis: Axes, picture, word: str, grid: np.ndarray, scale: Normalize, bo
     extent = (0, 1, 1, 0)
     axis.imshow(picture.convert("L"), cmap="gray", vmin=-300, vmax=270, extent=extent, aspect="auto")  # no black in it
     axis.imshow(grid, cmap=OVERLAY, norm=scale, extent=extent, aspect="auto", interpolation="nearest")
-    axis.set_title(word, loc="left", fontsize=TEXT, fontweight="bold", parse_math=False)  # a caption may hold dollars
+    axis.set_title(word, loc="left", fontsize=TEXT, fontweight="bold")
     axis.set_title(f"×{grid.max():.1f}", loc="right", fontsize=TEXT)
     if box is not None:
         left, top, right, bottom = box

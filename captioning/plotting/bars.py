@@ -35,7 +35,7 @@ def plot_bars(
     largest, told = max(values.values()), []
     figure = new_figure(title, label, *values, size=(9.0, 1.2 + 0.27 * len(values) + 0.3 * bool(baselines)))
     axis = figure.add_subplot()
-    axis.set_yticks(range(len(values)), list(values), parse_math=False)
+    axis.set_yticks(range(len(values)), list(values))
     axis.set_ylim(len(values) - 0.4, -0.6)
     for row, (name, value) in enumerate(values.items()):
         kind, interval = "baseline" if name in baselines else "model", (intervals or {}).get(name) or ()

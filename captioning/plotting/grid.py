@@ -66,7 +66,7 @@ def _write_below(axis: Axes, lines: Sequence[tuple[str, dict]], width: float) ->
         inset = 8 if "bbox" in style else 0
         written = axis.annotate(
             wrapped(text, 72 * width - inset, **fonts), (0, 0), (inset / 2, -depth - inset / 2), fontsize=TEXT,
-            xycoords="axes fraction", textcoords="offset points", va="top", parse_math=False, **style,
+            xycoords="axes fraction", textcoords="offset points", va="top", **style,
         )  # fmt: skip
         depth += written.get_window_extent().height * 72 / axis.figure.dpi + inset + 3
     return depth / 72 if lines else 0.0

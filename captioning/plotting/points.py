@@ -38,7 +38,7 @@ def _name(axis: Axes, points: Mapping[str, tuple[float, float]]) -> None:
     taken = [Bbox.from_bounds(x - 8, y - 8, 16, 16) for x, y in axis.transData.transform(list(points.values()))]
     for name, point in points.items():
         label = axis.annotate(
-            name, point, (0, 0), textcoords="offset points", va="center", fontsize=SMALL, parse_math=False,
+            name, point, (0, 0), textcoords="offset points", va="center", fontsize=SMALL,
             arrowprops={"arrowstyle": "-", "lw": 0.8, "shrinkB": 5},
         )  # fmt: skip
         for distance, angle, alignment in PLACES:
