@@ -28,7 +28,15 @@ def truth(place, thing, colour):
 
 @pytest.mark.parametrize(
     ("share", "text"),
-    [(0, "0 %"), (1, "100 %"), (0.0004, "under 0.1 %"), (0.9996, "over 99.9 %"), (0.5, "50.0 %"), (0.125, "12.5 %")],
+    [
+        (0, "0 %"),
+        (1, "100 %"),
+        (0.0004, "under 0.1 %"),
+        (0.9996, "over 99.9 %"),
+        (0.5, "50.0 %"),
+        (0.125, "12.5 %"),
+        (1.0003, "100.0 %"),
+    ],
 )
 def test_only_nothing_is_zero_and_only_all_is_a_hundred_percent(share, text):
     assert percent(share) == text

@@ -61,6 +61,7 @@ def test_the_number_of_scored_experiments():
     row = decoded(1.0, 1.0)
     assert findings.scored({"A": row}) == "Scored on 12 test pictures: A."
     assert findings.scored({"A": row, "B": row}) == "Scored on 12 test pictures: A and B."
+    assert findings.scored({"A": row, "B": row | {"images": 9}}) == "Scored on 9 to 12 test pictures: A and B."
     assert "on 1 test picture:" in findings.scored({"A": row | {"images": 1}})
 
 
@@ -125,7 +126,7 @@ def test_unseen_combinations_against_the_others(share, verdict):
 def test_orders_by_cider_and_by_truth():
     text = findings.orders({"A": scored(3, 36), "B": scored(2, 6), "C": scored(1, 12), "base": scored(4, 0)}, ["base"])
     assert "By CIDEr B has 67 % of the score of A, by exact captions 17 %." in text
-    assert "differ for 1 of 3 pairs: B before C by CIDEr, behind it by exact." in text
+    assert "differ for 1 pair: B before C by CIDEr, behind it by exact." in text
     assert "No pair of models has the opposite order" in findings.orders({"A": scored(3, 36), "B": scored(2, 6)}, [])
     assert findings.orders({"A": scored(3, 36), "base": scored(1, 1)}, ["base"]) == "One model has no order."
     assert "by exact captions no share" in findings.orders({"A": scored(3, 0), "B": scored(2, 0)}, [])

@@ -89,9 +89,8 @@ def clipping(
         if not len(lengths):
             parts.append(f"The run {name}: the first loss or gradient was no finite number.")
             continue
-        if len(lengths) < updates:
-            end = "then the loss or the gradient was no finite number, and the run ended"
-        else:
+        end = "then the loss or the gradient was no finite number, and the run ended"
+        if len(lengths) == updates:
             ends[name] = f"{np.mean(losses[name][-tail:]):.2f}"
             end = f"the loss ended at {ends[name]} nats per word{mean}"
         above = np.count_nonzero(np.asarray(lengths) > limit)

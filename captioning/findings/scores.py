@@ -16,8 +16,9 @@ Scores = Mapping[str, Mapping]
 
 def scored(scores: Scores) -> Finding:
     """Tell which experiments are scored, and on how many pictures."""
-    (images,) = {row["images"] for row in scores.values()}
-    return Finding(f"Scored on {counted(images, 'test picture')}: {listed(scores)}.")
+    images = [row["images"] for row in scores.values()]
+    fewest = f"{min(images):,} to " if min(images) < max(images) else ""  # features may lack some pictures
+    return Finding(f"Scored on {fewest}{counted(max(images), 'test picture')}: {listed(scores)}.")
 
 
 def decodings(scores: Scores) -> Finding:
@@ -108,12 +109,9 @@ def truth(scores: Scores, baselines: Iterable[str]) -> Finding:
         text += f", then {_share(known, others[0], 'exact')}, {apart}distinguishable"
     above: dict[str, list[str]] = {}
     for base in [name for name in known if name not in models]:
-        better = [
-            name
-            for name in models
-            if known[name]["exact"] > known[base]["exact"] and _differ(known[name], known[base], "exact")
-        ]
-        above.setdefault(_who(better, models), []).append(f'"{base}"')
+        more = [name for name in models if known[name]["exact"] > known[base]["exact"]]
+        clearly = [name for name in more if _differ(known[name], known[base], "exact")]
+        above.setdefault(_who(clearly, models), []).append(f'"{base}"')
     if above:
         text += ". Distinguishably more exact captions than "
         text += "; than ".join(f"{listed(bases)}: {who}" for who, bases in above.items())
@@ -153,17 +151,14 @@ def orders(scores: Scores, baselines: Iterable[str]) -> Finding:
         for values in ([scores[name]["CIDEr"] for name in models], [known[name]["exact"] for name in models])
     )
     text = f"By CIDEr {models[1]} has {cider} of the score of {models[0]}, by exact captions {exact}. "
-    pairs = list(combinations(models, 2))
     swapped = [
         f"{one} before {other} by CIDEr, behind it by exact"
-        for one, other in pairs
+        for one, other in combinations(models, 2)
         if scores[one]["CIDEr"] > scores[other]["CIDEr"] and known[one]["exact"] < known[other]["exact"]
     ]
     if not swapped:
         return Finding(f"{text}No pair of models has the opposite order by the two.")
-    return Finding(
-        f"{text}The two orders differ for {len(swapped)} of {counted(len(pairs), 'pair')}: {'; '.join(swapped)}."
-    )
+    return Finding(f"{text}The two orders differ for {counted(len(swapped), 'pair')}: {'; '.join(swapped)}.")
 
 
 def _checked(scores: Scores, baselines: Iterable[str]) -> tuple[dict[str, Mapping], list[str]]:

@@ -28,5 +28,6 @@ def percent(share: float, digits: int = 1) -> str:
     if share in (0, 1):
         return f"{100 * share:.0f} %"
     text, smallest = f"{100 * share:.{digits}f}", 10.0**-digits
-    limits = {f"{0:.{digits}f}": f"under {smallest:g}", f"{100:.{digits}f}": f"over {100 - smallest:g}"}
-    return f"{limits.get(text, text)} %"
+    if share < 1 and float(text) in (0, 100):
+        text = f"under {smallest:g}" if float(text) == 0 else f"over {100 - smallest:g}"
+    return f"{text} %"
