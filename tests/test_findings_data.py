@@ -197,6 +197,10 @@ PLACES = [truth("lake", "boat", "red"), truth("lake", "tree", "blue"), truth("be
             (0.9, 0.1, 0.2),
             "1 pair of one place: 0.90 on average; of different places 0.15. Pictures of one place are closer.",
         ),
+        (
+            (0.901, 0.904, 0.894),
+            "place: 0.90 on average; of different places 0.90. Pictures of one place are not closer.",
+        ),
         ((0.1, 0.9, 0.2), "of different places 0.55. Pictures of one place are not closer."),
     ],
 )

@@ -38,6 +38,7 @@ def told(*args, **options):
         (([1.5, 1.0, 2.0], [0.3, 0.1, 0.2]), "CIDEr was not higher after that.", "highest"),
         (([1.0, 1.009], [0.2, 0.3]), "too small a rise to speak of overfitting", ": overfitting"),
         (([1.0, 2.0], [0.2, 0.3], [2.0, 2.5]), "loss did not fall, so this is not overfitting", ": overfitting"),
+        (([1.0, 2.0], [0.2, 0.3], [2.0, 1.9999]), "to 2.000: the training loss did not fall", ": overfitting"),
         (([1.0, 2.0], [0.0, 0.0]), "was kept, by its validation loss (1.000), because CIDEr was", "after that"),
         (([2.0, 1.0], [NAN, NAN]), "because CIDEr was never above 0. The validation loss", "after that"),
         (([1.0, 2.0], [0.3, NAN]), "from 3.000 to 2.000: overfitting.", "nan"),
@@ -97,10 +98,12 @@ def test_padding_makes_the_loss_of_one_model_look_better_or_not():
     assert "50 % of all positions are padding" in text
     assert findings.padding_in_one_loss(np.array([1.0, 2.0]), np.array([False, True])).startswith(DENIED)
     assert findings.padding_in_one_loss(np.ones(2), np.zeros(2, bool)).startswith(DENIED)
+    assert findings.padding_in_one_loss(np.array([1.0, 0.9999]), np.array([False, True])).startswith(DENIED)
 
 
 @pytest.mark.parametrize(
-    ("masked", "unmasked", "begins"), [(0.5, 0.4, CONFIRMED), (0.4, 0.5, DENIED), (0.5, 0.5, DENIED)]
+    ("masked", "unmasked", "begins"),
+    [(0.5, 0.4, CONFIRMED), (0.4, 0.5, DENIED), (0.5, 0.5, DENIED), (0.5004, 0.5001, DENIED)],
 )
 def test_padding_in_training_slows_the_learning_of_words_or_not(masked, unmasked, begins):
     rows = [

@@ -89,7 +89,7 @@ def similar(records: Sequence[Record], similarities: np.ndarray) -> Finding:
         for one, other in pairs:
             groups[records[one].truth["place"] == records[other].truth["place"]].append(similarities[one, other])
         if all(groups.values()):
-            same, different = map(np.mean, groups.values())
+            same, different = (round(float(np.mean(values)), 2) for values in groups.values())  # as shown
             told.append(
                 f"{counted(len(groups[True]), 'pair')} of one place: {same:.2f} on average; of different places "
                 f"{different:.2f}. Pictures of one place are {'closer' if same > different else 'not closer'}."

@@ -32,9 +32,9 @@ def padding_in_one_loss(nats: np.ndarray, padding: np.ndarray) -> Finding:
         nats: (positions,), of all captions.
         padding: (positions,), whether a position is padding.
     """
-    words, both = nats[~padding].mean(), nats.mean()
+    words, both = (round(float(values.mean()), 3) for values in (nats[~padding], nats))  # as shown
     return claim(
-        bool(both < words),
+        both < words,
         f"the loss of this one model is {words:.3f} nats per word over words, and {both:.3f} over words and padding; "
         f"{percent(padding.mean(), 0)} of all positions are padding.",
         "Here padding does not make the loss look better.",
@@ -48,7 +48,7 @@ def padding_in_training(masked: Mapping[str, float], unmasked: Mapping[str, floa
         masked: a row of its history, see `training.history`.
         unmasked: that of the other one after equally many epochs.
     """
-    right, wrong = masked["val_accuracy"], unmasked["val_accuracy"]
+    right, wrong = (round(row["val_accuracy"], 3) for row in (masked, unmasked))  # as shown
     return claim(
         wrong < right,
         f"after {counted(masked['epoch'] + 1, 'epoch')} the model that was trained with padding in its loss predicts "
@@ -108,7 +108,7 @@ def _course(history: History, finite: Sequence[int]) -> str:
     low, end = history[lowest], history[last]
     if end["val_loss"] - low["val_loss"] < FLAT:
         verdict = "too small a rise to speak of overfitting"
-    elif end["loss"] < low["loss"]:
+    elif round(end["loss"], 3) < round(low["loss"], 3):  # as shown
         verdict = "overfitting"
     else:
         verdict = "the training loss did not fall, so this is not overfitting"
