@@ -20,9 +20,6 @@ PYTHON = (3, 11), (3, 13)  # the first and the last, as in pyproject.toml
 NEEDED = {"tensorflow": ((2, 20), (2, 22)), "keras": ((3, 12), (4,))}  # from, below; as in requirements.txt
 INSTALL = "pip install 'tensorflow>=2.20,<2.22' 'keras>=3.12,<4'"
 
-# Every new model is traced again, which TensorFlow takes for a mistake after the fifth.
-logging.getLogger("tensorflow").setLevel(logging.ERROR)
-
 
 @contextlib.contextmanager
 def _without_stderr() -> Iterator[None]:
@@ -102,6 +99,9 @@ with _without_stderr():
     unused = _unused_gpu()
 if unused:
     print(unused)
+# Every new model is traced again, which TensorFlow takes for a mistake after the fifth. Its own function makes the
+# logger, which in a notebook would else reset the level at the first message.
+tensorflow.get_logger().setLevel(logging.ERROR)
 for name, usual in {"image_data_format": "channels_last", "floatx": "float32"}.items():
     if (other := getattr(keras.config, name)()) != usual:
         print(f"Keras's {name} is {other!r}, from keras.json: this series needs {usual!r}, and sets it.")
