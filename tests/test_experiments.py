@@ -288,6 +288,16 @@ def test_the_table_lists_all_with_scores_minutes_and_disk(made):
     assert old.startswith("old ") and old.endswith("of another version")
 
 
+@pytest.mark.parametrize("name", ["scores.json", "history.csv"])
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"CIDEr": null}', "epoch,val_CIDEr\n0,x"])
+def test_a_damaged_file_is_a_remark_in_the_table(made, name, content):
+    damaged, _ = finished(made)
+    start(made, units=9)
+    (damaged / name).write_text(content if name == "scores.json" else "epoch,seconds\n" + content)
+    _, one, two = experiments.table(made.project.checkpoints).splitlines()
+    assert f"{name} is damaged" in one and "damaged" not in two and two.endswith("unfinished")
+
+
 def test_only_what_is_named_is_deleted(made, capsys):
     kept, gone = finished(made)[0], start(made, units=9)
     with pytest.raises(ValueError, match=r"no experiment 'typo'; there are: bahdanau-mobilenet, "):
