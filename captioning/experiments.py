@@ -30,21 +30,18 @@ from captioning.tokenizer import Tokenizer
 from captioning.training.folder import tidy
 from captioning.training.history import best_epoch, read_history
 
-# What a folder's name says of these; fields that follow from one of them are not named.
+# What a folder's name says of these; fields that follow from others are not named.
 _WORDS = {"data.captions": "other-captions", "data.features": "other-features", "tokenizer": "other-words"}
+_WORDS |= {"data.pictures": "{}-pictures", "class.name": "{}", "class.code": "other-code", "precision": "{}"}
+_WORDS |= {"encoder": "other-encoder"}
+_FROM = {"data.pictures": ("data.captions", "data.features", "tokenizer"), "class.name": ("class.code",)}
 _FOLLOWS = ("format", "model.vocabulary", "model.regions", "model.channels", "class.module", "kind", "weights_folder")
 _MOST_WORDS = 4
 _DURATION = {"training.epochs", "training.patience"}
 
 
 def settings_for(
-    model_class: type,
-    config,
-    training,
-    dataset: CaptionDataset,
-    tokenizer: Tokenizer,
-    store: FeatureStore,
-    **batches,
+    model_class: type, config, training, dataset: CaptionDataset, tokenizer: Tokenizer, store: FeatureStore, **batches
 ) -> dict:
     """Return all that decides how a model comes out, as JSON values: an experiment's identity.
 
@@ -61,11 +58,7 @@ def settings_for(
     settings = {
         "format": bundle.FORMAT,
         "kind": f"numpy_{config.cell}" if numpy else model_class.kind,
-        "class": {
-            "name": model_class.__qualname__,
-            "module": model_class.__module__,
-            "code": code_digest(model_class),
-        },
+        "class": {"name": model_class.__qualname__, "module": model_class.__module__, "code": code_digest(model_class)},
         "model": dataclasses.asdict(config),
         "training": dataclasses.asdict(training),
         "batches": batches,
@@ -233,29 +226,21 @@ def _new_folder(first: Path, settings: dict) -> Path:
 
 
 def _what_differs(kept: dict, now: dict) -> list[str]:
-    words = []
-    changed = {field: after for field, _, after in differences(kept, now) if field not in _FOLLOWS}
-    if "data.pictures" in changed:
-        words.append(f"{changed.pop('data.pictures')}-pictures")
-        changed = {field: value for field, value in changed.items() if field not in _WORDS}
-    for field, value in changed.items():
-        if field == "class.code":
-            words += [] if "class.name" in changed else ["other-code"]
-        elif field in ("class.name", "precision"):
-            words.append(str(value))
-        elif field.startswith("encoder."):
-            words += [] if "other-encoder" in words else ["other-encoder"]
-        else:
-            words.append(_WORDS.get(field) or _said(field.rpartition(".")[2], value))
+    changed = {field: after for field, _, after in differences(kept, now)}
+    unsaid = set(_FOLLOWS).union(*(_FROM.get(field, ()) for field in changed))
+    words = list(dict.fromkeys(_said(field, value) for field, value in changed.items() if field not in unsaid))
     if len(words) > _MOST_WORDS:
         words = [*words[: _MOST_WORDS - 1], digest(words)[:4]]
     return [re.sub(r"[^\w.+-]+", "_", word) for word in words]
 
 
 def _said(field: str, value: object) -> str:
+    family, _, name = field.rpartition(".")
+    if words := _WORDS.get(field) or _WORDS.get(family):
+        return words.format(value)
     if isinstance(value, bool):
-        return field if value else f"no_{field}"
-    return f"{field}-{value:g}" if isinstance(value, float) else f"{field}-{value}"
+        return name if value else f"no_{name}"
+    return f"{name}-{value:g}" if isinstance(value, float) else f"{name}-{value}"
 
 
 def _megabytes(folder: Path) -> float:

@@ -27,8 +27,6 @@ DIED = (
     "The kernel died, as it does when memory runs out. Set a smaller CAPTIONING_LIMIT, CAPTIONING_ENCODER=mobilenet, "
     "or a smaller BATCH in the settings cell of the notebook."
 )
-
-
 HARMLESS = "IPKernelApp] WARNING | Kernel is running over TCP"  # as it always does; the kernel is on this machine
 
 
@@ -37,9 +35,7 @@ class NotebookError(RuntimeError):
 
 
 def run(notebooks: Sequence[Path], folder: Path, project: Project | None = None) -> dict[str, float]:
-    """Execute notebooks in their order; stop at the first that fails.
-
-    The executed copy, its page and the index of all are written to `folder`, also after a failure.
+    """Execute notebooks in their order; stop at the first that fails, whose copy and page are written, too.
 
     Args:
         notebooks: the files.
@@ -195,14 +191,11 @@ def named(names: Sequence[str]) -> list[Path]:
         NotebookError: a name belongs to no notebook.
     """
     notebooks = sorted(FOLDER.glob("[0-9]*.ipynb"))
-    chosen = set() if names else {*notebooks}
-    for name in names:
-        begun = [notebook for notebook in notebooks if Path(name).name and notebook.name.startswith(Path(name).name)]
-        if not begun:
-            known = ", ".join(notebook.stem for notebook in notebooks)
-            raise NotebookError(f"No notebook's name begins with {name!r}; there are: {known}.")
-        chosen.update(begun)
-    return sorted(chosen)
+    begun = {name: [file for file in notebooks if file.name.startswith(Path(name).name or "no name")] for name in names}
+    if unknown := [name for name, files in begun.items() if not files]:
+        known = ", ".join(notebook.stem for notebook in notebooks)
+        raise NotebookError(f"No notebook's name begins with {unknown[0]!r}; there are: {known}.")
+    return sorted(set().union(*begun.values())) if names else notebooks
 
 
 @contextlib.contextmanager

@@ -188,7 +188,7 @@ def test_what_does_not_fit_is_left_out_with_a_line(made, capsys, monkeypatch):
 def test_when_nothing_fits_it_is_an_error(made, monkeypatch):
     finished(made)
     assert folder_of(made.project, "mobilenet") != made.store.folder  # no features there
-    with pytest.raises(FileNotFoundError, match=r"No experiment .* fits today's data"):
+    with pytest.raises(FileNotFoundError, match=r"No experiment .* fits the data"):
         evaluation.evaluate_all(made.project, made.dataset)
 
 
