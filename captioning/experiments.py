@@ -111,8 +111,8 @@ def _why_from_the_start(checkpoints: Path, settings: dict) -> str:
         if "training.epochs" in changed and changed.keys() <= _DURATION:
             before, now = changed["training.epochs"]
             return (
-                f" The cosine schedule of {folder.name} is over {before} epochs, not {now}: the learning rates "
-                "differ from the first steps on, so it trains from the start."
+                f" The cosine schedule of {folder.name} is over {before} epoch{'s' * (before != 1)}, not {now}: "
+                "the learning rates differ from the first steps on, so it trains from the start."
             )
         if changed.keys() == {"training.patience"} and kept["finished"]:
             return f" {folder.name} is finished and its optimizer's state is gone: it trains from the start."

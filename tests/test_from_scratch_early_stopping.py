@@ -15,6 +15,7 @@ from captioning.from_scratch.rnn import CaptioningRNN, CaptioningRNNConfig
 from captioning.provenance import StaleError
 from captioning.tokenizer import PAD, START
 from captioning.training.history import best_epoch, read_history
+from tests.test_training import Killed, scores_only
 from tests.tiny import store_of, tiny_dataset, tokenizer_of
 
 TRAINING = NumpyTrainingConfig(epochs=4, patience=9, learning_rate=0.02, batch=5, seed=1)
@@ -43,10 +44,6 @@ class Scores:
         return {"val_loss": 1.0, "val_accuracy": 0.5, "val_CIDEr": score}
 
 
-class Killed(Exception):
-    """Stands for the end of the process."""
-
-
 def run(made, folder, cell="lstm", training=TRAINING, validation=None, **settings):
     dataset, store, tokenizer = made
     settings = {"embedding": 8, "units": 12, "dropout": 0.3, "seed": 1} | settings
@@ -58,10 +55,6 @@ def run(made, folder, cell="lstm", training=TRAINING, validation=None, **setting
 
 def same(one, other):
     return all(np.array_equal(one[name], other[name]) for name in one) and set(one) == set(other)
-
-
-def without_seconds(history):
-    return [{name: value for name, value in row.items() if name != "seconds"} for row in history]
 
 
 @pytest.mark.parametrize("max_words", [20, 3, 4])
@@ -119,7 +112,7 @@ def test_two_epochs_a_kill_and_two_more_equal_four_to_the_bit(made, tmp_path, ce
     with pytest.raises(Killed):
         run(made, tmp_path / "broken", cell, validation=Scores(*scores[:2], Killed()))
     resumed, again = run(made, tmp_path / "broken", cell, validation=Scores(*scores[2:]))
-    assert without_seconds(history) == without_seconds(again)
+    assert scores_only(history) == scores_only(again)
     assert same(whole.arrays(), resumed.arrays())
 
 
@@ -140,7 +133,7 @@ def test_a_kill_between_the_files_of_an_epoch_makes_it_run_again(made, tmp_path,
         with pytest.raises(Killed):
             run(made, tmp_path / "broken", validation=Scores(*scores))
     resumed, again = run(made, tmp_path / "broken", validation=Scores(*scores[1:]))
-    assert without_seconds(history) == without_seconds(again)
+    assert scores_only(history) == scores_only(again)
     assert same(whole.arrays(), resumed.arrays())
 
 

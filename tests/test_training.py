@@ -76,17 +76,14 @@ class KillAfter(keras.callbacks.Callback):
 
     def __init__(self, epochs):
         super().__init__()
-        self.epochs = epochs
+        self.epochs, self.done = epochs, 0
 
     def on_train_batch_end(self, batch, logs=None):
-        if len(self.finished()) == self.epochs:
+        if self.done == self.epochs:
             raise Killed
 
     def on_epoch_end(self, epoch, logs=None):
-        self._done = epoch + 1
-
-    def finished(self):
-        return range(getattr(self, "_done", 0))
+        self.done = epoch + 1
 
 
 def assert_same_weights(one, other):
@@ -120,8 +117,7 @@ def test_a_finished_training_is_not_run_again(made, tmp_path, for_resuming):
         assert not (tmp_path / "last").exists()
     loaded, again = run(made, tmp_path, callbacks=[KillAfter(0)])
     assert again == history
-    for one, other in zip(model.get_weights(), loaded.get_weights(), strict=True):
-        np.testing.assert_array_equal(one, other)
+    assert_same_weights(model, loaded)
 
 
 def test_the_beginning_of_a_training_equals_that_of_the_whole(made, tmp_path):
@@ -174,14 +170,8 @@ def test_a_damaged_snapshot_is_named(made, tmp_path):
         run(made, tmp_path, "gru")
 
 
-CHANGES = {
-    "epochs": 3,
-    "learning_rate": 0.01,
-    "weight_decay": 0.5,
-    "clip_norm": 0.01,
-    "label_smoothing": 0.0,
-    "mask_padding": False,
-}
+CHANGES = {"epochs": 3, "learning_rate": 0.01, "weight_decay": 0.5, "clip_norm": 0.01, "label_smoothing": 0.0}
+CHANGES["mask_padding"] = False
 
 
 @pytest.fixture(scope="module")
@@ -195,12 +185,8 @@ def test_every_setting_of_the_training_matters(made, tmp_path, monkeypatch, usua
         monkeypatch.setattr(fit.FreeRunning, "score", lambda *_: 0.5)
         assert len(run(made, tmp_path, "gru", replace(CONFIG, epochs=4, patience=2))[1]) == 3
         return
-    other, _ = run(made, tmp_path, "gru", changed(field.name))
+    other, _ = run(made, tmp_path, "gru", replace(CONFIG, **{"epochs": 2} | {field.name: CHANGES[field.name]}))
     assert any((a != b).any() for a, b in zip(usual[0].get_weights(), other.get_weights(), strict=True))
-
-
-def changed(name):
-    return replace(CONFIG, **{"epochs": 2} | {name: CHANGES[name]})
 
 
 def test_the_norm_of_the_whole_gradient_is_clipped(made):
@@ -253,8 +239,7 @@ def test_history_stands_in_the_csv_and_in_tensorboard(made, tmp_path):
     _, history = run(made, tmp_path)
     assert read_history(tmp_path / "history.csv") == history
     assert {"loss", "accuracy", "val_loss", "val_accuracy", "val_CIDEr"} < set(history[0])
-    events = b"".join(path.read_bytes() for path in (tmp_path / "logs" / "train").iterdir())
-    events += b"".join(path.read_bytes() for path in (tmp_path / "logs" / "validation").iterdir())
+    events = b"".join(path.read_bytes() for path in (tmp_path / "logs").glob("*/*"))
     assert b"epoch_CIDEr" in events or b"val_CIDEr" in events
 
 
@@ -389,7 +374,7 @@ def test_loss_and_accuracy_are_means_over_words_whatever_the_batch(made, tmp_pat
 
 
 def test_padding_that_is_trained_on_does_not_count_in_what_is_reported(made, tmp_path):
-    """So that the losses of a run with this bug and of one without it may be in one table."""
+    """So that the losses of a run with this mistake and of one without it may be in one table."""
     still = replace(CONFIG, epochs=1, learning_rate=1e-12, weight_decay=0.0, mask_padding=False)
     model, train, validation = parts(made, "merge", dropout=0.0, batch=20)
     (row,) = fit.fit(model, train, validation, made[2], still, tmp_path)

@@ -87,7 +87,8 @@ def _state(executed: nbformat.NotebookNode | None, begun: bool) -> _State:
 
 
 def _time(seconds: float) -> str:
-    return f"{seconds / 60:.1f} minutes" if seconds >= 60 else f"{seconds:.0f} seconds"
+    short = f"{seconds:.0f} second{'s' * (round(seconds) != 1)}"
+    return f"{seconds / 60:.1f} minutes" if seconds >= 60 else short
 
 
 def _item(notebook: Path, executed: nbformat.NotebookNode | None, state: _State, folder: Path) -> str:
