@@ -16,7 +16,7 @@ from captioning.models.bahdanau import BahdanauDecoder
 from captioning.models.decoder import Decoder
 from captioning.tokenizer import Tokenizer
 from captioning.training.config import TrainingConfig
-from tests.bundles import Made, config_of, finished, made_in, settings_of, start, train
+from tests.bundles import Made, config_of, everything_in, finished, made_in, settings_of, start, train
 from tests.tiny import store_of
 
 
@@ -42,13 +42,13 @@ def test_the_same_settings_find_the_finished_experiment(made, capsys):
 
 def test_knobs_changed_and_changed_back_leave_three_experiments(made, capsys):
     folders = [train(made, units=units)[0] for units in (6, 4, 5)]
-    before = {path: path.read_bytes() for folder in folders for path in folder.rglob("*") if path.is_file()}
+    before = everything_in(made.project.checkpoints)
     capsys.readouterr()
     assert start(made, units=4) == folders[1]
     assert "bahdanau-mobilenet-units-4: trained with these very settings; it is loaded." in capsys.readouterr().out
     assert names(made) == ["bahdanau-mobilenet", "bahdanau-mobilenet-units-4", "bahdanau-mobilenet-units-5"]
     assert experiments.find(made.project.checkpoints) == folders
-    assert before == {path: path.read_bytes() for folder in folders for path in folder.rglob("*") if path.is_file()}
+    assert before == everything_in(made.project.checkpoints)
 
 
 def test_an_unfinished_experiment_resumes(made, capsys):
@@ -67,14 +67,14 @@ def test_other_epochs_are_another_experiment_and_why_is_said(made, capsys, kind,
     folder = (
         (train(made, kind, training=config(epochs=before))[0]) if done else start(made, kind, training=config(before))
     )
-    kept = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    kept = everything_in(folder)
     for patience in (config.patience, 2):
         capsys.readouterr()
         assert start(made, kind, training=config(epochs=now, patience=patience)) != folder
         said = capsys.readouterr().out
         assert f"The cosine schedule of {folder.name} is over {before} epoch{'s' * (before > 1)}, not {now}: " in said
         assert len(said.splitlines()) == 1 and said.endswith("it trains from the start.\n")
-    assert kept == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert kept == everything_in(folder)
 
 
 def test_another_patience_is_said_to_start_from_the_start_where_the_run_is_finished(made, capsys):

@@ -15,6 +15,7 @@ from captioning.from_scratch.rnn import CaptioningRNN, CaptioningRNNConfig
 from captioning.provenance import StaleError
 from captioning.tokenizer import PAD, START
 from captioning.training.history import best_epoch, read_history
+from tests.bundles import everything_in
 from tests.test_training import Killed, scores_only
 from tests.tiny import store_of, tiny_dataset, tokenizer_of
 
@@ -200,10 +201,10 @@ def test_a_folder_with_another_run_is_refused_and_kept(made, tmp_path, finished,
     else:
         with pytest.raises(Killed):
             run(made, tmp_path, validation=Scores(0.1, Killed()))
-    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    before = everything_in(tmp_path)
     with pytest.raises(StaleError, match=f"{tmp_path.name}.*{named}"):
         run(made, tmp_path, cell, training, Scores(), **change)
-    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert before == everything_in(tmp_path)
 
 
 def test_a_checkpoint_of_another_model_is_refused_without_the_record(made, tmp_path):

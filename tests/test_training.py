@@ -30,6 +30,7 @@ from captioning.training.folder import tidy, training_in
 from captioning.training.history import best_epoch, is_complete, read_history
 from captioning.training.interrupts import Interruptible
 from captioning.training.loss import MaskedAccuracy, WordLoss
+from tests.bundles import everything_in
 from tests.tiny import store_of, tiny_dataset, tokenizer_of
 
 NOTHING = Caption([], 0.0, 0.0, True, None)
@@ -86,6 +87,11 @@ class KillAfter(keras.callbacks.Callback):
         self.done = epoch + 1
 
 
+def kill(made, folder, kind="bahdanau", config=CONFIG, after=2):
+    with pytest.raises(Killed):
+        run(made, folder, kind, config, callbacks=[KillAfter(after)])
+
+
 def assert_same_weights(one, other):
     for a, b in zip(one.get_weights(), other.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
@@ -98,8 +104,7 @@ def scores_only(history):
 @pytest.mark.parametrize("kind", ["gru", "bahdanau"])
 def test_two_epochs_a_kill_and_two_more_equal_four_to_the_bit(made, tmp_path, kind):
     whole, history = run(made, tmp_path / "whole", kind)
-    with pytest.raises(Killed):
-        run(made, tmp_path / "broken", kind, callbacks=[KillAfter(2)])
+    kill(made, tmp_path / "broken", kind)
     resumed, resumed_history = run(made, tmp_path / "broken", kind)
     assert scores_only(history) == scores_only(resumed_history)
     last = [read_arrays(tmp_path / name / "last" / "checkpoint.npz") for name in ("whole", "broken")]
@@ -142,15 +147,14 @@ def test_a_folder_with_another_run_is_refused_and_kept(made, tmp_path, first, th
     else:
         with pytest.raises(Killed):
             run(made, tmp_path, **{"kind": "gru"} | first, callbacks=[KillAfter(1)])
-    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    before = everything_in(tmp_path)
     with pytest.raises(StaleError, match=f"{tmp_path.name}.*{named}.*Run all cells again"):
         run(made, tmp_path, **{"kind": "gru"} | then)
-    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert before == everything_in(tmp_path)
 
 
 def test_a_snapshot_of_edited_code_is_refused(made, tmp_path, monkeypatch):
-    with pytest.raises(Killed):
-        run(made, tmp_path, "gru", callbacks=[KillAfter(1)])
+    kill(made, tmp_path, "gru", after=1)
 
     def edited(self, config):
         GRUDecoder.__init__(self, config)
@@ -163,8 +167,7 @@ def test_a_snapshot_of_edited_code_is_refused(made, tmp_path, monkeypatch):
 
 
 def test_a_damaged_snapshot_is_named(made, tmp_path):
-    with pytest.raises(Killed):
-        run(made, tmp_path, "gru", callbacks=[KillAfter(1)])
+    kill(made, tmp_path, "gru", after=1)
     (tmp_path / "last" / "checkpoint.npz").write_bytes(b"PK")
     with pytest.raises(DamagedError, match=r"checkpoint.npz is damaged.*Delete"):
         run(made, tmp_path, "gru")
@@ -263,15 +266,13 @@ def test_patience_is_remembered_after_a_kill(made, tmp_path, monkeypatch):
     scores = iter([0.5, 0.3, 0.2, 0.1])
     monkeypatch.setattr(fit.FreeRunning, "score", lambda *_: next(scores))
     config = replace(CONFIG, epochs=9, patience=2)
-    with pytest.raises(Killed):
-        run(made, tmp_path, config=config, callbacks=[KillAfter(2)])
+    kill(made, tmp_path, config=config)
     _, history = run(made, tmp_path, config=config)
     assert len(history) == 3
 
 
 def test_the_last_snapshot_survives_a_full_disk(made, tmp_path, monkeypatch):
-    with pytest.raises(Killed):
-        run(made, tmp_path, callbacks=[KillAfter(2)])
+    kill(made, tmp_path)
     snapshot, kept = tmp_path / "last" / "checkpoint.npz", read_history(tmp_path / "history.csv")
     before = snapshot.read_bytes()
     with monkeypatch.context() as patched:
@@ -318,8 +319,7 @@ def test_mixed_precision_trains_decodes_and_resumes_to_the_bit(made, tmp_path, k
     keras.config.set_dtype_policy(policy)
     try:
         whole, history = run(made, tmp_path / "whole", kind, short)
-        with pytest.raises(Killed):
-            run(made, tmp_path / "broken", kind, short, callbacks=[KillAfter(1)])
+        kill(made, tmp_path / "broken", kind, short, after=1)
         resumed, again = run(made, tmp_path / "broken", kind, short)
         model, train, _ = parts(made, kind)
         inputs, _ = next(train.epoch(0))
@@ -332,8 +332,7 @@ def test_mixed_precision_trains_decodes_and_resumes_to_the_bit(made, tmp_path, k
 
 
 def test_another_precision_does_not_resume(made, tmp_path):
-    with pytest.raises(Killed):
-        run(made, tmp_path, "gru", callbacks=[KillAfter(1)])
+    kill(made, tmp_path, "gru", after=1)
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
         with pytest.raises(StaleError, match="precision was 'float32' and is now 'mixed_bfloat16'"):
