@@ -123,10 +123,11 @@ def _run_one(notebook: Path, executed: Path, project: Project) -> None:
 
 def _write_pages(executed: Path, project: Project) -> Path:
     """Write the page of an executed copy and the index of its folder; return the page."""
+    notebooks = named(())
     try:
-        return write_page(executed, [notebook.stem for notebook in named(())])
+        return write_page(executed, [notebook.stem for notebook in notebooks])
     finally:
-        write_index(executed.parent, named(()), project.name)
+        write_index(executed.parent, notebooks, project.name)
 
 
 def _keep(executed: Path, project: Project) -> str:
@@ -155,17 +156,11 @@ def _stderr_into(path: Path) -> Iterator[None]:
         sys.stderr.flush()
         os.dup2(kept, 2)
         os.close(kept)
-        if path.exists():
-            _keep_what_matters(path)
-
-
-def _keep_what_matters(log: Path) -> None:
-    """Remove what every kernel says from a log, and the log if nothing is left."""
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
-    if left := [line for line in lines if line.strip() and HARMLESS not in line]:
-        write_text(log, "".join(left))
-    else:
-        log.unlink()
+        if path.exists():  # without what every kernel says, and not at all if nothing is left
+            lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+            write_text(path, "".join(line for line in lines if line.strip() and HARMLESS not in line))
+            if not path.stat().st_size:
+                path.unlink()
 
 
 @contextlib.contextmanager

@@ -26,14 +26,13 @@ def _without_stderr() -> Iterator[None]:
     """Send file descriptor 2 to nowhere: the notes come from C++, before its log level can be set."""
     sys.stderr.flush()
     kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
     try:
-        os.dup2(nowhere, 2)
         yield
     finally:
         os.dup2(kept, 2)
         os.close(kept)
-        os.close(nowhere)
 
 
 def _way_out(problem: str = "") -> str:

@@ -91,7 +91,7 @@ def test_a_change_of_the_metrics_changes_the_scores_and_decodes_nothing(made, de
     assert all(ids == [r.image_id for r in made.dataset.split("test")] for ids, *_ in decoded)
 
 
-def test_what_captions_are_compared_with_is_read_anew(made, decoded):
+def test_what_captions_are_compared_with_is_read_again(made, decoded):
     folder, _ = finished(made)
     first = evaluate(made, folder)
     decoded.clear()

@@ -92,10 +92,10 @@ def test_validation_averages_over_words_and_scores_free_running_captions(made):
 def test_a_trained_captioner_scores_higher_than_a_new_one(made, tmp_path):
     dataset, store, tokenizer = made
     records = dataset.split("val")
-    by_heart, _ = run(made, tmp_path, training=replace(TRAINING, epochs=60), dropout=0.0)
+    trained, _ = run(made, tmp_path, training=replace(TRAINING, epochs=60), dropout=0.0)
     validation = Validation(records, store, tokenizer)
-    good = validation.score(by_heart)["val_CIDEr"]
-    poor = validation.score(CaptioningRNN(by_heart.config))["val_CIDEr"]
+    good = validation.score(trained)["val_CIDEr"]
+    poor = validation.score(CaptioningRNN(trained.config))["val_CIDEr"]
     assert good > 1 > 0.3 > poor
 
 

@@ -238,7 +238,7 @@ def test_one_caption_per_picture_is_enough(made, tmp_path):
     assert history[-1]["loss"] < 0.35 * history[0]["loss"]
 
 
-def test_history_stands_in_the_csv_and_in_tensorboard(made, tmp_path):
+def test_history_is_in_the_csv_and_in_tensorboard(made, tmp_path):
     _, history = run(made, tmp_path)
     assert read_history(tmp_path / "history.csv") == history
     assert {"loss", "accuracy", "val_loss", "val_accuracy", "val_CIDEr"} < set(history[0])

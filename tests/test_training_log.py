@@ -80,5 +80,5 @@ def test_the_name_is_that_of_the_experiment_or_as_asked(made, tmp_path, capsys):
     assert capsys.readouterr().out.startswith("gru: ")
     model, train, validation = keras_runs.parts(made, "gru")
     config = replace(keras_runs.CONFIG, epochs=1)
-    keras_runs.fit.fit(model, train, validation, made[2], config, tmp_path / "named", name="gru with the bug")
-    assert capsys.readouterr().out.startswith("gru with the bug: at most 1 epoch,")
+    keras_runs.fit.fit(model, train, validation, made[2], config, tmp_path / "named", name="gru, unmasked")
+    assert capsys.readouterr().out.startswith("gru, unmasked: at most 1 epoch,")
