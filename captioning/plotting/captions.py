@@ -52,7 +52,7 @@ def show_captions(
     below = [write_below(axis, lines, width) for axis, lines in zip(axes, texts, strict=True)]
     arrange(figure, axes, pictures, columns, width, below)
     named = zip(files, texts, strict=True)
-    told = [f"{Path(file).name}: {'; '.join(text.rstrip('.') for text, _ in lines)}." for file, lines in named]
+    told = [f"{Path(file).name}: {'; '.join(text for text, _ in lines)}." for file, lines in named]
     return figure.describe(f"{title or 'Captions'}. Pictures: {len(files)}.", *told)
 
 

@@ -28,7 +28,7 @@ def plot_history(histories: Mapping[str, History], title: str = "") -> Figure:
     axes, told = figure.subplots(1, len(UNITS)), []
     for (name, history), color, marker in zip(histories.items(), cycle(COLORS), cycle(MARKERS), strict=False):
         kept, label = best_epoch(history), f"{name}, " if len(histories) > 1 else ""
-        measured = [f"{name}: epoch {kept + 1} of {len(history)} kept"]
+        told.append(f"{name}: epoch {kept + 1} of {len(history)} kept;")
         for axis, measure in zip(axes, UNITS, strict=True):
             for key, line, fill in ((measure, "--", "white"), (f"val_{measure}", "-", color)):
                 if key in history[0]:
@@ -36,10 +36,9 @@ def plot_history(histories: Mapping[str, History], title: str = "") -> Figure:
                     text = "train" if key == measure else f"validation (ring: epoch {kept + 1}, which was kept)"
                     axis.plot(range(1, len(values) + 1), values, line, color=color, marker=marker, markersize=5,
                               markerfacecolor=fill, label=label + text)  # fmt: skip
-                    measured.append(f"{key} {_course(values)}")
+                    told.append(f"{key} {_course(values)};")
             best = history[kept].get(f"val_{measure}", np.nan)
             axis.plot(kept + 1, best, "o", ms=13, mfc="none", mec="black", clip_on=False)
-        told.append(f"{'; '.join(measured)}.")
     for axis, (measure, unit) in zip(axes, UNITS.items(), strict=True):
         only = not any(measure in history[0] for history in histories.values())
         finish(axis, f"{measure}, validation only" if only else measure, "epoch", unit)
@@ -68,13 +67,12 @@ def plot_curves(
     figure = new_figure(title, size=(WIDTH if len(panels) > 1 else 8.0, 4.0))
     axes, told = figure.subplots(1, len(panels), squeeze=False)[0], []
     for axis, (measure, runs) in zip(axes, panels.items(), strict=True):
-        measured = []
+        told.append(f"{measure}:")
         for number, (name, values) in enumerate(runs.items()):
             axis.plot(range(1, len(values) + 1), values, LINES[number % len(LINES)], color=COLORS[number % len(COLORS)],
                       marker=MARKERS[number % len(MARKERS)], markersize=4, markevery=max(1, len(values) // 20),
                       label=name)  # fmt: skip
-            measured.append(f"{name} {_course(values)}")
-        told.append(f"{measure}: {'; '.join(measured)}.")
+            told.append(f"{name} {_course(values)};")
         if limits and measure in limits:
             axis.axhline(limits[measure], color="black", lw=1, label=f"limit {limits[measure]:g}")
         finish(axis, "", step, measure)
