@@ -8,8 +8,8 @@ import pytest
 
 from captioning import findings
 from captioning.datasets.dataset import CaptionDataset, Record
-from captioning.findings.data import listed, numbered, percent
 from captioning.findings.finding import CONFIRMED, DENIED
+from captioning.findings.wording import counted, listed, percent
 
 TREE, BOAT = "a red tree in the meadow", "the blue boat near a beach"
 
@@ -28,15 +28,33 @@ def truth(place, thing, colour):
 
 @pytest.mark.parametrize(
     ("share", "text"),
-    [(0, "0%"), (1, "100%"), (0.0004, "under 0.1%"), (0.9996, "over 99.9%"), (0.5, "50.0%"), (0.125, "12.5%")],
+    [
+        (0, "0 %"),
+        (1, "100 %"),
+        (0.0004, "under 0.1 %"),
+        (0.9996, "over 99.9 %"),
+        (0.5, "50.0 %"),
+        (0.125, "12.5 %"),
+        (1.0003, "100.0 %"),
+    ],
 )
 def test_only_nothing_is_zero_and_only_all_is_a_hundred_percent(share, text):
     assert percent(share) == text
 
 
+def test_shares_without_decimals():
+    assert [percent(share, 0) for share in (0, 0.001, 0.58, 0.999, 1)] == [
+        "0 %",
+        "under 1 %",
+        "58 %",
+        "over 99 %",
+        "100 %",
+    ]
+
+
 def test_lists_and_counts_read_rightly():
     assert [listed(["a", "b", "c"][:count]) for count in (1, 2, 3)] == ["a", "a and b", "a, b and c"]
-    assert (numbered(1, "word"), numbered(0, "word"), numbered(2000, "word")) == ("1 word", "0 words", "2,000 words")
+    assert (counted(1, "word"), counted(0, "word"), counted(2000, "word")) == ("1 word", "0 words", "2,000 words")
 
 
 @pytest.mark.parametrize(
@@ -44,7 +62,7 @@ def test_lists_and_counts_read_rightly():
     [
         (1, "counted on 1 test picture is uncertain by up to 98 percentage points"),
         (100, "counted on 100 test pictures is uncertain by up to 10 percentage points"),
-        (10000, "by up to 1 percentage point (95%"),
+        (40000, "by up to 1 percentage point (95 %"),
         (0, "1.0 captions per picture on average."),
     ],
 )
@@ -52,7 +70,7 @@ def test_splits(tests, said):
     splits = [*records(TREE, TREE, BOAT), *records(BOAT, split="val"), *records(*[TREE] * tests, split="test")]
     text = findings.splits(CaptionDataset("tiny", tuple(splits)))
     assert said in text
-    assert tests or text == "Of 4 pictures, 75.0% train, 25.0% val and 0% test; 1.0 captions per picture on average."
+    assert tests or text == "Of 4 pictures, 75.0 % train, 25.0 % val and 0 % test; 1.0 captions per picture on average."
 
 
 @pytest.mark.parametrize(
@@ -60,10 +78,13 @@ def test_splits(tests, said):
     [
         (
             [(TREE, TREE), (BOAT,)],
-            "share 100% of their words on average. Two captions of different pictures share 20%.",
+            "share 100 % of their words on average. Two captions of different pictures share 20 %.",
         ),
-        ([TREE, TREE], "2 pictures with 2 captions. Two captions of different pictures share 100%."),
-        ([(TREE, BOAT)], "1 picture with 2 captions. Two captions of one picture share 20% of their words on average."),
+        ([TREE, TREE], "2 pictures with 2 captions. Two captions of different pictures share 100 %."),
+        (
+            [(TREE, BOAT)],
+            "1 picture with 2 captions. Two captions of one picture share 20 % of their words on average.",
+        ),
         ([TREE], "1 picture with 1 caption."),
     ],
 )
@@ -76,7 +97,7 @@ def test_agreement_of_captions(captions, said):
     [
         ([1], "Captions per picture: 1, for all 1."),
         ([5, 5], "Captions per picture: 5, for all 2."),
-        ([5, 5, 7, 6], "Captions per picture: 5 for 2 of 4 (50.0%); the fewest are 5, the most 7."),
+        ([5, 5, 7, 6], "Captions per picture: 5 for 2 of 4 (50.0 %); the fewest are 5, the most 7."),
     ],
 )
 def test_captions_per_picture(counts, said):
@@ -86,10 +107,10 @@ def test_captions_per_picture(counts, said):
 @pytest.mark.parametrize(
     ("train", "cut", "said"),
     [
-        ([4, 8], 8, "has 8 words. None is longer than 8 words: the cut loses nothing."),
-        ([4, 16], 8, "The cut after 8 words shortens 1 of 2 train captions (50.0%) and loses 40.0% of the text."),
+        ([4, 8], 8, "has 8 words. The cut after 8 words loses nothing."),
+        ([4, 16], 8, "The cut after 8 words shortens 1 of 2 train captions (50.0 %) and loses 40.0 % of the text."),
         ([4, 16], None, "The longest train caption has 16 words."),
-        ([1], 1, "The longest train caption has 1 word. None is longer than 1 word: the cut loses nothing."),
+        ([1], 1, "The longest train caption has 1 word. The cut after 1 word loses nothing."),
     ],
 )
 def test_lengths_and_the_cut(train, cut, said):
@@ -100,17 +121,17 @@ def test_lengths_and_the_cut(train, cut, said):
 
 def test_common_words():
     text = findings.common_words(Counter(a=6, tree=3, boat=1), 2)
-    assert text.startswith('A model that says "a" and nothing else is right for 60.0% of the words of train.')
-    assert text.endswith("The 2 words shown, of 3, make up 90.0% of the text.")
-    assert findings.common_words(Counter(a=6), 25).endswith("The 1 word shown, of 1, make up 100% of the text.")
+    assert text.startswith('A model that says "a" and nothing else is right for 60.0 % of the words of train.')
+    assert text.endswith("Shown: 2 of 3 words, 90.0 % of the text.")
+    assert findings.common_words(Counter(a=6), 25).endswith("Shown: 1 of 1 word, 100 % of the text.")
 
 
 @pytest.mark.parametrize(
     ("minimum", "said"),
     [
-        (1, "A minimum count of 1 leaves out no word of train: the rarest occurs 1 time. Nothing is lost."),
-        (2, "leaves out 1 of 3 words (33.3%), which are 10.0% of the text. 1 word occurs only once."),
-        (4, "leaves out 2 of 3 words (66.7%), which are 40.0% of the text. 1 word occurs only once."),
+        (1, "A minimum count of 1 leaves out no word of train: the rarest occurs 1 time."),
+        (2, "leaves out 1 of 3 words (33.3 %), or 10.0 % of the text. Words that occur only once: 1."),
+        (4, "leaves out 2 of 3 words (66.7 %), or 40.0 % of the text. Words that occur only once: 1."),
     ],
 )
 def test_rare_words(minimum, said):
@@ -121,10 +142,10 @@ def test_unknown_words_of_each_split_or_none():
     captions = {"train": [TREE, TREE], "test": [BOAT]}
     words = set(f"{TREE} {BOAT}".split())
     assert findings.unknown_words(captions, words) == (
-        "No caption of train and test holds an unknown word: nothing is lost on this dataset."
+        "No caption of train and test holds an unknown word: nothing is lost."
     )
     assert findings.unknown_words(captions, words - {"boat"}) == (
-        "test: unknown words are in 1 of 1 caption (100%) and make up 16.7% of the text; "
+        "test: unknown words are in 1 of 1 caption (100 %) and make up 16.7 % of the text; "
         'the most frequent is "boat" (1 time).'
     )
 
@@ -137,9 +158,9 @@ ALIKE, APART = SAME + 0.1 * np.eye(3, 5)[:, None], np.tile(np.eye(3, 5)[:, None]
 @pytest.mark.parametrize(
     ("own", "other", "begins", "said"),
     [
-        (PIXELS - 120, PIXELS / 255, CONFIRMED, "0.4% of its own contrast, an almost even color."),
-        (PIXELS / 127.5 - 1, PIXELS / 255, CONFIRMED, "50.0% of its own contrast."),
-        (PIXELS - 120, PIXELS, DENIED, "100.0% of its own contrast."),
+        (PIXELS - 120, PIXELS / 255, CONFIRMED, "0.4 % of its own contrast, an almost even color."),
+        (PIXELS / 127.5 - 1, PIXELS / 255, CONFIRMED, "50.0 % of its own contrast."),
+        (PIXELS - 120, PIXELS, DENIED, "100 % of its own contrast."),
         (PIXELS / 255, PIXELS / 255, DENIED, "The encoder loses no contrast in this way."),
     ],
 )
@@ -176,6 +197,10 @@ PLACES = [truth("lake", "boat", "red"), truth("lake", "tree", "blue"), truth("be
             (0.9, 0.1, 0.2),
             "1 pair of one place: 0.90 on average; of different places 0.15. Pictures of one place are closer.",
         ),
+        (
+            (0.901, 0.904, 0.894),
+            "place: 0.90 on average; of different places 0.90. Pictures of one place are not closer.",
+        ),
         ((0.1, 0.9, 0.2), "of different places 0.55. Pictures of one place are not closer."),
     ],
 )
@@ -202,17 +227,18 @@ def test_neighbors_are_told_with_what_chance_gives():
     asked = records(*[f"one {t} near a {p}" for p, t in things], truths=[truth(p, t, "blue") for p, t in things])
     text = findings.neighbors(asked, [[record] for record in train], train)
     assert text.startswith("6 validation pictures, 1 nearest train picture each. ")
-    assert "place 100% (" in text and "object 100% (" in text
-    assert "color 0% (0%, within the range of chance)" in text
-    assert text.endswith("Over chance, that is most for the place and least for the color.")
+    assert "place 100 % (" in text and "object 100 % (" in text
+    assert "color 0 % (0 %)" in text
+    assert "More than with random pictures: words of captions, place and object; within the range of chance: " in text
+    assert text.endswith("color and object with its color.")
 
 
 @pytest.mark.parametrize(
     ("chosen", "said"),
     [
-        (lambda number, drawn: [number], "That is more than random pictures share."),
-        (lambda number, drawn: drawn, "within the range of chance)."),
-        (lambda number, drawn: [(number + 1) % 40], "That is less than random pictures share."),
+        (lambda number, drawn: [number], "More than with random pictures: words of captions."),
+        (lambda number, drawn: drawn, "Within the range of chance: words of captions."),
+        (lambda number, drawn: [(number + 1) % 40], "Less than with random pictures: words of captions."),
     ],
 )
 def test_neighbors_by_captions_alone(chosen, said):
@@ -225,5 +251,7 @@ def test_neighbors_by_captions_alone(chosen, said):
 
 
 def test_one_picture_is_too_few_to_tell():
-    train = records(TREE)
-    assert "too few pictures to tell" in findings.neighbors(records(TREE, split="val"), [train], train)
+    train = records(TREE, truths=PLACES[:1])
+    text = findings.neighbors(records(TREE, split="val", truths=PLACES[:1]), [train], train)
+    assert text.startswith("1 validation picture, 1 nearest train picture each.") and " than " not in text
+    assert "Too few pictures to tell: words of captions, place, object, color and object with its color." in text

@@ -9,14 +9,16 @@ from captioning.findings.finding import CONFIRMED, DENIED
 @pytest.mark.parametrize(
     ("errors", "sentence"),
     [
-        ({"inputs": 3e-13}, "inputs agreed with X: relative error 3e-13, below the limit of 1e-07."),
-        ({"inputs": 3e-13, "bias": 2e-11}, "inputs and bias agreed with X: relative errors 3e-13 to 2e-11, below the "
-         "limit of 1e-07."),
-        ({"bias": 0.5}, "bias differed from X: relative error 0.5, limit 1e-07."),
+        ({"inputs": 3e-13}, "inputs agreed with X: relative error 3e-13, below 1e-07."),
+        ({"inputs": 3e-13, "bias": 2e-11}, "inputs and bias agreed with X: relative error 3e-13 to 2e-11, below "
+         "1e-07."),
+        ({"bias": 0.5}, "bias differed from X: relative error 0.5, not below 1e-07."),
         ({"bias": 0.5, "kernel": 1.0, "hidden": 1e-12}, "hidden agreed with X: relative error 1e-12, "
-         "below the limit of 1e-07. bias and kernel differed from X: relative errors 0.5 to 1, limit 1e-07."),
-        ({"bias": float("nan")}, "bias differed from X: relative error nan, limit 1e-07."),
-        ({str(n): 1e-9 for n in range(9)}, "9 arrays agreed with X: relative error 1e-09, below the limit of 1e-07."),
+         "below 1e-07. bias and kernel differed from X: relative error 0.5 to 1, not below 1e-07."),
+        ({"bias": float("nan")}, "bias differed from X: relative error nan, not below 1e-07."),
+        ({"a": 0.5, "b": float("nan")}, "a and b differed from X: relative error nan, not below 1e-07."),
+        ({"a": 0.0}, "a agreed with X: relative error 0, below 1e-07."),
+        ({str(n): 1e-9 for n in range(9)}, "9 arrays agreed with X: relative error 1e-09, below 1e-07."),
     ],
 )  # fmt: skip
 def test_arrays_that_agree_and_arrays_that_differ(errors, sentence):
@@ -31,10 +33,11 @@ def test_each_model_is_named():
     ("losses", "repeated", "verdict", "sentence"),
     [
         ([4.0, 0.05, 0.01], 50, CONFIRMED, "RNN: the loss went from 4.00 to 0.010 nats per word in 3 updates, "
-         "below 0.1 from update 2 on; 50 of 50 captions come back word for word."),
-        ([4.0, 0.05, 0.2], 50, DENIED, "from 4.00 to 0.200 nats per word in 3 updates; 50 of 50 captions"),
-        ([4.0, 0.05, 0.01], 1, DENIED, "1 of 50 captions comes back"),
-        ([4.0], 0, DENIED, "in 1 update; 0 of 50 captions come back"),
+         "below 0.1 from update 2 on; captions given back word for word: 50 of 50."),
+        ([4.0, 0.05, 0.2], 50, DENIED, "from 4.00 to 0.200 nats per word in 3 updates; captions given back "
+         "word for word: 50 of 50."),
+        ([4.0, 0.05, 0.01], 1, DENIED, "word for word: 1 of 50."),
+        ([4.0], 0, DENIED, "in 1 update; captions given back word for word: 0 of 50."),
     ],
 )  # fmt: skip
 def test_memorized_means_a_low_loss_and_every_caption(losses, repeated, verdict, sentence):
@@ -46,7 +49,7 @@ def test_memorized_means_a_low_loss_and_every_caption(losses, repeated, verdict,
 def test_one_run_that_fails_denies_the_claim_of_both():
     losses = {"RNN": [4.0, 0.01], "LSTM": [4.0, 0.01]}
     assert memorized(losses, {"RNN": 1, "LSTM": 0}, captions=1).startswith(DENIED)
-    assert "1 of 1 caption comes back" in memorized(losses, {"RNN": 1, "LSTM": 1}, captions=1)
+    assert "word for word: 1 of 1." in memorized(losses, {"RNN": 1, "LSTM": 1}, captions=1)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,8 @@ import pytest
 
 from captioning import findings
 from captioning.datasets.dataset import Record
+from captioning.findings.finding import NO_TRUTH
+from captioning.findings.wording import percent
 from captioning.metrics import CiderD
 
 LEFT = [0.0, 0.0, 0.5, 1.0]
@@ -29,35 +31,35 @@ def maps(at_boat, at_others):
     return np.array([[share / 2, (1 - share) / 2] * 2 for share in shares])
 
 
+NEITHER = "neither clearly more nor clearly less than"
+
+
 @pytest.mark.parametrize(
     ("at_boat", "at_others", "area", "others"),
     [
-        (0.9, 0.6, "more than an even look would", "more than they do"),
-        (0.2, 0.1, "less than an even look would", "more than they do"),
-        (0.2, 0.4, "less than an even look would", "less than they do"),
-        (0.9, 0.9, "more than an even look would", "neither clearly more nor clearly less than they do"),
-        (0.5, 0.9, "neither clearly more nor clearly less than an even look would", "less than they do"),
+        (0.9, 0.6, "more than", "more than"),
+        (0.2, 0.1, "less than", "more than"),
+        (0.2, 0.4, "less than", "less than"),
+        (0.9, 0.9, "more than", NEITHER),
+        (0.5, 0.9, NEITHER, "less than"),
     ],
 )
 def test_looking_is_compared_with_an_even_look_and_with_other_words(at_boat, at_others, area, others):
     said = findings.looking([record(), record(1)], [WORDS] * 2, [maps(at_boat, at_others)] * 2)
-    assert said.startswith("2 captions name what is there, 2 times in all.")
-    assert f"At such a name {at_boat:.0%} of the weight is inside" in said
-    assert f"covers 50% of the picture: the name looks there {area}." in said
-    assert f"put {at_others:.0%} there" in said
-    assert f"the name looks there {others}." in said
+    assert said.startswith(f"In 2 captions with 2 names of things that are there, {percent(at_boat, 0)} of the weight")
+    assert f"in the box of its thing: {area} an even look puts there (50 %), " in said
+    assert f"{others} other words of the caption do ({percent(at_others, 0)})." in said
 
 
 def test_pictures_that_differ_have_an_interval():
     said = findings.looking([record(n) for n in range(9)], [WORDS] * 9, [maps(0.15 + n / 10, 0.5) for n in range(9)])
-    assert re.search(r"At such a name 55% \(\d\d% to \d\d%\) of the weight", said)
-    assert "neither clearly more nor clearly less than an even look" in said
-    assert "(95% intervals in parentheses.)" in said
+    assert re.search(r"there, 55 % \(95 % interval \d\d % to \d\d %\) of the weight at a name", said)
+    assert f"{NEITHER} an even look" in said
 
 
 def test_one_caption_is_told_in_the_singular():
     said = findings.looking([record()], [WORDS], [maps(0.9, 0.6)])
-    assert said.startswith("1 caption names what is there, 1 time in all.") and "(" not in said
+    assert said.startswith("In 1 caption with 1 name of things that are there, 90 % of") and "interval" not in said
 
 
 def test_how_sharp_and_how_different_maps_are():
@@ -65,7 +67,7 @@ def test_how_sharp_and_how_different_maps_are():
     said = findings.looking([photo()], [WORDS], [maps(0.9, 0.6)])
     assert said.startswith("No word names a thing whose place is known")
     mean = 4 * (0.45 + 5 * 0.3) / 6
-    assert f"the largest weight of a word is {mean:.1f} times that of an even look, and 12% of the weight moves" in said
+    assert f"the largest weight of a word is {mean:.1f} times that of an even look, and 12 % of the weight" in said
 
 
 @pytest.mark.parametrize("of", [photo, record])
@@ -80,9 +82,9 @@ def test_captions_without_words_or_with_one(of):
 def test_the_words_of_one_caption():
     said = findings.looks([record(), photo()], [WORDS, WORDS], [maps(0.9, 0.6)] * 2)
     of_record, of_photo = said.split(" In “")
-    assert "beach”: at word 3, “boat”, 90% of the weight is in the box, which is 50% of the picture; " in of_record
-    assert "that of word 3, “boat”: its largest weight is 1.8 times that of an even look." in of_record
-    assert "box" not in of_photo and "the sharpest map is that of word 3, “boat”" in of_photo
+    assert "beach”: at word 3, “boat”, 90 % of the weight is in the box, which is 50 % of the picture; " in of_record
+    assert "word 3, “boat”, has the sharpest map (×1.8)." in of_record
+    assert "box" not in of_photo and "”: word 3, “boat”, has the sharpest map" in of_photo
 
 
 def test_a_long_caption_is_shortened():
@@ -107,23 +109,21 @@ RIGHT, WRONG = "a red boat at the beach", "a blue boat at the beach"
     ("texts", "chosen", "said"),
     [
         ([WRONG, RIGHT, WRONG, RIGHT, WRONG], [1, 0],
-         "Of 5 captions 2 are right and 3 are wrong. The first right one and the first wrong one follow."),
+         "Right: 2 of 5 captions. Shown: the first right one and the first wrong one."),
         ([RIGHT, WRONG], [0, 1],
-         "Of 2 captions 1 is right and 1 is wrong. The first right one and the first wrong one follow."),
-        ([RIGHT], [0], "Of 1 caption 1 is right and 0 are wrong. The first right one follows."),
-        ([WRONG] * 3, [0], "Of 3 captions 0 are right and 3 are wrong. The first wrong one follows."),
+         "Right: 1 of 2 captions. Shown: the first right one and the first wrong one."),
+        ([RIGHT], [0], "Right: 1 of 1 caption. Shown: the first right one."),
+        ([WRONG] * 3, [0], "Right: 0 of 3 captions. Shown: the first wrong one."),
     ],
 )  # fmt: skip
 def test_one_right_and_one_wrong_caption_are_chosen(texts, chosen, said):
     assert findings.right_and_wrong([record(number) for number in range(len(texts))], texts) == (chosen, said)
 
 
-@pytest.mark.parametrize(
-    ("photos", "chosen", "said"), [(1, [0], "the only one is shown."), (5, [0, 1], "the first two are shown.")]
-)
+@pytest.mark.parametrize(("photos", "chosen", "said"), [(1, [0], "the only one."), (5, [0, 1], "the first two.")])
 def test_photos_cannot_be_checked(photos, chosen, said):
     found, rule = findings.right_and_wrong([photo(number) for number in range(photos)], [RIGHT] * photos)
-    assert found == chosen and rule == f"Which of these captions are right cannot be checked: {said}"
+    assert found == chosen and rule == f"{NO_TRUTH} Shown: {said}"
 
 
 REFERENCES = {number: [f"a {color} boat", f"one {color} boat"] for number, color in enumerate(["red", "blue", "green"])}

@@ -66,7 +66,7 @@ def test_alt_texts_tell_what_is_in_the_figure(name, files):
         "one bar": ("Captions per picture, pictures", "5 captions 1,900"),
         "lengths": ("train: 4 captions of 3 to 9 words, most often 4", "longer than 5 words: 1 of 6 captions (16.7 %)"),
         "similarities": ("1 0.png", "1 and 2: 0.00", "3 and 4: 0.00"),
-        "curves": ("over updates", "clipped 3 first", "norm: free 9 first, 1.5 lowest, 9 highest, 1.5 last"),
+        "curves": ("Across: update.", "clipped 3 first", "norm: free 9 first, 1.5 lowest, 9 highest, 1.5 last"),
         "points": ("Across CIDEr, up exact", "model number 8: 2.04, 17.9"),
     }
     assert all(part in figure.alt for part in told.get(name, ())), figure.alt

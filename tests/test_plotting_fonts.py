@@ -48,7 +48,7 @@ def test_a_font_that_has_the_letters_is_taken(script, fonts, capsys):
         "/latin.ttf": Font("Latin"), "/LastResort.otf": Font("Last Resort", *SCRIPTS),
         "/all.ttf": Font("All", script),
     }  # fmt: skip
-    plotting.find_fonts("a dog", SCRIPTS[script])
+    plotting.fonts.find_fonts("a dog", SCRIPTS[script])
     assert added == ["/all.ttf"]
     assert matplotlib.rcParams["font.family"] == ["sans-serif", "All"] and not capsys.readouterr().out
 
@@ -56,10 +56,10 @@ def test_a_font_that_has_the_letters_is_taken(script, fonts, capsys):
 def test_several_scripts_take_as_few_fonts_as_they_need(fonts, capsys):
     here, added = fonts
     here |= {"/1": Font("One", "CJK"), "/2": Font("Two", "CJK", "HIRAGANA", "HANGUL"), "/3": Font("Three", "THAI")}
-    plotting.find_fonts(*SCRIPTS.values())
+    plotting.fonts.find_fonts(*SCRIPTS.values())
     assert added == ["/2", "/3"]
     assert capsys.readouterr().out.startswith("No font on this machine has DEVANAGARI letters, emoji and symbols:")
-    plotting.find_fonts(*SCRIPTS.values())
+    plotting.fonts.find_fonts(*SCRIPTS.values())
     assert len(added) == 2 and not capsys.readouterr().out  # once
 
 
@@ -84,7 +84,7 @@ def test_a_font_that_cannot_be_read_is_passed_over(fonts, tmp_path, capsys, monk
     (tmp_path / "broken.ttf").write_bytes(b"no font")
     broken = [str(tmp_path / "broken.ttf"), str(tmp_path / "gone.ttf")]
     monkeypatch.setattr(font_manager, "findSystemFonts", lambda: broken)
-    plotting.find_fonts(SCRIPTS["CJK"])
+    plotting.fonts.find_fonts(SCRIPTS["CJK"])
     assert "CJK" in capsys.readouterr().out
 
 

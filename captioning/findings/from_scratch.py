@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from captioning.findings.finding import Finding, claim
-from captioning.findings.wording import counted, listed
+from captioning.findings.wording import counted, listed, span
 
 LEARNED = 0.1  # nats per word: a few captions count as memorized below it
 TO_NAME = 8  # names in a sentence; more are only counted
@@ -21,13 +21,12 @@ def gradients_agree(errors: Mapping[str, float], limit: float, expected: str = "
         limit: of the error of an array that agrees.
         expected: what the arrays were compared with.
     """
-    agree = {name: error for name, error in errors.items() if error < limit}
-    differ = {name: error for name, error in errors.items() if name not in agree}
     parts = []
-    if agree:
-        parts.append(f"{_names(agree)} agreed with {expected}: {_size(agree)}, below the limit of {limit:.0e}.")
-    if differ:
-        parts.append(f"{_names(differ)} differed from {expected}: {_size(differ)}, limit {limit:.0e}.")
+    for agree, verb, bound in ((True, "agreed with", "below"), (False, "differed from", "not below")):
+        if found := {name: error for name, error in errors.items() if (error < limit) == agree}:
+            names = listed(found) if len(found) <= TO_NAME else f"{len(found)} arrays"
+            sizes = span(list(found.values()), ".2g")
+            parts.append(f"{names} {verb} {expected}: relative error {sizes}, {bound} {limit:g}.")
     return Finding(" ".join(parts))
 
 
@@ -44,16 +43,14 @@ def memorized(losses: Mapping[str, Sequence[float]], repeated: Mapping[str, int]
         repeated: name of a run -> how many captions it gives back word for word.
         captions: how many there are.
     """
-    numbers = of_each(
-        {
-            name: f"the loss went from {values[0]:.2f} to {values[-1]:.3f} nats per word in "
-            f"{counted(len(values), 'update')}{_since(values)}; {repeated[name]} of {counted(captions, 'caption')} "
-            f"{'comes' if repeated[name] == 1 else 'come'} back word for word."
-            for name, values in losses.items()
-        }
-    )
+    told = {
+        name: f"the loss went from {values[0]:.2f} to {values[-1]:.3f} nats per word in "
+        f"{counted(len(values), 'update')}{_since(values)}; captions given back word for word: {repeated[name]} of "
+        f"{captions}."
+        for name, values in losses.items()
+    }
     holds = all(values[-1] < LEARNED and repeated[name] == captions for name, values in losses.items())
-    return claim(holds, numbers, "Look for pictures with equal features or a wrong gradient before training on more.")
+    return claim(holds, of_each(told), "Look for pictures with equal features or for a wrong gradient.")
 
 
 def forgotten(right: Sequence[float], wrong: Sequence[float]) -> Finding:
@@ -64,15 +61,14 @@ def forgotten(right: Sequence[float], wrong: Sequence[float]) -> Finding:
         wrong: the same without the gradient from the next step.
     """
     with_it, without = _learned(right), _learned(wrong)
-    ratio = (
-        f", after {without / with_it:.1f} times as many updates" if with_it and without and without > with_it else ""
+    later = with_it is not None and (without is None or without > with_it)
+    ratio = f", after {without / with_it:.1f} times as many updates" if later and without else ""
+    return claim(
+        later,
+        f"with the gradient from the next step, the loss {_reached(right)}; without it, the loss "
+        f"{_reached(wrong)}{ratio}.",
+        "So this run does not show what the mistake costs; the gradient check shows it.",
     )
-    numbers = (
-        f"with the gradient from the next step, the loss {_reached(with_it, right)}; "
-        f"without it, the loss {_reached(without, wrong)}{ratio}."
-    )
-    holds = with_it is not None and (without is None or without > with_it)
-    return claim(holds, numbers, "So this run does not show what the mistake costs; the gradient check shows it.")
 
 
 def clipping(
@@ -86,34 +82,27 @@ def clipping(
         limit: of the length.
         updates: how many were planned.
     """
-    last = {name: float(np.mean(values[-_tail(updates) :])) for name, values in losses.items() if len(values)}
-    parts = [_steps(name, norms[name], limit, updates, last.get(name)) for name in norms]
-    whole = {name: f"{last[name]:.2f}" for name in last if len(losses[name]) == updates}
-    if len(whole) > 1:
-        best = min(whole, key=lambda name: float(whole[name]))
-        same = len(set(whole.values())) == 1
-        parts.append("Their losses end alike." if same else f"The lowest loss at the end is that of the run {best}.")
+    tail = max(1, updates // 10)
+    mean = f" (mean of {tail} updates)" if tail > 1 else ""
+    parts, ends = [], {}
+    for name, lengths in norms.items():
+        if not len(lengths):
+            parts.append(f"The run {name}: the first loss or gradient was no finite number.")
+            continue
+        end = "then the loss or the gradient was no finite number, and the run ended"
+        if len(lengths) == updates:
+            ends[name] = f"{np.mean(losses[name][-tail:]):.2f}"
+            end = f"the loss ended at {ends[name]} nats per word{mean}"
+        above = np.count_nonzero(np.asarray(lengths) > limit)
+        parts.append(
+            f"The run {name}: {above} of {counted(len(lengths), 'update')} had a gradient longer than {limit:g}, the "
+            f"longest {max(lengths):.1f}; {end}."
+        )
+    if len(ends) > 1:
+        best = min(ends, key=lambda name: float(ends[name]))
+        alike = len(set(ends.values())) == 1
+        parts.append("Their losses end alike." if alike else f"The lowest loss at the end is that of the run {best}.")
     return Finding(" ".join(parts))
-
-
-def _steps(name: str, norms: Sequence[float], limit: float, updates: int, last: float | None) -> str:
-    """Tell about one run of `clipping`."""
-    if last is None:
-        return f"The run {name}: the first loss or gradient was no finite number."
-    above = int(np.sum(np.asarray(norms) > limit))
-    text = (
-        f"The run {name}: {above} of {counted(len(norms), 'update')} had a gradient longer than {limit:g}, the longest "
-        f"{max(norms):.1f}; "
-    )
-    if len(norms) < updates:
-        return f"{text}then the loss or the gradient was no finite number, and the run ended."
-    tail = _tail(updates)
-    return f"{text}the loss ended at {last:.2f} nats per word{f' (mean of {tail} updates)' if tail > 1 else ''}."
-
-
-def _tail(updates: int) -> int:
-    """Return how many of the last updates tell where a loss ended."""
-    return max(1, updates // 10)
 
 
 def _learned(losses: Sequence[float]) -> int | None:
@@ -126,17 +115,7 @@ def _since(losses: Sequence[float]) -> str:
     return f", below {LEARNED:g} from update {number} on" if number and max(losses[number - 1 :]) < LEARNED else ""
 
 
-def _reached(number: int | None, losses: Sequence[float]) -> str:
-    if number is None:
-        return f"did not fall below {LEARNED:g} nats per word in {counted(len(losses), 'update')}"
-    return f"fell below {LEARNED:g} nats per word at update {number}"
-
-
-def _names(errors: Mapping[str, float]) -> str:
-    return listed(errors) if len(errors) <= TO_NAME else f"{len(errors)} arrays"
-
-
-def _size(errors: Mapping[str, float]) -> str:
-    """Return the errors, from the smallest to the largest."""
-    low, high = (f"{size(errors.values()):{'.0e' if max(errors.values()) < 0.01 else '.2g'}}" for size in (min, max))
-    return f"relative error {low}" if low == high else f"relative errors {low} to {high}"
+def _reached(losses: Sequence[float]) -> str:
+    if number := _learned(losses):
+        return f"fell below {LEARNED:g} nats per word at update {number}"
+    return f"did not fall below {LEARNED:g} nats per word in {counted(len(losses), 'update')}"

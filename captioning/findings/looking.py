@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from captioning import evaluation
 from captioning.datasets.dataset import Record
-from captioning.findings.finding import Finding
-from captioning.findings.wording import counted
+from captioning.evaluation import check
+from captioning.findings.finding import NO_TRUTH, Finding
+from captioning.findings.wording import counted, listed, percent
 from captioning.metrics import CiderD, attention, shuffled_cider
 from captioning.metrics.attention import Estimate
 from captioning.metrics.references import ImageId
@@ -29,17 +29,17 @@ def looking(records: Sequence[Record], words: Sequence[Sequence[str]], maps: Seq
     """
     measured = attention.inside(records, words, maps)
     if measured is None:
-        text = "No word names a thing whose place is known, so that nothing can be said of where the weight should be."
-        return Finding(f"{text} {_sharpness(maps)}")
-    text = (
-        f"{counted(measured.pictures, 'caption')} {'names' if measured.pictures == 1 else 'name'} what is there, "
-        f"{counted(measured.words, 'time')} in all. At such a name {_share(measured.inside)} of the weight is inside "
-        f"the box of the thing. The box covers {_share(measured.area)} of the picture: the name looks there "
-        f"{_than(measured.over_area)} an even look would. Other words of the caption put {_share(measured.others)} "
-        f"there: the name looks there {_than(measured.over_others)} they do."
+        return Finding(f"No word names a thing whose place is known. {_sharpness(maps)}")
+    inside = measured.inside
+    interval = f" (95 % interval {percent(inside.low, 0)} to {percent(inside.high, 0)})"
+    names = f"{counted(measured.words, 'name')} of things that are there"
+    return Finding(
+        f"In {counted(measured.pictures, 'caption')} with {names}, {percent(inside.mean, 0)}"
+        f"{interval if inside.low < inside.high else ''} of the weight at a name is in the box of its thing: "
+        f"{_than(measured.over_area)} an even look puts there ({percent(measured.area.mean, 0)}), "
+        f"{_than(measured.over_others)} other words of the caption do ({percent(measured.others.mean, 0)}). "
+        f"{_sharpness(maps)}"
     )
-    text += " (95% intervals in parentheses.)" if "(" in text else ""
-    return Finding(f"{text} {_sharpness(maps)}")
 
 
 def looks(records: Sequence[Record], words: Sequence[Sequence[str]], maps: Sequence[np.ndarray]) -> Finding:
@@ -59,14 +59,11 @@ def _looks(record: Record, words: Sequence[str], weights: np.ndarray) -> str:
     parts = []
     for number, box in attention.boxes_of(record, words).items():
         inside, area = attention.share_inside(weights[number], box), (box[2] - box[0]) * (box[3] - box[1])
-        place = f"at word {number + 1}, “{words[number]}”"
-        parts.append(f"{place}, {inside:.0%} of the weight is in the box, which is {area:.0%} of the picture")
-    largest = weights.max(axis=1) * weights.shape[1]
+        weight = f"{percent(inside, 0)} of the weight is in the box, which is {percent(area, 0)} of the picture"
+        parts.append(f"at word {number + 1}, “{words[number]}”, {weight}")
+    largest = _largest(weights)
     sharpest = int(largest.argmax())
-    parts.append(
-        f"the sharpest map is that of word {sharpest + 1}, “{words[sharpest]}”: its largest weight is "
-        f"{largest[sharpest]:.1f} times that of an even look"
-    )
+    parts.append(f"word {sharpest + 1}, “{words[sharpest]}”, has the sharpest map (×{largest[sharpest]:.1f})")
     return f"In “{textwrap.shorten(' '.join(words), 60, placeholder=' …')}”: {'; '.join(parts)}."
 
 
@@ -80,19 +77,15 @@ def right_and_wrong(records: Sequence[Record], texts: Sequence[str]) -> tuple[li
     Returns:
         The numbers of the chosen pictures, counted from 0, and how they were chosen.
     """
-    checks = [evaluation.check(record, text) for record, text in zip(records, texts, strict=True)]
+    checks = [check(record, text) for record, text in zip(records, texts, strict=True)]
     if not any(checks):
         chosen = list(range(min(2, len(records))))
-        shown = "the first two are shown" if len(chosen) == 2 else "the only one is shown"
-        return chosen, Finding(f"Which of these captions are right cannot be checked: {shown}.")
-    kinds = {"right": "✓", "wrong": "✗"}
-    numbers = {name: [n for n, check in enumerate(checks) if check.startswith(mark)] for name, mark in kinds.items()}
-    of = f"Of {counted(len(records), 'caption')} "
-    parts = [f"{len(found)} {'is' if len(found) == 1 else 'are'} {name}" for name, found in numbers.items()]
-    found = {name: of_kind[0] for name, of_kind in numbers.items() if of_kind}
-    shown = " and ".join(f"the first {name} one" for name in found)
-    follow = "follow" if len(found) == 2 else "follows"
-    return list(found.values()), Finding(f"{of}{' and '.join(parts)}. {shown.capitalize()} {follow}.")
+        return chosen, Finding(f"{NO_TRUTH} Shown: the {'first two' if len(chosen) == 2 else 'only one'}.")
+    marks = [mark[0] for mark in checks]
+    first = {name: marks.index(mark) for name, mark in (("right", "✓"), ("wrong", "✗")) if mark in marks}
+    shown = listed(f"the first {name} one" for name in first)
+    right = f"Right: {marks.count('✓')} of {counted(len(marks), 'caption')}."
+    return list(first.values()), Finding(f"{right} Shown: {shown}.")
 
 
 def evenness(maps: Sequence[np.ndarray]) -> Finding:
@@ -101,13 +94,11 @@ def evenness(maps: Sequence[np.ndarray]) -> Finding:
     Args:
         maps: the weights of each caption, (words, regions).
     """
-    largest = [float(weights.max()) * weights.shape[1] for weights in maps if len(weights)]
+    largest = [_largest(weights).max() for weights in maps if len(weights)]
     if not largest:
         return Finding("All captions are empty: there is no look to measure.")
-    text = f"The largest weight is up to {max(largest):.2f} times that of an even look"
-    if max(largest) < EVEN:
-        return Finding(f"{text}: the decoder looks everywhere alike.")
-    return Finding(f"{text}: it looks unevenly.")
+    verdict = "the decoder looks everywhere alike" if max(largest) < EVEN else "it looks unevenly"
+    return Finding(f"The largest weight is up to {max(largest):.2f} times that of an even look: {verdict}.")
 
 
 def depends(cider: CiderD, results: Mapping[ImageId, str]) -> Finding:
@@ -124,25 +115,25 @@ def depends(cider: CiderD, results: Mapping[ImageId, str]) -> Finding:
     text = f"CIDEr {score:.3f}; with the captions shuffled among the {len(results)} pictures {shuffled:.3f}."
     if shuffled > (1 - CLEAR) * score or not score:
         return Finding(f"{text} These captions fit other pictures as well as their own.")
-    return Finding(f"{text} {1 - shuffled / score:.0%} of the score needs the right picture.")
+    return Finding(f"{text} {percent(1 - shuffled / score, 0)} of the score needs the right picture.")
+
+
+def _largest(weights: np.ndarray) -> np.ndarray:
+    """Return the largest weight of each word in multiples of an even look: (words,)."""
+    return weights.max(axis=1) * weights.shape[1]
 
 
 def _sharpness(maps: Sequence[np.ndarray]) -> str:
     maps = [weights for weights in maps if len(weights)]
     if not maps:
         return "All captions are empty: there is no map."
-    sharpest = np.mean([weight for weights in maps for weight in weights.max(axis=1) * weights.shape[1]])
+    sharpest = np.concatenate([_largest(weights) for weights in maps]).mean()
     text = f"On average the largest weight of a word is {sharpest:.1f} times that of an even look"
-    if several := [weights for weights in maps if len(weights) > 1]:
-        # Half the sum of absolute differences: the weight that has to move to turn one map into the other.
-        moved = [np.abs(np.diff(weights, axis=0)).sum(axis=1).mean() / 2 for weights in several]
-        text += f", and {np.mean(moved):.0%} of the weight moves from a word of a caption to the next"
+    # Half the sum of absolute differences: the weight that has to move to turn one map into the next.
+    moved = [np.abs(np.diff(weights, axis=0)).sum(axis=1).mean() / 2 for weights in maps if len(weights) > 1]
+    if moved:
+        text += f", and {percent(np.mean(moved), 0)} of the weight moves from a word of a caption to the next"
     return f"{text}."
-
-
-def _share(estimate: Estimate) -> str:
-    interval = f" ({estimate.low:.0%} to {estimate.high:.0%})" if estimate.low < estimate.high else ""  # of one picture
-    return f"{estimate.mean:.0%}{interval}"
 
 
 def _than(difference: Estimate) -> str:

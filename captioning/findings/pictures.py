@@ -9,8 +9,9 @@ from itertools import combinations
 import numpy as np
 
 from captioning.datasets.dataset import Record
-from captioning.findings.data import numbered, percent, shared_words
+from captioning.findings.data import shared_words
 from captioning.findings.finding import Finding, claim
+from captioning.findings.wording import counted, listed, percent
 from captioning.words import tokenize
 
 CONTRAST = 0.75  # of its own: with less, an encoder does not see what it was made for
@@ -27,9 +28,9 @@ def contrast(own: np.ndarray, other: np.ndarray, features: np.ndarray, others: n
         features: what it makes of its own, (pictures, regions, channels).
         others: what it makes of the other one.
     """
-    share = float(other.std() / max(own.std(), 1e-12))
+    share = round(float(other.std() / max(own.std(), 1e-12)), 6)
     even = ", an almost even color" if share < 0.02 else ""
-    text = f"values spread by {other.std():.3g} instead of {own.std():.3g}, {share:.1%} of its own contrast{even}."
+    text = f"values spread by {other.std():.3g} instead of {own.std():.3g}, {percent(share)} of its own contrast{even}."
     if len(features) > 1:
         before, after = (f"{_mean_cosine(each.mean(axis=1)):.3f}" for each in (features, others))
         change = "as" if before == after else "more" if float(after) > float(before) else "less"
@@ -51,15 +52,12 @@ def speed(encoding: float, reading: float, pictures: int) -> Finding:
         reading: pictures per second from the disk, as measured.
         pictures: that an epoch reads.
     """
+    encoded, read = (f"{time:,.0f} s" if (time := pictures / rate) >= 10 else f"{time:.2g} s"
+                     for rate in (encoding, reading))  # fmt: skip
     return Finding(
         f"Measured in this run: {encoding:,.1f} pictures per second through the encoder, {reading:,.0f} from the disk. "
-        f"One pass over {numbered(pictures, 'train picture')} takes {_seconds(pictures / encoding)} of encoding, or "
-        f"{_seconds(pictures / reading)} of reading."
+        f"One pass over {counted(pictures, 'train picture')} takes {encoded} of encoding, or {read} of reading."
     )
-
-
-def _seconds(value: float) -> str:
-    return f"{value:,.0f} s" if value >= 10 else f"{value:.2g} s"
 
 
 def scales(deviation: np.ndarray) -> Finding:
@@ -67,7 +65,7 @@ def scales(deviation: np.ndarray) -> Finding:
     low, high = np.percentile(deviation, [5, 95])
     spread = high / max(low, 1e-12)
     return Finding(
-        f"Nine tenths of the {numbered(len(deviation), 'channel')} have a deviation from {low:.3g} to {high:.3g}, a "
+        f"Nine tenths of the {counted(len(deviation), 'channel')} have a deviation from {low:.3g} to {high:.3g}, a "
         f"factor of {spread:,.1f}: {'far apart' if spread >= 10 else 'close together'}."
     )
 
@@ -87,15 +85,20 @@ def similar(records: Sequence[Record], similarities: np.ndarray) -> Finding:
         for extreme, pair in (("Most", pairs[0]), ("Least", pairs[-1]))[: len(pairs)]
     ]
     if all(record.truth for record in records):
-        same = [records[one].truth["place"] == records[other].truth["place"] for one, other in pairs]
-        values = np.array([similarities[pair] for pair in pairs])
-        if any(same) and not all(same):
-            means = values[same].mean(), values[np.logical_not(same)].mean()
+        groups: dict[bool, list[float]] = {True: [], False: []}
+        for one, other in pairs:
+            groups[records[one].truth["place"] == records[other].truth["place"]].append(similarities[one, other])
+        if all(groups.values()):
+            same, different = (round(float(np.mean(values)), 2) for values in groups.values())  # as shown
             told.append(
-                f"{numbered(sum(same), 'pair')} of one place: {means[0]:.2f} on average; of different places "
-                f"{means[1]:.2f}. Pictures of one place are {'closer' if means[0] > means[1] else 'not closer'}."
+                f"{counted(len(groups[True]), 'pair')} of one place: {same:.2f} on average; of different places "
+                f"{different:.2f}. Pictures of one place are {'closer' if same > different else 'not closer'}."
             )
     return Finding(" ".join(told))
+
+
+def _named(record: Record) -> str:
+    return f'"{textwrap.shorten(record.captions[0].rstrip(" ."), 50, placeholder=" …")}"'
 
 
 def neighbors(asked: Sequence[Record], nearest: Sequence[Sequence[Record]], train: Sequence[Record]) -> Finding:
@@ -108,56 +111,43 @@ def neighbors(asked: Sequence[Record], nearest: Sequence[Sequence[Record]], trai
     """
     drawn = np.random.default_rng(0).integers(len(train), size=(len(asked), RANDOM))
     others = [[train[index] for index in row] for row in drawn]
-    words = _words_of([*asked, *train])
-    shared = {"words of their captions": lambda a, b: shared_words(words[a.image_id], words[b.image_id])}
-    if all(record.truth for record in asked):
-        shared |= {kind: _of(kind) for kind in _KINDS}
-    told, gained = [], {}
-    for what, measure in shared.items():
-        near, chance = _shares(asked, nearest, measure), _shares(asked, others, measure)
-        doubt = _doubt(near - chance)
-        told.append(f"{what} {percent(near.mean())} ({percent(chance.mean())}{doubt})")
-        gained[what] = (near.mean() - chance.mean()) / max(1 - chance.mean(), 1e-12)  # of what chance leaves open
-    text = f"{numbered(len(asked), 'validation picture')}, {numbered(len(nearest[0]), 'nearest train picture')} each. "
-    text += f"What they share, in brackets with random train pictures: {'; '.join(told)}."
-    if len(shared) == 1:  # no truth is known
-        (gain,) = gained.values()
-        verdict = "" if doubt else f" That is {'more' if gain > 0 else 'less'} than random pictures share."
-        return Finding(text + verdict)
-    best, *_, worst = sorted(("place", "object", "color"), key=lambda kind: -gained[kind])
-    return Finding(f"{text} Over chance, that is most for the {best} and least for the {worst}.")
+    told, groups = [], {}
+    for what, measure in _measures([*asked, *train], all(record.truth for record in asked)).items():
+        near, chance = (
+            np.array([np.mean([measure(one, other) for other in row]) for one, row in zip(asked, found, strict=True)])
+            for found in (nearest, others)
+        )
+        told.append(f"{what} {percent(near.mean())} ({percent(chance.mean())})")
+        groups.setdefault(_against_chance(near - chance), []).append(what)
+    said = "; ".join(f"{group}: {listed(names)}" for group, names in groups.items())
+    return Finding(
+        f"{counted(len(asked), 'validation picture')}, {counted(len(nearest[0]), 'nearest train picture')} each. What "
+        f"they share, in parentheses with random train pictures: {'; '.join(told)}. {said.capitalize()}."
+    )
 
 
-_KINDS = {
-    "place": lambda truth: {truth["place"]},
-    "object": lambda truth: {thing["object"] for thing in truth["objects"]},
-    "color": lambda truth: {thing["colour"] for thing in truth["objects"]},
-    "object with its color": lambda truth: {(thing["object"], thing["colour"]) for thing in truth["objects"]},
-}
+def _measures(records: Sequence[Record], known: bool) -> dict[str, Callable[[Record, Record], float]]:
+    """Return what is compared -> the share of it that two pictures have in common."""
+    words = {record.image_id: {word for text in record.captions for word in tokenize(text)} for record in records}
+    kinds = {
+        "place": lambda truth: {truth["place"]},
+        "object": lambda truth: {thing["object"] for thing in truth["objects"]},
+        "color": lambda truth: {thing["colour"] for thing in truth["objects"]},
+        "object with its color": lambda truth: {(thing["object"], thing["colour"]) for thing in truth["objects"]},
+    }
+
+    def of(names: Callable) -> Callable[[Record, Record], float]:
+        return lambda one, other: len(names(one.truth) & names(other.truth)) / max(1, len(names(one.truth)))
+
+    in_captions = {"words of captions": lambda one, other: shared_words(words[one.image_id], words[other.image_id])}
+    return in_captions | {kind: of(names) for kind, names in kinds.items() if known}
 
 
-def _of(kind: str) -> Callable[[Record, Record], float]:
-    """Return the share of what a picture shows that another one shows, too."""
-    names = _KINDS[kind]
-    return lambda one, other: len(names(one.truth) & names(other.truth)) / max(1, len(names(one.truth)))
-
-
-def _shares(asked: Sequence[Record], found: Sequence[Sequence[Record]], measure: Callable) -> np.ndarray:
-    """Return the mean of a measure for each picture: (pictures,)."""
-    return np.array([np.mean([measure(one, other) for other in row]) for one, row in zip(asked, found, strict=True)])
-
-
-def _words_of(records: Sequence[Record]) -> dict[int | str, set[str]]:
-    return {r.image_id: {word for caption in r.captions for word in tokenize(caption)} for r in records}
-
-
-def _doubt(differences: np.ndarray) -> str:
-    """Return what to add where a mean of differences, one for each picture, may be chance."""
+def _against_chance(differences: np.ndarray) -> str:
+    """Tell whether the mean of differences, one for each picture, is more than chance gives."""
     if len(differences) < 2:
-        return ", too few pictures to tell"
+        return "too few pictures to tell"
     error = differences.std(ddof=1) / np.sqrt(len(differences))
-    return ", within the range of chance" if abs(differences.mean()) <= ERRORS * error else ""
-
-
-def _named(record: Record) -> str:
-    return f'"{textwrap.shorten(record.captions[0].rstrip(" ."), 50, placeholder=" ...")}"'
+    if abs(differences.mean()) <= ERRORS * error:
+        return "within the range of chance"
+    return f"{'more' if differences.mean() > 0 else 'less'} than with random pictures"

@@ -7,20 +7,18 @@ from itertools import combinations
 
 import numpy as np
 
-from captioning.findings.finding import Finding
-from captioning.findings.wording import counted, listed
+from captioning.findings.finding import NO_TRUTH, Finding
+from captioning.findings.wording import counted, listed, percent, span
 from captioning.metrics.controls import bootstrap_interval, share_interval, shares_differ
 
-COLUMNS = {"colour": "color"}  # the measures' names as read by people
-NO_TRUTH = "What these photos show is written down nowhere, so that no caption is checked here."
 Scores = Mapping[str, Mapping]
 
 
 def scored(scores: Scores) -> Finding:
     """Tell which experiments are scored, and on how many pictures."""
-    (images, *_) = {row["images"] for row in scores.values()}
-    number = f"{counted(len(scores), 'experiment')} {'is' if len(scores) == 1 else 'are'}"
-    return Finding(f"{number} scored on {counted(images, 'test picture')}: {listed(scores)}.")
+    images = [row["images"] for row in scores.values()]
+    fewest = f"{min(images):,} to " if min(images) < max(images) else ""  # features may lack some pictures
+    return Finding(f"Scored on {fewest}{counted(max(images), 'test picture')}: {listed(scores)}.")
 
 
 def decodings(scores: Scores) -> Finding:
@@ -28,15 +26,12 @@ def decodings(scores: Scores) -> Finding:
     chosen: dict[str, list[str]] = {}
     gains, silent = [], []
     for name, row in scores.items():
-        tried = row["decoding"]["tried"]
+        tried = [each["validation_CIDEr"] for each in row["decoding"]["tried"]]
         chosen.setdefault(decoding_name(row["decoding"]), []).append(name)
-        gains.append(row["decoding"]["validation_CIDEr"] - tried[0]["validation_CIDEr"])
-        silent += [] if any(each["validation_CIDEr"] for each in tried) else [name]
+        gains.append(row["decoding"]["validation_CIDEr"] - tried[0])
+        silent += [] if any(tried) else [name]
     text = "; ".join(f"{decoding} for {listed(names)}" for decoding, names in chosen.items())
-    low, high = f"{min(gains):.3f}", f"{max(gains):.3f}"
-    span = low if low == high else f"{low} to {high}"
-    text = f"Validation chose (beam width/length penalty) {text}. "
-    text += f"Over greedy decoding, the choice gains {span} CIDEr on validation."
+    text = f"Validation chose {text} (beam width/length penalty), {span(gains, '.3f')} CIDEr above greedy decoding."
     if silent:
         text += f" CIDEr is 0 for every decoding of {listed(silent)}: there, nothing was chosen."
     return Finding(text)
@@ -49,7 +44,7 @@ def decoding_name(decoding: Mapping) -> str:
 
 
 def comparison(scores: Scores, per_picture: Mapping[str, np.ndarray], baselines: Iterable[str]) -> Finding:
-    """Tell which models are ahead of which baselines by CIDEr, and which baselines lead by another score.
+    """Tell which models are ahead of which baselines by CIDEr, and which are not above them by another score.
 
     Args:
         scores: name -> row of the table; models and baselines.
@@ -58,40 +53,48 @@ def comparison(scores: Scores, per_picture: Mapping[str, np.ndarray], baselines:
     """
     baselines = list(baselines)
     models = [name for name in scores if name not in baselines]
-    parts, others = [], []
+    parts, others = {}, []  # what is said -> of which baselines
     for base in baselines:
-        ahead, behind, unclear = _against(base, models, per_picture)
-        remarks = [f"{listed(unclear)} not distinguishable"] if unclear else []
-        remarks += [f"{listed(behind)} behind it"] if behind else []
-        parts.append(f'ahead of "{base}": {_who(ahead, models)}' + (f" ({'; '.join(remarks)})" if remarks else ""))
+        groups = {"ahead": [], "behind it": [], "not distinguishable": []}
+        for name in models:
+            groups[_place(per_picture[name] - per_picture[base])].append(name)
+        ahead = _who(groups.pop("ahead"), models)
+        remarks = "; ".join(f"{listed(names)} {place}" for place, names in groups.items() if names)
+        parts.setdefault(ahead + (f" ({remarks})" if remarks else ""), []).append(f'"{base}"')
         for measure in ("Bleu_4", "ROUGE_L"):
             if lower := [name for name in models if scores[name][measure] <= scores[base][measure]]:
-                others.append(f'by {measure}, "{base}" is not below {listed(lower)}')
-    text = f"By CIDEr, with 95 % intervals of the paired differences: {'; '.join(parts)}. Without intervals: "
-    return Finding(f"{text}{'; '.join(others) or 'by Bleu_4 and ROUGE_L, every model is above every baseline'}.")
+                others.append(f'{listed(lower)} not above "{base}" by {measure}')
+    said = "; ".join(f"ahead of {listed(bases)}: {who}" for who, bases in parts.items())
+    text = f"By CIDEr, with 95 % intervals of the paired differences, {said}. Without intervals, "
+    return Finding(f"{text}{'; '.join(others) or 'every model is above every baseline by Bleu_4 and ROUGE_L'}.")
+
+
+def _place(differences: np.ndarray) -> str:
+    """Tell whether a model is ahead of a baseline, from the differences of their scores on each picture."""
+    low, high = bootstrap_interval(differences)
+    if len(differences) < 2 or low <= 0 <= high:
+        return "not distinguishable"
+    return "ahead" if low > 0 else "behind it"
 
 
 def _who(names: Sequence[str], models: Sequence[str]) -> str:
-    return "every model" if len(names) == len(models) else listed(names or ["no model"])
+    return "every model" if 1 < len(names) == len(models) else listed(names or ["no model"])
 
 
 def ranking(per_picture: Mapping[str, np.ndarray]) -> Finding:
-    """Tell by how much the model of the highest mean CIDEr is ahead of each other one, on the same pictures."""
+    """Tell by how much the model of the highest mean CIDEr leads, and which cannot be distinguished from it."""
     best, *others = sorted(per_picture, key=lambda name: -per_picture[name].mean())
     pictures = len(per_picture[best])
     if not others or pictures < 2:
         return Finding(f"{counted(1 + len(others), 'model')} on {counted(pictures, 'picture')}: no order can be told.")
-    parts, unclear = [], []
-    for name in others:
-        difference = per_picture[best] - per_picture[name]
-        low, high = bootstrap_interval(difference)
-        parts.append(f"{difference.mean():.3f} over {name} ({low:.3f} to {high:.3f})")
-        unclear += [name] if low <= 0 else []
-    text = (
-        f"{best} has the highest CIDEr, {per_picture[best].mean():.3f}. Its lead, with the 95 % interval of the paired "
+    leads = {name: per_picture[best] - per_picture[name] for name in others}
+    second, (low, high) = others[0], bootstrap_interval(leads[others[0]])
+    unclear = [name for name, lead in leads.items() if _place(lead) != "ahead"]
+    return Finding(
+        f"{best} has the highest CIDEr, {per_picture[best].mean():.3f}. Its lead over {second} is "
+        f"{leads[second].mean():.3f} (95 % interval of the paired difference {low:.3f} to {high:.3f}). "
+        f"Not distinguishable from it: {listed(unclear or ['no model'])}."
     )
-    text += f"difference: {listed(parts)}. "
-    return Finding(text + (f"Not distinguishable from it: {listed(unclear)}." if unclear else "No interval holds 0."))
 
 
 def truth(scores: Scores, baselines: Iterable[str]) -> Finding:
@@ -99,38 +102,25 @@ def truth(scores: Scores, baselines: Iterable[str]) -> Finding:
     known, models = _checked(scores, baselines)
     if not known:
         return Finding(NO_TRUTH)
-    order = sorted(models, key=lambda name: -known[name]["exact"])
-    text = f"Exact: {_share(known, order[0], 'exact')}"
-    if len(order) > 1:
-        apart = shares_differ(*(_with_interval(known[name], "exact") for name in order[:2]))
-        text += f", then {_share(known, order[1], 'exact')}, {'' if apart else 'not '}distinguishable"
+    first, *others = sorted(models, key=lambda name: -known[name]["exact"])
+    text = f"Exact: {_share(known, first, 'exact')}"
+    if others:
+        apart = "" if _differ(known[first], known[others[0]], "exact") else "not "
+        text += f", then {_share(known, others[0], 'exact')}, {apart}distinguishable"
+    above: dict[str, list[str]] = {}
+    for base in [name for name in known if name not in models]:
+        more = [name for name in models if known[name]["exact"] > known[base]["exact"]]
+        clearly = [name for name in more if _differ(known[name], known[base], "exact")]
+        above.setdefault(_who(clearly, models), []).append(f'"{base}"')
+    if above:
+        text += ". Distinguishably more exact captions than "
+        text += "; than ".join(f"{listed(bases)}: {who}" for who, bases in above.items())
     most = max(models, key=lambda name: known[name]["repeats"])
     text += f". Repeats: at most {_share(known, most, 'repeats')}."
-    sided = [name for name in models if known[name]["relation"] is not None]
-    better = [name for name in sided if known[name]["intervals"]["relation"][0] > 0.5]
-    if sided:
-        text += f" Relation: above 50 %, what guessing left or right gives, for {listed(better or ['no model'])}."
-    above = _above(known, models, [name for name in known if name not in models])
-    return Finding(" ".join(filter(None, (text, above, _unseen(known, models)))))
-
-
-def _above(known: Scores, models: Sequence[str], baselines: Sequence[str]) -> str:
-    """Tell which models are distinguishably above which baselines, by which shares."""
-    parts: dict[str, list[str]] = {}  # what is said -> of which baselines
-    for base in baselines:
-        groups: dict[str, list[str]] = {}
-        for measure in ("exact", "pair", "object", "colour"):
-            names = [name for name in models if _is_above(known[name], known[base], measure)]
-            groups.setdefault(_who(names, models), []).append(COLUMNS.get(measure, measure))
-        said = "; ".join(f"{who} by {listed(measures)}" for who, measures in groups.items())
-        parts.setdefault(said, []).append(f'"{base}"')
-    return " ".join(f"Distinguishably above {listed(bases)}: {said}." for said, bases in parts.items())
-
-
-def _is_above(row: Mapping, base: Mapping, measure: str) -> bool:
-    if row[measure] is None or base[measure] is None or row[measure] <= base[measure]:
-        return False
-    return shares_differ(_with_interval(row, measure), _with_interval(base, measure))
+    if sided := [name for name in models if known[name]["relation"] is not None]:
+        better = [name for name in sided if known[name]["intervals"]["relation"][0] > 0.5]
+        text += f" Relation: above the 50 % of a guess for {listed(better or ['no model'])}."
+    return Finding(f"{text} {_unseen(known, models)}")
 
 
 def _unseen(known: Scores, models: Sequence[str]) -> str:
@@ -143,43 +133,32 @@ def _unseen(known: Scores, models: Sequence[str]) -> str:
         if not count or not pictures:
             return "Unseen and other combinations are not both in this test split."
         rest = (row["n"]["pair"] * row["pair"] - few["n"]["pair"] * few["pair"]) / count
-        apart = shares_differ((rest, share_interval(rest, pictures)), _with_interval(few, "pair"))
+        apart = shares_differ((rest, share_interval(rest, pictures)), (few["pair"], few["intervals"]["pair"]))
         verdict = "not distinguishable" if not apart else "lower" if few["pair"] < rest else "higher"
-        verdicts.setdefault(verdict, []).append(f"{name} ({few['pair']:.1%} v {rest:.1%})")
-        text = f"Pairs of unseen combinations (n = {few['n']['pair']}) against the others (n = {count}): "
-    return text + "; ".join(f"{verdict} for {listed(names)}" for verdict, names in verdicts.items()) + "."
+        verdicts.setdefault(verdict, []).append(f"{name} ({percent(few['pair'])} v {percent(rest)})")
+    said = "; ".join(f"{verdict} for {listed(names)}" for verdict, names in verdicts.items())
+    return f"Pairs of unseen combinations (n = {few['n']['pair']}) against the others (n = {count}): {said}."
 
 
 def orders(scores: Scores, baselines: Iterable[str]) -> Finding:
     """Tell where the order of the models by CIDEr differs from that by exact captions."""
     known, models = _checked(scores, baselines)
     if len(models) < 2:
-        return Finding("One model has no order." if known else "Without truth, there is no figure.")
-    first, second = sorted(models, key=lambda name: -scores[name]["CIDEr"])[:2]
-    text = f"By CIDEr {second} has {_ratio(scores[second]['CIDEr'], scores[first]['CIDEr'])} of the score of {first}"
-    text += f", by exact captions {_ratio(known[second]['exact'], known[first]['exact'])}. "
-    pairs = list(combinations(models, 2))
+        return Finding("One model has no order." if known else NO_TRUTH)
+    models.sort(key=lambda name: -scores[name]["CIDEr"])
+    cider, exact = (
+        percent(values[1] / values[0], 0) if values[0] else "no share"
+        for values in ([scores[name]["CIDEr"] for name in models], [known[name]["exact"] for name in models])
+    )
+    text = f"By CIDEr {models[1]} has {cider} of the score of {models[0]}, by exact captions {exact}. "
     swapped = [
-        (one, other) if scores[one]["CIDEr"] > scores[other]["CIDEr"] else (other, one)
-        for one, other in pairs
-        if (scores[one]["CIDEr"] - scores[other]["CIDEr"]) * (known[one]["exact"] - known[other]["exact"]) < 0
+        f"{one} before {other} by CIDEr, behind it by exact"
+        for one, other in combinations(models, 2)
+        if scores[one]["CIDEr"] > scores[other]["CIDEr"] and known[one]["exact"] < known[other]["exact"]
     ]
     if not swapped:
-        return Finding(f"{text}The two orders agree for every pair of models.")
-    told = [f"{one} before {other} by CIDEr, behind it by exact" for one, other in swapped]
-    return Finding(
-        f"{text}The two orders differ for {len(swapped)} of {counted(len(pairs), 'pair')}: {'; '.join(told)}."
-    )
-
-
-def _against(base: str, models: Sequence[str], per_picture: Mapping[str, np.ndarray]) -> tuple[list[str], ...]:
-    """Return the models that are ahead of a baseline, behind it, and neither."""
-    groups: tuple[list[str], ...] = [], [], []
-    for name in models:
-        low, high = bootstrap_interval(per_picture[name] - per_picture[base])
-        alone = len(per_picture[base]) < 2
-        groups[2 if alone or low <= 0 <= high else 0 if low > 0 else 1].append(name)
-    return groups
+        return Finding(f"{text}No pair of models has the opposite order by the two.")
+    return Finding(f"{text}The two orders differ for {counted(len(swapped), 'pair')}: {'; '.join(swapped)}.")
 
 
 def _checked(scores: Scores, baselines: Iterable[str]) -> tuple[dict[str, Mapping], list[str]]:
@@ -187,14 +166,10 @@ def _checked(scores: Scores, baselines: Iterable[str]) -> tuple[dict[str, Mappin
     return known, [name for name in known if name not in set(baselines)]
 
 
-def _with_interval(row: Mapping, measure: str) -> tuple[float, Sequence[float]]:
-    return row[measure], row["intervals"][measure]
+def _differ(row: Mapping, other: Mapping, measure: str) -> bool:
+    return shares_differ(*((each[measure], each["intervals"][measure]) for each in (row, other)))
 
 
 def _share(known: Scores, name: str, measure: str) -> str:
-    share, (low, high) = _with_interval(known[name], measure)
-    return f"{name} {share:.1%} of {counted(round(known[name]['n'][measure]), 'caption')} ({low:.0%} to {high:.0%})"
-
-
-def _ratio(part: float, whole: float) -> str:
-    return f"{part / whole:.0%}" if whole else "no share"
+    share, (low, high) = known[name][measure], known[name]["intervals"][measure]
+    return f"{name} {percent(share)} (n = {known[name]['n'][measure]:.0f}, {percent(low, 0)} to {percent(high, 0)})"

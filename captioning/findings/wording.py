@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+
+import numpy as np
 
 
 def listed(names: Iterable[str]) -> str:
@@ -12,5 +14,20 @@ def listed(names: Iterable[str]) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """Return "1 caption", "2 captions"."""
+    """Return "1 caption", "2,000 captions"."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def span(values: Collection[float], form: str) -> str:
+    """Return the least and the greatest as "0.10 to 0.25", or one number where they read alike."""
+    return " to ".join(dict.fromkeys(f"{end:{form}}" for end in (np.min(values), np.max(values))))
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """Return "58.3 %"; 0 and 100 are said only where nothing and everything is meant."""
+    if share in (0, 1):
+        return f"{100 * share:.0f} %"
+    text, smallest = f"{100 * share:.{digits}f}", 10.0**-digits
+    if share < 1 and float(text) in (0, 100):
+        text = f"under {smallest:g}" if float(text) == 0 else f"over {100 - smallest:g}"
+    return f"{text} %"

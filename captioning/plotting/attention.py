@@ -14,12 +14,15 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from captioning.images import open_image
+from captioning.metrics.attention import share_inside
 from captioning.plotting.figure import SMALL, TEXT, wrapped
-from captioning.plotting.grid import NEAR, arrange, new_grid, write_below
+from captioning.plotting.fonts import find_fonts
+from captioning.plotting.grid import NEAR, new_grid
 
 # From clear to nearly opaque, and darker than the grey picture, so that it shows in print too.
 OVERLAY = LinearSegmentedColormap.from_list("weights", [(0.55, 0, 0.35, 0), (0.55, 0, 0.35, 0.9)])
 EVEN = "weight, in multiples of an even look"
+Box = Sequence[float]  # left, top, right, bottom, as shares of the width and height
 
 
 def show_attention(
@@ -28,7 +31,7 @@ def show_attention(
     attention: np.ndarray,
     title: str = "",
     columns: int = 5,
-    boxes: Mapping[int, Sequence[float]] | None = None,
+    boxes: Mapping[int, Box] | None = None,
 ) -> Figure:
     """Draw where the decoder looks for each word: cells on the grey picture, all words on one scale.
 
@@ -52,52 +55,48 @@ def show_attention(
         raise ValueError(f"{attention.shape[-1]} regions form no square grid.")
     grids = np.asarray(attention, np.float64).reshape(-1, side, side) * side * side
     scale = Normalize(0, max(2.0, grids.max(initial=0.0)))  # so that an even look is never drawn as a strong one
-    columns = _even_columns(len(words) + 1, columns)
-    figure, axes, width = new_grid(title, words, len(words) + 1, columns)
-    picture = open_image(file, NEAR)
+    boxes = [(boxes or {}).get(number) for number in range(len(words))]
+    notes = ["" if box is None else _note(weights, box) for weights, box in zip(attention, boxes, strict=True)]
+    below = [[], *([(note, {})] if note else [] for note in notes)]
+    find_fonts(title, *words)
+    picture, panels = open_image(file, NEAR), len(words) + 1
+    figure, axes = new_grid(title, [picture] * panels, below, _columns(panels, columns), above=0.28, bottom=0.85)
     axes[0].imshow(picture, aspect="auto")
     axes[0].set_title("the picture", loc="left", fontsize=TEXT)
-    below, told = [0.0], []
-    for number, (axis, word, grid) in enumerate(zip(axes[1:], words, grids, strict=True)):
-        note = _draw(axis, picture, word, grid, scale, (boxes or {}).get(number))
-        below.append(write_below(axis, [(note, {})], width) if note else 0.0)
+    told = []
+    for axis, word, grid, box, note in zip(axes[1:], words, grids, boxes, notes, strict=True):
+        _draw(axis, picture, word, grid, scale, box)
         row, column = np.unravel_index(grid.argmax(), grid.shape)
         told.append(f"{word} ×{grid.max():.1f} at row {row + 1}, column {column + 1}{note and ', '}{note};")
-    arrange(figure, axes, [picture] * len(axes), columns, width, below, above=0.28, bottom=0.85)
     if len(words):
         _add_scale(figure, scale)
     seen = f"{Path(file).name}, {side} by {side} regions; the largest weight per word, in multiples of an even look:"
     return figure.describe(f"Attention{title and ': '}{title}. Picture {seen}", *told)
 
 
-def _even_columns(panels: int, columns: int) -> int:
+def _columns(panels: int, columns: int) -> int:
     """Return how many columns leave the last row with the fewest empty places."""
     if panels <= columns + 1:
         return panels
     return min((columns, columns + 1, max(columns - 1, 1)), key=lambda number: -panels % number)
 
 
-def _draw(axis: Axes, picture, word: str, grid: np.ndarray, scale: Normalize, box: Sequence[float] | None) -> str:
-    """Draw the weights of one word, and return how much of them is in the box."""
+def _note(weights: np.ndarray, box: Box) -> str:
+    area = (box[2] - box[0]) * (box[3] - box[1])
+    return f"box: {100 * share_inside(weights, box):.0f} % of the weight, {100 * area:.0f} % of the area"
+
+
+def _draw(axis: Axes, picture, word: str, grid: np.ndarray, scale: Normalize, box: Box | None) -> None:
+    """Draw the weights of one word, and the box of what it names."""
     extent = (0, 1, 1, 0)
     axis.imshow(picture.convert("L"), cmap="gray", vmin=-300, vmax=270, extent=extent, aspect="auto")  # no black in it
     axis.imshow(grid, cmap=OVERLAY, norm=scale, extent=extent, aspect="auto", interpolation="nearest")
-    axis.set_title(word, loc="left", fontsize=TEXT, fontweight="bold", parse_math=False)  # a caption may hold dollars
+    axis.set_title(word, loc="left", fontsize=TEXT, fontweight="bold")
     axis.set_title(f"×{grid.max():.1f}", loc="right", fontsize=TEXT)
-    if box is None:
-        return ""
-    left, top, right, bottom = box
-    for color, style in (("white", "-"), ("black", "--")):
-        axis.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, lw=2, ec=color, ls=style))
-    area = (right - left) * (bottom - top)
-    return f"box: {100 * _share_inside(grid, box):.0f} % of the weight, {100 * area:.0f} % of the area"
-
-
-def _share_inside(grid: np.ndarray, box: Sequence[float]) -> float:
-    """Return the share of the weight in a box; a cell that it cuts counts by the part that is inside."""
-    edges = np.linspace(0, 1, len(grid) + 1)
-    inside = [np.diff(np.clip(edges, low, high)) * len(grid) for low, high in ((box[1], box[3]), (box[0], box[2]))]
-    return float(inside[0] @ grid @ inside[1] / grid.sum())
+    if box is not None:
+        left, top, right, bottom = box
+        for color, style in (("white", "-"), ("black", "--")):
+            axis.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, lw=2, ec=color, ls=style))
 
 
 def _add_scale(figure: Figure, scale: Normalize) -> None:

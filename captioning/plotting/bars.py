@@ -32,32 +32,25 @@ def plot_bars(
         intervals: name -> (low, high), drawn as an error bar.
         baselines: names that are drawn grey and hatched.
     """
-    names, largest = list(values), max(values.values())
-    ends = [(values[name], *((intervals or {}).get(name) or ())) for name in names]
-    figure = new_figure(title, label, *names, size=(9.0, 1.2 + 0.27 * len(names) + 0.3 * bool(baselines)))
+    largest, told = max(values.values()), []
+    figure = new_figure(title, label, *values, size=(9.0, 1.2 + 0.27 * len(values) + 0.3 * bool(baselines)))
     axis = figure.add_subplot()
-    axis.set_yticks(range(len(names)), names, parse_math=False)
-    axis.set_ylim(len(names) - 0.4, -0.6)
-    for kind, look in LOOKS.items():
-        rows = [row for row, name in enumerate(names) if (name in baselines) == (kind == "baseline")]
-        if rows:
-            axis.barh(rows, [values[names[row]] for row in rows], height=0.7, label=kind, **look)
-    for row, (value, *interval) in enumerate(ends):
-        if interval:
-            low, high = min(value, *interval), max(value, *interval)  # rounding may leave a value outside
-            axis.errorbar(value, row, xerr=[[value - low], [high - value]], color="black", capsize=4)
-        axis.annotate(_number(value, largest), (max(value, 0, *interval), row), (5, 0), textcoords="offset points",
-                      va="center", fontsize=SMALL)  # fmt: skip
+    axis.set_yticks(range(len(values)), list(values))
+    axis.set_ylim(len(values) - 0.4, -0.6)
+    for row, (name, value) in enumerate(values.items()):
+        kind, interval = "baseline" if name in baselines else "model", (intervals or {}).get(name) or ()
+        axis.barh(row, value, height=0.7, label=kind, **LOOKS[kind])
+        ends, number = (value, *interval), _number(value, largest)
+        if interval:  # rounding may leave the value outside
+            axis.errorbar(value, row, xerr=[[value - min(ends)], [max(ends) - value]], color="black", capsize=4)
+        axis.annotate(number, (max(0, *ends), row), (5, 0), textcoords="offset points", va="center", fontsize=SMALL)
+        spread = f" ({' to '.join(_number(end, largest) for end in interval)})" if interval else ""
+        told.append(f"{name}{' (baseline)' * (kind == 'baseline')} {number}{spread}")
     axis.margins(x=0.1)
     finish(axis, "", label, grid="x")
     axis.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
     if baselines:
         add_legend(figure)
-    told = [
-        f"{name}{' (baseline)' if name in baselines else ''} {_number(value, largest)}"
-        + (f" ({_number(interval[0], largest)} to {_number(interval[1], largest)})" if interval else "")
-        for name, (value, *interval) in zip(names, ends, strict=True)
-    ]
     return figure.describe(f"Bars: {title}{label and ', '}{label}.", "; ".join(told) + ".")
 
 
@@ -85,18 +78,17 @@ def plot_lengths(lengths: Mapping[str, Sequence[int]], cut: int | None) -> Figur
     figure = new_figure("Words per caption", size=(9.0, 3.8))
     axis, told = figure.add_subplot(), []
     for (name, values), line, color in zip(lengths.items(), ("-", "--", ":"), COLORS, strict=False):
-        axis.plot(np.bincount(values, minlength=longest + 1) / len(values), line, color=color, lw=2,
-                  label=f"{name} ({len(values):,} captions)")  # fmt: skip
-        told.append(f"{name}: {len(values):,} captions of {values.min()} to {values.max()} words, "
-                    f"most often {np.bincount(values).argmax()};")  # fmt: skip
+        counts, captions = np.bincount(values, minlength=longest + 1), f"{len(values):,} captions"
+        axis.plot(counts / len(values), line, color=color, lw=2, label=f"{name} ({captions})")
+        told.append(f"{name}: {captions} of {values.min()} to {values.max()} words, most often {counts.argmax()};")
     if cut is not None:
-        share = np.mean(every > cut)
-        note = f"longer than {cut} words: {np.sum(every > cut):,} of {len(every):,} captions ({100 * share:.1f} %)"
-        told.append(f"{note}.")
+        longer = np.count_nonzero(every > cut)
+        share = f"{longer:,} of {len(every):,} captions ({100 * longer / len(every):.1f} %)"
+        told.append(f"longer than {cut} words: {share}.")
         if cut < end:
             axis.axvspan(cut + 0.5, end + 0.5, facecolor="#EEEEEE", edgecolor="#999999", hatch="//", zorder=0)
             axis.axvline(cut + 0.5, color="black")
-        axis.set_title(note, loc="right", fontsize=SMALL)
+        axis.set_title(told[-1].rstrip("."), loc="right", fontsize=SMALL)
     axis.set_xlim(max(0, every.min() - 1) - 0.5, end + 0.5)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.set_ylim(0)

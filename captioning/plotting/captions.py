@@ -8,7 +8,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from captioning.images import open_image
-from captioning.plotting.grid import NEAR, arrange, new_grid, write_below
+from captioning.plotting.grid import NEAR, new_grid
 
 # Told apart by weight and by what is filled, so that they differ in grey too.
 FRAME = {"boxstyle": "round,pad=0.2"}
@@ -37,31 +37,25 @@ def show_captions(
     Raises:
         ValueError: there is no picture, or not one caption, one list of references and one check for each.
     """
-    captions, checks = [_several(each) for each in captions], [_several(each) for each in checks or [()] * len(files)]
-    references = [()] * len(files) if references is None else references
+    references, checks = ([()] * len(files) if given is None else given for given in (references, checks))
     if not len(files) or not len(files) == len(captions) == len(references) == len(checks):
         numbers = f"{len(files)} pictures, {len(captions)} captions, {len(references)} lists of references"
         raise ValueError(f"{numbers}, {len(checks)} checks.")
-    columns = min(columns, len(files))
     texts = [_lines(*each) for each in zip(captions, checks, references, strict=True)]
-    written = [text for lines in texts for text, _ in lines]
-    figure, axes, width = new_grid(title, written, len(files), columns)
     pictures = [open_image(file, NEAR) for file in files]
-    for axis, picture in zip(axes, pictures, strict=True):
+    figure, axes = new_grid(title, pictures, texts, min(columns, len(files)))
+    told = []
+    for axis, picture, file, lines in zip(axes, pictures, files, texts, strict=True):
         axis.imshow(picture, aspect="auto")
-    below = [write_below(axis, lines, width) for axis, lines in zip(axes, texts, strict=True)]
-    arrange(figure, axes, pictures, columns, width, below)
-    named = zip(files, texts, strict=True)
-    told = [f"{Path(file).name}: {'; '.join(text for text, _ in lines)}." for file, lines in named]
+        told.append(f"{Path(file).name}: {'; '.join(text for text, _ in lines)}.")
     return figure.describe(f"{title or 'Captions'}. Pictures: {len(files)}.", *told)
 
 
-def _several(texts: str | Sequence[str]) -> list[str]:
-    return [texts] if isinstance(texts, str) else list(texts)
-
-
-def _lines(captions: Sequence[str], checks: Sequence[str], references: Sequence[str]) -> list[tuple[str, dict]]:
+def _lines(
+    captions: str | Sequence[str], checks: str | Sequence[str], references: Sequence[str]
+) -> list[tuple[str, dict]]:
     """Return the texts below a picture, each with its style."""
+    captions, checks = ([texts] if isinstance(texts, str) else list(texts) for texts in (captions, checks))
     lines: list[tuple[str, dict]] = []
     weight = {"fontweight": "bold" if references and len(captions) == 1 else "normal"}
     for caption, check in zip(captions, checks or [""] * len(captions), strict=True):

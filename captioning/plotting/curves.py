@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import cycle
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -26,23 +25,21 @@ def plot_history(histories: Mapping[str, History], title: str = "") -> Figure:
     """
     figure = new_figure(title, *histories, size=(WIDTH, 4.0))
     axes, told = figure.subplots(1, len(UNITS)), []
-    for (name, history), color, marker in zip(histories.items(), cycle(COLORS), cycle(MARKERS), strict=False):
-        kept, label = best_epoch(history), f"{name}, " if len(histories) > 1 else ""
+    for number, (name, history) in enumerate(histories.items()):
+        kept, run = best_epoch(history), f"{name}, " if len(histories) > 1 else ""
         told.append(f"{name}: epoch {kept + 1} of {len(history)} kept;")
         for axis, measure in zip(axes, UNITS, strict=True):
-            for key, line, fill in ((measure, "--", "white"), (f"val_{measure}", "-", color)):
+            validation = f"validation (ring: epoch {kept + 1}, which was kept)"
+            for key, label, line in ((measure, "train", "--"), (f"val_{measure}", validation, "-")):
                 if key in history[0]:
-                    values = [row[key] for row in history]
-                    text = "train" if key == measure else f"validation (ring: epoch {kept + 1}, which was kept)"
-                    axis.plot(range(1, len(values) + 1), values, line, color=color, marker=marker, markersize=5,
-                              markerfacecolor=fill, label=label + text)  # fmt: skip
-                    told.append(f"{key} {_course(values)};")
+                    fill = {"markerfacecolor": "white"} if key == measure else {}
+                    course = _line(axis, number, [row[key] for row in history], run + label, line, **fill)
+                    told.append(f"{key} {course};")
             best = history[kept].get(f"val_{measure}", np.nan)
             axis.plot(kept + 1, best, "o", ms=13, mfc="none", mec="black", clip_on=False)
     for axis, (measure, unit) in zip(axes, UNITS.items(), strict=True):
-        only = not any(measure in history[0] for history in histories.values())
-        finish(axis, f"{measure}, validation only" if only else measure, "epoch", unit)
-        _count_steps(axis)
+        only = "" if any(measure in history[0] for history in histories.values()) else ", validation only"
+        _finish(axis, measure + only, "epoch", unit)
         axis.set_ylim(bottom=max(0, axis.get_ylim()[0]))
     add_legend(figure, 2)
     return figure.describe(f"Curves of training{title and ': '}{title}.", *told)
@@ -59,7 +56,7 @@ def plot_curves(
 
     Args:
         panels: measure with its unit -> name of the run -> one value per step; runs may end early.
-        step: what is counted: epoch, update.
+        step: the label of the axis across: epoch, update, words later.
         title: of the figure.
         limits: measure -> a horizontal line.
         logarithmic: the vertical axes.
@@ -69,31 +66,31 @@ def plot_curves(
     for axis, (measure, runs) in zip(axes, panels.items(), strict=True):
         told.append(f"{measure}:")
         for number, (name, values) in enumerate(runs.items()):
-            axis.plot(range(1, len(values) + 1), values, LINES[number % len(LINES)], color=COLORS[number % len(COLORS)],
-                      marker=MARKERS[number % len(MARKERS)], markersize=4, markevery=max(1, len(values) // 20),
-                      label=name)  # fmt: skip
-            told.append(f"{name} {_course(values)};")
+            course = _line(axis, number, values, name, LINES[number % len(LINES)], markevery=max(1, len(values) // 20))
+            told.append(f"{name} {course};")
         if limits and measure in limits:
             axis.axhline(limits[measure], color="black", lw=1, label=f"limit {limits[measure]:g}")
-        finish(axis, "", step, measure)
-        _count_steps(axis)
+        _finish(axis, "", step, measure)
         if logarithmic and np.isfinite(axis.dataLim.minposy):  # else there is nothing above 0
             _scale_logarithmically(axis)
-    if limits or max(len(runs) for runs in panels.values()) > 1:
+    if limits or max(map(len, panels.values())) > 1:
         add_legend(figure)
-    return figure.describe(f"Curves over {step}s{title and ': '}{title}.", *told)
+    return figure.describe(f"{title or 'Curves'}. Across: {step}.", *told)
 
 
-def _course(values: Sequence[float]) -> str:
-    """Say where a curve begins, how far it goes and where it ends."""
+def _line(axis: Axes, number: int, values: Sequence[float], label: str, line: str, **style) -> str:
+    """Draw the values of a run, and say where they begin, how far they go and where they end."""
+    color, marker = COLORS[number % len(COLORS)], MARKERS[number % len(MARKERS)]
+    axis.plot(range(1, len(values) + 1), values, line, color=color, marker=marker, ms=4.5, label=label, **style)
     finite = [value for value in values if np.isfinite(value)]
     if not finite:
         return "never a number"
     return f"{values[0]:.3g} first, {min(finite):.3g} lowest, {max(finite):.3g} highest, {values[-1]:.3g} last"
 
 
-def _count_steps(axis: Axes) -> None:
-    """Label whole numbers only."""
+def _finish(axis: Axes, title: str, step: str, up: str) -> None:
+    """Label the axes, that across with whole numbers only."""
+    finish(axis, title, step, up)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axis.set_xlim(0.5, max(1.5, axis.get_xlim()[1]))
 

@@ -18,6 +18,7 @@ WIDTH = 12.0
 HEADING, TEXT, SMALL = 14.0, 12.0, 11.0  # points
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "p")
+plt.rcParams["text.parse_math"] = False  # names and captions may hold dollars
 
 
 class Described(Figure):
@@ -48,14 +49,14 @@ def new_figure(title: str, *texts: str, size: tuple[float, float], layout: str |
 
 def head(figure: Figure, heading: str, **place) -> None:
     """Set the heading of a figure."""
-    figure.suptitle(heading, x=0, ha="left", fontsize=HEADING, fontweight="bold", parse_math=False, **place)
+    figure.suptitle(heading, x=0, ha="left", fontsize=HEADING, fontweight="bold", **place)
 
 
 def finish(axis: Axes, title: str = "", across: str = "", up: str = "", grid: str = "both") -> None:
     """Label a plot, and take away what is not needed to read it."""
     axis.set_title(title, fontsize=TEXT, loc="left")
-    axis.set_xlabel(across, fontsize=TEXT, parse_math=False)
-    axis.set_ylabel(up, fontsize=TEXT, parse_math=False)
+    axis.set_xlabel(across, fontsize=TEXT)
+    axis.set_ylabel(up, fontsize=TEXT)
     axis.tick_params(labelsize=SMALL)
     axis.spines[["top", "right"]].set_visible(False)
     axis.grid(axis=grid, alpha=0.3)
@@ -88,10 +89,10 @@ def wrapped(text: str, width: float, size: float = TEXT, weight: str = "normal",
 
 def _letters(word: str) -> list[str]:
     """Return the letters of a word, each with the marks above and below it."""
-    letters = [""]
+    letters: list[str] = []
     for letter in word:
-        if unicodedata.category(letter).startswith("M"):
+        if letters and unicodedata.category(letter).startswith("M"):
             letters[-1] += letter
         else:
             letters.append(letter)
-    return [letter for letter in letters if letter]
+    return letters

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 from matplotlib.axes import Axes
 from PIL import Image
 
@@ -14,57 +13,60 @@ GAP = 0.3  # inches between pictures
 NEAR = 600  # pixels: no panel shows more
 
 
-def new_grid(title: str, texts: Sequence[str], panels: int, columns: int) -> tuple[Described, list[Axes], float]:
-    """Return a figure, its axes, which `arrange` sets in their places, and the width of a column in inches."""
+def new_grid(
+    title: str,
+    pictures: Sequence[Image.Image],
+    texts: Sequence[Sequence[tuple[str, dict]]],
+    columns: int,
+    above: float = 0.0,
+    bottom: float = 0.0,
+) -> tuple[Described, list[Axes]]:
+    """Return a figure with a panel for each picture and texts below it; panels of a row begin at one height.
+
+    Args:
+        title: of the figure.
+        pictures: whose shapes the panels have, none much higher than wide.
+        texts: for each picture, those below it, each with its style.
+        columns: panels per row.
+        above: inches kept free above each panel.
+        bottom: inches kept free below them all.
+    """
     width = min((WIDTH + GAP) / columns - GAP, 4.0)
-    figure = new_figure(title, *texts, size=(columns * (width + GAP) - GAP, 3.0), layout=None)
-    axes = [figure.add_axes((0, 0, 1, 1), label=f"panel {number}") for number in range(panels)]
-    for axis in axes:
-        axis.set_axis_off()
-    return figure, axes, width
+    wide = columns * (width + GAP) - GAP
+    figure = new_figure(title, *(text for lines in texts for text, _ in lines), size=(wide, 3.0), layout=None)
+    axes = [figure.add_axes((0, 0, 1, 1), label=f"panel {number}") for number in range(len(pictures))]
+    heights = [min(width * picture.height / picture.width, 1.1 * width) for picture in pictures]
+    needed = [
+        above + height + _write_below(axis, lines, width) + GAP
+        for axis, height, lines in zip(axes, heights, texts, strict=True)
+    ]
+    rows = [range(first, min(first + columns, len(axes))) for first in range(0, len(axes), columns)]
+    tallest = [max(needed[number] for number in row) for row in rows]
+    heading = figure.get_suptitle()
+    top = 0.12 + 0.24 * (1 + heading.count("\n")) if heading else 0.0
+    high = top + sum(tallest) - GAP + bottom
+    figure.set_figheight(high)
+    if heading:
+        head(figure, heading, y=1.0, va="top")
+    for row, height in zip(rows, tallest, strict=True):
+        for column, number in enumerate(row):
+            base = high - top - above - heights[number]
+            shape = pictures[number].width / pictures[number].height * heights[number] / wide, heights[number] / high
+            axes[number].set_position((column * (width + GAP) / wide, base / high, *shape))
+            axes[number].set_axis_off()
+        top += height
+    return figure, axes
 
 
-def write_below(axis: Axes, lines: Sequence[tuple[str, dict]], width: float) -> float:
-    """Write texts, each with its style, below a picture, and return the inches that they take."""
+def _write_below(axis: Axes, lines: Sequence[tuple[str, dict]], width: float) -> float:
+    """Write texts, each with its style, below a panel, and return the inches that they take."""
     depth = 5.0  # points
     for text, style in lines:
         fonts = {"weight": style.get("fontweight", "normal"), "style": style.get("style", "normal")}
         inset = 8 if "bbox" in style else 0
-        place = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "top"}
-        text = wrapped(text, 72 * width - inset, **fonts)
-        written = axis.annotate(text, (0, 0), (inset / 2, -depth - inset / 2), fontsize=TEXT, parse_math=False,
-                                **place, **style)  # fmt: skip
+        written = axis.annotate(
+            wrapped(text, 72 * width - inset, **fonts), (0, 0), (inset / 2, -depth - inset / 2), fontsize=TEXT,
+            xycoords="axes fraction", textcoords="offset points", va="top", **style,
+        )  # fmt: skip
         depth += written.get_window_extent().height * 72 / axis.figure.dpi + inset + 3
-    return depth / 72
-
-
-def arrange(
-    figure: Described,
-    axes: Sequence[Axes],
-    pictures: Sequence[Image.Image],
-    columns: int,
-    width: float,
-    below: Sequence[float],
-    above: float = 0.0,
-    bottom: float = 0.0,
-) -> None:
-    """Set pictures in rows, those of a row beginning at one height, none much higher than wide.
-
-    Inches are kept free below each picture, above each, and at the bottom of the figure.
-    """
-    scales = [min(width / picture.width, 1.1 * width / picture.height) for picture in pictures]
-    sizes = [np.multiply(picture.size, scale) for picture, scale in zip(pictures, scales, strict=True)]
-    needed = np.array([above + size[1] + free + GAP for size, free in zip(sizes, below, strict=True)])
-    heading = figure.get_suptitle()
-    top = 0.12 + 0.24 * (1 + heading.count("\n")) if heading else 0.0
-    rows = [range(first, min(first + columns, len(axes))) for first in range(0, len(axes), columns)]
-    wide, high = figure.get_figwidth(), top + sum(needed[row].max() for row in rows) - GAP + bottom
-    figure.set_figheight(high)
-    if heading:
-        head(figure, heading, y=1.0, va="top")
-    for row in rows:
-        for column, number in enumerate(row):
-            base = high - top - above - sizes[number][1]
-            corner = column * (width + GAP) / wide, base / high
-            axes[number].set_position((*corner, *(sizes[number] / (wide, high))))
-        top += needed[row].max()
+    return depth / 72 if lines else 0.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import cycle
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -22,7 +21,8 @@ def plot_points(points: Mapping[str, tuple[float, float]], across: str, up: str,
     """Draw named points, such as models by two scores: name -> (value across, value up)."""
     figure = new_figure(title, *points, size=(9.0, 5.0))
     axis = figure.add_subplot()
-    for (x, y), color, marker in zip(points.values(), cycle(COLORS), cycle(MARKERS), strict=False):
+    for number, (x, y) in enumerate(points.values()):
+        color, marker = COLORS[number % len(COLORS)], MARKERS[number % len(MARKERS)]
         axis.plot(x, y, marker, color=color, markersize=9, clip_on=False)
     axis.margins(0.12)
     finish(axis, "", across, up)
@@ -38,7 +38,7 @@ def _name(axis: Axes, points: Mapping[str, tuple[float, float]]) -> None:
     taken = [Bbox.from_bounds(x - 8, y - 8, 16, 16) for x, y in axis.transData.transform(list(points.values()))]
     for name, point in points.items():
         label = axis.annotate(
-            name, point, (0, 0), textcoords="offset points", va="center", fontsize=SMALL, parse_math=False,
+            name, point, (0, 0), textcoords="offset points", va="center", fontsize=SMALL,
             arrowprops={"arrowstyle": "-", "lw": 0.8, "shrinkB": 5},
         )  # fmt: skip
         for distance, angle, alignment in PLACES:

@@ -31,15 +31,14 @@ def show_similarities(files: Sequence[Path | str], similarities: np.ndarray, tit
     side = min(1.3, 9.0 / (count + 1)) * (count + 1)
     figure = new_figure(title, size=(side, side + 0.5 * bool(title)))
     axis = figure.add_subplot()
-    lowest, highest = float(similarities.min()), float(similarities.max())
     for number, file in enumerate(files):
         thumbnail = ImageOps.fit(open_image(file, 200), (200, 200))
         for column, row in ((number, -1), (-1, number)):
             axis.imshow(thumbnail, extent=(column - 0.46, column + 0.46, row + 0.46, row - 0.46))
-    table = axis.imshow(similarities, cmap="Blues", vmin=lowest, vmax=highest)
+    table = axis.imshow(similarities, cmap="Blues")
     for (row, column), value in np.ndenumerate(similarities):
-        dark = np.dot(table.cmap(table.norm(value))[:3], (0.3, 0.6, 0.1)) < 0.5  # how bright the cell is
-        color = "white" if dark else "black"
+        brightness = np.dot(table.cmap(table.norm(value))[:3], (0.3, 0.6, 0.1))
+        color = "white" if brightness < 0.5 else "black"
         axis.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=TEXT, color=color)
     axis.set(xlim=(-1.5, count - 0.5), ylim=(count - 0.5, -1.5), aspect="equal")
     axis.set_axis_off()
