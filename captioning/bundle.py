@@ -200,16 +200,18 @@ def load(folder: Path | str, other_code: bool = False) -> Bundle:
     Raises:
         FileNotFoundError: the bundle or a file of it is missing.
         BundleError: settings, tokenizer, weights and the model's code do not belong together.
+        DamagedError, StaleError: the tokenizer cannot be used.
     """
     folder = Path(folder)
     settings = read_settings(folder)
     kind, made_by = settings["kind"], maker(settings["kind"])
-    tokenizer = Tokenizer.load(require(folder / "tokenizer.json", made_by))
+    way_out = f"Put the right one back, or delete {folder} and run notebooks/{made_by}.ipynb again."
+    tokenizer = Tokenizer.load(require(folder / "tokenizer.json", made_by), way_out=way_out)
     vocabulary = settings["model"].get("vocabulary")
     if digest(tokenizer.vocabulary) != settings["tokenizer"] or len(tokenizer) != vocabulary:
         raise BundleError(
             f"{folder}/tokenizer.json ({len(tokenizer)} ids) is not the tokenizer that the weights were trained with "
-            f"({vocabulary} ids): put the right one back, or delete the folder and run {made_by} again."
+            f"({vocabulary} ids). {way_out}"
         )
     weights = require(folder / weights_file(kind), made_by)
     try:

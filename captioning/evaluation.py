@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -45,11 +44,7 @@ def caption_records(
 
 
 class KeptCaptions:
-    """The captions that a bundle has given so far, in `decoded.json`: nothing is decoded twice, nothing stale is used.
-
-    They are kept with what they were made from: the weights, the tokenizer, the features of the pictures and the
-    longest caption. Of other pictures or other weights, none is used.
-    """
+    """The captions that a bundle has given so far, in `decoded.json`: none is decoded twice, and none that is stale."""
 
     def __init__(self, bundle: Bundle, store: FeatureStore):
         """Take the bundle, and the features that it captions."""
@@ -60,7 +55,15 @@ class KeptCaptions:
             "class": bundle.settings["class"]["code"],
             "max_length": bundle.max_length,
         }
-        self._kept = self._read()
+        self._kept: dict[str, list[str]] = {}
+        try:
+            kept = read_json(self._file, "")
+            if not difference(kept["made_from"], self._made_from):
+                self._kept = dict(kept["captions"])
+        except FileNotFoundError:
+            pass
+        except (DamagedError, KeyError, TypeError, AttributeError, ValueError):
+            print(f"{self._file} is damaged: the pictures are captioned again.")
 
     def of(self, records: Sequence[Record], beam_width: int, length_penalty: float) -> dict[int | str, str]:
         """Return image id -> caption, decoded only where it is not kept.
@@ -76,32 +79,16 @@ class KeptCaptions:
             write_json(self._file, {"made_from": self._made_from, "captions": self._kept})
         return {record.image_id: text for record, text in zip(records, self._kept[key], strict=True)}
 
-    def _read(self) -> dict[str, list[str]]:
-        try:
-            kept = read_json(self._file, "It is made again.")
-            return {} if difference(kept["made_from"], self._made_from) else dict(kept["captions"])
-        except FileNotFoundError:
-            return {}
-        except (DamagedError, KeyError, TypeError, AttributeError, ValueError):
-            print(f"{self._file} is damaged: the pictures are captioned again.")
-            return {}
-
 
 def try_decodings(kept: KeptCaptions, validation: Sequence[Record]) -> list[dict[str, float]]:
     """Return each of `DECODINGS` with its CIDEr on validation pictures; the test split has no say in it."""
     cider = metrics.CiderD(references_of(validation))
-    rows = []
-    for width, penalty in DECODINGS:
-        score, _ = cider.score(kept.of(validation, width, penalty))
-        rows.append({"beam_width": width, "length_penalty": penalty, "validation_CIDEr": float(score)})
-    return rows
+    tried = [(width, penalty, cider.score(kept.of(validation, width, penalty))[0]) for width, penalty in DECODINGS]
+    return [dict(zip(("beam_width", "length_penalty", "validation_CIDEr"), row, strict=True)) for row in tried]
 
 
 def evaluate(bundle: Bundle, store: FeatureStore, dataset: CaptionDataset, val_pictures: int | None = None) -> dict:
     """Score a bundle on the test split and write `scores.json` and `captions.json` into its folder.
-
-    Captions are kept, so that a second call decodes nothing; scores are computed each time, so that they are always
-    those of the metrics as they are now.
 
     Args:
         bundle: the trained model.
@@ -140,8 +127,7 @@ def evaluate_all(
 
     Args:
         project: holds the experiments and the features.
-        dataset: as for `evaluate`.
-        val_pictures: as for `evaluate`.
+        dataset, val_pictures: as for `evaluate`.
 
     Returns:
         Name -> scores, and name -> captions of the test split (image id -> text).
@@ -152,20 +138,15 @@ def evaluate_all(
     scores, results = {}, {}
     for folder in experiments.find(project.checkpoints):
         try:
-            scores[folder.name], results[folder.name] = _evaluate_one(folder, project, dataset, val_pictures)
+            captioner = bundle.load(folder)
+            store = FeatureStore(features.folder_of(project, captioner.settings["encoder"]["encoder"]))
+            scores[folder.name] = evaluate(captioner, store, dataset, val_pictures)
+            results[folder.name] = metrics.read_results(folder / "captions.json")
         except (BundleError, StaleError, DamagedError, features.FeatureError, FileNotFoundError) as error:
             print(f"{folder.name}: left out. {error}")
     if not scores:
-        raise FileNotFoundError(
-            f"No experiment in {project.checkpoints} fits today's data: run a model notebook again."
-        )
+        raise FileNotFoundError(f"No experiment in {project.checkpoints} fits the data: run a model notebook again.")
     return scores, results
-
-
-def _evaluate_one(folder: Path, project: Project, dataset: CaptionDataset, val_pictures: int | None) -> tuple:
-    captioner = bundle.load(folder)
-    store = FeatureStore(features.folder_of(project, captioner.settings["encoder"]["encoder"]))
-    return evaluate(captioner, store, dataset, val_pictures), metrics.read_results(folder / "captions.json")
 
 
 def check(record: Record, text: str) -> str:

@@ -6,20 +6,23 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
+import itertools
 import json
 import re
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from captioning import bundle
 from captioning.bundle import BundleError
 from captioning.datasets.dataset import CaptionDataset
 from captioning.features import FeatureStore
-from captioning.files import BusyError, only_one, read_json, write_json
+from captioning.files import BusyError, DamagedError, only_one, read_json, write_json
 from captioning.from_scratch.rnn import CaptioningRNN
+from captioning.lines import aligned
 from captioning.provenance import code_digest, difference, differences, digest
 from captioning.quiet import keras
 from captioning.settings import Project, active
@@ -27,21 +30,18 @@ from captioning.tokenizer import Tokenizer
 from captioning.training.folder import tidy
 from captioning.training.history import best_epoch, read_history
 
-# What a folder's name says of these; fields that follow from one of them are not named.
+# What a folder's name says of these; fields that follow from others are not named.
 _WORDS = {"data.captions": "other-captions", "data.features": "other-features", "tokenizer": "other-words"}
+_WORDS |= {"data.pictures": "{}-pictures", "class.name": "{}", "class.code": "other-code", "precision": "{}"}
+_WORDS |= {"encoder": "other-encoder"}
+_FROM = {"data.pictures": ("data.captions", "data.features", "tokenizer"), "class.name": ("class.code",)}
 _FOLLOWS = ("format", "model.vocabulary", "model.regions", "model.channels", "class.module", "kind", "weights_folder")
 _MOST_WORDS = 4
 _DURATION = {"training.epochs", "training.patience"}
 
 
 def settings_for(
-    model_class: type,
-    config,
-    training,
-    dataset: CaptionDataset,
-    tokenizer: Tokenizer,
-    store: FeatureStore,
-    **batches,
+    model_class: type, config, training, dataset: CaptionDataset, tokenizer: Tokenizer, store: FeatureStore, **batches
 ) -> dict:
     """Return all that decides how a model comes out, as JSON values: an experiment's identity.
 
@@ -58,11 +58,7 @@ def settings_for(
     settings = {
         "format": bundle.FORMAT,
         "kind": f"numpy_{config.cell}" if numpy else model_class.kind,
-        "class": {
-            "name": model_class.__qualname__,
-            "module": model_class.__module__,
-            "code": code_digest(model_class),
-        },
+        "class": {"name": model_class.__qualname__, "module": model_class.__module__, "code": code_digest(model_class)},
         "model": dataclasses.asdict(config),
         "training": dataclasses.asdict(training),
         "batches": batches,
@@ -115,8 +111,8 @@ def _why_from_the_start(checkpoints: Path, settings: dict) -> str:
         if "training.epochs" in changed and changed.keys() <= _DURATION:
             before, now = changed["training.epochs"]
             return (
-                f" The cosine schedule of {folder.name} is over {before} epochs, not {now}: the learning rates "
-                "differ from the first steps on, so it trains from the start."
+                f" The cosine schedule of {folder.name} is over {before} epoch{'s' * (before != 1)}, not {now}: "
+                "the learning rates differ from the first steps on, so it trains from the start."
             )
         if changed.keys() == {"training.patience"} and kept["finished"]:
             return f" {folder.name} is finished and its optimizer's state is gone: it trains from the start."
@@ -156,18 +152,30 @@ def find(checkpoints: Path) -> list[Path]:
 
 def table(checkpoints: Path) -> str:
     """Return a line per experiment: epochs, best CIDEr on validation and on test pictures, minutes, disk."""
-    folders = _folders(checkpoints)
-    width = max([len("experiment"), *(len(folder.name) for folder in folders)])
-    lines = [f"{'experiment':{width}}   epochs  val CIDEr  test CIDEr  minutes      MB"]
-    for folder in folders:
+    heading = ("experiment", "epochs", "val CIDEr", "test CIDEr", "minutes", "MB", "")
+    return aligned([heading, *map(_row, _folders(checkpoints))])
+
+
+def _row(folder: Path) -> tuple[str, ...]:
+    """Return the cells of an experiment, a dash for what is not there yet or damaged."""
+    epochs = best = test = minutes = "-"
+    remarks = []
+    try:
+        remarks += [] if bundle.read_settings(folder)["finished"] else ["unfinished"]
+    except BundleError:
+        remarks.append("of another version")
+    try:
         history = read_history(folder / "history.csv")
-        best = f"{history[best_epoch(history)]['val_CIDEr']:.3f}" if history else "-"
-        scores = read_json(folder / "scores.json", "Delete it.") if (folder / "scores.json").is_file() else {}
-        test = f"{scores['CIDEr']:.3f}" if scores else "-"
-        minutes = sum(row["seconds"] for row in history) / 60
-        row = f"{len(history):9}{best:>11}{test:>12}{minutes:9.1f}{_megabytes(folder):8.1f}"
-        lines.append(f"{folder.name:{width}}{row}{_remark(folder)}")
-    return "\n".join(lines)
+        epochs, minutes = str(len(history)), f"{sum(row['seconds'] for row in history) / 60:.1f}"
+        best = f"{history[best_epoch(history)]['val_CIDEr']:.3f}" if history else best
+    except (DamagedError, KeyError):
+        remarks.append("history.csv is damaged")
+    with contextlib.suppress(FileNotFoundError):
+        try:
+            test = f"{read_json(folder / 'scores.json', '')['CIDEr']:.3f}"
+        except (DamagedError, KeyError, TypeError, ValueError):
+            remarks.append("scores.json is damaged: run notebooks/09_evaluate.ipynb again")
+    return folder.name, epochs, best, test, minutes, f"{_megabytes(folder):.1f}", ", ".join(remarks)
 
 
 def delete(checkpoints: Path, names: Sequence[str]) -> None:
@@ -194,15 +202,11 @@ def _folders(checkpoints: Path) -> list[Path]:
     return sorted(path.parent for path in checkpoints.glob("*/settings.json"))
 
 
-def _all(checkpoints: Path) -> list[tuple[Path, dict]]:
-    """Return every experiment that this version can read, with its settings."""
-    found = []
+def _all(checkpoints: Path) -> Iterator[tuple[Path, dict]]:
+    """Yield every experiment that this version can read, with its settings."""
     for folder in _folders(checkpoints):
-        try:
-            found.append((folder, bundle.read_settings(folder)))
-        except BundleError:
-            continue
-    return found
+        with contextlib.suppress(BundleError):
+            yield folder, bundle.read_settings(folder)
 
 
 def _identity(settings: dict) -> dict:
@@ -213,50 +217,34 @@ def _new_folder(first: Path, settings: dict) -> Path:
     """Return a folder that does not exist: `first`, or one named by what differs from the experiment there."""
     if not first.exists():
         return first
-    try:
+    words = []
+    with contextlib.suppress(BundleError, FileNotFoundError):
         words = _what_differs(_identity(bundle.read_settings(first)), settings)
-    except (BundleError, FileNotFoundError):
-        words = []
     name = "-".join([first.name, *words])
-    names = (first.with_name(name + ending) for ending in ("", *(f"-{number}" for number in range(2, 1000))))
-    return next(folder for folder in names if not folder.exists())
+    names = (name if number == 1 else f"{name}-{number}" for number in itertools.count(1))
+    return next(folder for folder in map(first.with_name, names) if not folder.exists())
 
 
 def _what_differs(kept: dict, now: dict) -> list[str]:
-    words = []
-    changed = {field: after for field, _, after in differences(kept, now) if field not in _FOLLOWS}
-    if "data.pictures" in changed:
-        words.append(f"{changed.pop('data.pictures')}-pictures")
-        changed = {field: value for field, value in changed.items() if field not in _WORDS}
-    for field, value in changed.items():
-        if field == "class.code":
-            words += [] if "class.name" in changed else ["other-code"]
-        elif field in ("class.name", "precision"):
-            words.append(str(value))
-        elif field.startswith("encoder."):
-            words += [] if "other-encoder" in words else ["other-encoder"]
-        else:
-            words.append(_WORDS.get(field) or _said(field.rpartition(".")[2], value))
+    changed = {field: after for field, _, after in differences(kept, now)}
+    unsaid = set(_FOLLOWS).union(*(_FROM.get(field, ()) for field in changed))
+    words = list(dict.fromkeys(_said(field, value) for field, value in changed.items() if field not in unsaid))
     if len(words) > _MOST_WORDS:
         words = [*words[: _MOST_WORDS - 1], digest(words)[:4]]
     return [re.sub(r"[^\w.+-]+", "_", word) for word in words]
 
 
 def _said(field: str, value: object) -> str:
+    family, _, name = field.rpartition(".")
+    if words := _WORDS.get(field) or _WORDS.get(family):
+        return words.format(value)
     if isinstance(value, bool):
-        return field if value else f"no_{field}"
-    return f"{field}-{value:g}" if isinstance(value, float) else f"{field}-{value}"
+        return name if value else f"no_{name}"
+    return f"{name}-{value:g}" if isinstance(value, float) else f"{name}-{value}"
 
 
 def _megabytes(folder: Path) -> float:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
-
-
-def _remark(folder: Path) -> str:
-    try:
-        return "" if bundle.read_settings(folder)["finished"] else "  unfinished"
-    except BundleError:
-        return "  of another version"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,13 +15,13 @@ class Lines(str):
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> Lines:
-    """Return the rows as lines with columns of one width; whole numbers below a heading are aligned on the right."""
+    """Return the rows as lines with columns of one width; numbers below a heading are aligned on the right."""
     columns = [_padded(column) for column in zip(*rows, strict=True)]
     return Lines("\n".join("  ".join(row).rstrip() for row in zip(*columns, strict=True)))
 
 
 def _padded(column: Sequence[str]) -> list[str]:
-    width, numbers = max(map(len, column)), all(text.replace(",", "").isdigit() for text in column[1:])
+    width, numbers = max(map(len, column)), all(re.fullmatch(r"[\d,.]+|-", text) for text in column[1:])
     return [text.rjust(width) if numbers else text.ljust(width) for text in column]
 
 

@@ -27,8 +27,6 @@ DIED = (
     "The kernel died, as it does when memory runs out. Set a smaller CAPTIONING_LIMIT, CAPTIONING_ENCODER=mobilenet, "
     "or a smaller BATCH in the settings cell of the notebook."
 )
-
-
 HARMLESS = "IPKernelApp] WARNING | Kernel is running over TCP"  # as it always does; the kernel is on this machine
 
 
@@ -37,9 +35,7 @@ class NotebookError(RuntimeError):
 
 
 def run(notebooks: Sequence[Path], folder: Path, project: Project | None = None) -> dict[str, float]:
-    """Execute notebooks in their order; stop at the first that fails.
-
-    The executed copy, its page and the index of all are written to `folder`, also after a failure.
+    """Execute notebooks in their order; stop at the first that fails, whose copy and page are written, too.
 
     Args:
         notebooks: the files.
@@ -127,10 +123,11 @@ def _run_one(notebook: Path, executed: Path, project: Project) -> None:
 
 def _write_pages(executed: Path, project: Project) -> Path:
     """Write the page of an executed copy and the index of its folder; return the page."""
+    notebooks = named(())
     try:
-        return write_page(executed, [notebook.stem for notebook in named(())])
+        return write_page(executed, [notebook.stem for notebook in notebooks])
     finally:
-        write_index(executed.parent, named(()), project.name)
+        write_index(executed.parent, notebooks, project.name)
 
 
 def _keep(executed: Path, project: Project) -> str:
@@ -159,17 +156,11 @@ def _stderr_into(path: Path) -> Iterator[None]:
         sys.stderr.flush()
         os.dup2(kept, 2)
         os.close(kept)
-        if path.exists():
-            _keep_what_matters(path)
-
-
-def _keep_what_matters(log: Path) -> None:
-    """Remove what every kernel says from a log, and the log if nothing is left."""
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
-    if left := [line for line in lines if line.strip() and HARMLESS not in line]:
-        write_text(log, "".join(left))
-    else:
-        log.unlink()
+        if path.exists():  # without what every kernel says, and not at all if nothing is left
+            lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+            write_text(path, "".join(line for line in lines if line.strip() and HARMLESS not in line))
+            if not path.stat().st_size:
+                path.unlink()
 
 
 @contextlib.contextmanager
@@ -195,14 +186,11 @@ def named(names: Sequence[str]) -> list[Path]:
         NotebookError: a name belongs to no notebook.
     """
     notebooks = sorted(FOLDER.glob("[0-9]*.ipynb"))
-    chosen = set() if names else {*notebooks}
-    for name in names:
-        begun = [notebook for notebook in notebooks if Path(name).name and notebook.name.startswith(Path(name).name)]
-        if not begun:
-            known = ", ".join(notebook.stem for notebook in notebooks)
-            raise NotebookError(f"No notebook's name begins with {name!r}; there are: {known}.")
-        chosen.update(begun)
-    return sorted(chosen)
+    begun = {name: [file for file in notebooks if file.name.startswith(Path(name).name or "no name")] for name in names}
+    if unknown := [name for name, files in begun.items() if not files]:
+        known = ", ".join(notebook.stem for notebook in notebooks)
+        raise NotebookError(f"No notebook's name begins with {unknown[0]!r}; there are: {known}.")
+    return sorted(set().union(*begun.values())) if names else notebooks
 
 
 @contextlib.contextmanager

@@ -20,23 +20,19 @@ PYTHON = (3, 11), (3, 13)  # the first and the last, as in pyproject.toml
 NEEDED = {"tensorflow": ((2, 20), (2, 22)), "keras": ((3, 12), (4,))}  # from, below; as in requirements.txt
 INSTALL = "pip install 'tensorflow>=2.20,<2.22' 'keras>=3.12,<4'"
 
-# Every new model is traced again, which TensorFlow takes for a mistake after the fifth.
-logging.getLogger("tensorflow").setLevel(logging.ERROR)
-
 
 @contextlib.contextmanager
 def _without_stderr() -> Iterator[None]:
     """Send file descriptor 2 to nowhere: the notes come from C++, before its log level can be set."""
     sys.stderr.flush()
     kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
     try:
-        os.dup2(nowhere, 2)
         yield
     finally:
         os.dup2(kept, 2)
         os.close(kept)
-        os.close(nowhere)
 
 
 def _way_out(problem: str = "") -> str:
@@ -102,6 +98,9 @@ with _without_stderr():
     unused = _unused_gpu()
 if unused:
     print(unused)
+# Every new model is traced again, which TensorFlow takes for a mistake after the fifth. Its own function makes the
+# logger, which in a notebook would else reset the level at the first message.
+tensorflow.get_logger().setLevel(logging.ERROR)
 for name, usual in {"image_data_format": "channels_last", "floatx": "float32"}.items():
     if (other := getattr(keras.config, name)()) != usual:
         print(f"Keras's {name} is {other!r}, from keras.json: this series needs {usual!r}, and sets it.")

@@ -18,6 +18,7 @@ SPECIAL = ("<pad>", "<unk>", "<start>", "<end>")
 
 _INK = re.compile(r"[^\s\u00ad\u034f\u115f\u1160\u2800\u3164\uffa0]")  # what can be seen, of all that tokens hold
 _AFTER = ((), ("was",), ("all",), ("'s",))  # some tokens exist before certain others only: "'twas", "y'all", "gonna's"
+_AGAIN = "Run notebooks/02_explore.ipynb again."
 
 
 def _is_word(token: str) -> bool:
@@ -125,30 +126,31 @@ class Tokenizer:
         write_json(path, {"special": SPECIAL, "splitting": SPLITTING} | {name: getattr(self, name) for name in _FIELDS})
 
     @classmethod
-    def load(cls, path: Path | str, captions: Iterable[str] | None = None) -> Tokenizer:
+    def load(cls, path: Path | str, captions: Iterable[str] | None = None, way_out: str = _AGAIN) -> Tokenizer:
         """Read a vocabulary that `save` wrote.
 
         Args:
             path: the file.
             captions: those of the train split in force, which it must have been fitted on; None for a copy that
                 belongs to a trained model.
+            way_out: the end of the errors' messages.
 
         Raises:
             DamagedError: the file is not such a vocabulary.
             StaleError: it was fitted on other captions, or these were split in another way than now.
         """
-        content = read_json(path, _AGAIN)
+        content = read_json(path, way_out)
         try:
             if tuple(content["special"]) != SPECIAL:
                 raise ValueError(f"it has other special tokens: {content['special']}, not {list(SPECIAL)}")
             tokenizer = cls(**{name: content[name] for name in _FIELDS if name in content})
         except (KeyError, TypeError, ValueError) as error:
-            raise DamagedError(f"{path} is not a tokenizer file: {error!r}. {_AGAIN}") from error
+            raise DamagedError(f"{path} is not a tokenizer file: {error!r}. {way_out}") from error
         if content.get("splitting") != SPLITTING:
-            raise StaleError(f"{path} is out of date: its captions were split into words in another way. {_AGAIN}")
+            raise StaleError(f"{path} is out of date: its captions were split into words in another way. {way_out}")
         if captions is not None and tokenizer.fitted_on != digest(list(captions)):
             raise StaleError(
-                f"{path} is out of date: it was fitted on other captions than those of train now. {_AGAIN}"
+                f"{path} is out of date: it was fitted on other captions than those of train now. {way_out}"
             )
         return tokenizer
 
@@ -164,4 +166,3 @@ def _check_spaces(captions: list[str], counts: Counter, frequent: list[tuple[int
 
 
 _FIELDS = ("fitted_on", "minimum_count", "maximum_size", "vocabulary")
-_AGAIN = "Run notebooks/02_explore.ipynb again."

@@ -11,9 +11,11 @@ import pytest
 import captioning.quiet
 from captioning import bundle, decoding, models
 from captioning.bundle import BundleError
+from captioning.files import DamagedError
 from captioning.from_scratch.rnn import CaptioningRNN
 from captioning.models.bahdanau import BahdanauConfig, BahdanauDecoder
 from captioning.models.bilstm import BiLSTMDecoder
+from captioning.provenance import StaleError
 from captioning.tokenizer import END, Tokenizer
 from tests.bundles import edit, everything_in, finished, made_in, start
 
@@ -176,6 +178,18 @@ def test_a_tokenizer_that_does_not_fit_the_weights_is_refused(made):
     Tokenizer(words[::-1]).save(folder / "tokenizer.json")  # as many words, in another order
     with pytest.raises(BundleError, match=r"tokenizer\.json.*not the tokenizer"):
         bundle.load(folder)
+
+
+@pytest.mark.parametrize("content", ["{", "{}", '{"special": 1}', None])
+def test_a_damaged_tokenizer_names_the_notebook_that_trains_the_model(made, content):
+    """Notebook 02 makes the vocabulary of a dataset, not the copy in a bundle."""
+    folder, _ = finished(made)
+    file = folder / "tokenizer.json"
+    file.write_text(file.read_text().replace('"splitting": "', '"splitting": "0') if content is None else content)
+    with pytest.raises((DamagedError, StaleError)) as error:
+        bundle.load(folder)
+    assert "tokenizer.json" in str(error.value) and "02_explore" not in str(error.value)
+    assert f"delete {folder} and run notebooks/05_inceptionv3_bahdanau_attention.ipynb again." in str(error.value)
 
 
 def test_weights_of_other_sizes_are_refused(made):

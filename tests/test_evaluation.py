@@ -91,7 +91,7 @@ def test_a_change_of_the_metrics_changes_the_scores_and_decodes_nothing(made, de
     assert all(ids == [r.image_id for r in made.dataset.split("test")] for ids, *_ in decoded)
 
 
-def test_what_captions_are_compared_with_is_read_anew(made, decoded):
+def test_what_captions_are_compared_with_is_read_again(made, decoded):
     folder, _ = finished(made)
     first = evaluate(made, folder)
     decoded.clear()
@@ -188,7 +188,7 @@ def test_what_does_not_fit_is_left_out_with_a_line(made, capsys, monkeypatch):
 def test_when_nothing_fits_it_is_an_error(made, monkeypatch):
     finished(made)
     assert folder_of(made.project, "mobilenet") != made.store.folder  # no features there
-    with pytest.raises(FileNotFoundError, match=r"No experiment .* fits today's data"):
+    with pytest.raises(FileNotFoundError, match=r"No experiment .* fits the data"):
         evaluation.evaluate_all(made.project, made.dataset)
 
 

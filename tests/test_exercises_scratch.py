@@ -70,7 +70,7 @@ def test_exercise_1_the_check_names_every_gradient():
     arguments = draw(3, 4, 5), draw(3, 2), draw(5, 2), draw(2, 2), draw(2)
     found = checks.gradient_errors(cells.rnn_forward, wrong, *arguments)
     assert min(found.values()) > 1e-3
-    assert "inputs, hidden, kernel, recurrent_kernel and bias differed" in findings.agreement(found, 1e-7)
+    assert "inputs, hidden, kernel, recurrent_kernel and bias differed" in findings.gradients_agree(found, 1e-7)
 
 
 def test_exercise_2_float32_hides_whether_a_gradient_is_right():

@@ -15,6 +15,8 @@ from captioning.from_scratch.rnn import CaptioningRNN, CaptioningRNNConfig
 from captioning.provenance import StaleError
 from captioning.tokenizer import PAD, START
 from captioning.training.history import best_epoch, read_history
+from tests.bundles import everything_in
+from tests.test_training import Killed, scores_only
 from tests.tiny import store_of, tiny_dataset, tokenizer_of
 
 TRAINING = NumpyTrainingConfig(epochs=4, patience=9, learning_rate=0.02, batch=5, seed=1)
@@ -43,10 +45,6 @@ class Scores:
         return {"val_loss": 1.0, "val_accuracy": 0.5, "val_CIDEr": score}
 
 
-class Killed(Exception):
-    """Stands for the end of the process."""
-
-
 def run(made, folder, cell="lstm", training=TRAINING, validation=None, **settings):
     dataset, store, tokenizer = made
     settings = {"embedding": 8, "units": 12, "dropout": 0.3, "seed": 1} | settings
@@ -58,10 +56,6 @@ def run(made, folder, cell="lstm", training=TRAINING, validation=None, **setting
 
 def same(one, other):
     return all(np.array_equal(one[name], other[name]) for name in one) and set(one) == set(other)
-
-
-def without_seconds(history):
-    return [{name: value for name, value in row.items() if name != "seconds"} for row in history]
 
 
 @pytest.mark.parametrize("max_words", [20, 3, 4])
@@ -98,10 +92,10 @@ def test_validation_averages_over_words_and_scores_free_running_captions(made):
 def test_a_trained_captioner_scores_higher_than_a_new_one(made, tmp_path):
     dataset, store, tokenizer = made
     records = dataset.split("val")
-    by_heart, _ = run(made, tmp_path, training=replace(TRAINING, epochs=60), dropout=0.0)
+    trained, _ = run(made, tmp_path, training=replace(TRAINING, epochs=60), dropout=0.0)
     validation = Validation(records, store, tokenizer)
-    good = validation.score(by_heart)["val_CIDEr"]
-    poor = validation.score(CaptioningRNN(by_heart.config))["val_CIDEr"]
+    good = validation.score(trained)["val_CIDEr"]
+    poor = validation.score(CaptioningRNN(trained.config))["val_CIDEr"]
     assert good > 1 > 0.3 > poor
 
 
@@ -119,7 +113,7 @@ def test_two_epochs_a_kill_and_two_more_equal_four_to_the_bit(made, tmp_path, ce
     with pytest.raises(Killed):
         run(made, tmp_path / "broken", cell, validation=Scores(*scores[:2], Killed()))
     resumed, again = run(made, tmp_path / "broken", cell, validation=Scores(*scores[2:]))
-    assert without_seconds(history) == without_seconds(again)
+    assert scores_only(history) == scores_only(again)
     assert same(whole.arrays(), resumed.arrays())
 
 
@@ -140,7 +134,7 @@ def test_a_kill_between_the_files_of_an_epoch_makes_it_run_again(made, tmp_path,
         with pytest.raises(Killed):
             run(made, tmp_path / "broken", validation=Scores(*scores))
     resumed, again = run(made, tmp_path / "broken", validation=Scores(*scores[1:]))
-    assert without_seconds(history) == without_seconds(again)
+    assert scores_only(history) == scores_only(again)
     assert same(whole.arrays(), resumed.arrays())
 
 
@@ -207,10 +201,10 @@ def test_a_folder_with_another_run_is_refused_and_kept(made, tmp_path, finished,
     else:
         with pytest.raises(Killed):
             run(made, tmp_path, validation=Scores(0.1, Killed()))
-    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    before = everything_in(tmp_path)
     with pytest.raises(StaleError, match=f"{tmp_path.name}.*{named}"):
         run(made, tmp_path, cell, training, Scores(), **change)
-    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert before == everything_in(tmp_path)
 
 
 def test_a_checkpoint_of_another_model_is_refused_without_the_record(made, tmp_path):

@@ -140,7 +140,7 @@ def test_the_loss_is_the_mean_of_minus_log_probability_over_the_words():
         assert float(loss) == pytest.approx(np.mean(by_hand), abs=1e-5)
 
 
-def test_the_usual_bug_lets_padding_into_the_loss():
+def test_without_the_mask_padding_is_in_the_loss():
     logits, targets = np.zeros((1, 2, 5), np.float32), np.array([[4, PAD]])
     logits[..., PAD] = 5
     right, wrong = (float(masked_crossentropy(0.0, mask)(targets, logits)) for mask in (True, False))
@@ -211,7 +211,7 @@ class TestBahdanau:
         np.testing.assert_allclose(np.asarray(here.attention)[:, [1, 0, 2, 3]], there.attention, atol=1e-6)
 
     def test_the_restart_flag_forgets_the_state(self):
-        """With the usual bug the words before the last one only act through the attention's query."""
+        """With it, the words before the last one only act through the attention's query."""
         right, wrong = (build(replace(self.config, restart=flag), seed=3) for flag in (False, True))
         for model in (right, wrong):
             model.attention.query_projection.kernel.assign(np.zeros((7, 3)))
@@ -301,7 +301,7 @@ class TestBiLSTM:
             np.testing.assert_allclose(weights, attention[:, position], atol=1e-6)
 
     def test_padding_after_the_words_gets_no_attention(self):
-        """The state has room for 8 words: what stands behind the prefix changes nothing."""
+        """The state has room for 8 words: what is behind the prefix changes nothing."""
         model = build(self.config, seed=3)
         words, count, keys, values = model.initial_state(features())
         littered = np.asarray(words).copy()
@@ -319,7 +319,7 @@ class TestBiLSTM:
             loss = tf.reduce_sum(step.logits**2)
         assert (np.abs(tape.gradient(loss, pictures)).max(axis=(1, 2)) > 1e-6).all()
 
-    def test_the_usual_bug_blinds_the_model(self):
+    def test_the_blind_flag_blinds_the_model(self):
         """A sum over the softmax's own axis: other pictures, same captions, and no gradient for the image."""
         model = build(replace(self.config, blind=True), seed=3)
         one, other = (np.asarray(model({"features": features(seed=s), "tokens": tokens()})) for s in (0, 9))

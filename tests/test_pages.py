@@ -192,6 +192,7 @@ def test_the_index_lists_what_ran_and_what_did_not(folder):
     ("about", "said"),
     [
         ({"duration": 30.0, "end_time": "2026", "exception": True}, "FAILED after 30 seconds."),
+        ({"duration": 1.2, "end_time": "2026", "exception": True}, "FAILED after 1 second."),
         ({"duration": None, "end_time": None, "exception": None}, "Interrupted."),
         (None, "Stopped before its first cell ended."),
     ],

@@ -19,10 +19,11 @@ def run(code, **environment):
 
 
 STUBS = """
-import platform, sys, types
+import logging, platform, sys, types
 from types import SimpleNamespace as Namespace
 tensorflow, keras = types.ModuleType("tensorflow"), types.ModuleType("keras")
 tensorflow.__version__, keras.__version__, gpus = {tensorflow!r}, {keras!r}, {gpus!r}
+tensorflow.get_logger = logging.getLogger
 tensorflow.config = Namespace(list_physical_devices=lambda kind: gpus)
 keras.backend = Namespace(backend=lambda: "tensorflow")
 keras.config = Namespace(image_data_format=lambda: "channels_last", floatx=lambda: "float32")
@@ -44,6 +45,24 @@ def test_devices_can_be_configured_afterwards():
         "print(len(tf.config.list_logical_devices('CPU')), os.environ['TF_FORCE_GPU_ALLOW_GROWTH'])"
     )
     assert done.stdout == "3 true\n" and done.stderr == ""
+
+
+RETRACED = """
+import sys
+sys.ps1 = {prompt!r}  # as in a notebook's kernel
+from captioning.quiet import tensorflow
+for _ in range(9):
+    tensorflow.function(lambda: tensorflow.constant(1))()
+f = tensorflow.function(lambda number: number, reduce_retracing=False)
+for number in range(9):
+    f(number)
+"""
+
+
+@pytest.mark.parametrize("prompt", ["", "In : "])
+def test_models_that_are_traced_again_are_no_warning(prompt):
+    done = run(RETRACED.format(prompt=prompt))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_the_users_choice_of_gpu_memory_is_kept():

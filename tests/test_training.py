@@ -30,6 +30,7 @@ from captioning.training.folder import tidy, training_in
 from captioning.training.history import best_epoch, is_complete, read_history
 from captioning.training.interrupts import Interruptible
 from captioning.training.loss import MaskedAccuracy, WordLoss
+from tests.bundles import everything_in
 from tests.tiny import store_of, tiny_dataset, tokenizer_of
 
 NOTHING = Caption([], 0.0, 0.0, True, None)
@@ -76,17 +77,19 @@ class KillAfter(keras.callbacks.Callback):
 
     def __init__(self, epochs):
         super().__init__()
-        self.epochs = epochs
+        self.epochs, self.done = epochs, 0
 
     def on_train_batch_end(self, batch, logs=None):
-        if len(self.finished()) == self.epochs:
+        if self.done == self.epochs:
             raise Killed
 
     def on_epoch_end(self, epoch, logs=None):
-        self._done = epoch + 1
+        self.done = epoch + 1
 
-    def finished(self):
-        return range(getattr(self, "_done", 0))
+
+def kill(made, folder, kind="bahdanau", config=CONFIG, after=2):
+    with pytest.raises(Killed):
+        run(made, folder, kind, config, callbacks=[KillAfter(after)])
 
 
 def assert_same_weights(one, other):
@@ -101,8 +104,7 @@ def scores_only(history):
 @pytest.mark.parametrize("kind", ["gru", "bahdanau"])
 def test_two_epochs_a_kill_and_two_more_equal_four_to_the_bit(made, tmp_path, kind):
     whole, history = run(made, tmp_path / "whole", kind)
-    with pytest.raises(Killed):
-        run(made, tmp_path / "broken", kind, callbacks=[KillAfter(2)])
+    kill(made, tmp_path / "broken", kind)
     resumed, resumed_history = run(made, tmp_path / "broken", kind)
     assert scores_only(history) == scores_only(resumed_history)
     last = [read_arrays(tmp_path / name / "last" / "checkpoint.npz") for name in ("whole", "broken")]
@@ -120,8 +122,7 @@ def test_a_finished_training_is_not_run_again(made, tmp_path, for_resuming):
         assert not (tmp_path / "last").exists()
     loaded, again = run(made, tmp_path, callbacks=[KillAfter(0)])
     assert again == history
-    for one, other in zip(model.get_weights(), loaded.get_weights(), strict=True):
-        np.testing.assert_array_equal(one, other)
+    assert_same_weights(model, loaded)
 
 
 def test_the_beginning_of_a_training_equals_that_of_the_whole(made, tmp_path):
@@ -146,15 +147,14 @@ def test_a_folder_with_another_run_is_refused_and_kept(made, tmp_path, first, th
     else:
         with pytest.raises(Killed):
             run(made, tmp_path, **{"kind": "gru"} | first, callbacks=[KillAfter(1)])
-    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    before = everything_in(tmp_path)
     with pytest.raises(StaleError, match=f"{tmp_path.name}.*{named}.*Run all cells again"):
         run(made, tmp_path, **{"kind": "gru"} | then)
-    assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert before == everything_in(tmp_path)
 
 
 def test_a_snapshot_of_edited_code_is_refused(made, tmp_path, monkeypatch):
-    with pytest.raises(Killed):
-        run(made, tmp_path, "gru", callbacks=[KillAfter(1)])
+    kill(made, tmp_path, "gru", after=1)
 
     def edited(self, config):
         GRUDecoder.__init__(self, config)
@@ -167,21 +167,14 @@ def test_a_snapshot_of_edited_code_is_refused(made, tmp_path, monkeypatch):
 
 
 def test_a_damaged_snapshot_is_named(made, tmp_path):
-    with pytest.raises(Killed):
-        run(made, tmp_path, "gru", callbacks=[KillAfter(1)])
+    kill(made, tmp_path, "gru", after=1)
     (tmp_path / "last" / "checkpoint.npz").write_bytes(b"PK")
     with pytest.raises(DamagedError, match=r"checkpoint.npz is damaged.*Delete"):
         run(made, tmp_path, "gru")
 
 
-CHANGES = {
-    "epochs": 3,
-    "learning_rate": 0.01,
-    "weight_decay": 0.5,
-    "clip_norm": 0.01,
-    "label_smoothing": 0.0,
-    "mask_padding": False,
-}
+CHANGES = {"epochs": 3, "learning_rate": 0.01, "weight_decay": 0.5, "clip_norm": 0.01, "label_smoothing": 0.0}
+CHANGES["mask_padding"] = False
 
 
 @pytest.fixture(scope="module")
@@ -195,12 +188,8 @@ def test_every_setting_of_the_training_matters(made, tmp_path, monkeypatch, usua
         monkeypatch.setattr(fit.FreeRunning, "score", lambda *_: 0.5)
         assert len(run(made, tmp_path, "gru", replace(CONFIG, epochs=4, patience=2))[1]) == 3
         return
-    other, _ = run(made, tmp_path, "gru", changed(field.name))
+    other, _ = run(made, tmp_path, "gru", replace(CONFIG, **{"epochs": 2} | {field.name: CHANGES[field.name]}))
     assert any((a != b).any() for a, b in zip(usual[0].get_weights(), other.get_weights(), strict=True))
-
-
-def changed(name):
-    return replace(CONFIG, **{"epochs": 2} | {name: CHANGES[name]})
 
 
 def test_the_norm_of_the_whole_gradient_is_clipped(made):
@@ -249,12 +238,11 @@ def test_one_caption_per_picture_is_enough(made, tmp_path):
     assert history[-1]["loss"] < 0.35 * history[0]["loss"]
 
 
-def test_history_stands_in_the_csv_and_in_tensorboard(made, tmp_path):
+def test_history_is_in_the_csv_and_in_tensorboard(made, tmp_path):
     _, history = run(made, tmp_path)
     assert read_history(tmp_path / "history.csv") == history
     assert {"loss", "accuracy", "val_loss", "val_accuracy", "val_CIDEr"} < set(history[0])
-    events = b"".join(path.read_bytes() for path in (tmp_path / "logs" / "train").iterdir())
-    events += b"".join(path.read_bytes() for path in (tmp_path / "logs" / "validation").iterdir())
+    events = b"".join(path.read_bytes() for path in (tmp_path / "logs").glob("*/*"))
     assert b"epoch_CIDEr" in events or b"val_CIDEr" in events
 
 
@@ -278,15 +266,13 @@ def test_patience_is_remembered_after_a_kill(made, tmp_path, monkeypatch):
     scores = iter([0.5, 0.3, 0.2, 0.1])
     monkeypatch.setattr(fit.FreeRunning, "score", lambda *_: next(scores))
     config = replace(CONFIG, epochs=9, patience=2)
-    with pytest.raises(Killed):
-        run(made, tmp_path, config=config, callbacks=[KillAfter(2)])
+    kill(made, tmp_path, config=config)
     _, history = run(made, tmp_path, config=config)
     assert len(history) == 3
 
 
 def test_the_last_snapshot_survives_a_full_disk(made, tmp_path, monkeypatch):
-    with pytest.raises(Killed):
-        run(made, tmp_path, callbacks=[KillAfter(2)])
+    kill(made, tmp_path)
     snapshot, kept = tmp_path / "last" / "checkpoint.npz", read_history(tmp_path / "history.csv")
     before = snapshot.read_bytes()
     with monkeypatch.context() as patched:
@@ -333,8 +319,7 @@ def test_mixed_precision_trains_decodes_and_resumes_to_the_bit(made, tmp_path, k
     keras.config.set_dtype_policy(policy)
     try:
         whole, history = run(made, tmp_path / "whole", kind, short)
-        with pytest.raises(Killed):
-            run(made, tmp_path / "broken", kind, short, callbacks=[KillAfter(1)])
+        kill(made, tmp_path / "broken", kind, short, after=1)
         resumed, again = run(made, tmp_path / "broken", kind, short)
         model, train, _ = parts(made, kind)
         inputs, _ = next(train.epoch(0))
@@ -347,8 +332,7 @@ def test_mixed_precision_trains_decodes_and_resumes_to_the_bit(made, tmp_path, k
 
 
 def test_another_precision_does_not_resume(made, tmp_path):
-    with pytest.raises(Killed):
-        run(made, tmp_path, "gru", callbacks=[KillAfter(1)])
+    kill(made, tmp_path, "gru", after=1)
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
         with pytest.raises(StaleError, match="precision was 'float32' and is now 'mixed_bfloat16'"):
@@ -389,7 +373,7 @@ def test_loss_and_accuracy_are_means_over_words_whatever_the_batch(made, tmp_pat
 
 
 def test_padding_that_is_trained_on_does_not_count_in_what_is_reported(made, tmp_path):
-    """So that the losses of a run with this bug and of one without it may be in one table."""
+    """So that the losses of a run with this mistake and of one without it may be in one table."""
     still = replace(CONFIG, epochs=1, learning_rate=1e-12, weight_decay=0.0, mask_padding=False)
     model, train, validation = parts(made, "merge", dropout=0.0, batch=20)
     (row,) = fit.fit(model, train, validation, made[2], still, tmp_path)

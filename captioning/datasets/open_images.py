@@ -1,4 +1,4 @@
-"""Open Images with the captions of Localized Narratives (Pont-Tuset et al. 2020): long, and one per photo."""
+"""Open Images with the captions of Localized Narratives (Pont-Tuset et al. 2020): long; most photos have one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from captioning.fetching.download import fetch as fetch_file
 from captioning.files import beside
 from captioning.images import shrink
 
-PHOTOS = 200_000  # of the 507,000 with a caption, where no limit is set
+PHOTOS = 200_000  # of the 504,000 with a caption, where no limit is set
 CAPTIONS = "open_images_train_v6_captions.jsonl"
 _CAPTIONS_MB = 130
 _PHOTO_MB = 0.3  # on average, as the bucket has it

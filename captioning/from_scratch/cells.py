@@ -69,7 +69,7 @@ def rnn_backward(gradient: np.ndarray, cache: tuple, through_time: bool = True) 
     Args:
         gradient: by all hidden states, (batch, steps, units).
         cache: from `rnn_forward`.
-        through_time: False is a usual bug: the gradient that comes from the next step is forgotten.
+        through_time: False is a mistake: the gradient that comes from the next step is ignored.
     """
     states, recurrent_kernel, affine_cache = cache
     by_sums = np.empty_like(states[1:])
@@ -161,7 +161,7 @@ def lstm_backward(gradient: np.ndarray, cache: tuple, through_time: bool = True)
     Args:
         gradient: by all hidden states, (batch, steps, units).
         cache: from `lstm_forward`.
-        through_time: False is a usual bug: the gradients that come from the next step are forgotten.
+        through_time: False is a mistake: the gradients that come from the next step are ignored.
     """
     gates, hiddens, cells, recurrent_kernel, affine_cache = cache
     by_sums = np.empty_like(gates)

@@ -94,8 +94,7 @@ class Validation:
         """Gather the captions.
 
         Args:
-            records: the pictures of the validation split.
-            store, tokenizer, max_words: as in `caption_arrays`.
+            records, store, tokenizer, max_words: the validation split, as in `caption_arrays`.
             pictures: the first so many are captioned.
         """
         records = store.readable(records)
@@ -110,13 +109,10 @@ class Validation:
     def score(self, model: CaptioningRNN) -> dict[str, float]:
         """Return val_loss (nats per word), val_accuracy and val_CIDEr (greedy decoding)."""
         features, images, tokens = self._captions
-        total, words = np.zeros(2), 0  # of loss and accuracy
-        for start in range(0, len(tokens), 256):
-            part = slice(start, start + 256)
-            count = np.count_nonzero(tokens[part, 1:] != PAD)
-            total += count * np.array(model.score(features[images[part]], tokens[part]))
-            words += count
-        loss, accuracy = (total / words).tolist()
+        parts = [slice(start, start + 256) for start in range(0, len(tokens), 256)]
+        words = [np.count_nonzero(tokens[part, 1:] != PAD) for part in parts]
+        scores = [model.score(features[images[part]], tokens[part]) for part in parts]
+        loss, accuracy = np.average(scores, axis=0, weights=words).tolist()
         return {"val_loss": loss, "val_accuracy": accuracy, "val_CIDEr": self._free.score(*model.compile_step())}
 
 

@@ -51,7 +51,7 @@ class CaptioningRNNConfig:
     dropout: float = 0.0  # share zeroed in image features, word vectors and hidden states while training
     dtype: str = "float32"  # "float64" for gradient checks
     seed: int = 0  # of the first weights and of the dropout
-    through_time: bool = True  # False is a usual bug: the backward pass forgets the gradient from the next step
+    through_time: bool = True  # False is a mistake: the backward pass ignores the gradient from the next step
 
     def __post_init__(self):
         if self.cell not in CELLS:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -55,8 +55,8 @@ def inside(
         None where no caption names a thing whose box is known, as on photos.
     """
     rows, mentions = [], 0
-    for record, caption, attention in zip(records, words, attentions, strict=True):
-        if named := [row for row in _of_one(record, caption, attention) if row is not None]:
+    for of_one in zip(records, words, attentions, strict=True):
+        if named := list(_of_one(*of_one)):
             rows.append(np.mean(named, axis=0))
             mentions += len(named)
     if not rows:
@@ -87,37 +87,29 @@ def share_inside(weights: np.ndarray, box: Sequence[float]) -> np.ndarray:
     side = math.isqrt(weights.shape[-1])
     if side * side != weights.shape[-1]:
         raise ValueError(f"{weights.shape[-1]} regions form no square grid.")
-    edges = np.arange(side) / side
-    across, down = (
-        np.clip(side * (np.minimum(edges + 1 / side, last) - np.maximum(edges, first)), 0, 1)
-        for first, last in ((box[0], box[2]), (box[1], box[3]))
-    )
-    return weights @ np.outer(down, across).ravel()
+    # Between the edges of the regions, how much of each is left of and above each side of the box.
+    left, top, right, bottom = (np.clip(side * edge - np.arange(side), 0, 1) for edge in box)
+    return weights @ np.outer(bottom - top, right - left).ravel()
 
 
-def _of_one(record: Record, words: Sequence[str], attention: np.ndarray) -> list[tuple | None]:
-    """Return (inside, area, others) of each thing named in a caption; None where there are no other words."""
+def _of_one(record: Record, words: Sequence[str], attention: np.ndarray) -> Iterator[tuple[float, float, float]]:
+    """Yield (inside, area, others) of each thing named in a caption that has other words, too."""
     if len(words) != len(attention):
         raise ValueError(f"Picture {record.image_id}: {len(words)} words but {len(attention)} rows of attention.")
-    rows = []
     for place, box in _named(record, words):
         shares = share_inside(np.asarray(attention, float), box)
-        others = np.delete(shares, place)
-        area = (box[2] - box[0]) * (box[3] - box[1])
-        rows.append((shares[list(place)].mean(), area, others.mean()) if len(others) else None)
-    return rows
+        if len(place) < len(words):
+            area = (box[2] - box[0]) * (box[3] - box[1])
+            yield shares[list(place)].mean(), area, np.delete(shares, place).mean()
 
 
-def _named(record: Record, words: Sequence[str]) -> list[tuple[range, list[float]]]:
-    """Return the numbers of the words that name each thing of a caption that is there, and its box."""
-    things: Sequence[Mapping] = [thing for thing in (record.truth or {}).get("objects", ()) if "box" in thing]
-    named = []
+def _named(record: Record, words: Sequence[str]) -> Iterator[tuple[range, list[float]]]:
+    """Yield the numbers of the words that name each thing of a caption that is there, and its box."""
+    things = [thing for thing in (record.truth or {}).get("objects", ()) if "box" in thing]
     for phrase in phrases_of(words, _LEXICON.find(words)) if things else ():
-        of_kind = [thing for thing in things if thing["object"] in phrase.noun["object"]]
-        thing = of_kind[0] if len(of_kind) == 1 else phrase.thing(things)
-        if thing:
-            named.append((range(phrase.noun.start, phrase.noun.end), thing["box"]))
-    return named
+        # The only one of its kind is meant, whatever its color is called.
+        if thing := phrase._replace(colour=None).thing(things) or phrase.thing(things):
+            yield range(phrase.noun.start, phrase.noun.end), thing["box"]
 
 
 _LEXICON = Lexicon(NAMES)

@@ -30,22 +30,12 @@ def corpus_bleu(references: ReferenceNgrams, candidates: Sequence[Sequence[str]]
     ratio = (lengths.sum() + TINY) / (_closest_lengths(references, lengths).sum() + SMALL)
     penalty = math.exp(1 - 1 / ratio) if ratio < 1 else 1.0
     product, scores = 1.0, []
-    for order, (precision, guesses) in enumerate(_matches(references, candidates), start=1):
-        product *= (precision + TINY) / (guesses + SMALL)
+    counts = zip(references.index.count(candidates), references.orders, strict=True)
+    for order, (rows, images) in enumerate(counts, start=1):
+        matches = np.minimum(rows.count, images.largest_count(rows.sentence, rows.ngram)).sum()
+        product *= (matches + TINY) / (rows.count.sum() + SMALL)
         scores.append(float(product ** (1 / order) * penalty))
     return scores
-
-
-def _matches(references: ReferenceNgrams, candidates: Sequence[Sequence[str]]) -> list[tuple[int, int]]:
-    """Return per order how many n-grams match, and how many there are."""
-    counts = references.index.count(candidates)
-    return [
-        (
-            int(np.minimum(rows.count, images.largest_count(rows.sentence, rows.ngram)).sum()),
-            int(rows.count.sum()),
-        )
-        for rows, images in zip(counts, references.orders, strict=True)
-    ]
 
 
 def _closest_lengths(references: ReferenceNgrams, lengths: np.ndarray) -> np.ndarray:

@@ -31,11 +31,10 @@ class CiderD:
             np.log(ngrams.images) - np.log(np.maximum(order.images_with(size), 1))
             for order, size in zip(ngrams.orders, ngrams.index.sizes, strict=True)
         ]
-        self._weights = [order.count * idf[order.ngram] for order, idf in zip(ngrams.orders, self._idf, strict=True)]
-        self._norms = [
-            _norms(order.sentence, weights, len(ngrams.lengths))
-            for order, weights in zip(ngrams.orders, self._weights, strict=True)
-        ]
+        self._weights, self._norms = [], []
+        for order, idf in zip(ngrams.orders, self._idf, strict=True):
+            self._weights.append(order.count * idf[order.ngram])
+            self._norms.append(_norms(order.sentence, self._weights[-1], len(ngrams.lengths)))
 
     def score(self, results: Mapping[ImageId, str]) -> tuple[float, np.ndarray]:
         """Score one caption per image.

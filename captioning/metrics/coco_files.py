@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +26,14 @@ def read_references(path: Path | str) -> dict[ImageId, list[str]]:
     content = _read(path)
     if not isinstance(content, dict):
         raise ValueError(f"{path} is not a reference file; expected {REFERENCES_LAYOUT}")
-    captions: dict[ImageId, list[str]] = {
-        image["id"]: [] for image in _entries(path, content.get("images"), ["id"], REFERENCES_LAYOUT)
-    }
-    annotations = _entries(path, content.get("annotations"), ["image_id", "caption"], REFERENCES_LAYOUT)
-    unlisted = dict.fromkeys(entry["image_id"] for entry in annotations if entry["image_id"] not in captions)
-    if unlisted:
-        raise ValueError(f'{path} has captions of images that its "images" lack: {some_images(list(unlisted))}')
-    for entry in annotations:
+    images = _entries(path, content.get("images"), ["id"], REFERENCES_LAYOUT)
+    captions: defaultdict[ImageId, list[str]] = defaultdict(list, {image["id"]: [] for image in images})
+    listed = len(captions)
+    for entry in _entries(path, content.get("annotations"), ["image_id", "caption"], REFERENCES_LAYOUT):
         captions[entry["image_id"]].append(entry["caption"])
-    return captions
+    if unlisted := list(captions)[listed:]:
+        raise ValueError(f'{path} has captions of images that its "images" lack: {some_images(unlisted)}')
+    return dict(captions)
 
 
 def read_results(path: Path | str) -> dict[ImageId, str]:
@@ -45,15 +44,10 @@ def read_results(path: Path | str) -> dict[ImageId, str]:
         OSError: it cannot be read.
     """
     entries = _entries(path, _read(path), ["image_id", "caption"], RESULTS_LAYOUT)
-    results: dict[ImageId, str] = {}
-    twice = {}
-    for entry in entries:
-        if entry["image_id"] in results:
-            twice[entry["image_id"]] = None
-        results[entry["image_id"]] = entry["caption"]
-    if twice:
-        raise ValueError(f"{path} has more than one caption for {some_images(list(twice))}; keep one of each.")
-    return results
+    counts = Counter(entry["image_id"] for entry in entries)
+    if twice := [image for image, count in counts.items() if count > 1]:
+        raise ValueError(f"{path} has more than one caption for {some_images(twice)}; keep one of each.")
+    return {entry["image_id"]: entry["caption"] for entry in entries}
 
 
 def _read(path: Path | str) -> Any:

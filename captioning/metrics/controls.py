@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from statistics import NormalDist
+from statistics import NormalDist, fmean
 
 import numpy as np
 
@@ -33,10 +33,9 @@ def shuffled_cider(
         ValueError: fewer than two images, no seed, or as in `CiderD.score`.
     """
     metric = references if isinstance(references, CiderD) else CiderD(references)
-    scores = [metric.score(texts)[0] for texts in shuffles(results, seeds)]
-    if not scores:
+    if not (scores := [metric.score(texts)[0] for texts in shuffles(results, seeds)]):
         raise ValueError("shuffled_cider needs at least one seed.")
-    return sum(scores) / len(scores)
+    return fmean(scores)
 
 
 def shuffles(results: Mapping[ImageId, str], seeds: Iterable[int] = range(5)) -> Iterator[dict[ImageId, str]]:
@@ -45,21 +44,19 @@ def shuffles(results: Mapping[ImageId, str], seeds: Iterable[int] = range(5)) ->
     Raises:
         ValueError: there is one image only.
     """
-    images, captions = list(results), list(results.values())
+    captions = list(results.values())
     if len(captions) < 2:
         raise ValueError("Captions cannot be shuffled among other images: there is only one image.")
     for seed in seeds:
-        yield {image: captions[place] for image, place in zip(images, _derangement(len(images), seed), strict=True)}
+        yield {image: captions[place] for image, place in zip(results, _derangement(len(results), seed), strict=True)}
 
 
 def _derangement(size: int, seed: int) -> np.ndarray:
     """Draw permutations until none of the places is its own; every third one or so is such."""
     generator = np.random.default_rng(seed)
-    places = np.arange(size)
-    while True:
-        permutation = generator.permutation(size)
-        if not np.any(permutation == places):
-            return permutation
+    while np.any((permutation := generator.permutation(size)) == np.arange(size)):
+        pass
+    return permutation
 
 
 def bootstrap_interval(

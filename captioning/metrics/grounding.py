@@ -19,24 +19,16 @@ MEASURES = (*KINDS, "pair", "false_named", "exact", "repeats", "relation")
 OF_PICTURES = ("place", "false_named", "exact", "repeats", "relation")  # of a whole picture, not of one thing in it
 
 
-def _across(thing: Mapping) -> float:
-    return (thing["box"][0] + thing["box"][2]) / 2
-
-
-def _down(thing: Mapping) -> float:
-    return (thing["box"][1] + thing["box"][3]) / 2
-
-
-# Words that say where the thing before them is, and whether they hold; the longer ones first.
+# Words that say where the middle (across, down) of the thing before them is; the longer ones first.
 _POSITIONS = {
-    "to the left of": lambda one, other: _across(one) < _across(other),
-    "to the right of": lambda one, other: _across(one) > _across(other),
-    "on the left of": lambda one, other: _across(one) < _across(other),
-    "on the right of": lambda one, other: _across(one) > _across(other),
-    "higher than": lambda one, other: _down(one) < _down(other),
-    "on the left": lambda one: _across(one) < 0.5,
-    "on the right": lambda one: _across(one) > 0.5,
-    "in the middle": lambda one: 0.4 <= _across(one) <= 0.6,
+    "to the left of": lambda one, other: one[0] < other[0],
+    "to the right of": lambda one, other: one[0] > other[0],
+    "on the left of": lambda one, other: one[0] < other[0],
+    "on the right of": lambda one, other: one[0] > other[0],
+    "higher than": lambda one, other: one[1] < other[1],
+    "on the left": lambda one: one[0] < 0.5,
+    "on the right": lambda one: one[0] > 0.5,
+    "in the middle": lambda one: 0.4 <= one[0] <= 0.6,
 }
 _OF_TWO = (" of", " than")
 
@@ -83,13 +75,13 @@ def grounding(truth: Mapping[ImageId, Truth], results: Mapping[ImageId, str], na
 
 
 def _shares(counts: list[dict[str, tuple[int, int]]]) -> dict:
-    shares, intervals = {}, {}
-    numbers = {measure: sum(image[measure][1] for image in counts) for measure in MEASURES}
-    for measure, total in numbers.items():
-        hits = sum(image[measure][0] for image in counts)
-        shares[measure] = hits / total if total else None
-        pictures = sum(image[measure][1] > 0 for image in counts)
-        intervals[measure] = list(share_interval(hits / total, pictures)) if total else None
+    shares, numbers, intervals = {}, {}, {}
+    for measure in MEASURES:
+        hits, totals = zip(*(image[measure] for image in counts), strict=True)
+        total = numbers[measure] = sum(totals)
+        share = shares[measure] = sum(hits) / total if total else None
+        pictures = sum(number > 0 for number in totals)
+        intervals[measure] = list(share_interval(share, pictures)) if total else None
     return {**shares, "n": numbers, "intervals": intervals}
 
 
@@ -105,13 +97,13 @@ class Reading:
         mentions = lexicon.find(self.text)
         self.phrases = phrases_of(self.text, mentions)
         self.mentions = self._without_place_colours(mentions, set(truth.get("place_colours", ())))
-        self.places = [mention for mention in mentions if mention["place"]]
+        self.wrong_places = [mention for mention in mentions if mention["place"] and not self._holds(mention.meanings)]
 
     def counts(self) -> dict[str, tuple[int, int]]:
         """Return (hits, all) of each of `MEASURES`."""
         named = {kind: set().union(*(mention[kind] for mention in self.mentions)) for kind in KINDS}
         counts = {kind: (len(self.there[kind] & named[kind]), len(self.there[kind])) for kind in KINDS}
-        counts["place"] = (int(self.there["place"] <= named["place"] and not self._wrong_places()), 1)
+        counts["place"] = (int(self.there["place"] <= named["place"] and not self.wrong_places), 1)
         pairs = set().union(*(phrase.pairs for phrase in self.phrases))
         counts["pair"] = (len(self.own & pairs), len(self.own))
         things = {mention.meanings for mention in self.mentions if mention["object"] or mention["colour"]}
@@ -125,11 +117,9 @@ class Reading:
     def problems(self) -> list[str]:
         """Return in a few words each what is wrong, the plainest first; nothing for a caption that is right."""
         wrong = [*self._wrong_content()]
-        wrong += [f"no {' '.join(self.text[place.start : place.end])} here" for place in self._wrong_places()]
-        for words, holds in self._relations():
-            if not holds:
-                wrong.append(f"not {words.removesuffix(' of').removesuffix(' than')}")
-        return list(dict.fromkeys(wrong))
+        wrong += [f"no {' '.join(self.text[place.start : place.end])} here" for place in self.wrong_places]
+        relations = (words.removesuffix(" of").removesuffix(" than") for words, holds in self._relations() if not holds)
+        return list(dict.fromkeys([*wrong, *(f"not {words}" for words in relations)]))
 
     def _wrong_content(self) -> Iterator[str]:
         """Yield what keeps a caption from naming all pairs of its picture once each, and nothing else."""
@@ -164,26 +154,25 @@ class Reading:
             words = next((words for words in _POSITIONS if rest.startswith(f"{words} ")), "")
             end = start + max(1, len(words.split()))
             if words:
-                before = [phrase for phrase in self.phrases if phrase.noun.end <= start]
-                after = [phrase for phrase in self.phrases if phrase.noun.start >= end]
-                meant = [*before[-1:], *(after[:1] if words.endswith(_OF_TWO) else ())]
-                things = [phrase.thing(self.things) for phrase in meant]
-                if len(things) == 1 + words.endswith(_OF_TWO) and all(thing and "box" in thing for thing in things):
-                    yield words, _POSITIONS[words](*things)
+                of_two = words.endswith(_OF_TWO)
+                before = [phrase for phrase in self.phrases if phrase.noun.end <= start][-1:]
+                after = [phrase for phrase in self.phrases if phrase.noun.start >= end][:of_two]
+                boxes = [(phrase.thing(self.things) or {}).get("box") for phrase in (*before, *after)]
+                if len(boxes) == 1 + of_two and all(boxes):
+                    middles = [((left + right) / 2, (top + bottom) / 2) for left, top, right, bottom in boxes]
+                    yield words, _POSITIONS[words](*middles)
             start = end
 
     def _holds(self, meanings: Iterable[tuple[str, str]]) -> bool:
         """Tell whether a word of perhaps several meanings ("orange") is right: when one of them is."""
         return any(name in self.there[kind] for kind, name in meanings)
 
-    def _wrong_places(self) -> list[Mention]:
-        return [mention for mention in self.places if not self._holds(mention.meanings)]
-
     def _without_place_colours(self, mentions: list[Mention], natural: set[str]) -> list[Mention]:
         """Leave out the colours of the place itself: those of no object, and those right before the place's word."""
         kept, of_objects = [], {phrase.colour for phrase in self.phrases}
-        for mention, following in zip(mentions, [*mentions[1:], None], strict=False):
-            before_place = following is not None and following["place"] and following.start == mention.end
+        before_places = {mention.start for mention in mentions if mention["place"]}
+        for mention in mentions:
+            before_place = mention.end in before_places
             natural_here = mention["colour"] & natural
             elsewhere = natural_here & self.there["colour"] and not before_place
             if not natural_here or mention["object"] or mention in of_objects or elsewhere:
@@ -200,7 +189,6 @@ def _things(image: ImageId, truth: Truth, lexicon: Lexicon) -> dict[str, set[str
         }
     except (KeyError, TypeError) as error:
         raise ValueError(f"The truth of image {image!r} is incomplete: {error!r} in {truth!r}") from error
-    strange = [(kind, name) for kind in KINDS for name in there[kind] - lexicon.names[kind]]
-    if strange:
+    if strange := [(kind, name) for kind in KINDS for name in there[kind] - lexicon.names[kind]]:
         raise ValueError(f"The truth of image {image!r} holds names without words: {strange}")
     return there

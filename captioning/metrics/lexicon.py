@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -22,12 +23,13 @@ _BREAKS = frozenset(_FUNCTION_WORDS.split())
 _ADJECTIVES_BETWEEN = 2
 
 
+@dataclass(frozen=True)
 class Mention:
     """One place of a caption that names something: the words from `start` to `end`, and what they may mean."""
 
-    def __init__(self, start: int, end: int, meanings: Iterable[tuple[str, str]]):
-        self.start, self.end = start, end
-        self.meanings = frozenset(meanings)  # (kind, name)
+    start: int
+    end: int
+    meanings: frozenset[tuple[str, str]]  # (kind, name)
 
     def __getitem__(self, kind: str) -> set[str]:
         """Return the names of one kind that the words may stand for; empty when there are none."""
@@ -73,7 +75,9 @@ class Lexicon:
         self._meanings: dict[tuple[str, ...], set[tuple[str, str]]] = {}
         for kind in KINDS:
             for name, synonyms in names[kind].items():
-                for synonym in {name, *_listed(kind, name, synonyms)}:
+                if isinstance(synonyms, str):
+                    raise ValueError(f"The words for the {kind} {name!r} are a text; give a list: [{synonyms!r}].")
+                for synonym in (name, *synonyms):
                     self._meanings.setdefault(tuple(tokenize(synonym)), set()).add((kind, name))
         if () in self._meanings:
             raise ValueError(f"An empty word is given for {sorted(self._meanings[()])}.")
@@ -85,7 +89,7 @@ class Lexicon:
         while start < len(text):
             for end in range(min(start + self._longest, len(text)), start, -1):
                 if meanings := self._meanings.get(tuple(text[start:end])):
-                    mentions.append(Mention(start, end, meanings))
+                    mentions.append(Mention(start, end, frozenset(meanings)))
                     start = end
                     break
             else:
@@ -103,9 +107,3 @@ def phrases_of(text: Sequence[str], mentions: Sequence[Mention]) -> list[Phrase]
             colours[noun] = before
     used = set(colours.values())
     return [Phrase(noun, colours.get(noun)) for noun in mentions if noun["object"] and noun not in used]
-
-
-def _listed(kind: str, name: str, synonyms: Iterable[str]) -> list[str]:
-    if isinstance(synonyms, str):
-        raise ValueError(f"The words for the {kind} {name!r} are a text; give a list: [{synonyms!r}].")
-    return list(synonyms)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, count
 
 import numpy as np
 
@@ -55,13 +56,8 @@ class NgramIndex:
         return counts, new
 
     def _word_ids(self, sentences: Sequence[Sequence[str]]) -> np.ndarray:
-        known = self._words
-        unknown: dict[str, int] = {}
-        ids = [
-            known[word] if word in known else len(known) + unknown.setdefault(word, len(unknown))
-            for word in chain.from_iterable(sentences)
-        ]
-        return np.array(ids, np.int64)
+        ids = defaultdict(count(len(self._words)).__next__, self._words)  # new words get the next numbers
+        return np.array([ids[word] for word in chain.from_iterable(sentences)], np.int64)
 
 
 class ReferenceNgrams:
@@ -100,12 +96,10 @@ class ImageCounts:
     def largest_count(self, image: np.ndarray, ngram: np.ndarray) -> np.ndarray:
         """Return the largest count of an n-gram in one reference of an image, 0 where there is none: (rows,)."""
         largest = np.maximum.reduceat(self.count, self.first) if len(self.first) else self.count
-        pairs = self.keys[self.first]
-        wanted = _pack(image, ngram)
-        place = np.searchsorted(pairs, wanted)
-        found = place < len(pairs)
-        found[found] = pairs[place[found]] == wanted[found]
-        return np.where(found, largest[np.where(found, place, 0)], 0) if len(pairs) else np.zeros_like(wanted)
+        place, found = _look_up(_pack(image, ngram), self.keys[self.first])
+        counts = np.zeros(len(place), np.int64)
+        counts[found] = largest[place[found]]
+        return counts
 
     def rows_of(self, image: np.ndarray, ngram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Find the reference rows of pairs of image and n-gram.
@@ -114,7 +108,7 @@ class ImageCounts:
             Two arrays of equal length: which pair was asked for, and one row here that holds it.
         """
         wanted = _pack(image, ngram)
-        start = np.searchsorted(self.keys, wanted, "left")
+        start = np.searchsorted(self.keys, wanted)
         found = np.searchsorted(self.keys, wanted, "right") - start
         asked = np.repeat(np.arange(len(wanted)), found)
         offset = np.arange(len(asked)) - np.repeat(np.cumsum(found) - found, found)
@@ -131,11 +125,17 @@ def _count_pairs(sentence: np.ndarray, ngram: np.ndarray) -> Counts:
     return Counts(pairs >> 32, pairs & 0xFFFFFFFF, count)
 
 
+def _look_up(keys: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the place of each key in the sorted `known`, and whether it is really there."""
+    place = np.searchsorted(known, keys)
+    found = place < len(known)
+    found[found] = known[place[found]] == keys[found]
+    return place, found
+
+
 def _identify(keys: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the place of each key in the sorted `known`, ids beyond it for the others, and those others."""
-    ids = np.searchsorted(known, keys)
-    hit = ids < len(known)
-    hit[hit] = known[ids[hit]] == keys[hit]
+    ids, hit = _look_up(keys, known)
     unseen, inverse = np.unique(keys[~hit], return_inverse=True)
     ids[~hit] = len(known) + inverse
     return ids, unseen

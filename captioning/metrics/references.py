@@ -25,12 +25,14 @@ class References:
         """
         if not captions:
             raise ValueError("There is no image to score: the references are empty.")
-        lists = {image: _list_of_texts(image, texts) for image, texts in captions.items()}
-        without = [image for image, texts in lists.items() if not texts]
-        if without:
+        for image, texts in captions.items():
+            # A bare string would pass for a list of captions of one letter each.
+            if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
+                raise ValueError(f"The references of image {image!r} are not a list of texts: {texts!r}")
+        if without := [image for image, texts in captions.items() if not texts]:
             raise ValueError(f"Images without a reference caption: {some_images(without)}. Leave them out.")
-        self.ids = tuple(lists)
-        self.tokens = [[tokenize(text) for text in texts] for texts in lists.values()]
+        self.ids = tuple(captions)
+        self.tokens = [[tokenize(text) for text in texts] for texts in captions.values()]
 
     @cached_property
     def ngrams(self) -> ReferenceNgrams:
@@ -47,18 +49,15 @@ class References:
             ValueError: an image has no result, a result has no references, or a caption is not a text.
         """
         results = with_ids_of(self.ids, results)
-        missing = [image for image in self.ids if image not in results]
-        if missing:
+        if missing := [image for image in self.ids if image not in results]:
             hint = "Every image with references needs one."
             if results and (ours := _type_names(self.ids)) != (theirs := _type_names(results)):
                 hint = f"The ids of the references are {ours}, those of the results {theirs}."
             raise ValueError(f"No result for {some_images(missing)}. {hint}")
-        if len(results) > len(self.ids):
-            known = set(self.ids)
-            unknown = [image for image in results if image not in known]
+        known = set(self.ids)
+        if unknown := [image for image in results if image not in known]:
             raise ValueError(f"Results for images without references: {some_images(unknown)}.")
-        wrong = [image for image in self.ids if not isinstance(results[image], str)]
-        if wrong:
+        if wrong := [image for image in self.ids if not isinstance(results[image], str)]:
             raise ValueError(f"Results that are not a text: {some_images(wrong)}. Give one caption per image.")
         return [tokenize(results[image]) for image in self.ids]
 
@@ -77,13 +76,6 @@ def with_ids_of(ids: Collection[ImageId], results: Mapping[ImageId, str]) -> Map
 
 def _type_names(ids: Iterable[ImageId]) -> str:
     return " and ".join(sorted({type(image).__name__ for image in ids}))
-
-
-def _list_of_texts(image: ImageId, texts: Sequence[str]) -> list[str]:
-    # A bare string would pass for a list of captions of one letter each.
-    if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
-        raise ValueError(f"The references of image {image!r} are not a list of texts: {texts!r}")
-    return list(texts)
 
 
 def some_images(images: Sequence[ImageId]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from captioning.metrics.bleu import corpus_bleu
@@ -15,7 +16,7 @@ from captioning.metrics.rouge import rouge_l
 METEOR_REASON = (
     "METEOR 1.5 needs Java and its paraphrase table; other programs of that name give other numbers, so none is used."
 )
-SPICE_REASON = "SPICE needs Java, a scene-graph parser and a database; none is used in its place."
+SPICE_REASON = "SPICE needs Java, a scene-graph parser and a database; none is used instead."
 
 
 def score(references: References | Mapping[ImageId, Sequence[str]], results: Mapping[ImageId, str]) -> dict:
@@ -43,7 +44,7 @@ def _scores(cider: CiderD, results: Mapping[ImageId, str]) -> dict:
     return {
         "images": len(captions),
         **{f"Bleu_{order}": value for order, value in enumerate(bleu, start=1)},
-        "ROUGE_L": sum(rouge) / len(rouge),
+        "ROUGE_L": fmean(rouge),
         "CIDEr": cider.score_tokens(captions)[0],
         "METEOR": None,
         "METEOR_reason": METEOR_REASON,
@@ -87,7 +88,7 @@ def report(
         "distinct_captions": distinct_captions(results),
         "novel_captions": novel_captions(results, train_captions),
     }
-    if scores["shuffled_CIDEr"] is None:
+    if scores["images"] == 1:
         scores["shuffled_CIDEr_reason"] = "There is one image only: its caption cannot be shuffled to another."
     if truth is not None:
         scores["grounding"] = grounding(truth, results, names)

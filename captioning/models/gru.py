@@ -24,7 +24,7 @@ class GRUConfig(DecoderConfig):
 class GRUDecoder(Decoder):
     """The image vector, mapped to the units of the GRU, is the initial state of all three layers.
 
-    After exercise 22 of the Hvass Laboratories TensorFlow tutorials. State: one hidden array per layer.
+    After Tutorial #22 of the Hvass Laboratories TensorFlow tutorials. State: one hidden array per layer.
     """
 
     kind = "gru"

@@ -53,16 +53,13 @@ def write_index(folder: Path, notebooks: Sequence[Path], dataset: str) -> Path:
     Returns:
         The index.
     """
-    items, states = [], []
-    for notebook in notebooks:
-        executed = _read(folder / notebook.name)
-        states.append(_state(executed, (folder / notebook.name).exists()))
-        items.append(_item(notebook, executed, states[-1], folder))
+    copies = [_read(folder / notebook.name) for notebook in notebooks]
+    states = [_state(copy, (folder / file.name).exists()) for file, copy in zip(notebooks, copies, strict=True)]
+    items = [_item(*of_one, folder) for of_one in zip(notebooks, copies, states, strict=True)]
     ended = sum(state.seconds > 0 and not state.bad for state in states)
     summary = f"{ended} of {len(states)} notebooks, {_time(sum(state.seconds for state in states))}."
     title = html.escape(f"{SERIES_TITLE}: {dataset}")
-    index = folder / "index.html"
-    write_text(index, _PAGE.format(title=title, summary=summary, items="\n".join(items)))
+    write_text(index := folder / "index.html", _PAGE.format(title=title, summary=summary, items="\n".join(items)))
     for page in folder.glob("[0-9]*.html"):
         text = page.read_text(encoding="utf-8")
         if (linked := _linked(text, folder)) != text:
@@ -90,7 +87,8 @@ def _state(executed: nbformat.NotebookNode | None, begun: bool) -> _State:
 
 
 def _time(seconds: float) -> str:
-    return f"{seconds / 60:.1f} minutes" if seconds >= 60 else f"{seconds:.0f} seconds"
+    short = f"{seconds:.0f} second{'s' * (round(seconds) != 1)}"
+    return f"{seconds / 60:.1f} minutes" if seconds >= 60 else short
 
 
 def _item(notebook: Path, executed: nbformat.NotebookNode | None, state: _State, folder: Path) -> str:
@@ -112,10 +110,10 @@ def _first_sentence(node: nbformat.NotebookNode) -> str:
 
 def _thumbnail(executed: nbformat.NotebookNode) -> str:
     """Return the figure with most in it, made small: pictures take more bytes than curves do."""
-    figures = [out for cell in executed.cells for out in cell.get("outputs", []) if "image/png" in out.get("data", {})]
-    if not figures:
+    outputs = [output for cell in executed.cells for output in cell.get("outputs", [])]
+    best = max(outputs, key=lambda output: len(output.get("data", {}).get("image/png", "")), default={})
+    if "image/png" not in best.get("data", {}):
         return ""
-    best = max(figures, key=lambda out: len(out.data["image/png"]))
     with Image.open(io.BytesIO(base64.b64decode(best.data["image/png"]))) as figure:
         figure = figure.convert("RGB")
     figure.thumbnail((480, 480))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import nbformat
@@ -67,8 +68,7 @@ def write_page(notebook: Path, series: Sequence[str] = ()) -> Path:
     node = nbformat.read(notebook, as_version=4)
     node, _ = CoalesceStreamsPreprocessor(enabled=True)(node, {})
     write_text(notebook, nbformat.writes(node) + "\n")
-    page = notebook.with_suffix(".html")
-    write_text(page, _page(node, notebook.stem, series))
+    write_text(page := notebook.with_suffix(".html"), _page(node, notebook.stem, series))
     return page
 
 
@@ -83,8 +83,7 @@ def _page(node: nbformat.NotebookNode, name: str, series: Sequence[str]) -> str:
     node.metadata["title"] = f"{title} - {SERIES_TITLE}"
     _describe_pictures(node, title)
     exporter = _Exporter(series)
-    links = _links(name, series)
-    resources = {"page_style": STYLE, "page_links": links, "page_contents": _CONTENTS}
+    resources = {"page_style": STYLE, "page_links": _links(name, series), "page_contents": _CONTENTS}
     body, _ = exporter.from_notebook_node(node, resources)
     items = "".join(f"<li>{link}</li>" for level, link in exporter.headings if level == 2)
     contents = f'<nav class="contents"><details open><summary>Contents</summary><ul>{items}</ul></details></nav>'
@@ -141,9 +140,7 @@ def _long_source(output: nbformat.NotebookNode) -> str:
 
 def _links(name: str, series: Sequence[str]) -> str:
     """Return the links to the page before, to the index and to the page after."""
-    links, place = {-1: "", 1: ""}, list(series).index(name) if name in series else None
-    for step, arrow in ((-1, "← {}"), (1, "{} →")):
-        if place is not None and 0 <= place + step < len(series):
-            links[step] = page_link(series[place + step], series, arrow.format(series[place + step]))
+    before, after = (dict(pairs).get(name, "") for pairs in (pairwise(series[::-1]), pairwise(series)))
+    back, on = page_link(before, series, f"← {before}"), page_link(after, series, f"{after} →")
     index = '<a href="index.html">all notebooks</a>'
-    return f'<nav class="series"><span>{links[-1]}</span>{index}<span>{links[1]}</span></nav>'
+    return f'<nav class="series"><span>{back}</span>{index}<span>{on}</span></nav>'

@@ -17,7 +17,7 @@ class TrainingConfig:
     weight_decay: float = 0.01
     label_smoothing: float = 0.1  # share of the target spread over all words
     clip_norm: float = 5.0  # of the whole gradient
-    mask_padding: bool = True  # False is the usual bug: padding is learned, and counted in the mean
+    mask_padding: bool = True  # False is a mistake: padding is learned, and counted in the mean
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ class TrainingLog:
         """
         most = f"at most {epochs} epoch{'s' * (epochs != 1)}"
         begins = f"resuming after epoch {done} of {most}" if done else most
-        print(f"{name}: {begins}, {captions:,} captions in each.", flush=True)
+        print(f"{name}: {begins}, {captions:,} caption{'s' * (captions != 1)} in each.", flush=True)
         self._begun = False
 
     def row(self, history: History, caption: str) -> None:
