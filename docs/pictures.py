@@ -47,7 +47,7 @@ def save_attention(captioner, project, records) -> None:
         (caption,) = captioner.decode(store.rows([record]))
         words = [captioner.tokenizer.word(token) for token in caption.tokens]
         if (check := evaluation.check(record, " ".join(words))).startswith("✓"):
-            title = f"{' '.join(words)} {check}"
+            title = f'"{" ".join(words)}" {check}'
             boxes = boxes_of(record, words)
             plotting.show_attention(record.file, words, caption.attention, title, boxes=boxes).savefig(
                 DOCS / "attention.png", dpi=70, bbox_inches="tight"

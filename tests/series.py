@@ -50,13 +50,23 @@ def files_of(folder):
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def run_changed(number, changes, folder):
-    """Run a notebook with cells changed, id -> (old, new) or (None, whole cell); return what it printed."""
+def run_changed(number, changes, folder, until=None):
+    """Run a notebook with cells changed; return what it printed.
+
+    Args:
+        number: of the notebook.
+        changes: id of a cell -> (old, new), several such pairs, or (None, whole cell).
+        folder: for the changed notebook and its executed copy.
+        until: id of the last cell that is needed; None runs the whole notebook.
+    """
     (path,) = (path for path in FILES if path.name.startswith(number))
     notebook = nbformat.read(path, as_version=4)
+    names = [cell.id for cell in notebook.cells]
+    notebook.cells = notebook.cells[: names.index(until) + 1 if until else None]
+    assert changes.keys() <= {cell.id for cell in notebook.cells}
     for cell in notebook.cells:
-        if cell.id in changes:
-            old, new = changes[cell.id]
+        pairs = changes.get(cell.id, ())
+        for old, new in [pairs] if isinstance(pairs, tuple) and pairs else pairs:
             assert old is None or old in cell.source
             cell.source = new if old is None else cell.source.replace(old, new)
     folder.mkdir(exist_ok=True)

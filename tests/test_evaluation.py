@@ -276,6 +276,7 @@ def test_greedy_decoding_is_one_of_those_tried(made):
         ("A red boat on a lake.", "✓ right"),
         ("a violet house", "✗ no violet house here; red boat missing"),
         ("a red boat and a red boat in the desert to the right", "✗ red boat named twice; no desert here"),
+        ("a red house and a red house", "✗ no red house here; red house named twice"),
         ("a red boat on the right", "✗ not on the right"),
         ("", "✗ red boat missing"),
     ],

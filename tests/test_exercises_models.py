@@ -15,7 +15,6 @@ for temperature in (0.5, 1.5):
     print("sampled", [tokenizer.decode(caption.tokens) for caption in drawn])
 print("seconds", [row["seconds"] for row in history])
 """
-NO_MISTAKE = "fresh, by_caption, by_picture = model, [0.1, 0.2], [0.1, 0.1]"
 GAP = 'print(findings.curves({"changed": history}))'
 PICTURE_INTO_THE_LSTM = {  # what the model has -> what exercise 2 of notebook 06 puts there
     "cell(self.embedding(tokens), ": "cell(self.embedding(tokens) + image, ",
@@ -41,35 +40,38 @@ def first_experiments(executed):
     experiments.delete(checkpoints, sorted(folder.name for folder in set(experiments.find(checkpoints)) - kept.keys()))
 
 
-def test_fewer_units_and_captions_that_are_sampled(first_experiments, tmp_path):
-    said = run_changed(
-        "04", {"quick": ("UNITS=16", "UNITS=8"), "captions-finding": (None, SAMPLED_AND_SECONDS)}, tmp_path
-    )
-    assert "gru-vgg16-units-8: a new experiment." in said
+def test_fewer_units_no_dropout_and_captions_that_are_sampled(first_experiments, tmp_path):
+    changes = {
+        "settings": ("DROPOUT = None", "DROPOUT = 0.0"),
+        "quick": ("UNITS=16", "UNITS=8"),
+        "curves-finding": (None, GAP),
+        "captions-finding": (None, SAMPLED_AND_SECONDS),
+    }
+    before = set(experiments.find(first_experiments))
+    said = run_changed("04", changes, tmp_path, until="captions-finding")
+    (made,) = set(experiments.find(first_experiments)) - before
+    assert made.name == "gru-vgg16-units-8-dropout-0" and f"{made.name}: a new experiment." in said
+    assert "was kept" in said and "At the kept epoch accuracy is" in said
     assert said.count("sampled [") == 2 and "seconds [" in said
 
 
-@pytest.mark.parametrize(
-    ("number", "changes"),
-    [("04", {}), ("06", {"quick": ("UNITS=64", "UNITS=32"), "mistake-run": (None, NO_MISTAKE)})],
-)
-def test_no_dropout_and_what_the_sentence_below_the_curves_tells(number, changes, first_experiments, tmp_path):
-    before = set(experiments.find(first_experiments))
-    changes = changes | {"settings": ("DROPOUT = None", "DROPOUT = 0.0"), "curves-finding": (None, GAP)}
-    said = run_changed(number, changes, tmp_path)
-    assert len(set(experiments.find(first_experiments)) - before) == 1
-    assert "was kept" in said and "At the kept epoch accuracy is" in said
-
-
-def test_the_picture_in_the_input_of_the_lstm(first_experiments, tmp_path):
+def test_no_dropout_and_the_picture_in_the_input_of_the_lstm(first_experiments, tmp_path):
     """The changed class trains, decodes word for word as in one pass, and is saved as one file."""
     source = inspect.getsource(MergeDecoder)
     for old, new in PICTURE_INTO_THE_LSTM.items():
         assert source.count(old) == 1
         source = source.replace(old, new)
-    cell = f"from captioning.models.merge import *\n\n\n{source}"
-    said = run_changed(
-        "06", {"source": (None, cell), "accuracy": (None, ONE_BY_ONE), "mistake-run": (None, NO_MISTAKE)}, tmp_path
-    )
-    assert "merge-vgg16-other-code: a new experiment." in said and "step by step as in one pass" in said
-    assert (first_experiments / "merge-vgg16-other-code" / "model.keras").is_file()
+    before = set(experiments.find(first_experiments))
+    changes = {
+        "settings": ("DROPOUT = None", "DROPOUT = 0.0"),
+        "quick": ("EMBEDDING=64, UNITS=64", "EMBEDDING=32, UNITS=32"),
+        "source": (None, f"from captioning.models.merge import *\n\n\n{source}"),
+        "curves-finding": (None, GAP),
+        "accuracy": (None, ONE_BY_ONE),
+    }
+    said = run_changed("06", changes, tmp_path, until="export")
+    assert "was kept" in said and "At the kept epoch accuracy is" in said
+    assert "step by step as in one pass" in said
+    (made,) = set(experiments.find(first_experiments)) - before
+    assert made.name == "merge-vgg16-other-code-embedding-32-units-32-dropout-0"
+    assert f"{made.name}: a new experiment." in said and (made / "model.keras").is_file()

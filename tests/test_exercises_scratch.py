@@ -130,6 +130,6 @@ def test_losses_of_numpy_and_keras_are_the_same_measure():
     from captioning.training.loss import WordLoss
 
     logits, tokens = draw(5, 10, 20), captions(5)[1]
-    metric = WordLoss(mask_padding=True)
+    metric = WordLoss()
     metric.update_state(tokens, logits.astype("float32"))
     assert float(metric.result()) == pytest.approx(temporal_softmax_loss(logits, tokens, tokens != PAD)[0], rel=1e-5)

@@ -90,7 +90,7 @@ def state(fetched: Sequence[Need], made: Sequence[Need], folder: Path) -> str:
     free = free_space(folder) / 1e6
     minutes = f"At {RATE:g} MB/s about {download / RATE / 60:,.0f} minutes, with at most {most:,.0f} MB of disk."
     lines.append(minutes if download or most else "Nothing has to be fetched.")
-    lines.append(f"It goes to {folder}, where {free:,.0f} MB are free.")
+    lines.append(f"The data goes to {folder}, where {free:,.0f} MB are free.")
     if most > free:
         ways_out = "free some of it, set a smaller CAPTIONING_LIMIT, or DELETE_ZIPS = True in notebook 01 for zips."
         raise DatasetError("\n".join([*lines, f"The disk is too small: {ways_out}"]))

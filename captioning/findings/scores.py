@@ -116,7 +116,7 @@ def truth(scores: Scores, baselines: Iterable[str]) -> Finding:
         text += ". Distinguishably more exact captions than "
         text += "; than ".join(f"{listed(bases)}: {who}" for who, bases in above.items())
     most = max(models, key=lambda name: known[name]["repeats"])
-    text += f". Repeats: at most {_share(known, most, 'repeats')}."
+    text += f". Most repeats: {_share(known, most, 'repeats')}."
     if sided := [name for name in models if known[name]["relation"] is not None]:
         better = [name for name in sided if known[name]["intervals"]["relation"][0] > 0.5]
         text += f" Relation: above the 50 % of a guess for {listed(better or ['no model'])}."

@@ -9,7 +9,7 @@ import numpy as np
 
 
 def numeric_gradient(function: Callable[[], float], array: np.ndarray, step: float = 1e-3) -> np.ndarray:
-    """Return the gradient of a function by an array that it reads, from values of the function alone.
+    """Return a function's gradient with respect to an array that it reads, from values of the function alone.
 
     Each number w is moved in turn: (8 (f(w + h) - f(w - h)) - (f(w + 2 h) - f(w - 2 h))) / (12 h), whose error
     falls with h⁴ (the five-point stencil; Abramowitz & Stegun 1964, table 25.2).

@@ -73,7 +73,7 @@ class CaptioningRNN:
             rng: draws the dropout; None means none, as in `step`.
 
         Returns:
-            The loss in nats per word, and the gradient by each of `parameters` under the same name.
+            The loss in nats per word, and its gradient with respect to each of `parameters`, by name.
 
         Raises:
             ValueError: features or tokens that do not fit the settings, or no word at all.
@@ -195,7 +195,7 @@ class CaptioningRNN:
         return states, (start, image_cache, embedding_cache, dropout, cache)
 
     def _run_backward(self, by_states, caches) -> dict[str, np.ndarray]:
-        """Return the gradients by all weights up to the hidden states."""
+        """Return the gradients with respect to all weights up to the hidden states."""
         start, image_cache, embedding_cache, dropout, cache = caches
         by_vectors, *by_first, by_kernel, by_recurrent, by_bias = self._cell.backward(
             by_states, cache, self.config.through_time

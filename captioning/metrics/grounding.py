@@ -123,12 +123,12 @@ class Reading:
 
     def _wrong_content(self) -> Iterator[str]:
         """Yield what keeps a caption from naming all pairs of its picture once each, and nothing else."""
-        yield from (f"{thing} named twice" for thing in self._repeated())
         for phrase in self.phrases:
             if phrase.colour is None and phrase.noun["object"] & self.there["object"]:
                 yield f"no color for the {phrase.words(self.text)}"
             elif not phrase.pairs & self.own:
                 yield f"no {phrase.words(self.text)} here"
+        yield from (f"{thing} named twice" for thing in self._repeated())
         in_phrases = {phrase.colour for phrase in self.phrases}
         for mention in self.mentions:
             if mention["colour"] and mention not in in_phrases and not self._holds(mention.meanings):

@@ -70,7 +70,7 @@ def is_complete(history: Sequence[dict[str, float]], config) -> bool:
 def report_end(history: Sequence[dict[str, float]], config) -> None:
     """Print why training stopped early, and what chose the weights where CIDEr could not."""
     if is_complete(history, config) and len(history) < config.epochs:
-        print(f"No better epoch for {config.patience} epochs: training stops.")
+        print(f"No better epoch since epoch {best_epoch(history) + 1}: training stops.")
     if cider_is_silent(history):
         best = best_epoch(history)
         print(
