@@ -44,7 +44,7 @@ class Project:
     def _repr_pretty_(self, printer, cycle) -> None:
         """Show a field per line, and what is in force where nothing was chosen."""
         rest = {"root": "downloaded or drawn", "limit": "all pictures", "encoder": "each notebook's own"}
-        rest |= {"weights": f"{self.encoder_weights}, the dataset's own"}
+        rest |= {"weights": f"{self.encoder_weights}, the default of this dataset"}
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         fields |= {name: lines.short_path(fields[name]) for name in ("root", "home") if fields[name]}
         rows = [(name, str(rest.get(name) if value is None else value)) for name, value in fields.items()]

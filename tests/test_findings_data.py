@@ -146,7 +146,7 @@ def test_unknown_words_of_each_split_or_none():
     )
     assert findings.unknown_words(captions, words - {"boat"}) == (
         "test: unknown words are in 1 of 1 caption (100 %) and make up 16.7 % of the text; "
-        'the most frequent is "boat" (1 time).'
+        'no other is more frequent than "boat" (1 time).'
     )
 
 
@@ -178,7 +178,7 @@ def test_vectors_become_more_or_less_alike():
 def test_speed_is_told_in_seconds_per_pass():
     text = findings.speed(5.81, 43905.2, 1500)
     assert "5.8 pictures per second through the encoder, 43,905 from the disk" in text
-    assert text.endswith("One pass over 1,500 train pictures takes 258 s of encoding, or 0.034 s of reading.")
+    assert text.endswith("one pass over 1,500 train pictures takes 258 s of encoding, or 0.034 s of reading.")
     assert "over 1 train picture takes 0.5 s of encoding" in findings.speed(2, 3, 1)
 
 

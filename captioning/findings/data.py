@@ -134,7 +134,7 @@ def unknown_words(captions: Mapping[str, Sequence[str]], known: set[str]) -> Fin
             (word, times), total = unknown.most_common(1)[0], sum(map(len, words))
             told.append(
                 f"{split}: unknown words are in {holding:,} of {counted(len(texts), 'caption')} "
-                f"({percent(holding / len(texts))}) and make up {percent(unknown.total() / total)} of the text; the "
-                f'most frequent is "{word}" ({counted(times, "time")}).'
+                f"({percent(holding / len(texts))}) and make up {percent(unknown.total() / total)} of the text; no "
+                f'other is more frequent than "{word}" ({counted(times, "time")}).'
             )
     return Finding(" ".join(told) or f"No caption of {listed(captions)} holds an unknown word: nothing is lost.")

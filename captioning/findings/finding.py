@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 
 CONFIRMED, DENIED = "As claimed: ", "Not confirmed here: "
-NO_TRUTH = "What these pictures show is written down nowhere, so no caption is checked."
+NO_TRUTH = "The truth about these pictures is not known, so no caption is checked."
 
 
 class Finding(str):

@@ -56,7 +56,8 @@ def speed(encoding: float, reading: float, pictures: int) -> Finding:
                      for rate in (encoding, reading))  # fmt: skip
     return Finding(
         f"Measured in this run: {encoding:,.1f} pictures per second through the encoder, {reading:,.0f} from the disk. "
-        f"One pass over {counted(pictures, 'train picture')} takes {encoded} of encoding, or {read} of reading."
+        f"At these rates, one pass over {counted(pictures, 'train picture')} takes {encoded} of encoding, or {read} of "
+        "reading."
     )
 
 
