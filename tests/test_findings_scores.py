@@ -146,8 +146,13 @@ def test_photos_have_no_truth():
         ([drawn(), drawn()], [WRONG, WRONG], "Right: 0 of 2 captions. Different captions: 1, of 2."),
         ([drawn()], [RIGHT], "The caption is right."),
         ([drawn()], [WRONG], "The caption is wrong: no blue boat here; red boat missing."),
-        ([photo()], [RIGHT], NO_TRUTH),
-        ([photo(), photo()], [RIGHT, WRONG], f"{NO_TRUTH} Different captions: 2, of 2."),
+        ([photo()], [RIGHT], f"{NO_TRUTH} Captions that repeat a pair of words: 0 of 1."),
+        ([photo()], ["a large large large"], "repeat a pair of words: 1 of 1."),
+        (
+            [photo(), photo()],
+            [RIGHT, "a man on a horse on a horse"],
+            f"{NO_TRUTH} Captions that repeat a pair of words: 1 of 2. Different captions: 2, of 2.",
+        ),
     ],
 )
 def test_captions_below_pictures(records, texts, expected):

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 from captioning.datasets.dataset import Record
 from captioning.evaluation import check
 from captioning.findings.finding import NO_TRUTH, Finding
 from captioning.findings.wording import counted, listed, span
+from captioning.words import tokenize
 
 
 def captions(records: Sequence[Record], texts: Sequence[str]) -> Finding:
-    """Tell how many of the captions shown are right where the truth is known, and how many differ.
+    """Tell how many of the captions shown are right, or where that is not known, how many repeat themselves.
 
     Args:
         records: of the pictures shown.
@@ -21,7 +23,9 @@ def captions(records: Sequence[Record], texts: Sequence[str]) -> Finding:
     if len(marks) == 1:
         return Finding("The caption is right." if marks[0][0] == "✓" else f"The caption is wrong: {marks[0][2:]}.")
     right = sum(mark.startswith("✓") for mark in marks)
-    checked = f"Right: {right} of {len(marks)} captions." if marks else NO_TRUTH
+    repeating = sum(map(_repeats_a_pair, texts))
+    unchecked = f"{NO_TRUTH} Captions that repeat a pair of words: {repeating} of {len(texts)}."
+    checked = f"Right: {right} of {len(marks)} captions." if marks else unchecked
     differ = f" Different captions: {len(set(texts))}, of {len(texts)}." if len(texts) > 1 else ""
     return Finding(checked + differ)
 
@@ -71,3 +75,8 @@ def _exceptions(texts: Sequence[str], marks: Sequence[str], cider: Sequence[floa
     mark, few = min(groups.items(), key=lambda group: len(group[1]))
     others = ["others"] if len(few) > 2 else []
     return f" {'Right' if mark == '✓' else 'Wrong'} among them: {listed([*few[:2], *others])}."
+
+
+def _repeats_a_pair(text: str) -> bool:
+    pairs = list(pairwise(tokenize(text)))
+    return len(set(pairs)) < len(pairs)
