@@ -62,15 +62,18 @@ def extract(records: Sequence[Record], encoder: Encoder, folder: Path) -> Featur
     return store
 
 
-def encode(pictures: Picture | Iterable[Picture], encoder: Encoder) -> Iterator[np.ndarray]:
+def encode_each(
+    pictures: Picture | Iterable[Picture], encoder: Encoder, keep_errors: bool = False
+) -> Iterator[tuple[list[ImageError | None], np.ndarray]]:
     """Encode pictures without keeping the result, a batch at a time: a generator of them may be endless.
 
     Args:
         pictures: one or several, see `images.ACCEPTED`.
         encoder: the frozen CNN.
+        keep_errors: pass over pictures that cannot be read, and say why, instead of raising the first error.
 
     Yields:
-        float16 (at most `BATCH`, regions, channels); a short batch is not filled up.
+        What is wrong with each picture of a batch, or None; float16 (pictures that can be read, regions, channels).
 
     Raises:
         ImageError: one cannot be read; its name, or its number where it has none, is told.
@@ -78,19 +81,30 @@ def encode(pictures: Picture | Iterable[Picture], encoder: Encoder) -> Iterator[
         FeatureError: float16 cannot hold the features.
     """
 
-    def load(numbered: tuple[int, Picture]) -> np.ndarray:
+    def load(numbered: tuple[int, Picture]) -> np.ndarray | ImageError:
         number, picture = numbered
         name = os.fspath(picture) if isinstance(picture, str | os.PathLike) else f"Picture {number}"
-        return load_pixels(picture, encoder.spec.size, name)
+        try:
+            return load_pixels(picture, encoder.spec.size, name)
+        except ImageError as error:
+            if keep_errors:
+                return error
+            raise
 
-    for number, (_, pixels) in enumerate(_batches(enumerate(each(pictures), start=1), load)):
-        yield _to_float16(encoder.run(np.stack(pixels)), encoder, alive=number > 0)
+    alive = False  # features other than zero have been seen
+    for _, loaded in _batches(enumerate(each(pictures), start=1), load):
+        pixels = [item for item in loaded if not isinstance(item, ImageError)]
+        features = np.empty((0, encoder.spec.regions, encoder.spec.channels), np.float16)
+        if pixels:
+            features = _to_float16(encoder.run(np.stack(pixels)), encoder, alive)
+            alive = True
+        yield [item if isinstance(item, ImageError) else None for item in loaded], features
 
 
 def encode_files(pictures: Picture | Iterable[Picture], encoder: Encoder) -> np.ndarray:
-    """Return what `encode` yields in one array: float16 (pictures, regions, channels)."""
+    """Return the features of pictures that can all be read, in one array: float16 (pictures, regions, channels)."""
     none = np.empty((0, encoder.spec.regions, encoder.spec.channels), np.float16)
-    return np.concatenate([none, *encode(pictures, encoder)])
+    return np.concatenate([none, *(features for _, features in encode_each(pictures, encoder))])
 
 
 def _missing(records: Sequence[Record], store: FeatureStore) -> list[Record]:

@@ -1,30 +1,26 @@
-"""A trained captioner in one folder: model, settings, tokenizer and encoder; refuses a mismatch."""
+"""A trained captioner, ready to use on features and on photos."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from captioning import decoding, encoders, models
+from captioning import decoding, encoders
+from captioning.bundle.answers import Answer, answer
 from captioning.datasets.dataset import CaptionDataset
-from captioning.features import FeatureStore, encode
-from captioning.files import DamagedError, read_json
+from captioning.features import FeatureStore, encode_each
+from captioning.files import read_json
 from captioning.from_scratch.rnn import CaptioningRNN
-from captioning.images import Picture, is_one
+from captioning.images import ImageError, Picture, is_one
 from captioning.models.decoder import Decoder
-from captioning.provenance import code_digest, difference, digest, require_same
-from captioning.settings import WEIGHTS, from_environment, require
+from captioning.provenance import difference, require_same
+from captioning.settings import WEIGHTS, from_environment
 from captioning.tokenizer import Tokenizer
 
-FORMAT = 3  # of settings.json
-_FIELDS = dict.fromkeys(("class", "model", "training", "batches", "data", "encoder"), dict)
-_FIELDS |= {"kind": str, "tokenizer": str, "finished": bool}
 MADE_BY = {
     "gru": "04_gru_decoder",
     "bahdanau": "05_inceptionv3_bahdanau_attention",
@@ -170,100 +166,72 @@ class Bundle:
             )
         return encoder
 
-    def caption(self, pictures: Picture | Iterable[Picture], beam_width: int = 3) -> str | list[str]:
+    @cached_property
+    def chosen(self) -> dict:
+        """What the validation pictures chose, from scores.json: beam_width, length_penalty, tried, confidences.
+
+        Without scores, the usual beam width and length penalty, and no confidences.
+        """
+        usual = {"beam_width": 3, "length_penalty": 0.7, "tried": (), "confidences": None}
+        try:
+            return usual | read_json(self.folder / "scores.json", "Run notebooks/09_evaluate.ipynb again.")["decoding"]
+        except FileNotFoundError:
+            return usual
+
+    def caption(
+        self, pictures: Picture | Iterable[Picture], n: int = 1, beam: int | None = None, attention: bool = False
+    ) -> Answer | list[Answer]:
         """Caption pictures.
 
         Args:
-            pictures: one or several, see `images.ACCEPTED`; of a generator, only some are in memory at a time.
-            beam_width: 1 is greedy.
+            pictures: one or several, see `images.ACCEPTED`.
+            n, beam, attention: see `captions`.
 
         Returns:
-            A caption for one picture; a list of them for several, also for a list of one, a folder, none at all.
+            An answer for one picture; a list of them for several, also for a list of one, a folder, none at all.
 
         Raises:
             ImageError: one cannot be read as a picture.
             TypeError: they are no pictures.
         """
-        captions: list[str] = []
-        for features in encode(pictures, self.encoder):
-            captions += [self.tokenizer.decode(caption.tokens) for caption in self.decode(features, beam_width)]
-        return captions[0] if is_one(pictures) else captions
+        answers = list(self.captions(pictures, n, beam, attention))
+        return answers[0] if is_one(pictures) else answers
 
+    def captions(
+        self,
+        pictures: Picture | Iterable[Picture],
+        n: int = 1,
+        beam: int | None = None,
+        attention: bool = False,
+        keep_errors: bool = False,
+    ) -> Iterator[Answer | ImageError]:
+        """Caption pictures one after another, of which only some are in memory: of a generator, there may be thousands.
 
-def load(folder: Path | str, other_code: bool = False) -> Bundle:
-    """Load a bundle; nothing is written, and no random state is touched.
+        Args:
+            pictures: one or several, see `images.ACCEPTED`.
+            n: captions per picture, the best first; a beam that is narrower is widened to it.
+            beam: beam width; 1 is greedy; None: what the validation pictures chose.
+            attention: whether answers hold where the model looked.
+            keep_errors: yield the error of a picture that cannot be read in its place, and caption the others.
 
-    Args:
-        folder: as an experiment left it; a line tells where its training is unfinished.
-        other_code: load it also where the code of its model has changed since; its captions may be others then.
+        Yields:
+            An answer per picture, in their order.
 
-    Raises:
-        FileNotFoundError: the bundle or a file of it is missing.
-        BundleError: settings, tokenizer, weights and the model's code do not belong together.
-        DamagedError, StaleError: the tokenizer cannot be used.
-    """
-    folder = Path(folder)
-    settings = read_settings(folder)
-    kind, made_by = settings["kind"], maker(settings["kind"])
-    way_out = f"Put the right one back, or delete {folder} and run notebooks/{made_by}.ipynb again."
-    tokenizer = Tokenizer.load(require(folder / "tokenizer.json", made_by), way_out=way_out)
-    vocabulary = settings["model"].get("vocabulary")
-    if digest(tokenizer.vocabulary) != settings["tokenizer"] or len(tokenizer) != vocabulary:
-        raise BundleError(
-            f"{folder}/tokenizer.json ({len(tokenizer)} ids) is not the tokenizer that the weights were trained with "
-            f"({vocabulary} ids). {way_out}"
-        )
-    weights = require(folder / weights_file(kind), made_by)
-    try:
-        model_class = CaptioningRNN if kind.startswith("numpy_") else models.find_class(**_name_of_class(settings))
-        if not other_code and code_digest(model_class) != settings["class"]["code"]:
-            raise BundleError(
-                f"{folder} was trained with other code of {model_class.__name__} than there is now. Run "
-                f"notebooks/{made_by}.ipynb to train the new code beside it, or load it with other_code=True."
-            )
-        model = _load_model(model_class, settings["model"], weights)
-    except BundleError:
-        raise
-    except (ValueError, KeyError, TypeError, OSError, RuntimeError) as error:
-        raise BundleError(f"{weights} does not fit {folder}/settings.json: {error}") from error
-    if not settings["finished"]:
-        print(f"{folder.name}: its training is unfinished; these are the best weights so far.")
-    return Bundle(folder, model, tokenizer, settings)
+        Raises:
+            ImageError: a picture cannot be read, unless errors are kept.
+            TypeError: they are no pictures.
+        """
+        width = max(n, beam or self.chosen["beam_width"])
+        options = {"length_penalty": self._penalty(width), "return_all": True}
+        for problems, features in encode_each(pictures, self.encoder, keep_errors):
+            found = iter(self.decode(features, width, **options) if len(features) else ())
+            for problem in problems:
+                yield problem or answer(next(found)[:n], self.tokenizer, self.chosen["confidences"], attention)
 
-
-def read_settings(folder: Path) -> dict:
-    """Return a bundle's settings.
-
-    Raises:
-        FileNotFoundError: the folder is no bundle.
-        BundleError: they are damaged, or of another version of this package.
-    """
-    file = folder / "settings.json"
-    if not file.is_file():
-        raise FileNotFoundError(
-            f"{file} is missing: {folder} is no trained bundle. A model notebook, 04 to 08, makes one."
-        )
-    try:
-        settings = read_json(file, "Delete the folder and train it again.")
-    except DamagedError as error:
-        raise BundleError(str(error)) from error
-    whole = isinstance(settings, dict) and all(isinstance(settings.get(name), type_) for name, type_ in _FIELDS.items())
-    if not whole or settings.get("format") != FORMAT:
-        raise BundleError(f"{file} was written by another version of this package, or edited. Train it again.")
-    return settings
-
-
-def _name_of_class(settings: dict) -> dict[str, str]:
-    return {field: settings["class"][field] for field in ("name", "module")}
-
-
-def _load_model(model_class: type, fields: dict, weights: Path) -> Any:
-    """Return the model with its weights; both must be exactly those of the file."""
-    if model_class is CaptioningRNN:
-        model = CaptioningRNN.load(weights)  # the file holds its own settings, too
-        if found := difference(fields, dataclasses.asdict(model.config)):
-            raise ValueError(found)
-        return model
-    model = models.build(model_class, models.config_from(model_class, fields))
-    models.load_weights(model, weights)
-    return model
+    def _penalty(self, width: int) -> float:
+        """Return the length penalty that did best on validation with this width, else the chosen one; 0 for greedy."""
+        if width == 1:
+            return 0.0
+        tried = [row for row in self.chosen["tried"] if row["beam_width"] == width]
+        best = max(tried, key=lambda row: row["validation_CIDEr"], default=self.chosen)
+        return best["length_penalty"] or 0.7

@@ -1,0 +1,1 @@
+"""What people use after training: the command, packed models, exports, the page in the browser."""
