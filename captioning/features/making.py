@@ -83,8 +83,7 @@ def encode_each(
 
     def load(numbered: tuple[int, Picture]) -> np.ndarray | ImageError:
         number, picture = numbered
-        named = isinstance(picture, str | os.PathLike) or isinstance(getattr(picture, "name", None), str)
-        name = None if named else f"Picture {number}"
+        name = os.fspath(picture) if isinstance(picture, str | os.PathLike) else f"Picture {number}"
         try:
             return load_pixels(picture, encoder.spec.size, name)
         except ImageError as error:

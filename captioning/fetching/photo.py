@@ -195,7 +195,7 @@ def _session(photo: WebPhoto, end: float) -> requests.Session:
         known = False
     if not known:
         raise RefusedError(
-            "no http or https address that can be asked, like https://host.example/dog.jpg; a file is given by its path."
+            "no http or https address that can be asked, like https://host.example/dog.jpg; give a file by its path."
         )
 
     def left() -> float:

@@ -64,8 +64,7 @@ def open_image(source: Picture, near: int | None = None, name: str | None = None
     Args:
         source: one of `ACCEPTED`; arrays are uint8, uint16, or numbers from 0 to 1 or to 255.
         near: a shorter side in pixels that is large enough; saves memory and time on large pictures.
-        name: what messages call it; where there is none, the path, or the file's own name. A photo at an address is
-            called by that.
+        name: what messages call it; the path where there is none. A photo at an address is called by that.
 
     Raises:
         ImageError: the file is missing, truncated or no picture, it needs more memory than `LIMIT`, or it cannot be
@@ -118,7 +117,9 @@ def _read(source: Picture, near: int | None, name: str | None, smaller: Callable
     path = os.fsdecode(source) if isinstance(source, str | os.PathLike) else None
     if path and ADDRESS.match(path) and not os.path.exists(path):
         source, path = WebPhoto(path), None
-    name = _called(source, name, path)
+    name = name or path or ("The file" if isinstance(source, bytes) else "The picture")
+    name = source.name if isinstance(source, WebPhoto) else printable(name)
+    name = name if len(name) < 1000 else f"{name[:60]}…"
     try:
         if isinstance(source, Image.Image):
             return _upright(source, smaller)
@@ -149,15 +150,6 @@ def _read(source: Picture, near: int | None, name: str | None, smaller: Callable
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         reason = shortened(printable(reason), 300)
         raise ImageError(f"{name} cannot be read as a picture: {reason}{hint}") from error
-
-
-def _called(source: Picture, name: str | None, path: str | None) -> str:
-    """Return what messages call a picture, in one line."""
-    own = path or getattr(source, "name", None)
-    if isinstance(source, WebPhoto) or (not name and isinstance(own, str)):
-        name = own
-    name = printable(name or ("The file" if isinstance(source, bytes) else "The picture"))
-    return name if len(name) < 1000 else f"{name[:60]}…"
 
 
 def _decoded(file: IO[bytes], near: int | None, name: str, smaller: Callable) -> Image.Image:
