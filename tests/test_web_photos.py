@@ -205,7 +205,8 @@ def test_a_photo_that_is_too_large_is_left(fault, server, monkeypatch):
     server.always = {"/large": fault, "/fits": fault}
     assert len(WebPhoto(server.url("/fits"), allow_private=True).read()) == 1_000_000
     assert refused(server.url("/large")) == "it has more than 1 MB."
-    assert server.of("/large")[0].sent < 4_000_000 and len(server.of("/large")) == 1
+    most = 1_000_000 if fault == Fault() else 4_000_000  # a length that is declared is enough
+    assert server.of("/large")[0].sent < most and len(server.of("/large")) == 1
     with pytest.raises(WebPhotoError, match=r"more than 0 MB"):
         WebPhoto(server.url("/fits"), allow_private=True).read(1000)
 

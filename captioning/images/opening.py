@@ -23,6 +23,7 @@ from captioning.images.given import ACCEPTED, Picture, from_array
 from captioning.lines import printable, shortened
 
 LIMIT = 1 << 30  # bytes of memory per photo; photos that take more than a sixteenth of it are read one at a time
+FILE_LIMIT = 1 << 30  # bytes of a file: some decoders read all of it
 _LARGE = threading.Lock()
 # At most so many bytes per pixel, by Pillow's mode: the picture, its copy in colors that can be averaged, and that with
 # the alpha multiplied; and what decoders need beside the picture. As measured.
@@ -137,8 +138,8 @@ def _read(source: Picture, near: int | None, name: str | None, smaller: Callable
         if os.path.exists(path) and not os.path.isfile(path):  # to open a pipe may take forever
             raise ImageError(f"{name} is a directory, a pipe or a device, no photo.")
         with open(path, "rb") as file:
-            if (size := os.fstat(file.fileno()).st_size) > LIMIT:  # some decoders read all of it
-                raise ImageError(f"{name} has {size / 1e9:.1f} GB, more than a photo: at most {LIMIT / 1e9:.1f} GB.")
+            if (size := os.fstat(file.fileno()).st_size) > FILE_LIMIT:
+                raise ImageError(f"{name} has {size / 1e9:.1f} GB: more than the {FILE_LIMIT / 1e9:.1f} GB of a photo.")
             return _decoded(file, near, name, smaller)
     except ImageError:
         raise
