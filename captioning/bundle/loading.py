@@ -8,13 +8,13 @@ from typing import Any
 
 from captioning import models
 from captioning.bundle.bundle import Bundle, BundleError, maker, weights_file
+from captioning.catalog import FORMAT
 from captioning.files import DamagedError, read_json
 from captioning.from_scratch.rnn import CaptioningRNN
 from captioning.provenance import code_digest, difference, digest
 from captioning.settings import require
 from captioning.tokenizer import Tokenizer
 
-FORMAT = 3  # of settings.json
 _FIELDS = dict.fromkeys(("class", "model", "training", "batches", "data", "encoder"), dict)
 _FIELDS |= {"kind": str, "tokenizer": str, "finished": bool}
 

@@ -83,7 +83,8 @@ def encode_each(
 
     def load(numbered: tuple[int, Picture]) -> np.ndarray | ImageError:
         number, picture = numbered
-        name = os.fspath(picture) if isinstance(picture, str | os.PathLike) else f"Picture {number}"
+        name = os.fspath(picture) if isinstance(picture, str | os.PathLike) else getattr(picture, "name", None)
+        name = str(name or f"Picture {number}")
         try:
             return load_pixels(picture, encoder.spec.size, name)
         except ImageError as error:
