@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from captioning.lines import Lines, aligned
 from captioning.training.history import best_epoch, read_history
 
 FORMAT = 3  # of settings.json
+_READ, _LARGEST = ("settings.json", "history.csv", "scores.json"), 1 << 24  # bytes of each, unpacked
 
 
 def folders(checkpoints: Path) -> list[Path]:
@@ -51,7 +53,7 @@ def table(experiments: Path | Sequence[Path]) -> Lines:
     """Return a line per experiment: epochs, best CIDEr on validation and on test pictures, minutes, disk.
 
     Args:
-        experiments: their folders, or the one of a dataset that holds them.
+        experiments: their folders or packed models; or the folder of a dataset that holds them.
     """
     heading = ("experiment", "epochs", "val CIDEr", "test CIDEr", "minutes", "MB", "")
     listed = folders(experiments) if isinstance(experiments, Path) else experiments
@@ -62,14 +64,20 @@ def _row(folder: Path) -> tuple[str, ...]:
     """Return the cells of an experiment, a dash for what is not there yet or damaged."""
     epochs = best = test = minutes = "-"
     remarks = []
+    size = _megabytes(folder)
     try:
+        folder = _opened(folder)
         settings = read_json(folder / "settings.json", "")
         if not isinstance(settings, dict) or settings.get("format") != FORMAT:
             remarks.append("of another version")
         elif not settings.get("finished"):
             remarks.append("unfinished")
+    except FileNotFoundError:
+        remarks.append("no trained model")
     except DamagedError:
         remarks.append("settings.json is damaged")
+    except zipfile.BadZipFile:
+        return folder.name, *["-"] * 4, f"{size:.1f}", "neither a folder nor a zip that is whole"
     try:
         history = read_history(folder / "history.csv")
         epochs, minutes = str(len(history)), f"{sum(row['seconds'] for row in history) / 60:.1f}"
@@ -81,7 +89,7 @@ def _row(folder: Path) -> tuple[str, ...]:
             test = f"{read_json(folder / 'scores.json', '')['CIDEr']:.3f}"
         except (DamagedError, KeyError, TypeError, ValueError):
             remarks.append("scores.json is damaged: run notebooks/09_evaluate.ipynb again")
-    return folder.name, epochs, best, test, minutes, f"{_megabytes(folder):.1f}", ", ".join(remarks)
+    return folder.name, epochs, best, test, minutes, f"{size:.1f}", ", ".join(remarks)
 
 
 def delete(checkpoints: Path, names: Sequence[str]) -> None:
@@ -102,5 +110,17 @@ def delete(checkpoints: Path, names: Sequence[str]) -> None:
         print(f"{folder.name}: deleted, {size:.1f} MB are free again.")
 
 
+def _opened(experiment: Path) -> Path | zipfile.Path:
+    """Return a folder, or a packed model as one."""
+    if experiment.is_dir() or not experiment.exists():
+        return experiment
+    members = zipfile.ZipFile(experiment).infolist()
+    if any(member.file_size > _LARGEST for member in members if member.filename in _READ):
+        raise zipfile.BadZipFile("a text of that size")
+    return zipfile.Path(experiment)
+
+
 def _megabytes(folder: Path) -> float:
+    if folder.is_file():
+        return folder.stat().st_size / 1e6
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 import mistune
 
 from captioning.files import DamagedError
-from captioning.serving.photos import Photo, given
+from captioning.serving.arguments import Given, given
 
 if TYPE_CHECKING:
     from captioning.bundle import Answer
@@ -129,13 +129,13 @@ class _Renderer(mistune.HTMLRenderer):
 _to_html = mistune.create_markdown(renderer=_Renderer(), plugins=["table"])
 
 
-def find(names: Iterable[str], allow_private: bool = False) -> tuple[list[Photo], str]:
+def find(names: Iterable[str], allow_private: bool = False) -> tuple[list[Given], str]:
     """Return the pictures to describe, each once, and a sentence on how many there are in how many pages.
 
     Args:
-        names: pages, folders with pages in them or in folders below, and what `photos.given` takes: a folder without
+        names: pages, folders with pages in them or in folders below, and what `arguments.given` takes: a folder without
             pages gives its photos.
-        allow_private: see `photos.given`.
+        allow_private: see `arguments.given`.
     """
     photos, pages, seen = [], [], set()
     for name in names:
@@ -146,14 +146,14 @@ def find(names: Iterable[str], allow_private: bool = False) -> tuple[list[Photo]
             try:
                 pages.append(page := read_page(file))
             except (OSError, ValueError) as error:
-                photos.append(Photo(str(file), error=error))
+                photos.append(Given(str(file), error=error))
                 continue
             for address in dict.fromkeys(page.without):
                 found = where(file, address, place if place.is_dir() else file.parent)
                 if isinstance(found, Path) and not found.is_file():
-                    photos.append(Photo(f"{file}: {address}", error=FileNotFoundError(f"{found} is missing")))
+                    photos.append(Given(f"{file}: {address}", error=FileNotFoundError(f"{found} is missing")))
                 elif found and found not in seen:
                     seen.add(found)
-                    photos += [Photo(str(found), found)] if isinstance(found, Path) else given([found], allow_private)
+                    photos += [Given(str(found), found)] if isinstance(found, Path) else given([found], allow_private)
     without, described = sum(len(page.without) for page in pages), sum(page.described for page in pages)
     return photos, f"{len(pages)} pages: {without} pictures without alt text, {described} with one." if pages else ""

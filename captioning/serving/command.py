@@ -15,7 +15,7 @@ from captioning import catalog, lines, settings
 
 if TYPE_CHECKING:
     from captioning.bundle import Bundle
-    from captioning.serving.photos import Photo
+    from captioning.serving.arguments import Given
 
 # What subcommands need beside the base installation -> the extra of pyproject.toml that has it.
 _EXTRAS = {"notebooks": "notebooks", "export": "export"}
@@ -80,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_caption(add("caption", _caption, "caption photos", more=_CAPTION, epilog=_CODES))
     option = add("models", _models, "list the trained models with their scores")
-    option("paths", nargs="*", metavar="PATH", type=Path, help="folders to list instead of checkpoints/")
+    option("paths", nargs="*", metavar="PATH", type=Path, help="folders and zips to list instead of checkpoints/")
     option("--delete", nargs="+", metavar="NAME", default=[], help="delete the experiments of these names first")
     option = add("score", _score, "score captions as the COCO challenge does, both files in its formats")
     option("references", metavar="REFERENCES.json")
@@ -166,7 +166,7 @@ def _load(name: str | None) -> Bundle:
 
 
 def _caption(options: argparse.Namespace) -> int:
-    from captioning.serving.photos import given
+    from captioning.serving.arguments import given
     from captioning.serving.reporting import Report
 
     out, summary = sys.stdout, ""
@@ -185,27 +185,34 @@ def _caption(options: argparse.Namespace) -> int:
     return 1 if report.failed else 0
 
 
-def _answers(photos: Sequence[Photo], options: argparse.Namespace, out: TextIO) -> Iterator[tuple]:
+def _answers(photos: Sequence[Given], options: argparse.Namespace, out: TextIO) -> Iterator[tuple]:
     """Yield each photo with its answer or None, what failed or None, and the picture of the attention or None."""
-    from captioning.serving.looks import Looks
     from captioning.serving.reporting import progress
 
-    readable = [photo.picture for photo in photos if not photo.error]
-    with contextlib.ExitStack() as held:
-        if readable:
-            bundle = _load(options.model)
-            looks = held.enter_context(Looks(bundle, options.attention)) if options.attention else None
-            pictures = map(looks.kept, readable) if looks else readable
-            answers = bundle.captions(pictures, options.n, options.beam, bool(looks), keep_errors=True)
-        for photo in progress(photos, out):
-            answer, error, drawn = None, photo.error, None
-            if not error:
-                answer = next(answers)
-                if isinstance(answer, Exception):
-                    answer, error = None, answer
-                elif looks:
-                    drawn, error = looks.draw(photo, answer)
-            yield photo, answer, error, drawn
+    pictures = [photo.picture for photo in photos if not photo.error]
+    if pictures:
+        bundle = _load(options.model)
+        looks = None
+        if options.attention:
+            from captioning.serving.looks import Again, Looks
+
+            looks = Looks(bundle, options.attention)
+            pictures = [picture if isinstance(picture, Path) else Again(picture) for picture in pictures]
+        found = zip(
+            pictures, bundle.captions(pictures, options.n, options.beam, bool(looks), keep_errors=True), strict=True
+        )
+    for photo in progress(photos, out):
+        answer, error, drawn = None, photo.error, None
+        if not error:
+            picture, answer = next(found)
+            if isinstance(answer, Exception):
+                answer, error = None, answer
+            elif looks:
+                try:
+                    drawn = looks.draw(photo.name, picture, answer)
+                except (OSError, ValueError) as failed:
+                    error = failed
+        yield photo, answer, error, drawn and str(drawn)
 
 
 def _models(options: argparse.Namespace) -> int:
@@ -254,7 +261,6 @@ def _export(options: argparse.Namespace) -> int:
         from captioning.serving import saved_model
 
         saved_model.write(bundle, options.out)
-    print(f"{options.out}: {_FORMATS[options.format]}")
     if options.serve:
         site.serve(options.out, options.serve)
     return 0

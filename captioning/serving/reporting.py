@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from tqdm import tqdm
 
-from captioning.serving.photos import Photo
+from captioning.serving.arguments import Given
 
 if TYPE_CHECKING:
     from captioning.bundle import Answer
@@ -63,7 +63,7 @@ class Report:
         if error:
             self.failed += 1
             said = " ".join(str(error).split())
-            said = said if name in said else f"{name}: {said}"
+            said = _one_line(said if name in said else f"{name}: {said}")
             tqdm.write(f"captioning: {said}", file=sys.stderr)
         record = told(name, answer, said) | ({"attention": drawn} if self.attention else {})
         if self.form == "json":
@@ -83,7 +83,7 @@ def _one_line(name: str) -> str:
     return re.sub(r"[\x00-\x1f\x7f]", lambda found: repr(found[0])[1:-1], name)
 
 
-def progress(photos: Sequence[Photo], out: TextIO) -> Iterator[Photo]:
+def progress(photos: Sequence[Given], out: TextIO) -> Iterator[Given]:
     """Yield the photos; show on stderr how far it is, unless there are few or the lines of the report show it."""
     watched, many = sys.stderr.isatty(), len(photos) > MANY
     options = {"mininterval": 0.5 if watched else 10, "leave": False, "unit": " photos"}

@@ -15,7 +15,7 @@ STDIN = "-"
 
 
 @dataclass(frozen=True)
-class Photo:
+class Given:
     """A photo to caption, or why there is none."""
 
     name: str  # as reports show it
@@ -34,7 +34,7 @@ class Piped:
         return sys.stdin.buffer.read(limit)
 
 
-def given(names: Iterable[str], allow_private: bool = False) -> Iterator[Photo]:
+def given(names: Iterable[str], allow_private: bool = False) -> Iterator[Given]:
     """Yield the photos that these words name, folders as their photos; nothing is read yet.
 
     Args:
@@ -43,16 +43,16 @@ def given(names: Iterable[str], allow_private: bool = False) -> Iterator[Photo]:
     """
     for name in names:
         if name == STDIN:
-            yield Photo(name, Piped())
+            yield Given(name, Piped())
         elif ADDRESS.match(name):
-            yield Photo(name, WebPhoto(name, allow_private))
+            yield Given(name, WebPhoto(name, allow_private))
         else:
             yield from _on_disk(name)
 
 
-def _on_disk(name: str) -> Iterator[Photo]:
+def _on_disk(name: str) -> Iterator[Given]:
     try:
         for picture in each(Path(name)):
-            yield Photo(os.fspath(picture), picture)
+            yield Given(os.fspath(picture), picture)
     except (OSError, ValueError) as error:
-        yield Photo(name, error=error)
+        yield Given(name, error=error)
