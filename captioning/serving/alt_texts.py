@@ -156,4 +156,6 @@ def find(names: Iterable[str], allow_private: bool = False) -> tuple[list[Given]
                     seen.add(found)
                     photos += [Given(str(found), found)] if isinstance(found, Path) else given([found], allow_private)
     without, described = sum(len(page.without) for page in pages), sum(page.described for page in pages)
-    return photos, f"{len(pages)} pages: {without} pictures without alt text, {described} with one." if pages else ""
+    if not pages:
+        return photos, ""
+    return photos, f"{len(pages)} page{'s' * (len(pages) > 1)}, pictures: {without} without alt text, {described} with."
