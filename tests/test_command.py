@@ -163,20 +163,20 @@ def test_addresses_are_fetched_as_the_options_permit(stub, photos, capsys, monke
     ]
 
 
-def test_each_line_is_out_before_the_next_photo_is_looked_at(photos, stub, capsys, monkeypatch):
-    seen, captions = [], stub.captions
-
-    def slowly(*args, **options):
-        for answer in captions(*args, **options):
-            yield answer
-            seen.append(capsys.readouterr().out)
-
-    monkeypatch.setattr(stub, "captions", slowly)
+def test_each_line_is_out_before_the_next_photo_is_looked_at(photos, stub, monkeypatch):
+    captions = stub.captions
     for options in ([], ["--json"], ["--csv"]):
-        seen.clear()
+        out, seen = io.BytesIO(), []  # what has left the process
+
+        def slowly(*args, out=out, seen=seen, **options):
+            for answer in captions(*args, **options):
+                yield answer
+                seen.append(out.getvalue())
+
+        monkeypatch.setattr(stub, "captions", slowly)
+        monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(out))
         assert main(["caption", "b.png", "a.jpg", *options]) == 0
-        capsys.readouterr()
-        assert "b.png" in seen[0] and "a.jpg" not in seen[0]
+        assert b"b.png" in seen[0] and b"a.jpg" not in seen[0]
 
 
 def test_a_reader_that_has_seen_enough_ends_it_quietly(stub, photos, capsys, monkeypatch):
