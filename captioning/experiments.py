@@ -15,13 +15,14 @@ from captioning.bundle import BundleError
 from captioning.catalog import delete, folders, table  # noqa: F401 (for notebooks)
 from captioning.datasets.dataset import CaptionDataset
 from captioning.features import FeatureStore
-from captioning.files import only_one, write_json
+from captioning.files import DamagedError, only_one, read_json, write_json
 from captioning.from_scratch.rnn import CaptioningRNN
 from captioning.provenance import code_digest, difference, differences, digest
 from captioning.quiet import keras
 from captioning.settings import Project
 from captioning.tokenizer import Tokenizer
 from captioning.training.folder import tidy
+from captioning.training.history import best_epoch, read_history
 
 # What a folder's name says of these; fields that follow from others are not named.
 _WORDS = {"data.captions": "other-captions", "data.features": "other-features", "tokenizer": "other-words"}
@@ -135,12 +136,38 @@ def find(checkpoints: Path) -> list[Path]:
                 print(f"{folder.name}: left out, its training is unfinished.")
         except BundleError as error:
             print(f"{folder.name}: left out. {error}")
+    return _some(finished, checkpoints)
+
+
+def best(checkpoints: Path) -> Path:
+    """Return the finished experiment of the highest CIDEr on validation pictures; of equal ones the first by name.
+
+    It is that of the decoding that `evaluation` chose; before an evaluation, that of the best epoch.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    finished = [folder for folder, settings in _all(checkpoints) if settings["finished"]]
+    return max(_some(finished, checkpoints), key=_validation_cider)
+
+
+def _some(finished: list[Path], checkpoints: Path) -> list[Path]:
     if not finished:
         raise FileNotFoundError(
             f"{checkpoints} holds no trained model. Run a model notebook first, for example "
             f"notebooks/{bundle.MADE_BY['gru']}.ipynb."
         )
     return finished
+
+
+def _validation_cider(folder: Path) -> float:
+    """Return what `best` compares; -1 where it is not known."""
+    with contextlib.suppress(FileNotFoundError, DamagedError, KeyError, TypeError, ValueError):
+        return float(read_json(folder / "scores.json", "")["decoding"]["validation_CIDEr"])
+    with contextlib.suppress(DamagedError, KeyError):
+        history = read_history(folder / "history.csv")
+        return history[best_epoch(history)]["val_CIDEr"] if history else -1.0
+    return -1.0
 
 
 def _all(checkpoints: Path) -> Iterator[tuple[Path, dict]]:
