@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,6 +82,10 @@ class Encoder:
             "channels": spec.channels,
         }
 
+    def arrays(self) -> list[np.ndarray]:
+        """Return its weights up to the layer, in the order in which it is built."""
+        return self._model.get_weights()
+
     def __call__(self, pixels):
         """Encode a batch.
 
@@ -123,6 +127,24 @@ def load(name: str, weights: str, folder: Path | None) -> Encoder:
         raise SettingError(f"{file} is missing: CAPTIONING_WEIGHTS names a folder that must hold it for {name}.")
     with _named(file, f"Put the weights of {name} there, under Keras's name."):
         return Encoder(spec, _build(spec, str(file)), "files")
+
+
+def from_arrays(name: str, arrays: Sequence[np.ndarray], weights: str) -> Encoder:
+    """Build a frozen CNN from the arrays that `Encoder.arrays` gave.
+
+    Args:
+        name: one of `settings.ENCODERS`.
+        arrays: its weights, in float16 or float32.
+        weights: what the arrays are: imagenet, random or files.
+
+    Raises:
+        SettingError: unknown name.
+        ValueError: the arrays are not those of this CNN.
+    """
+    spec = spec_of(name)
+    model = _build(spec, None)
+    model.set_weights(arrays)
+    return Encoder(spec, model, weights)
 
 
 def spec_of(name: str) -> EncoderSpec:
