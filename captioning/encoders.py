@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -155,8 +156,12 @@ def spec_of(name: str) -> EncoderSpec:
 
 
 def _build(spec: EncoderSpec, weights: str | None) -> keras.Model:
-    """Build the CNN up to the layer."""
-    model = spec.builder(weights=weights, input_shape=(spec.size, spec.size, 3), **spec.options)
+    """Build the CNN up to the layer; Python's random state, from which Keras draws seeds, is left as it was."""
+    kept = random.getstate()
+    try:
+        model = spec.builder(weights=weights, input_shape=(spec.size, spec.size, 3), **spec.options)
+    finally:
+        random.setstate(kept)
     return keras.Model(model.input, model.get_layer(spec.layer).output, name=spec.name)
 
 

@@ -44,6 +44,8 @@ def load(path: Path | str, other_code: bool = False, sha256: str | None = None) 
     folder = packed.find(path, sha256)
     travels = isinstance(folder, Packed)
     settings = read_settings(folder)
+    if travels:
+        settings.pop("weights_folder", None)  # a place on another machine, if not an attempt to read here
     kind, made_by = settings["kind"], maker(settings["kind"])
     tokenizer = _tokenizer(folder, settings)
     weights = require(folder / (packed.WEIGHTS if travels else weights_file(kind)), made_by)

@@ -151,8 +151,8 @@ def _confidence(captions: int) -> str:
         return f"Not known: nothing was kept of how sure it is of validation pictures. {_EVALUATE}"
     return (
         "An answer's `below` compares the mean log-probability per word with that of the captions of "
-        f"{counted(captions, 'validation picture')}: it is the share of them of which the model was less sure. It tells "
-        "how usual a caption is for this model; it is no probability of being right."
+        f"{counted(captions, 'validation picture')}: it is the share of them of which the model was less sure. It "
+        "tells how usual a caption is for this model; it is no probability of being right."
     )
 
 
@@ -168,14 +168,14 @@ def _limits(settings: Mapping, scores: Mapping, words: int) -> Iterator[str]:
         yield _NOT_EVALUATED
     if scores.get("CIDEr") and scores.get("shuffled_CIDEr") is not None:
         share = percent(min(1, scores["shuffled_CIDEr"] / scores["CIDEr"]), 0)
-        yield f"Its captions, shuffled to other pictures, keep {share} of their CIDEr: that much is not about the picture."
+        yield f"Its captions, shuffled to other pictures, keep {share} of their CIDEr: so much is about no picture."
     truth = scores.get("grounding") or {}
     if truth.get("exact") is not None:
         yield f"Of its captions of test pictures {percent(1 - truth['exact'])} have a mistake or leave something out."
     if truth.get("false_named") is not None:
         yield f"Of the things and colors that it names there, {percent(truth['false_named'])} are not in the picture."
     if not drawn:
-        yield "It names what is usual in its training pictures, also where it is not there; how often, nobody has counted."
+        yield "It names what is usual in its training pictures, also where it is not there. How often is not counted."
         yield "It repeats the habits of those who wrote the captions, such as guesses of the age and sex of people."
         yield "It reads no text in pictures and knows no names of persons or places."
 

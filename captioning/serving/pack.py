@@ -16,6 +16,7 @@ from captioning.files import write_atomically
 from captioning.provenance import content_digest, digest
 from captioning.serving import card
 
+SMALL = 10_000  # numbers; smaller arrays stay in float32
 _HALVED = 2.0**-10, 2.0**15  # largest magnitudes of a matrix that float16 can hold well
 
 
@@ -25,7 +26,7 @@ def pack(folder: Path | str, target: Path | str, half: bool = False, encoder: bo
     Args:
         folder: the bundle, as its training left it.
         target: the file; one that is there is replaced once the new one is whole.
-        half: matrices in float16, half the size; the last digits of scores may differ.
+        half: large matrices in float16, half the size; the last digits of scores may differ.
         encoder: put the frozen CNN's weights up to the layer in, so that no network is needed.
 
     Returns:
@@ -97,13 +98,14 @@ def _npz(arrays: Mapping[str, np.ndarray], half: bool) -> bytes:
 
 
 def _halved(array: np.ndarray) -> np.ndarray:
-    """Return a matrix in float16.
+    """Return a large matrix in float16, anything else as it is.
 
-    Vectors are left alone, and matrices out of its range: biases and statistics of channels are small in memory, and a
-    variance of 1e-9 would become 0.
+    Biases, statistics of channels (a variance of 1e-9 would become 0) and kernels of one channel add little to the
+    file, and much to the error.
     """
-    largest = np.abs(array).max(initial=0) if array.ndim > 1 and array.dtype.kind == "f" else 0
-    return array.astype(np.float16) if _HALVED[0] < largest < _HALVED[1] else array
+    if array.ndim < 2 or array.size < SMALL:
+        return array
+    return array.astype(np.float16) if _HALVED[0] < np.abs(array).max() < _HALVED[1] else array
 
 
 def _json(content: object) -> bytes:
