@@ -9,9 +9,7 @@ import numpy as np
 
 from captioning import encoders
 from captioning.bundle.packed import MANIFEST
-from captioning.serving.pack import pack
 from tests.bundles import edit, finished, made_in
-from tests.tiny import store_of, tiny_dataset, tokenizer_of  # noqa: F401
 from tests.tiny_encoder import SPEC
 
 
@@ -75,6 +73,3 @@ def with_arrays(change):
         return new.getvalue()
 
     return of
-
-
-__all__ = ["bundle_in", "changed", "edited", "members_of", "pack", "with_arrays", "zipped"]
