@@ -238,8 +238,7 @@ def _score(options: argparse.Namespace) -> int:
 def _pack(options: argparse.Namespace) -> int:
     from captioning.serving.pack import pack
 
-    file = pack(find_model(options.bundle), options.target, options.half, options.encoder)
-    print(f"{file}: {file.stat().st_size / 1e6:.1f} MB")
+    pack(find_model(options.bundle), options.target, options.half, options.encoder)  # says what it has written
     return 0
 
 
