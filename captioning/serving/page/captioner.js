@@ -129,7 +129,10 @@ function squeezed(picture, isJpeg, turned) {
   const [columns, rows] = sides.map((side, i) => Math.ceil(side / blocks[i]));
   const small = averaged(picture, fraction * blocks[0], fraction * blocks[1], columns, rows);
   const [across, down] = [columns, rows].map((side, i) => taps(side, sides[i] / blocks[i], size));
-  if (turned) return resampled(resampled(small, columns, down, false), columns, across, true); // as before the turn
+  // Pillow 13 begins with the height where that saves work; a phone's picture was resized before it was turned.
+  const [fileColumns, fileRows] = turned ? [rows, columns] : [columns, rows];
+  const heightFirst = fileRows > size && fileRows - size > 2 * (fileColumns - size);
+  if (heightFirst !== turned) return resampled(resampled(small, columns, down, false), columns, across, true);
   return resampled(resampled(small, columns, across, true), size, down, false);
 }
 
@@ -350,6 +353,7 @@ async function answer(card) {
   find(".copy-html").onclick = () =>
     copy(`<img src="${escaped(encodeURI(name))}" alt="${escaped(best.caption)}">`, find(".caption"));
   find("summary").textContent = found.length > 1 ? `The ${found.length} best captions` : "Its log-probability";
+  find(".ranked").hidden = !chosen().penalty;
   find("tbody").replaceChildren(
     ...found.map(({ caption, sum }) => {
       const row = document.createElement("tr");
@@ -529,7 +533,7 @@ async function begin() {
   };
   try {
     if (location.protocol === "file:") {
-      throw new Error("Browsers load no model from a file: start `python -m http.server` in this folder and open http://localhost:8000.");
+      throw new Error("Browsers load no model from a file: start `python -m http.server` here, and open http://localhost:8000.");
     }
     say("Loading the model …");
     await load(progress);
