@@ -154,7 +154,17 @@ def _convert(graphs: Graphs) -> dict[str, Any]:
             )
             model, _ = tf2onnx.convert.from_graph_def(graph, name, inputs, outputs, OPSET, tensors_to_rename=names)
             found[name] = model
+    _round(found["encoder"])
     return found
+
+
+def _round(model: Any) -> None:
+    """Let the features go through float16 again: tf2onnx takes a cast there and back for one that does nothing."""
+    helper, types = _require("onnx").helper, _require("onnx").TensorProto
+    (last,) = (node for node in model.graph.node if "features" in node.output)
+    last.output[:] = ["exact"]
+    model.graph.node.append(helper.make_node("Cast", ["exact"], ["rounded"], to=types.FLOAT16))
+    model.graph.node.append(helper.make_node("Cast", ["rounded"], ["features"], to=types.FLOAT))
 
 
 def _describe(bundle: Bundle, graphs: Graphs, precision: str) -> dict:
