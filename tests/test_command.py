@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from captioning import bundle, encoders, experiments, models, serving
+from captioning import bundle, encoders, models, serving
 from captioning.bundle import Answer, BundleError, Candidate
 from captioning.decoding import Caption
 from captioning.fetching.photo import WebPhoto
@@ -289,12 +289,14 @@ def test_a_model_is_found_by_name_path_and_address(made, tmp_path, monkeypatch):
 
 
 def test_by_default_it_is_the_best_of_the_active_dataset_or_of_the_only_one(made, tmp_path, monkeypatch):
-    monkeypatch.setattr(experiments, "best", lambda checkpoints: checkpoints / "best", raising=False)
     with pytest.raises(FileNotFoundError, match="holds no trained model: run the notebooks, or give --model"):
         find_model(None)
     folder, _ = finished(made)
     monkeypatch.setenv("CAPTIONING_DATASET", "flickr8k")
-    assert find_model(None) == folder.parent / "best"
+    better = shutil.copytree(folder, folder.with_name("better"))
+    for one, score in ((folder, 0.5), (better, 0.75)):
+        (one / "scores.json").write_text(json.dumps({"decoding": {"validation_CIDEr": score}}))
+    assert find_model(None) == better
     shutil.copytree(folder.parent, made.project.home / "checkpoints" / "coco2014")
     with pytest.raises(ValueError, match=r"several datasets \(coco2014, scenes\): choose one with --model"):
         find_model(None)

@@ -118,7 +118,9 @@ def opened(browser):
         page = contexts[-1].new_page()
         page.set_default_timeout(20_000)
         here = f"http://localhost:{servers[-1].server_port}/"
-        page.on("request", lambda request: request.url.startswith((here, "blob:", "data:")) or asked.append(request.url))
+        page.on(
+            "request", lambda request: request.url.startswith((here, "blob:", "data:")) or asked.append(request.url)
+        )
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.goto(here)
         until(page, "status.textContent === 'Ready.' || status.classList.contains('wrong')")
@@ -252,7 +254,9 @@ def test_live_captions_come_from_the_camera(folder, opened):
     until(page, "status.textContent.startsWith('camera.png:')")
     page.click("#camera-button")
     assert page.locator("#camera").is_hidden()
-    assert page.evaluate("document.querySelector('#video').srcObject.getTracks().every((t) => t.readyState === 'ended')")
+    assert page.evaluate(
+        "document.querySelector('#video').srcObject.getTracks().every((t) => t.readyState === 'ended')"
+    )
     page.evaluate(
         "navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('', 'NotAllowedError'); }"
     )
