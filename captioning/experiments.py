@@ -1,31 +1,25 @@
-"""Experiments side by side, one folder per set of settings, none deleted but by name.
-
-`python -m captioning.experiments` lists them, and deletes those that are named.
-"""
+"""Experiments side by side, one folder per set of settings, none deleted but by name."""
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import dataclasses
 import itertools
 import json
 import re
-import shutil
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from captioning import bundle
 from captioning.bundle import BundleError
+from captioning.catalog import delete, folders, table  # noqa: F401 (for notebooks)
 from captioning.datasets.dataset import CaptionDataset
 from captioning.features import FeatureStore
-from captioning.files import BusyError, DamagedError, only_one, read_json, write_json
+from captioning.files import DamagedError, only_one, read_json, write_json
 from captioning.from_scratch.rnn import CaptioningRNN
-from captioning.lines import aligned
 from captioning.provenance import code_digest, difference, differences, digest
 from captioning.quiet import keras
-from captioning.settings import Project, active
+from captioning.settings import Project
 from captioning.tokenizer import Tokenizer
 from captioning.training.folder import tidy
 from captioning.training.history import best_epoch, read_history
@@ -134,7 +128,7 @@ def find(checkpoints: Path) -> list[Path]:
         FileNotFoundError: there is none.
     """
     finished = []
-    for folder in _folders(checkpoints):
+    for folder in folders(checkpoints):
         try:
             if bundle.read_settings(folder)["finished"]:
                 finished.append(folder)
@@ -176,61 +170,9 @@ def _validation_cider(folder: Path) -> float:
     return -1.0
 
 
-def table(checkpoints: Path) -> str:
-    """Return a line per experiment: epochs, best CIDEr on validation and on test pictures, minutes, disk."""
-    heading = ("experiment", "epochs", "val CIDEr", "test CIDEr", "minutes", "MB", "")
-    return aligned([heading, *map(_row, _folders(checkpoints))])
-
-
-def _row(folder: Path) -> tuple[str, ...]:
-    """Return the cells of an experiment, a dash for what is not there yet or damaged."""
-    epochs = best = test = minutes = "-"
-    remarks = []
-    try:
-        remarks += [] if bundle.read_settings(folder)["finished"] else ["unfinished"]
-    except BundleError:
-        remarks.append("of another version")
-    try:
-        history = read_history(folder / "history.csv")
-        epochs, minutes = str(len(history)), f"{sum(row['seconds'] for row in history) / 60:.1f}"
-        best = f"{history[best_epoch(history)]['val_CIDEr']:.3f}" if history else best
-    except (DamagedError, KeyError):
-        remarks.append("history.csv is damaged")
-    with contextlib.suppress(FileNotFoundError):
-        try:
-            test = f"{read_json(folder / 'scores.json', '')['CIDEr']:.3f}"
-        except (DamagedError, KeyError, TypeError, ValueError):
-            remarks.append("scores.json is damaged: run notebooks/09_evaluate.ipynb again")
-    return folder.name, epochs, best, test, minutes, f"{_megabytes(folder):.1f}", ", ".join(remarks)
-
-
-def delete(checkpoints: Path, names: Sequence[str]) -> None:
-    """Delete the experiments of these names, and say how much disk that frees.
-
-    Raises:
-        ValueError: there is no experiment of a name; nothing is deleted then.
-        BusyError: one of them is being trained.
-    """
-    folders = {folder.name: folder for folder in _folders(checkpoints)}
-    unknown = [name for name in names if name not in folders]
-    if unknown:
-        raise ValueError(
-            f"{checkpoints} holds no experiment {unknown[0]!r}; there are: {', '.join(folders) or 'none'}."
-        )
-    for folder in (folders[name] for name in names):
-        with only_one(folder / "training"):
-            size = _megabytes(folder)
-            shutil.rmtree(folder)
-        print(f"{folder.name}: deleted, {size:.1f} MB are free again.")
-
-
-def _folders(checkpoints: Path) -> list[Path]:
-    return sorted(path.parent for path in checkpoints.glob("*/settings.json"))
-
-
 def _all(checkpoints: Path) -> Iterator[tuple[Path, dict]]:
     """Yield every experiment that this version can read, with its settings."""
-    for folder in _folders(checkpoints):
+    for folder in folders(checkpoints):
         with contextlib.suppress(BundleError):
             yield folder, bundle.read_settings(folder)
 
@@ -267,26 +209,3 @@ def _said(field: str, value: object) -> str:
     if isinstance(value, bool):
         return name if value else f"no_{name}"
     return f"{name}-{value:g}" if isinstance(value, float) else f"{name}-{value}"
-
-
-def _megabytes(folder: Path) -> float:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """List the experiments on the active dataset, or delete those that are named; return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m captioning.experiments", description=main.__doc__)
-    parser.add_argument("--delete", nargs="+", metavar="NAME", default=[], help="experiments to delete")
-    options = parser.parse_args(arguments)
-    try:
-        checkpoints = active().checkpoints
-        delete(checkpoints, options.delete)
-        print(table(checkpoints))
-    except (ValueError, FileNotFoundError, BusyError) as error:
-        print(error)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import importlib.metadata
 import itertools
 import os
 import sys
@@ -21,7 +22,17 @@ from captioning.files import BusyError, only_one, write_text
 from captioning.pages import write_index, write_page
 from captioning.settings import Project, SettingError
 
-FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
+
+def _series() -> Path:
+    """Return the folder of the notebooks: the clone's own, or where the installed package has put them."""
+    if settings.REPOSITORY:
+        return settings.REPOSITORY / "notebooks"
+    installed = (file for found in importlib.metadata.distributions(name="captioning") for file in found.files or ())
+    folders = (Path(file.locate()).resolve().parent for file in installed if file.suffix == ".ipynb")
+    return next(folders, Path("notebooks"))
+
+
+FOLDER = _series()
 CHOOSES = "01"  # the notebook whose knobs choose the dataset
 DIED = (
     "The kernel died, as it does when memory runs out. Set a smaller CAPTIONING_LIMIT, CAPTIONING_ENCODER=mobilenet, "
@@ -186,6 +197,8 @@ def named(names: Sequence[str]) -> list[Path]:
         NotebookError: a name belongs to no notebook.
     """
     notebooks = sorted(FOLDER.glob("[0-9]*.ipynb"))
+    if not notebooks:
+        raise NotebookError(f"{FOLDER} holds no notebooks: install captioning again, or use a clone of its repository.")
     begun = {name: [file for file in notebooks if file.name.startswith(Path(name).name or "no name")] for name in names}
     if unknown := [name for name, files in begun.items() if not files]:
         known = ", ".join(notebook.stem for notebook in notebooks)

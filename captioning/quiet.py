@@ -17,7 +17,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # notes of later moments; wa
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 
 PYTHON = (3, 11), (3, 13)  # the first and the last, as in pyproject.toml
-NEEDED = {"tensorflow": ((2, 20), (2, 22)), "keras": ((3, 12), (4,))}  # from, below; as in requirements.txt
+NEEDED = {"tensorflow": ((2, 20), (2, 22)), "keras": ((3, 12), (4,))}  # from, below; as in pyproject.toml
 INSTALL = "pip install 'tensorflow>=2.20,<2.22' 'keras>=3.12,<4'"
 
 

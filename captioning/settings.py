@@ -8,7 +8,7 @@ import json
 import os
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,14 @@ VARIABLES = ("DATASET", "ROOT", "LIMIT", "WEIGHTS", "ENCODER", "QUICK", "HOME", 
 RESOLVED = PREFIX + "PROJECT"  # how the runner hands a whole project to its kernels; nobody else sets it
 KNOBS = ("dataset", "root", "limit", "weights", "encoder")  # what notebook 01 chooses
 WEIGHTS = ("imagenet", "random")
+# The clone that this package is used from; None where it is installed among other packages.
+_ABOVE = Path(__file__).resolve().parents[1]
+REPOSITORY = _ABOVE if (_ABOVE / "pyproject.toml").is_file() else None
+
+
+def default_home() -> Path:
+    """Return what holds data/, checkpoints/ and runs/ where nothing was set: the clone, else the current folder."""
+    return REPOSITORY or Path.cwd()
 
 
 class SettingError(ValueError):
@@ -39,7 +47,7 @@ class Project:
     weights: str | None = None  # imagenet, random, or a folder of files under Keras's own names
     encoder: str | None = None  # replaces the encoder of every notebook
     quick: bool = False  # smallest sizes
-    home: Path = Path(__file__).resolve().parents[1]  # holds data/, checkpoints/ and runs/
+    home: Path = field(default_factory=default_home)  # holds data/, checkpoints/ and runs/
 
     def _repr_pretty_(self, printer, cycle) -> None:
         """Show a field per line, and what is in force where nothing was chosen."""
@@ -129,7 +137,7 @@ def active() -> Project:
     if os.environ.get(RESOLVED):
         return _handed_over()
     environment = _environment()
-    file = environment.get("home", Project.home) / "data" / "active.json"
+    file = environment.get("home", default_home()) / "data" / "active.json"
     if "dataset" in environment and not file.exists():
         return _over({}, "", environment)
     return _over(_read(require(file, made_by="01_download")), file, environment)
@@ -161,7 +169,7 @@ def quick_sizes(**smallest: Any) -> tuple:
 
 def require(path: Path | str, made_by: str) -> Path:
     """Return the path if it is there; else the FileNotFoundError names the notebook that makes it."""
-    path = Path(path)
+    path = Path(path) if isinstance(path, str) else path  # or a member of a packed model
     if not path.exists():
         raise FileNotFoundError(f"{path} is missing. Run notebooks/{made_by}.ipynb first: it makes this file.")
     return path

@@ -304,14 +304,6 @@ def test_what_is_being_trained_is_not_deleted(made):
     assert (folder / "model.weights.h5").is_file()
 
 
-def test_the_command_lists_and_deletes(made, capsys, monkeypatch):
-    monkeypatch.setattr(experiments, "active", lambda: made.project)
-    folder, _ = finished(made)
-    assert experiments.main([]) == 0 and "bahdanau-mobilenet " in capsys.readouterr().out
-    assert experiments.main(["--delete", "typo"]) == 1 and "no experiment 'typo'" in capsys.readouterr().out
-    assert experiments.main(["--delete", folder.name]) == 0 and not folder.exists()
-
-
 def test_only_finished_experiments_are_found_and_the_others_named(made, capsys):
     folder, of_numpy = finished(made)[0], finished(made, "numpy_lstm")[0]
     start(made, "gru")

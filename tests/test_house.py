@@ -48,7 +48,7 @@ def test_imports_run_up_the_list_of_the_contributing_guide():
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     (listed,) = re.findall(r"above it in this list: (.*?)\.", text, re.DOTALL)
     order = re.sub(r"\s+", " ", listed).split(", ")
-    families = {name: name.split(".")[1] for name in NAMES if "." in name}
+    families = {name: name.split(".")[1] for name in NAMES.keys() - {"captioning", "captioning.__main__"}}
     assert sorted(order) == sorted(set(families.values()))
     for name, family in families.items():
         for other in imported(name):

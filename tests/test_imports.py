@@ -19,6 +19,9 @@ LIGHT = (
     "from_scratch.early_stopping",
     "datasets.scenes.scenes",
     "training.history",
+    "catalog",
+    "serving.command",
+    "serving.alt_texts",
 )
 HEAVY = "{'tensorflow', 'keras', 'torch', 'jax'}"
 
@@ -33,6 +36,21 @@ def test_it_imports_without_tensorflow(module):
     done = run(f"import sys, captioning.{module}; print(sorted({HEAVY} & set(sys.modules)))")
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "[]", f"captioning.{module} imports {done.stdout.strip()}"
+
+
+@pytest.mark.parametrize("words", ["'caption', '--help'", "'score', 'a.json', 'b.json'", "'models'"])
+def test_what_needs_no_model_starts_without_tensorflow(words):
+    code = f"""
+import sys
+from captioning.serving.command import main
+try:
+    main([{words}])
+except SystemExit:
+    pass
+print(sorted({HEAVY} & set(sys.modules)))
+"""
+    done = run(code)
+    assert done.stdout.splitlines()[-1] == "[]", done.stderr
 
 
 def test_they_work_where_tensorflow_is_not_installed():

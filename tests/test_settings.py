@@ -40,6 +40,18 @@ def test_without_a_variable_home_is_the_repository(monkeypatch):
     assert from_environment().home == Path(__file__).resolve().parents[1]
 
 
+def test_an_installed_package_works_in_the_current_folder(monkeypatch, tmp_path, variables):
+    monkeypatch.delenv("CAPTIONING_HOME")
+    monkeypatch.setattr(settings, "REPOSITORY", None)
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        assert choose().home == from_environment().home == active().home == Project().home == tmp_path / name
+        assert (tmp_path / name / "data" / "active.json").is_file()
+    variables(HOME="../one")
+    assert active().home == tmp_path / "one"
+
+
 def kept_in(home):
     return json.loads((home / "data" / "active.json").read_text())
 

@@ -1,0 +1,126 @@
+"""The trained models on the disk: found, listed and deleted without loading any; no TensorFlow."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from captioning.files import DamagedError, only_one, read_json
+from captioning.lines import Lines, aligned
+from captioning.training.history import best_epoch, read_history
+
+FORMAT = 3  # of settings.json
+_READ, _LARGEST = ("settings.json", "history.csv", "scores.json"), 1 << 24  # bytes of each, unpacked
+
+
+def folders(checkpoints: Path) -> list[Path]:
+    """Return the folders of all experiments on a dataset, finished or not, by name."""
+    return sorted(path.parent for path in checkpoints.glob("*/settings.json"))
+
+
+def datasets(home: Path) -> list[Path]:
+    """Return the folders of `checkpoints` that hold experiments, one per dataset."""
+    return sorted({path.parents[1] for path in (home / "checkpoints").glob("*/*/settings.json")})
+
+
+def named(home: Path, name: str, first: Path | None = None) -> Path:
+    """Return the experiment of a name, such as "gru-vgg16" or, where several datasets have it, "scenes/gru-vgg16".
+
+    Args:
+        home: holds `checkpoints`.
+        name: as `table` lists it.
+        first: the dataset's folder that has the first word; None: none has.
+
+    Raises:
+        ValueError: there is none of this name, or several.
+    """
+    everywhere = [folder for checkpoints in datasets(home) for folder in folders(checkpoints)]
+    found = [folder for folder in everywhere if name in (folder.name, f"{folder.parent.name}/{folder.name}")]
+    found = [folder for folder in found if folder.parent == first] or found
+    if len(found) == 1:
+        return found[0]
+    there = ", ".join(f"{folder.parent.name}/{folder.name}" for folder in found or everywhere) or "none"
+    raise ValueError(
+        f"{home / 'checkpoints'} holds {'several experiments' if found else 'no experiment'} {name!r}; "
+        f"{'give one of' if found else 'there are'}: {there}."
+    )
+
+
+def table(experiments: Path | Sequence[Path]) -> Lines:
+    """Return a line per experiment: epochs, best CIDEr on validation and on test pictures, minutes, disk.
+
+    Args:
+        experiments: their folders or packed models; or the folder of a dataset that holds them.
+    """
+    heading = ("experiment", "epochs", "val CIDEr", "test CIDEr", "minutes", "MB", "")
+    listed = folders(experiments) if isinstance(experiments, Path) else experiments
+    return aligned([heading, *map(_row, listed)])
+
+
+def _row(folder: Path) -> tuple[str, ...]:
+    """Return the cells of an experiment, a dash for what is not there yet or damaged."""
+    epochs = best = test = minutes = "-"
+    remarks = []
+    size = _megabytes(folder)
+    try:
+        folder = _opened(folder)
+        settings = read_json(folder / "settings.json", "")
+        if not isinstance(settings, dict) or settings.get("format") != FORMAT:
+            remarks.append("of another version")
+        elif not settings.get("finished"):
+            remarks.append("unfinished")
+    except FileNotFoundError:
+        remarks.append("no trained model")
+    except DamagedError:
+        remarks.append("settings.json is damaged")
+    except zipfile.BadZipFile:
+        return folder.name, *["-"] * 4, f"{size:.1f}", "neither a folder nor a zip that is whole"
+    try:
+        history = read_history(folder / "history.csv")
+        epochs, minutes = str(len(history)), f"{sum(row['seconds'] for row in history) / 60:.1f}"
+        best = f"{history[best_epoch(history)]['val_CIDEr']:.3f}" if history else best
+    except (DamagedError, KeyError):
+        remarks.append("history.csv is damaged")
+    with contextlib.suppress(FileNotFoundError):
+        try:
+            test = f"{read_json(folder / 'scores.json', '')['CIDEr']:.3f}"
+        except (DamagedError, KeyError, TypeError, ValueError):
+            remarks.append("scores.json is damaged: run notebooks/09_evaluate.ipynb again")
+    return folder.name, epochs, best, test, minutes, f"{size:.1f}", ", ".join(remarks)
+
+
+def delete(checkpoints: Path, names: Sequence[str]) -> None:
+    """Delete the experiments of these names, and say how much disk that frees.
+
+    Raises:
+        ValueError: there is no experiment of a name; nothing is deleted then.
+        BusyError: one of them is being trained.
+    """
+    there = {folder.name: folder for folder in folders(checkpoints)}
+    unknown = [name for name in names if name not in there]
+    if unknown:
+        raise ValueError(f"{checkpoints} holds no experiment {unknown[0]!r}; there are: {', '.join(there) or 'none'}.")
+    for folder in (there[name] for name in names):
+        with only_one(folder / "training"):
+            size = _megabytes(folder)
+            shutil.rmtree(folder)
+        print(f"{folder.name}: deleted, {size:.1f} MB are free again.")
+
+
+def _opened(experiment: Path) -> Path | zipfile.Path:
+    """Return a folder, or a packed model as one."""
+    if experiment.is_dir() or not experiment.exists():
+        return experiment
+    members = zipfile.ZipFile(experiment).infolist()
+    if any(member.file_size > _LARGEST for member in members if member.filename in _READ):
+        raise zipfile.BadZipFile("a text of that size")
+    return zipfile.Path(experiment)
+
+
+def _megabytes(folder: Path) -> float:
+    if folder.is_file():
+        return folder.stat().st_size / 1e6
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6

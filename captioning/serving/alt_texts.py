@@ -1,0 +1,161 @@
+"""The pictures of HTML and Markdown pages that have no alt text, and captions as alt texts."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+import mistune
+
+from captioning.files import DamagedError
+from captioning.serving.arguments import Given, given
+
+if TYPE_CHECKING:
+    from captioning.bundle import Answer
+
+HTML, MARKDOWN = (".html", ".htm", ".xhtml"), (".md", ".markdown")
+# What a screen reader says of every picture anyway.
+_PICTURE = r"an? (?:picture|photo|photograph|image) of"
+_PICTURE_OF = re.compile(rf"^{_PICTURE}\s+(?=\S)|\s+{_PICTURE}$")
+
+
+@dataclass
+class Page:
+    """A page and its pictures."""
+
+    file: Path
+    without: list[str] = field(default_factory=list)  # addresses of the pictures that have no alt text, as written
+    described: int = 0  # pictures that have one, or are marked as decoration by an empty one
+
+
+def alt_text(caption: str) -> str:
+    """Return a caption as a sentence, without "a picture of"; nothing remains of an empty one."""
+    text = _PICTURE_OF.sub("", caption.strip())
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) or not text else ".")
+
+
+def as_alt_texts(answer: Answer) -> Answer:
+    """Return the answer with each caption as an alt text."""
+    candidates = (replace(candidate, caption=alt_text(candidate.caption)) for candidate in answer.candidates)
+    return replace(answer, candidates=tuple(candidates))
+
+
+def pages_of(place: Path) -> list[Path]:
+    """Return the page itself, or the pages in a folder and the folders in it, sorted; hidden ones are passed over."""
+    if not place.is_dir():
+        return [place] if place.suffix.lower() in HTML + MARKDOWN else []
+    found = []
+    for folder, names, files in os.walk(place):
+        names[:] = [name for name in names if not name.startswith(".") and name != "node_modules"]
+        found += [Path(folder, name) for name in files if not name.startswith(".")]
+    return sorted(file for file in found if file.suffix.lower() in HTML + MARKDOWN)
+
+
+def read_page(file: Path) -> Page:
+    """Return the pictures of a page.
+
+    Raises:
+        DamagedError: it is not in UTF-8.
+        OSError: it cannot be read.
+    """
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DamagedError(f"{file} is not in UTF-8 ({error}). Save it as UTF-8.") from error
+    page = Page(file)
+    parser = _Images(page)
+    parser.feed(_to_html(text) if file.suffix.lower() in MARKDOWN else text)
+    parser.close()
+    return page
+
+
+def where(page: Path, address: str, root: Path) -> Path | str | None:
+    """Return the file of a picture, or its http or https address; None for what is neither, such as a data: URI.
+
+    Args:
+        page: that shows it.
+        address: as the page writes it.
+        root: the folder that addresses with a slash at the beginning count from.
+    """
+    address = address.strip()
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return None
+    if parts.scheme in ("http", "https"):
+        return address
+    if parts.netloc and not parts.scheme:  # //host/photo.jpg, by the page's own protocol
+        return f"https:{address}"
+    if parts.scheme or not parts.path:
+        return None
+    path = unquote(parts.path)
+    return Path(os.path.normpath(root / path.lstrip("/") if path.startswith("/") else page.parent / path))
+
+
+class _Images(HTMLParser):
+    """Notes the `img` elements of a page."""
+
+    def __init__(self, page: Page):
+        super().__init__()
+        self.page = page
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag != "img":
+            return
+        said = dict(reversed(attrs))  # of an attribute given twice, the first counts
+        source = said.get("src") or (said.get("srcset") or "").strip().split(" ")[0].rstrip(",")
+        if "alt" in said:
+            self.page.described += 1
+        elif source:
+            self.page.without.append(source)
+
+
+class _Renderer(mistune.HTMLRenderer):
+    """Leaves the alt attribute away where Markdown has no text: an empty one would mark the picture as decoration."""
+
+    def __init__(self):
+        super().__init__(escape=False)
+
+    def image(self, text: str, url: str, title: str | None = None) -> str:
+        return f'<img src="{mistune.escape(url)}"{" alt" if text.strip() else ""}>'
+
+
+_to_html = mistune.create_markdown(renderer=_Renderer(), plugins=["table"])
+
+
+def find(names: Iterable[str], allow_private: bool = False) -> tuple[list[Given], str]:
+    """Return the pictures to describe, each once, and a sentence on how many there are in how many pages.
+
+    Args:
+        names: pages, folders with pages in them or in folders below, and what `arguments.given` takes: a folder without
+            pages gives its photos.
+        allow_private: see `arguments.given`.
+    """
+    photos, pages, seen = [], [], set()
+    for name in names:
+        place = Path(name)
+        files = pages_of(place) if place.exists() else []
+        photos += [] if files else given([name], allow_private)
+        for file in files:
+            try:
+                pages.append(page := read_page(file))
+            except (OSError, ValueError) as error:
+                photos.append(Given(str(file), error=error))
+                continue
+            for address in dict.fromkeys(page.without):
+                found = where(file, address, place if place.is_dir() else file.parent)
+                if isinstance(found, Path) and not found.is_file():
+                    photos.append(Given(f"{file}: {address}", error=FileNotFoundError(f"{found} is missing")))
+                elif found and found not in seen:
+                    seen.add(found)
+                    photos += [Given(str(found), found)] if isinstance(found, Path) else given([found], allow_private)
+    without, described = sum(len(page.without) for page in pages), sum(page.described for page in pages)
+    if not pages:
+        return photos, ""
+    return photos, f"{len(pages)} page{'s' * (len(pages) > 1)}, pictures: {without} without alt text, {described} with."

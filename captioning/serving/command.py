@@ -1,0 +1,271 @@
+"""The command line: caption photos, list the trained models, score, pack, export, run the notebooks."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from captioning import catalog, lines, settings
+
+if TYPE_CHECKING:
+    from captioning.bundle import Bundle
+    from captioning.serving.arguments import Given
+
+# What subcommands need beside the base installation -> the extra of pyproject.toml that has it.
+_EXTRAS = {"notebooks": "notebooks", "export": "export"}
+_CODES = """exit code: 0 all done; 1 some photos failed, the others are done; 2 wrong usage, settings or model;
+130 interrupted"""
+_CAPTION = """
+Writes one line per photo, "FILE<TAB>CAPTION", as soon as it is known; what cannot be read is told on stderr, and
+the others are done. Folders give their photos, sorted by name; "-" is one photo on standard input.
+
+  captioning caption beach/ dog.jpg https://example.org/cat.jpg
+  captioning caption holiday/ --csv > captions.csv
+  captioning caption site/ --alt          alt texts for the pictures of HTML and Markdown pages that have none
+"""
+_FORMATS = {"page": "a static folder for any web server", "onnx": "three graphs", "saved-model": "for TF Serving"}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a subcommand; what goes wrong is told in one line on stderr.
+
+    Args:
+        arguments: the words after the command; None: those of this process.
+
+    Returns:
+        The exit code, see `captioning caption --help`.
+    """
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if not options.command:
+        parser.print_help()
+        return 2
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # file names may hold what a terminal's encoding lacks
+            stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="backslashreplace")
+    try:
+        return options.run(options)
+    except BrokenPipeError:  # `| head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains as it ends
+        return 141
+    except KeyboardInterrupt:
+        return 130
+    except ModuleNotFoundError as error:
+        extra = _EXTRAS.get(options.command)
+        way_out = f": pip install '.[{extra}]' in the repository, or captioning with that extra" if extra else ""
+        told = f"{error.name} is not installed{way_out}."
+    except (OSError, ValueError, RuntimeError, ImportError) as error:
+        told = " ".join(str(error).split())
+    print(f"captioning: {told}", file=sys.stderr)
+    return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("captioning", description="Caption photos with the models of this series.")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+
+    def add(name: str, run: Callable, purpose: str, **texts: str) -> Callable:
+        one = commands.add_parser(
+            name, help=purpose, description=f"{purpose[:1].upper()}{purpose[1:]}. {texts.get('more', '')}",
+            epilog=texts.get("epilog"), formatter_class=argparse.RawDescriptionHelpFormatter,
+        )  # fmt: skip
+        one.set_defaults(run=run)
+        return one.add_argument
+
+    _add_caption(add("caption", _caption, "caption photos", more=_CAPTION, epilog=_CODES))
+    option = add("models", _models, "list the trained models with their scores")
+    option("paths", nargs="*", metavar="PATH", type=Path, help="folders and zips to list instead of checkpoints/")
+    option("--delete", nargs="+", metavar="NAME", default=[], help="delete the experiments of these names first")
+    option = add("score", _score, "score captions as the COCO challenge does, both files in its formats")
+    option("references", metavar="REFERENCES.json")
+    option("results", metavar="RESULTS.json")
+    option = add("pack", _pack, "write a model into one file that runs elsewhere")
+    option("bundle", metavar="BUNDLE", help="name or folder of a model")
+    option("target", metavar="model.zip", type=Path)
+    option("--half", action="store_true", help="weights in float16: half the size")
+    option("--encoder", action="store_true", help="with the encoder's weights: runs where there is no network")
+    option = add("export", _export, "write a model for a web page or a server")
+    option("bundle", metavar="BUNDLE", help="name, folder, zip or address of a model")
+    option("out", metavar="OUT", type=Path, help="the folder to write")
+    formats = "; ".join(f"{name}: {purpose}" for name, purpose in _FORMATS.items())
+    option("--format", choices=_FORMATS, default="page", help=f"{formats} (default: page)")
+    option("--precision", help="of the weights, for page and onnx: float32, int16 or int8")
+    option("--serve", nargs="?", const=8000, type=int, metavar="PORT", help="then serve the page on this machine")
+    option = add("notebooks", _notebooks, "run the notebooks and write their pages")
+    option("names", nargs="*", metavar="NAME", help="such as 04; default: all")
+    return parser
+
+
+def _add_caption(option: Callable) -> None:
+    """Add the options of `captioning caption`."""
+    option("photos", nargs="+", metavar="PHOTO", help="a file, a folder, an http or https address, or -")
+    option("--model", metavar="MODEL", help="name, folder, zip or address; default: the best one on validation")
+    option("--beam", type=_few, metavar="WIDTH", help="beam width, 1 is greedy; default: as validation chose")
+    option("--n", type=_few, default=1, metavar="N", help="captions per photo, the best first (default: 1)")
+    form = option.__self__.add_mutually_exclusive_group().add_argument
+    for name, what in {"json": "one JSON object per line (JSON Lines)", "csv": "CSV with a header"}.items():
+        form(f"--{name}", dest="form", action="store_const", const=name, default="text", help=f"{what}, in UTF-8")
+    option("--attention", type=Path, metavar="OUT", help="also draw where the model looked: a PNG per photo in OUT")
+    option("--alt", action="store_true", help="pages: alt texts for pictures without one, as FILE -> ALT TEXT")
+    option("--allow-private", action="store_true", help="also fetch photos from this machine and its network")
+
+
+def _few(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 100:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 to 100")
+    return int(text)
+
+
+def find_model(name: str | None) -> Path | str:
+    """Return the folder, zip or address of a model.
+
+    Args:
+        name: a folder, zip or address; or the name of an experiment, first of the active dataset. None: the best one of
+            the active dataset, or of the only dataset that has any.
+
+    Raises:
+        FileNotFoundError: nothing is trained yet.
+        ValueError: there is none of this name, or it cannot be told which one is meant.
+        SettingError: see `settings.active`.
+    """
+    from captioning.fetching.photo import ADDRESS
+
+    if name and ADDRESS.match(name):
+        return name
+    if name and (path := Path(name).expanduser()).exists():
+        return path
+    home = settings.from_environment().home
+    active = None
+    with contextlib.suppress(FileNotFoundError):  # notebook 01 has not been run
+        active = settings.active().checkpoints
+    if name:
+        return catalog.named(home, name, active)
+    there = catalog.datasets(home)
+    if not there:
+        raise FileNotFoundError(f"{home / 'checkpoints'} holds no trained model: run the notebooks, or give --model.")
+    if active not in there and len(there) > 1:
+        names = ", ".join(folder.name for folder in there)
+        raise ValueError(f"There are models of several datasets ({names}): choose one with --model.")
+    from captioning import experiments
+
+    return experiments.best(active if active in there else there[0])
+
+
+def _load(name: str | None) -> Bundle:
+    from captioning import bundle
+
+    source = find_model(name)
+    print(f"Model: {lines.short_path(source) if isinstance(source, Path) else source}", file=sys.stderr)
+    return bundle.load(source)
+
+
+def _caption(options: argparse.Namespace) -> int:
+    from captioning.serving.arguments import given
+    from captioning.serving.reporting import Report
+
+    out, summary = sys.stdout, ""
+    with contextlib.redirect_stdout(sys.stderr):  # what loading prints is no caption
+        if options.alt:
+            from captioning.serving import alt_texts
+
+            photos, summary = alt_texts.find(options.photos, options.allow_private)
+        else:
+            photos = list(given(options.photos, options.allow_private))
+        report = Report(options.form, options.n, out, " -> " if options.alt else "\t", bool(options.attention))
+        for photo, answer, error, drawn in _answers(photos, options, out):
+            report.add(photo.name, alt_texts.as_alt_texts(answer) if options.alt and answer else answer, error, drawn)
+        if summary:
+            print(summary, file=sys.stderr)
+    return 1 if report.failed else 0
+
+
+def _answers(photos: Sequence[Given], options: argparse.Namespace, out: TextIO) -> Iterator[tuple]:
+    """Yield each photo with its answer or None, what failed or None, and the picture of the attention or None."""
+    from captioning.serving.reporting import progress
+
+    pictures = [photo.picture for photo in photos if not photo.error]
+    if pictures:
+        bundle = _load(options.model)
+        looks = None
+        if options.attention:
+            from captioning.serving.looks import Again, Looks
+
+            looks = Looks(bundle, options.attention)
+            pictures = [picture if isinstance(picture, Path) else Again(picture) for picture in pictures]
+        found = zip(
+            pictures, bundle.captions(pictures, options.n, options.beam, bool(looks), keep_errors=True), strict=True
+        )
+    for photo in progress(photos, out):
+        answer, error, drawn = None, photo.error, None
+        if not error:
+            picture, answer = next(found)
+            if isinstance(answer, Exception):
+                answer, error = None, answer
+            elif looks:
+                try:
+                    drawn = looks.draw(photo.name, picture, answer)
+                except (OSError, ValueError) as failed:
+                    error = failed
+        yield photo, answer, error, drawn and str(drawn)
+
+
+def _models(options: argparse.Namespace) -> int:
+    home = settings.from_environment().home
+    for folder in {catalog.named(home, name): None for name in options.delete}:
+        catalog.delete(folder.parent, [folder.name])
+    if options.paths:
+        print(catalog.table([folder for path in options.paths for folder in catalog.folders(path) or [path]]))
+        return 0
+    for checkpoints in catalog.datasets(home):
+        print(f"{checkpoints.name}\n{catalog.table(checkpoints)}\n")
+    if not catalog.datasets(home):
+        print(f"{home / 'checkpoints'} holds no trained model: run the notebooks, which make them.", file=sys.stderr)
+    return 0
+
+
+def _score(options: argparse.Namespace) -> int:
+    from captioning.metrics.__main__ import main as score
+
+    return score([options.references, options.results])
+
+
+def _pack(options: argparse.Namespace) -> int:
+    from captioning.serving.pack import pack
+
+    pack(find_model(options.bundle), options.target, options.half, options.encoder)  # says what it has written
+    return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    if options.format != "page" and options.serve:
+        raise ValueError("--serve is for --format page.")
+    if options.format == "saved-model" and options.precision:
+        raise ValueError("--precision is for --format page and onnx; a SavedModel is in float32.")
+    bundle = _load(options.bundle)
+    if options.format == "page":
+        from captioning.serving import site
+
+        site.write(bundle, options.out, options.precision)
+    elif options.format == "onnx":
+        from captioning.serving import onnx_files
+
+        onnx_files.write(bundle, options.out, options.precision or "float32")
+    else:
+        from captioning.serving import saved_model
+
+        saved_model.write(bundle, options.out)
+    if options.serve:
+        site.serve(options.out, options.serve)
+    return 0
+
+
+def _notebooks(options: argparse.Namespace) -> int:
+    from captioning import notebooks
+
+    return notebooks.main(options.names)

@@ -1,0 +1,81 @@
+"""Pictures of where a model looked, one file per photo."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+os.environ.setdefault("MPLBACKEND", "Agg")  # files, not windows
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from captioning.bundle import Answer, Bundle
+from captioning.fetching.photo import ADDRESS
+from captioning.files import folded, write_atomically
+from captioning.plotting import show_attention
+
+
+@dataclass
+class Again:
+    """A photo that is no file and is read twice, as the model and the figure do; it is fetched once."""
+
+    picture: Any  # has `name` and `read`
+    content: bytes | None = None
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return self.picture.name
+
+    def read(self, limit: int = -1) -> bytes:
+        """Read it."""
+        if self.content is None:
+            self.content = self.picture.read(limit)
+        return self.content
+
+
+class Looks:
+    """Draws where a model looked, a file per photo."""
+
+    def __init__(self, bundle: Bundle, folder: Path):
+        """Make the folder.
+
+        Raises:
+            ValueError: the model has no attention.
+            OSError: the folder cannot be made.
+        """
+        encoder = bundle.settings["encoder"]
+        (probe,) = bundle.decode(np.zeros((1, encoder["regions"], encoder["channels"]), np.float16))
+        if probe.attention is None:
+            raise ValueError(f"{bundle.name} has no attention to draw: choose a bahdanau or bilstm model with --model.")
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder, self.taken = folder, set()
+
+    def draw(self, name: str, picture: Path | Again, answer: Answer) -> Path:
+        """Draw where the model looked for each word, and return the file.
+
+        Raises:
+            ImageError: the picture can be read no more.
+            OSError: the file cannot be written.
+        """
+        target = self._file_for(name)
+        figure = show_attention(picture, answer.words, answer.attention, answer.caption)
+        with write_atomically(target) as draft:
+            figure.savefig(draft, dpi=70, bbox_inches="tight")
+        plt.close(figure)
+        return target
+
+    def _file_for(self, name: str) -> Path:
+        """Return a file for the next photo: `dog-attention.png` for `beach/dog.jpg`, `dog-2-…` for another dog."""
+        path = unquote(urlsplit(name).path) if ADDRESS.match(name) else Path(name).as_posix()
+        stem = re.sub(r"[^\w.-]+", "_", PurePosixPath(path).stem).strip(".-")[:80] or "photo"
+        stems = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
+        chosen = next(one for one in stems if folded(one) not in self.taken)
+        self.taken.add(folded(chosen))
+        return self.folder / f"{chosen}-attention.png"

@@ -1,0 +1,90 @@
+"""What the command says of each photo: a line, a JSON object or a CSV row, as soon as it is known."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, TextIO
+
+from tqdm import tqdm
+
+from captioning.serving.arguments import Given
+
+if TYPE_CHECKING:
+    from captioning.bundle import Answer
+
+MANY = 50  # photos from which on progress is shown where nobody may be watching
+
+
+def told(name: str, answer: Answer | None, error: str | None) -> dict:
+    """Return what is known of a photo, as JSON values; what a failure leaves unknown is None."""
+    candidates = [vars(candidate) for candidate in answer.candidates] if answer else []
+    best = dict.fromkeys(("caption", "log_probability", "per_word")) | (candidates[0] if candidates else {})
+    below = answer.below if answer else None
+    return {"file": name, **best, "below": below, "candidates": candidates, "error": error}
+
+
+class Report:
+    """Writes one record per photo in one of three forms; failures go to stderr in each of them."""
+
+    def __init__(self, form: str, n: int, out: TextIO, arrow: str = "\t", attention: bool = False):
+        """Begin a report.
+
+        Args:
+            form: text, json (one object per line) or csv.
+            n: captions per photo.
+            out: where it goes.
+            arrow: between a photo and its caption, in the form text.
+            attention: whether there is a field for the picture of where the model looked.
+        """
+        self.form, self.out, self.arrow, self.failed = form, out, arrow, 0
+        self.attention = attention
+        if form == "csv":
+            more = [f"{field}_{place}" for place in range(2, n + 1) for field in ("caption", "log_probability")]
+            fields = [
+                "file",
+                "caption",
+                "log_probability",
+                "per_word",
+                "below",
+                *more,
+                *["attention"] * attention,
+                "error",
+            ]
+            self.rows = csv.DictWriter(out, fields, extrasaction="ignore", lineterminator="\n")
+            self.rows.writeheader()
+
+    def add(self, name: str, answer: Answer | None, error: Exception | None, drawn: str | None = None) -> None:
+        """Tell of the next photo: its answer, or the error that there was instead."""
+        said = None
+        if error:
+            self.failed += 1
+            said = " ".join(str(error).split())
+            said = _one_line(said if name in said else f"{name}: {said}")
+            tqdm.write(f"captioning: {said}", file=sys.stderr)
+        record = told(name, answer, said) | ({"attention": drawn} if self.attention else {})
+        if self.form == "json":
+            print(json.dumps(record, ensure_ascii=False), file=self.out, flush=True)
+        elif self.form == "csv":
+            for place, other in enumerate(record["candidates"][1:], 2):
+                record |= {f"{field}_{place}": other[field] for field in ("caption", "log_probability")}
+            self.rows.writerow(record)
+            self.out.flush()
+        elif answer:
+            captions = (candidate.caption for candidate in answer.candidates)
+            print(_one_line(name) + self.arrow + "\t".join(captions), file=self.out, flush=True)
+
+
+def _one_line(name: str) -> str:
+    """Return a file name without line breaks, tabs and other control characters, which are written as escapes."""
+    return re.sub(r"[\x00-\x1f\x7f]", lambda found: repr(found[0])[1:-1], name)
+
+
+def progress(photos: Sequence[Given], out: TextIO) -> Iterator[Given]:
+    """Yield the photos; show on stderr how far it is, unless there are few or the lines of the report show it."""
+    watched, many = sys.stderr.isatty(), len(photos) > MANY
+    options = {"mininterval": 0.5 if watched else 10, "leave": False, "unit": " photos"}
+    yield from tqdm(photos, file=sys.stderr, disable=out.isatty() or not (watched or many), **options)

@@ -1,0 +1,322 @@
+"""The page in a real browser: the captions of Python, nothing leaves the machine, everyone can use it."""
+
+import functools
+import json
+import shutil
+import subprocess
+import tarfile
+import threading
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+from tiny_encoder import SIZE, SPEC, tiny_encoder
+
+from captioning import bundle, encoders, models
+from captioning.images import load_pixels
+from captioning.models.bahdanau import BahdanauConfig, BahdanauDecoder
+from tests.bundles import edit, finished, made_in
+from tests.pictures import header, saved
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+sync_api = pytest.importorskip("playwright.sync_api", reason="the package playwright is not installed")
+onnx = pytest.importorskip("onnx", reason="the packages of the exports are not installed")
+pytest.importorskip("tf2onnx", reason="the packages of the exports are not installed")
+from captioning.serving import site  # noqa: E402
+
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
+    pytest.mark.skipif(shutil.which("npm") is None, reason="npm, which fetches the runtime for browsers, is absent"),
+]
+AXE = "axe-core-4.10.3.tgz"  # finds what screen readers and keyboards cannot use
+SCORES = {"images": 5, "CIDEr": 0.5, "Bleu_4": 0.25, "shuffled_CIDEr": 0.1}
+DARK = {"color_scheme": "dark", "viewport": {"width": 320, "height": 700}}
+
+
+def smooth(width, height, seed, mode="RGB"):
+    """Return a picture of large soft spots of all colors."""
+    noise = np.random.default_rng(seed).integers(0, 256, (4, 4, len(mode)), dtype=np.uint8)
+    return Image.fromarray(noise).resize((width, height), Image.Resampling.BICUBIC)
+
+
+def turned(orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return exif
+
+
+PICTURES = {
+    "wide.png": lambda: saved(smooth(90, 41, 0), "PNG"),
+    "tall.jpg": lambda: saved(smooth(40, 77, 1), "JPEG", quality=95),
+    "phone <b>&.jpg": lambda: saved(smooth(150, 113, 2), "JPEG", quality=95, exif=turned(6)),
+    "clear.png": lambda: saved(smooth(64, 64, 3, "RGBA"), "PNG"),
+    "bad.jpg": lambda: b"This is a text.",
+    "gray.gif": lambda: saved(smooth(200, 33, 4).convert("L"), "GIF"),
+    "large.jpg": lambda: saved(smooth(7300, 5500, 5), "JPEG", quality=60),
+}
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("photos")
+    for name, content in PICTURES.items():
+        (folder / name).write_bytes(content())
+    return [folder / name for name in PICTURES]
+
+
+@pytest.fixture(scope="module")
+def captioner(tmp_path_factory):
+    """A bundle whose captions depend on the picture, as its weights are large; with validation captions."""
+    folder, encoder = tmp_path_factory.mktemp("captioner"), tiny_encoder()
+    made = made_in(folder)
+    sizes = {"regions": SPEC.regions, "channels": SPEC.channels}
+    config = BahdanauConfig(len(made.tokenizer), **sizes, embedding=4, units=5, attention=3)
+    trained, _ = finished(made)
+    model, random = models.build(BahdanauDecoder, config), np.random.default_rng(4)
+    for variable in model.trainable_variables:
+        variable.assign(random.normal(0, 1.5, variable.shape))
+    model.save_weights(trained / "model.weights.h5")
+    settings = edit(trained, encoder=encoder.identity)
+    edit(trained, model=settings["model"] | sizes)
+    chosen = {"beam_width": 3, "length_penalty": 0.7, "confidences": [-9.0, -2.5, -2.0, -1.5, -1.0, -0.5]}
+    (trained / "scores.json").write_text(json.dumps({"decoding": chosen, **SCORES}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(encoders, "load", lambda *_: encoder)
+        yield bundle.load(trained)
+
+
+@pytest.fixture(scope="module")
+def folder(captioner, tmp_path_factory):
+    """The page; the runtime is fetched once and kept in data/."""
+    folder = tmp_path_factory.mktemp("site") / "page"
+    try:
+        site.write(captioner, folder)
+    except site.SiteError as error:
+        pytest.skip(str(error))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def browser():
+    options = ["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def opened(browser):
+    """A function that serves a folder and opens its page; no other host may be asked, nor a script fail."""
+    contexts, servers, asked, wrong = [], [], [], []
+
+    def open_page(folder, **options):
+        servers.append(site.server(folder, 0))
+        threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
+        contexts.append(browser.new_context(**options))
+        page = contexts[-1].new_page()
+        page.set_default_timeout(20_000)
+        here = f"http://localhost:{servers[-1].server_port}/"
+        page.on(
+            "request", lambda request: request.url.startswith((here, "blob:", "data:")) or asked.append(request.url)
+        )
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.goto(here)
+        until(page, "status.textContent === 'Ready.' || status.classList.contains('wrong')")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+    assert (asked, wrong) == ([], [])
+
+
+def until(page, condition, seconds=20):
+    """Wait for a condition on the page; Playwright's own way needs `eval`, which the page forbids."""
+    end = time.monotonic() + seconds
+    while not page.evaluate(f"() => {{ const status = document.querySelector('#status'); return {condition}; }}"):
+        assert time.monotonic() < end, page.inner_text("body")
+        time.sleep(0.02)
+
+
+def add(page, files):
+    """Choose files and wait for their captions."""
+    page.set_input_files("#files", files)
+    done = "![...document.querySelectorAll('.card .caption')].some((caption) => caption.textContent === '…')"
+    until(page, f"document.querySelectorAll('#cards > li').length && {done}")
+    return page.locator("#cards > li")
+
+
+def test_captions_of_all_kinds_of_pictures_are_those_of_python(captioner, folder, photos, opened):
+    page = opened(folder)
+    cards, good = add(page, photos), [photo for photo in photos if photo.name != "bad.jpg"]
+    bad = [photo.name for photo in photos].index("bad.jpg")
+    assert cards.nth(bad).inner_text() == "bad.jpg: no picture that this browser can open, or a damaged one."
+    for beam in (3, 1):
+        expected = list(captioner.captions(good, n=beam, beam=beam, attention=True))
+        assert len({answer.caption for answer in expected}) >= 4, "a test that any caption would pass"
+        for photo, answer in zip(good, expected, strict=True):
+            card = cards.nth(photos.index(photo))
+            assert card.locator(".name").inner_text() == photo.name
+            assert card.locator("img").get_attribute("alt") == card.locator(".caption").inner_text() == answer.caption
+            rows = [row.all_text_contents() for row in map(lambda r: r.locator("td"), card.locator("tbody tr").all())]
+            assert [caption for caption, _ in rows] == [candidate.caption for candidate in answer.candidates]
+            for (_, number), candidate in zip(rows, answer.candidates, strict=True):
+                assert float(number) == pytest.approx(candidate.log_probability, abs=0.05)
+            assert f"More sure than of {100 * answer.below:.0f} %" in card.locator(".sure").inner_text()
+            assert card.locator(".words button").all_text_contents() == list(answer.words)
+        if beam == 3:
+            page.select_option("#search", index=1)
+            until(page, "!document.querySelector('.card tbody tr + tr')")
+            until(page, "[...document.querySelectorAll('.card')].every((card) => !card.querySelector('tr + tr td'))")
+
+
+def test_pixels_are_resized_as_by_pillow(folder, opened):
+    page, random = opened(folder), np.random.default_rng(0)
+    for width, height in [(1, 1), (SIZE, SIZE), (33, 50), (50, 33), (40, 50), (301, 207), (150, 999), (2000, 3)]:
+        content = saved(Image.fromarray(random.integers(0, 256, (height, width, 3), dtype=np.uint8)), "PNG")
+        assert (pixels_of(page, content) == load_pixels(content, SIZE)).all(), (width, height)
+
+
+def pixels_of(page, content):
+    script = "async (bytes) => JSON.stringify([...await pixelsOf(new File([Uint8Array.from(bytes)], 'x'))])"
+    return np.array(json.loads(page.evaluate(script, list(content)))).reshape(SIZE, SIZE, 3)
+
+
+def test_a_word_shows_where_the_model_looked_and_everything_works_by_keyboard(captioner, folder, photos, opened):
+    page = opened(folder, permissions=["clipboard-read", "clipboard-write"])
+    add(page, photos[:1])
+    answer = captioner.caption(photos[0], attention=True)
+    page.focus("#search")
+    for _ in range(3):  # past "Clear all", to the second word
+        page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    word = page.locator(".words button").nth(1)
+    assert word.get_attribute("aria-pressed") == "true" and page.locator(".picture canvas").is_visible()
+    read = "canvas => [...canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data]"
+    shade = np.array(page.locator(".picture canvas").evaluate(read)).reshape(4, 4, 4)[..., 3]
+    expected = 215 * (1 - answer.attention[1] / answer.attention[1].max()).reshape(4, 4)
+    np.testing.assert_allclose(shade, expected, atol=2)
+    page.keyboard.press("Space")
+    assert word.get_attribute("aria-pressed") == "false" and page.locator(".picture canvas").is_hidden()
+    for button, text in ((".copy", answer.caption), (".copy-html", f'<img src="wide.png" alt="{answer.caption}">')):
+        page.focus(button)
+        page.keyboard.press("Enter")
+        until(page, "status.textContent.startsWith('Copied')")
+        assert page.evaluate("navigator.clipboard.readText()") == text
+        page.evaluate("document.querySelector('#status').textContent = ''")
+    page.click("#clear")
+    assert page.locator("#results").is_hidden() and page.locator("#cards > li").count() == 0
+
+
+def test_pasted_and_dropped_pictures_are_captioned(captioner, folder, photos, opened):
+    page = opened(folder)
+    for event, field, target in (("paste", "clipboardData", "document"), ("drop", "dataTransfer", "document.body")):
+        page.evaluate(
+            f"""(bytes) => {{
+                const data = new DataTransfer();
+                data.items.add(new File([Uint8Array.from(bytes)], "{event}.png"));
+                {target}.dispatchEvent(new {"ClipboardEvent" if event == "paste" else "DragEvent"}(
+                    "{event}", {{ {field}: data, bubbles: true, cancelable: true }}));
+            }}""",
+            list(photos[0].read_bytes()),
+        )
+        until(page, f"status.textContent.startsWith('{event}.png:')")
+    assert page.locator(".card .caption").all_text_contents() == [captioner.caption(photos[0]).caption] * 2
+
+
+def test_what_is_too_large_is_refused_before_it_is_decoded(folder, opened, tmp_path):
+    (tmp_path / "wide.png").write_bytes(header(50_000, 50_000))
+    (tmp_path / "empty.png").touch()
+    with (tmp_path / "long.png").open("wb") as file:
+        file.truncate(51_000_000)
+    page = opened(folder)
+    page.evaluate("createImageBitmap = () => { throw new Error('decoded'); }")
+    add(page, sorted(tmp_path.iterdir()))
+    assert page.locator("#cards > li").all_text_contents() == [
+        "empty.png: an empty file.",
+        "long.png: 51 MB are too much: save it smaller.",
+        "wide.png: 50000 x 50000 pixels are too many: save it smaller.",
+    ]
+
+
+def test_live_captions_come_from_the_camera(folder, opened):
+    page = opened(folder)
+    page.click("#camera-button")
+    until(page, "document.querySelector('#live').textContent !== '…'")
+    until(page, "document.querySelector('#spoken').textContent !== ''")
+    assert page.locator("#speed").inner_text().endswith("captions a second")
+    page.click("#keep")
+    until(page, "status.textContent.startsWith('camera.png:')")
+    page.click("#camera-button")
+    assert page.locator("#camera").is_hidden()
+    assert page.evaluate(
+        "document.querySelector('#video').srcObject.getTracks().every((t) => t.readyState === 'ended')"
+    )
+    page.evaluate(
+        "navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('', 'NotAllowedError'); }"
+    )
+    page.click("#camera-button")
+    until(page, "status.textContent.startsWith('The camera was not allowed')")
+
+
+@pytest.mark.parametrize("options", [{}, DARK], ids=["wide and light", "phone and dark"])
+def test_screen_readers_and_phones_can_use_it(folder, photos, opened, options):
+    page = opened(folder, bypass_csp=True, **options)  # for the script of axe, which is injected
+    add(page, [photos[0], *photos[3:5]])
+    page.locator(".words button").first.click()
+    page.locator("summary").first.click()
+    page.click("#camera-button")
+    until(page, "document.querySelector('#live').textContent !== '…'")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.evaluate(axe())
+    found = page.evaluate("axe.run()")["violations"]
+    assert [(fault["id"], fault["nodes"][0]["html"]) for fault in found] == []
+
+
+@functools.cache
+def axe():
+    """Return the script of axe; npm fetches it once, then it is kept in data/."""
+    kept = site.PAGE.parents[2] / "data" / AXE
+    if not kept.is_file():
+        kept.parent.mkdir(exist_ok=True)
+        name, version = AXE.removesuffix(".tgz").rsplit("-", 1)
+        command = ["npm", "pack", "--silent", f"{name}@{version}", "--pack-destination", kept.parent]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            pytest.skip(f"npm cannot fetch axe: {done.stderr.strip().splitlines()[-1:]}")
+    with tarfile.open(kept) as package:
+        return package.extractfile("package/axe.min.js").read().decode()
+
+
+def test_no_other_host_can_be_asked(folder, opened, browser):
+    page, elsewhere = opened(folder), site.server(folder, 0)
+    threading.Thread(target=elsewhere.serve_forever, daemon=True).start()
+    address = f"http://127.0.0.1:{elsewhere.server_port}/index.html"
+    blocked = page.evaluate(
+        """async (address) => {
+            const image = new Promise((done) => Object.assign(new Image(), { onload: () => done('asked'),
+                onerror: () => done('blocked'), src: address }));
+            return [await fetch(address, { mode: 'no-cors' }).then(() => 'asked', () => 'blocked'), await image,
+                await import(address).then(() => 'asked', () => 'blocked')];
+        }""",
+        address,
+    )
+    elsewhere.shutdown()
+    elsewhere.server_close()
+    assert blocked == ["blocked"] * 3
+
+
+def test_what_is_missing_is_said(folder, opened, browser, tmp_path):
+    broken = shutil.copytree(folder, tmp_path / "broken")
+    (broken / "step.onnx").unlink()
+    page = opened(broken)
+    assert page.inner_text("#status") == "step.onnx cannot be fetched (404): export the page again."
+    page = browser.new_page()
+    page.goto((folder / "index.html").as_uri())
+    until(page, "status.textContent.startsWith('Browsers load no model from a file')")
+    page.close()
