@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
+from itertools import product
 
 from captioning.words.ptb import BRACKETS, tokenize
 
@@ -37,6 +38,32 @@ def write(tokens: Iterable[str]) -> str:
             done, rest = tokens[: place + 1], write(tokens[place + 1 :])
             return f"{_join(done, [*gaps[: place + 1], ''])} {rest}".rstrip(" ")
     return text
+
+
+def rules(words: Iterable[str]) -> dict[str, list]:
+    """Return what `write` does with the words of a vocabulary as data, for a program that has no lexer.
+
+    Spellings are put side by side with a space between them; a caption that needs a comma or the like to be split into
+    the same words again is not told apart.
+
+    Returns:
+        "spellings", one per word; indices of words that have no space before them ("close") or after them ("open");
+        and pairs of indices with which it is the other way round ("pairs").
+    """
+    words = list(words)
+    close = [index for index, word in enumerate(words) if not _gap("a", word)]
+    holds = [index for index, word in enumerate(words) if not _gap(word, "a")]
+    index_of = {word: index for index, word in enumerate(words)}
+    signs = [word for word in words if not word.isalpha()]
+    candidates = {*product(signs, signs), *(tuple(pair.split()) for pair in _ONE_WORD)}
+    pairs = [
+        [index_of[left], index_of[right]]
+        for left, right in sorted(candidates)
+        if left in index_of
+        and right in index_of
+        and (not _gap(left, right)) != (index_of[left] in holds or index_of[right] in close)
+    ]
+    return {"spellings": [_spelling(word) for word in words], "close": close, "open": holds, "pairs": pairs}
 
 
 def _join(tokens: list[str], gaps: list[str]) -> str:

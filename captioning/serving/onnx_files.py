@@ -1,0 +1,181 @@
+"""A captioner as three ONNX files and a JSON file, for a browser, a server, or any language with a runtime."""
+
+from __future__ import annotations
+
+import logging
+import math
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from captioning import decoding
+from captioning.bundle import Bundle
+from captioning.decoding import Step
+from captioning.features import encode_files
+from captioning.files import read_json, write_atomically, write_json
+from captioning.images import Picture, each, load_pixels
+from captioning.quiet import tensorflow as tf
+from captioning.serving.graphs import Graphs
+from captioning.tokenizer import SPECIAL
+from captioning.words import writing
+
+OPSET = 17  # the latest that tf2onnx writes without a gap; every onnxruntime since 1.12 reads it, onnxruntime-web too
+FORMAT = 1  # of model.json
+GRAPHS = ("encoder", "start", "step")
+PRECISIONS = ("float32", "float16", "int8")
+
+
+def write(bundle: Bundle, folder: Path | str, precision: str = "float32") -> dict:
+    """Write encoder.onnx, start.onnx, step.onnx and model.json, which says how they are used.
+
+    Args:
+        bundle: any captioner.
+        folder: made where it is missing; files of these names are replaced.
+        precision: in which the weights are stored; what is computed is float32.
+
+    Returns:
+        What model.json holds.
+
+    Raises:
+        ImportError: the packages for it are not installed.
+        ValueError: an unknown precision.
+    """
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision is {precision!r}; known: {', '.join(PRECISIONS)}.")
+    onnx, folder = _require("onnx"), Path(folder)
+    graphs = Graphs(bundle)
+    for name, model in _convert(graphs).items():
+        with write_atomically(folder / f"{name}.onnx") as draft:
+            onnx.save(model, draft)
+    description = _describe(bundle, graphs, precision)
+    write_json(folder / "model.json", description)
+    return description
+
+
+class Session:
+    """The three graphs around onnxruntime: `encode`, `start` and `step` as `captioning.decoding` takes them.
+
+    Attributes:
+        description: what model.json holds.
+    """
+
+    def __init__(self, folder: Path, description: dict):
+        runtime = _require("onnxruntime")
+        self.description = description
+        self._graphs = {
+            name: (runtime.InferenceSession(folder / graph["file"], providers=["CPUExecutionProvider"]), graph)
+            for name, graph in description["graphs"].items()
+        }
+
+    def encode(self, pixels: np.ndarray) -> np.ndarray:
+        """Pixels uint8 (batch, size, size, 3) -> features float32 (batch, regions, channels)."""
+        return self._run("encoder", pixels)[0]
+
+    def start(self, features: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Features float32 (batch, regions, channels) -> the state that a decoding starts from."""
+        return tuple(self._run("start", features))
+
+    def step(self, tokens: np.ndarray, state: tuple[np.ndarray, ...]) -> Step:
+        """Read one token per row and score the next one."""
+        logits, *rest = self._run("step", tokens, *state)
+        return Step(logits, tuple(rest[: len(state)]), *rest[len(state) :])
+
+    def _run(self, name: str, *inputs: np.ndarray) -> list[np.ndarray]:
+        session, graph = self._graphs[name]
+        return session.run(graph["outputs"], dict(zip(graph["inputs"], inputs, strict=True)))
+
+
+def load(folder: Path | str) -> Session:
+    """Open what `write` has written.
+
+    Raises:
+        FileNotFoundError: a file is missing.
+        DamagedError: model.json is damaged.
+        ImportError: onnxruntime is not installed.
+    """
+    return Session(Path(folder), read_json(Path(folder) / "model.json", "Export the model again."))
+
+
+def compare(bundle: Bundle, folder: Path | str, pictures: Picture | Iterable[Picture]) -> tuple[int, int]:
+    """Caption pictures greedily by Keras and by the files.
+
+    Args:
+        bundle: what the files were written from.
+        folder: where they are.
+        pictures: all can be read, see `images.ACCEPTED`.
+
+    Returns:
+        How many captions are equal, and the number of pictures.
+    """
+    session, equal, total = load(folder), 0, 0
+    for picture in each(pictures):
+        pixels = load_pixels(picture, session.description["image_size"])[None]
+        found = decoding.greedy(session.step, session.start(session.encode(pixels)), session.description["max_length"])
+        expected = bundle.decode(encode_files(pixels[0], bundle.encoder), beam_width=1, length_penalty=0.0)
+        equal += found[0].tokens == expected[0].tokens
+        total += 1
+    return equal, total
+
+
+def _require(name: str) -> Any:
+    """Import a package that only exports need."""
+    try:
+        return __import__(name)
+    except ModuleNotFoundError as error:
+        raise ImportError(f'{error}. Exports need more packages: pip install "captioning[export]"') from error
+
+
+def _convert(graphs: Graphs) -> dict[str, Any]:
+    """Return the three graphs as ONNX models, weights in float32.
+
+    They go through a SavedModel: tf2onnx takes what a plain function has captured, as the constants of the
+    normalization, for inputs.
+    """
+    tf2onnx, onnx = _require("tf2onnx"), _require("onnx")
+    logging.getLogger("tf2onnx").setLevel(logging.ERROR)
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        module, signatures = graphs.module(GRAPHS)
+        tf.saved_model.save(module, folder, signatures)
+        for name in GRAPHS:
+            graph, inputs, outputs, names = tf2onnx.tf_loader.from_saved_model(
+                folder, None, None, ["serve"], [name], return_tensors_to_rename=True
+            )
+            model, _ = tf2onnx.convert.from_graph_def(graph, name, inputs, outputs, OPSET, tensors_to_rename=names)
+            onnx.checker.check_model(model, full_check=True)
+            found[name] = model
+    return found
+
+
+def _describe(bundle: Bundle, graphs: Graphs, precision: str) -> dict:
+    """Return what model.json holds."""
+    encoder, chosen, side = bundle.settings["encoder"], bundle.chosen, math.isqrt(bundle.settings["encoder"]["regions"])
+    rules = writing.rules(bundle.tokenizer.vocabulary)
+    shift = len(SPECIAL)  # ids of words follow those of the special tokens
+    return {
+        "format": FORMAT,
+        "name": bundle.name,
+        "kind": bundle.kind,
+        "precision": precision,
+        "opset": OPSET,
+        "graphs": {
+            name: {"file": f"{name}.onnx", "inputs": inputs, "outputs": outputs}
+            for name, (inputs, outputs) in graphs.names.items()
+        },
+        "image_size": encoder["image_size"],
+        "resize": encoder["resize"],
+        "regions": encoder["regions"],
+        "grid": [side, side] if side**2 == encoder["regions"] and graphs.attends else None,
+        "channels": encoder["channels"],
+        "max_length": bundle.max_length,
+        "decoding": {name: chosen[name] for name in ("beam_width", "length_penalty")},
+        "confidences": chosen["confidences"],
+        "special": {name.strip("<>"): token for token, name in enumerate(SPECIAL)},
+        "words": [*SPECIAL, *rules["spellings"]],
+        "close": [index + shift for index in rules["close"]],
+        "open": [index + shift for index in rules["open"]],
+        "pairs": [[left + shift, right + shift] for left, right in rules["pairs"]],
+    }
