@@ -70,7 +70,8 @@ def show_attention(
         told.append(f"{word} ×{grid.max():.1f} at row {row + 1}, column {column + 1}{note and ', '}{note};")
     if len(words):
         _add_scale(figure, scale)
-    seen = f"{Path(getattr(file, 'name', file)).name}, {side} by {side} regions; the largest weight per word, in multiples of an even look:"
+    name = Path(getattr(file, "name", file)).name
+    seen = f"{name}, {side} by {side} regions; the largest weight per word, in multiples of an even look:"
     return figure.describe(f"Attention{title and ': '}{title}. Picture {seen}", *told)
 
 
