@@ -18,7 +18,7 @@ from captioning.bundle import Answer, Bundle
 from captioning.datasets.dataset import Record
 from captioning.findings.finding import Finding
 from captioning.images import ImageError
-from captioning.serving.photos import Photo, records_of
+from captioning.serving.own_photos import Photo, records_of
 from captioning.settings import RESOLVED
 
 MOST = 12  # photos shown at a time
