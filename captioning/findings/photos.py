@@ -97,15 +97,10 @@ def confidence(records: Sequence[Record], answers: Sequence[Answer]) -> Finding:
     drawn = [generator.integers(0, len(sure), len(sure)) for _ in range(DRAWS)]
     shares = [found for rows in drawn if (found := _ordered(sure[rows], better[rows])) is not None]
     low, high = np.percentile(shares, (2.5, 97.5))
-    means = (
-        "more often than chance"
-        if low > CHANCE
-        else "less often than chance"
-        if high < CHANCE
-        else ("which may be chance")
-    )
+    verdict = "better" if low > CHANCE else "worse" if high < CHANCE else "neither clearly better nor clearly worse"
     interval = f"95 % interval {percent(low, 0)} to {percent(high, 0)}"
-    return Finding(f"{text} {pair} in {percent(share, 0)} of the pairs ({interval}): {means}, 50 %.")
+    means = f"A coin would be right in half of them: the model is {verdict}."
+    return Finding(f"{text} {pair} in {percent(share, 0)} of the pairs ({interval}). {means}")
 
 
 def looked(shown: Sequence[tuple[Record, Answer]]) -> Finding:
