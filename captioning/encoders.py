@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+import random
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,6 +83,10 @@ class Encoder:
             "channels": spec.channels,
         }
 
+    def arrays(self) -> list[np.ndarray]:
+        """Return its weights up to the layer, in the order in which it is built."""
+        return self._model.get_weights()
+
     def __call__(self, pixels):
         """Encode a batch.
 
@@ -125,6 +130,24 @@ def load(name: str, weights: str, folder: Path | None) -> Encoder:
         return Encoder(spec, _build(spec, str(file)), "files")
 
 
+def from_arrays(name: str, arrays: Sequence[np.ndarray], weights: str) -> Encoder:
+    """Build a frozen CNN from the arrays that `Encoder.arrays` gave.
+
+    Args:
+        name: one of `settings.ENCODERS`.
+        arrays: its weights, in float16 or float32.
+        weights: what the arrays are: imagenet, random or files.
+
+    Raises:
+        SettingError: unknown name.
+        ValueError: the arrays are not those of this CNN.
+    """
+    spec = spec_of(name)
+    model = _build(spec, None)
+    model.set_weights(arrays)
+    return Encoder(spec, model, weights)
+
+
 def spec_of(name: str) -> EncoderSpec:
     """Return the specification of an encoder; an unknown name is a SettingError."""
     if name not in SPECS:
@@ -133,8 +156,12 @@ def spec_of(name: str) -> EncoderSpec:
 
 
 def _build(spec: EncoderSpec, weights: str | None) -> keras.Model:
-    """Build the CNN up to the layer."""
-    model = spec.builder(weights=weights, input_shape=(spec.size, spec.size, 3), **spec.options)
+    """Build the CNN up to the layer; Python's random state, from which Keras draws seeds, is left as it was."""
+    kept = random.getstate()
+    try:
+        model = spec.builder(weights=weights, input_shape=(spec.size, spec.size, 3), **spec.options)
+    finally:
+        random.setstate(kept)
     return keras.Model(model.input, model.get_layer(spec.layer).output, name=spec.name)
 
 

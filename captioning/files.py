@@ -87,7 +87,7 @@ def read_json(path: Path | str, way_out: str, hook: Callable[[list[tuple[str, An
         FileNotFoundError: it is not there.
     """
     try:
-        return json.loads(Path(path).read_bytes(), object_pairs_hook=hook)
+        return json.loads((Path(path) if isinstance(path, str) else path).read_bytes(), object_pairs_hook=hook)
     except (ValueError, RecursionError) as error:  # of the decoding and of JSON
         raise DamagedError(f"{path} is damaged ({error}). {way_out}") from error
 

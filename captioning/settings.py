@@ -161,7 +161,7 @@ def quick_sizes(**smallest: Any) -> tuple:
 
 def require(path: Path | str, made_by: str) -> Path:
     """Return the path if it is there; else the FileNotFoundError names the notebook that makes it."""
-    path = Path(path)
+    path = Path(path) if isinstance(path, str) else path  # or a member of a packed model
     if not path.exists():
         raise FileNotFoundError(f"{path} is missing. Run notebooks/{made_by}.ipynb first: it makes this file.")
     return path

@@ -40,7 +40,7 @@ def config_of(made, kind="bahdanau", **sizes):
         return CaptioningRNN, CaptioningRNNConfig(cell=kind.removeprefix("numpy_"), **shape)
     if kind == "gru":
         return GRUDecoder, GRUDecoder.config_class(regions=1, **shape)
-    return BahdanauDecoder, BahdanauDecoder.config_class(regions=4, **({"attention": 3} | shape))
+    return BahdanauDecoder, BahdanauDecoder.config_class(**({"regions": 4, "attention": 3} | shape))
 
 
 def settings_of(made, model_class=BahdanauDecoder, config=None, training=None, batches=None):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -64,10 +64,11 @@ def data_of(dataset: CaptionDataset, store: FeatureStore) -> dict:
 class Bundle:
     """A trained captioner, ready to use."""
 
-    folder: Path
+    folder: Path  # or a packed model, `packed.Packed`, which is read like one
     model: Decoder | CaptioningRNN  # anything with `averaged` and `compile_step`
     tokenizer: Tokenizer
     settings: dict
+    packed_encoder: Callable[[dict], encoders.Encoder] | None = None  # gives the one that travels with a packed model
 
     @property
     def name(self) -> str:
@@ -151,17 +152,19 @@ class Bundle:
             SettingError: there are none.
         """
         identity = self.settings["encoder"]
+        if self.packed_encoder:
+            return self.packed_encoder(identity)
         weights = identity["weights"]
         now = from_environment().weights if weights != "random" else None
         named = None if now in WEIGHTS else now
         if weights == "imagenet":
             weights = named or weights  # where there is no network; the hash decides
         elif weights == "files":
-            weights = named or self.settings["weights_folder"]
-            if not named and not (Path(weights) / encoders.spec_of(identity["encoder"]).file).is_file():
+            weights = named or self.settings.get("weights_folder")  # which a packed model does not name
+            if not named and not (weights and (Path(weights) / encoders.spec_of(identity["encoder"]).file).is_file()):
                 raise BundleError(
-                    f"{self.folder} was trained with encoder weights in {weights}, which are no longer there: set "
-                    "CAPTIONING_WEIGHTS to the folder that holds them now."
+                    f"{self.folder} was trained with encoder weights in {weights or 'a folder'}, which are no longer "
+                    "there: set CAPTIONING_WEIGHTS to the folder that holds them now."
                 )
         encoder = encoders.load(identity["encoder"], weights, folder=None)
         if found := difference(identity, encoder.identity | {"weights": identity["weights"]}):

@@ -3,64 +3,90 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from captioning import models
+from captioning.bundle import packed
 from captioning.bundle.bundle import Bundle, BundleError, maker, weights_file
+from captioning.bundle.packed import Member, Packed
 from captioning.files import DamagedError, read_json
 from captioning.from_scratch.rnn import CaptioningRNN
-from captioning.provenance import code_digest, difference, digest
+from captioning.models.decoder import Decoder
+from captioning.provenance import StaleError, code_digest, difference, digest
 from captioning.settings import require
 from captioning.tokenizer import Tokenizer
 
 FORMAT = 3  # of settings.json
 _FIELDS = dict.fromkeys(("class", "model", "training", "batches", "data", "encoder"), dict)
 _FIELDS |= {"kind": str, "tokenizer": str, "finished": bool}
+_FEW, _TIMES = 1 << 24, 64  # numbers in an array of a packed model, at least; and as against all that it holds
 
 
-def load(folder: Path | str, other_code: bool = False) -> Bundle:
+def load(path: Path | str, other_code: bool = False, sha256: str | None = None) -> Bundle:
     """Load a bundle; nothing is written, and no random state is touched.
 
     Args:
-        folder: as an experiment left it; a line tells where its training is unfinished.
+        path: a folder as an experiment left it, where a line tells of an unfinished training; or a packed model: a file
+            or an http(s) address, whose checksum is told.
         other_code: load it also where the code of its model has changed since; its captions may be others then.
+        sha256: the checksum that the packed model must have.
 
     Raises:
         FileNotFoundError: the bundle or a file of it is missing.
-        BundleError: settings, tokenizer, weights and the model's code do not belong together.
-        DamagedError, StaleError: the tokenizer cannot be used.
+        BundleError: settings, tokenizer, weights and the model's code do not belong together; or a packed model is
+            damaged, not to be trusted, or of a newer version.
+        DamagedError, StaleError: the tokenizer of a folder cannot be used.
     """
-    folder = Path(folder)
+    folder = packed.find(path, sha256)
+    travels = isinstance(folder, Packed)
     settings = read_settings(folder)
+    if travels:
+        settings.pop("weights_folder", None)  # a place on another machine, if not an attempt to read here
     kind, made_by = settings["kind"], maker(settings["kind"])
-    way_out = f"Put the right one back, or delete {folder} and run notebooks/{made_by}.ipynb again."
-    tokenizer = Tokenizer.load(require(folder / "tokenizer.json", made_by), way_out=way_out)
-    vocabulary = settings["model"].get("vocabulary")
-    if digest(tokenizer.vocabulary) != settings["tokenizer"] or len(tokenizer) != vocabulary:
-        raise BundleError(
-            f"{folder}/tokenizer.json ({len(tokenizer)} ids) is not the tokenizer that the weights were trained with "
-            f"({vocabulary} ids). {way_out}"
-        )
-    weights = require(folder / weights_file(kind), made_by)
+    tokenizer = _tokenizer(folder, settings)
+    weights = require(folder / (packed.WEIGHTS if travels else weights_file(kind)), made_by)
     try:
-        model_class = CaptioningRNN if kind.startswith("numpy_") else models.find_class(**_name_of_class(settings))
+        model_class = CaptioningRNN if kind.startswith("numpy_") else _class_of(settings, travels)
         if not other_code and code_digest(model_class) != settings["class"]["code"]:
             raise BundleError(
                 f"{folder} was trained with other code of {model_class.__name__} than there is now. Run "
                 f"notebooks/{made_by}.ipynb to train the new code beside it, or load it with other_code=True."
             )
-        model = _load_model(model_class, settings["model"], weights)
+        arrays = folder.arrays(packed.WEIGHTS) if travels else None
+        model = _load_model(model_class, settings["model"], weights, arrays)
     except BundleError:
         raise
     except (ValueError, KeyError, TypeError, OSError, RuntimeError) as error:
         raise BundleError(f"{weights} does not fit {folder}/settings.json: {error}") from error
     if not settings["finished"]:
         print(f"{folder.name}: its training is unfinished; these are the best weights so far.")
-    return Bundle(folder, model, tokenizer, settings)
+    encoder = folder.encoder if travels and (folder / packed.ENCODER).exists() else None
+    return Bundle(folder, model, tokenizer, settings, encoder)
 
 
-def read_settings(folder: Path) -> dict:
+def _tokenizer(folder: Path | Packed, settings: dict) -> Tokenizer:
+    made_by = maker(settings["kind"])
+    way_out = f"Put the right one back, or delete {folder} and run notebooks/{made_by}.ipynb again."
+    if isinstance(folder, Packed):
+        way_out = packed.AGAIN
+    try:
+        tokenizer = Tokenizer.load(require(folder / "tokenizer.json", made_by), way_out=way_out)
+    except (DamagedError, StaleError) as error:
+        raise BundleError(str(error)) if isinstance(folder, Packed) else error from error
+    vocabulary = settings["model"].get("vocabulary")
+    if digest(tokenizer.vocabulary) != settings["tokenizer"] or len(tokenizer) != vocabulary:
+        raise BundleError(
+            f"{folder}/tokenizer.json ({len(tokenizer)} ids) is not the tokenizer that the weights were trained with "
+            f"({vocabulary} ids). {way_out}"
+        )
+    return tokenizer
+
+
+def read_settings(folder: Path | Packed) -> dict:
     """Return a bundle's settings.
 
     Raises:
@@ -76,23 +102,41 @@ def read_settings(folder: Path) -> dict:
         settings = read_json(file, "Delete the folder and train it again.")
     except DamagedError as error:
         raise BundleError(str(error)) from error
-    whole = isinstance(settings, dict) and all(isinstance(settings.get(name), type_) for name, type_ in _FIELDS.items())
-    if not whole or settings.get("format") != FORMAT:
-        raise BundleError(f"{file} was written by another version of this package, or edited. Train it again.")
+    format_ = settings.get("format") if isinstance(settings, dict) else None
+    if format_ != FORMAT or not all(isinstance(settings.get(name), type_) for name, type_ in _FIELDS.items()):
+        newer = isinstance(format_, int) and format_ > FORMAT
+        way_out = f"Its format is {format_}, this one reads {FORMAT}: update it." if newer else "Train it again."
+        raise BundleError(f"{file} was written by another version of this package, or edited. {way_out}")
     return settings
 
 
-def _name_of_class(settings: dict) -> dict[str, str]:
-    return {field: settings["class"][field] for field in ("name", "module")}
+def _class_of(settings: dict, travels: bool) -> type[Decoder]:
+    """Return the class of a Keras model; a packed model comes from anywhere, and names the package's own only."""
+    name, module = settings["class"]["name"], settings["class"]["module"]
+    if travels and name not in models.CLASSES:
+        raise ValueError(f"the package has no decoder {name!r}; known: {', '.join(models.CLASSES)}.")
+    return models.CLASSES[name] if travels else models.find_class(name, module)
 
 
-def _load_model(model_class: type, fields: dict, weights: Path) -> Any:
-    """Return the model with its weights; both must be exactly those of the file."""
+def _load_model(model_class: type, fields: dict, weights: Path | Member, arrays: dict[str, np.ndarray] | None) -> Any:
+    """Return the model with its weights, of a file or of arrays; they must be exactly its own."""
+    if arrays is not None:
+        _check_sizes(fields, arrays)
     if model_class is CaptioningRNN:
-        model = CaptioningRNN.load(weights)  # the file holds its own settings, too
-        if found := difference(fields, dataclasses.asdict(model.config)):
+        model = CaptioningRNN.load(weights) if arrays is None else CaptioningRNN.from_arrays(arrays, weights)
+        if found := difference(fields, dataclasses.asdict(model.config)):  # the arrays hold their own settings, too
             raise ValueError(found)
         return model
     model = models.build(model_class, models.config_from(model_class, fields))
-    models.load_weights(model, weights)
+    if arrays is None:
+        models.load_weights(model, weights)
+    else:
+        models.set_weights(model, list(arrays.values()))
     return model
+
+
+def _check_sizes(fields: dict, arrays: dict[str, np.ndarray]) -> None:
+    """Refuse settings that ask for far more memory than the arrays have: the model is built before it is compared."""
+    largest = sorted((value for value in fields.values() if type(value) is int), reverse=True)[:2]
+    if math.prod(largest) > max(_FEW, _TIMES * sum(array.size for array in arrays.values())):
+        raise ValueError(f"it holds too few numbers for sizes of {' and '.join(map(str, largest))}")

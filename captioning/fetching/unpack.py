@@ -11,7 +11,7 @@ import zipfile
 import zlib
 from fnmatch import fnmatch
 from itertools import pairwise
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 
 from tqdm import tqdm
 
@@ -27,7 +27,8 @@ _ENCRYPTED = 0x1
 _DRAFT = ".unpacking"  # beside the zip, for the file being written: a kill leaves at most one
 # Windows opens a device for `aux.jpg`, a hidden stream for `a:b`, and drops dots and spaces at the end.
 _NOT_EVERYWHERE = re.compile(r'^(con|prn|aux|nul|com\d|lpt\d)(\.|$)|[<>:"|?*\x01-\x1f]|[. ]$', re.IGNORECASE)
-_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, OverflowError)
+# What `zipfile` raises for a damaged zip.
+DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, OverflowError)
 
 
 class UnpackError(RuntimeError):
@@ -70,7 +71,7 @@ def unpack(zip_path: Path | str, folder: Path | str, *, only: str = "*", progres
             files = _contents(archive, zip_path, folder)
             files = {target: entry for target, entry in files.items() if fnmatch(entry.filename, only)}
             _unpack_all(archive, zip_path, folder, files, progress)
-    except _DAMAGE as error:
+    except DAMAGE as error:
         advice = "It is damaged, truncated or no zip: delete it and download it again."
         raise DamagedZipError(f"{zip_path}: {error or type(error).__name__}. {advice}") from error
     except NoSpaceError:
@@ -80,35 +81,54 @@ def unpack(zip_path: Path | str, folder: Path | str, *, only: str = "*", progres
     return list(files)
 
 
-def _contents(archive: zipfile.ZipFile, zip_path: Path, folder: Path) -> dict[Path, zipfile.ZipInfo]:
-    """Return where each file goes; refuse the archive when one of them should not go there."""
-    files, taken, packed = {}, set(), zip_path.stat().st_size
+def checked(archive: zipfile.ZipFile, source: Path | str, packed: int, largest: int) -> dict[PurePath, zipfile.ZipInfo]:
+    """Return the files of a zip by their path in it; nothing has been unpacked yet.
+
+    Args:
+        archive: the zip.
+        source: names it in errors.
+        packed: its bytes.
+        largest: bytes that it may unpack to.
+
+    Raises:
+        UnpackError: an entry is no plain file inside, or the zip is a bomb.
+        zipfile.BadZipFile: it is damaged.
+    """
+    files, taken = {}, set()
     entries = sorted(archive.infolist(), key=lambda entry: entry.header_offset)
     total = sum(entry.file_size for entry in entries)
-    if total > LARGEST:
-        raise UnpackError(f"{zip_path} unpacks to {total:,} bytes, more than the limit of {LARGEST:,}.")
+    if total > largest:
+        raise UnpackError(f"{source} unpacks to {total:,} bytes, more than the limit of {largest:,}.")
     if total > max(SMALL, MOST_PACKED * packed):
-        raise UnpackError(f"{zip_path} is a zip bomb: {total:,} bytes packed into {packed:,}.")
+        raise UnpackError(f"{source} is a zip bomb: {total:,} bytes packed into {packed:,}.")
     if entries and entries[0].header_offset < 0:
         raise zipfile.BadZipFile("its beginning is missing")
     if any(entry.header_offset + entry.compress_size > after.header_offset for entry, after in pairwise(entries)):
-        raise UnpackError(f"{zip_path} is a zip bomb: its entries overlap.")
+        raise UnpackError(f"{source} is a zip bomb: its entries overlap.")
     for entry in archive.infolist():
         inside = PurePosixPath(entry.filename.replace("\\", "/"))  # some Windows programs write backslashes
         refused = _suspicion(entry, inside)
-        if not refused and inside.parts[0] in [zip_path.name + ending for ending in ("", _DRAFT)]:
-            refused = "has a name that is needed while unpacking: rename the zip"
         if not refused and not entry.is_dir():
-            files[folder / inside] = entry
+            files[inside] = entry
             refused = "occurs twice" if folded(inside) in taken else None
             taken.add(folded(inside))
         if refused:
+            raise UnpackError(f"{source} is refused: its entry {entry.filename!r} {refused}.")
+    for inner in {parent for path in files for parent in path.parents} & files.keys():
+        raise UnpackError(f"{source} is refused: {inner.name!r} is both a file and a folder in it.")
+    return files
+
+
+def _contents(archive: zipfile.ZipFile, zip_path: Path, folder: Path) -> dict[Path, zipfile.ZipInfo]:
+    """Return where each file goes; refuse the archive when one of them should not go there."""
+    files = checked(archive, zip_path, zip_path.stat().st_size, LARGEST)
+    for inside, entry in files.items():
+        if inside.parts[0] in [zip_path.name + ending for ending in ("", _DRAFT)]:
+            refused = "has a name that is needed while unpacking: rename the zip"
             raise UnpackError(f"{zip_path} is refused: its entry {entry.filename!r} {refused}.")
-    parents = {parent for target in files for parent in target.parents}
-    for inner in parents & files.keys():
-        raise UnpackError(f"{zip_path} is refused: {inner.name!r} is both a file and a folder in it.")
+    files = {folder / inside: entry for inside, entry in files.items()}
     root = folder.resolve()
-    for link in (parent for parent in parents if folder in parent.parents):
+    for link in {parent for target in files for parent in target.parents if folder in parent.parents}:
         if not link.resolve().is_relative_to(root):
             raise UnpackError(f"{zip_path} is refused: {link} is a link that leads outside the folder.")
     return files

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import random
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -107,3 +107,17 @@ def load_weights(model: Decoder, file: Path | str) -> None:
             "with other code."
         )
     model.load_weights(file)
+
+
+def set_weights(model: Decoder, arrays: Sequence[np.ndarray]) -> None:
+    """Give a decoder its weights in the order of `model.weights`.
+
+    Args:
+        model: the decoder.
+        arrays: as `model.get_weights()` gave them, in float16 or float32.
+
+    Raises:
+        ValueError: they are not exactly its own.
+    """
+    model.set_weights(arrays)
+    model.normalization.finalize_state()  # Keras reads mean and variance once, after a file; see `scale_features`

@@ -1,0 +1,248 @@
+"""The model card: what a bundle was made of, what it scores, what it is for and what not, under which licenses."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from captioning.bundle import Bundle, load
+from captioning.files import DamagedError, read_json
+from captioning.findings.wording import counted, percent
+from captioning.training.history import best_epoch, read_history
+
+# Dataset -> what it is, and on what terms its captions and pictures are given.
+_PHOTOS = "photos by members of Flickr, each under the license that its author chose"
+_DATA = {
+    "scenes": (
+        "pictures that this project draws itself from a seed, with captions from a small grammar",
+        "captions and pictures are drawn by the project: its own license",
+    ),
+    "coco2014": ("photos of everyday scenes, five captions each by paid writers", f"captions CC BY 4.0; {_PHOTOS}"),
+    "flickr8k": (
+        "photos of people and dogs doing something, five captions each by paid writers",
+        "captions and photos for research and teaching only, not for commerce; photos by members of Flickr",
+    ),
+    "open-images": (
+        "photos of Open Images with the captions of Localized Narratives, written from speech",
+        "captions CC BY 4.0; photos listed as CC BY 2.0, which nobody vouches for",
+    ),
+}
+_OWN = ("pictures and captions of a folder of one's own", "as their owners say: ask them before passing this model on")
+
+# As the Keras documentation states them for `keras.applications`.
+_ENCODER_LICENSES = {
+    "vgg16": "CC BY 4.0, by the Visual Geometry Group, Oxford",
+    "resnet50": "MIT, by Kaiming He",
+    "inception_v3": "Apache 2.0, by the TensorFlow authors",
+    "mobilenet": "Apache 2.0, by the TensorFlow authors",
+}
+_WEIGHTS = {
+    "imagenet": "trained on ImageNet, by way of Keras",
+    "random": "random, drawn from a seed, never trained",
+    "files": "from a file that the owner of the bundle chose",
+}
+_MODELS = {
+    "gru": "three GRU layers that start from one vector per picture",
+    "bahdanau": "a GRU with additive attention over the regions of the picture",
+    "merge": "an LSTM over the words, merged with one vector per picture",
+    "bilstm": "a bidirectional LSTM over the words with dot-product attention over the regions of the picture",
+    "numpy_rnn": "a vanilla RNN in NumPy that starts from one vector per picture",
+    "numpy_lstm": "an LSTM in NumPy that starts from one vector per picture",
+}
+_SCORES = ("CIDEr", "Bleu_1", "Bleu_4", "ROUGE_L", "shuffled_CIDEr", "distinct_captions", "novel_captions")
+_TRUTH = ("exact", "place", "object", "colour", "pair", "relation", "false_named", "repeats")
+_INTENDED = (
+    "Learning how captioning works, and first drafts of alt texts that a person checks before anyone relies on them. "
+    "Not for decisions about people, not for safety, not as the only description for those who cannot see the picture."
+)
+_INTENDED_SCENES = "Learning how captioning works, and trying out what is built around a captioner. Not for photos."
+_USE = """```python
+from captioning import bundle
+captioner = bundle.load("model.zip")  # this file, or its address
+print(captioner.caption("photo.jpg"))
+```"""
+_EVALUATE = "Run notebooks/09_evaluate.ipynb again."
+_NOT_EVALUATED = "Not evaluated yet: notebooks/09_evaluate.ipynb makes the numbers; then pack it again."
+
+
+def card_of(bundle: Bundle | Path | str) -> dict:
+    """Return the model card of a bundle as JSON values; nothing in it depends on the machine or the time.
+
+    Args:
+        bundle: a bundle or its folder; or a packed model, which holds its card.
+
+    Raises:
+        FileNotFoundError, BundleError, DamagedError: it cannot be loaded, or its scores or history are damaged.
+    """
+    bundle = bundle if isinstance(bundle, Bundle) else load(bundle)
+    if not isinstance(bundle.folder, Path):
+        return read_json(bundle.folder / "model_card.json", "Pack it again.")
+    settings, dataset, scores = bundle.settings, bundle.settings["data"]["dataset"], _scores(bundle.folder)
+    what, terms = _DATA.get(dataset, _OWN)
+    weights, words = settings["encoder"]["weights"], len(bundle.tokenizer.vocabulary)
+    licenses = {"random": "MIT, as the project", "imagenet": _ENCODER_LICENSES.get(settings["encoder"]["encoder"])}
+    return {
+        "name": bundle.name,
+        "model": {"kind": bundle.kind, "what": _MODELS.get(bundle.kind, bundle.kind)} | settings["model"],
+        "parameters": _parameters(bundle),
+        "data": settings["data"] | {"what": what, "words": words},
+        "splits": "train: the weights. val: when to stop, and how to decode. test: the numbers of this card, nothing "
+        "else. No picture is in two of them.",
+        "training": settings["training"] | settings["batches"] | _trained(bundle.folder),
+        "encoder": settings["encoder"] | {"what": _WEIGHTS.get(weights, weights)},
+        "test_pictures": scores.get("images"),
+        "scores": dict(_numbers(scores)),
+        "decoding": {name: bundle.chosen[name] for name in ("beam_width", "length_penalty")},
+        "confidence": _confidence(len(bundle.chosen["confidences"] or ())),
+        "intended_use": _INTENDED_SCENES if dataset == "scenes" else _INTENDED,
+        "limits": list(_limits(settings, scores, words)),
+        "licenses": {
+            "code and trained weights": "MIT, as the project; the terms of the data and of the encoder come on top",
+            "data": terms,
+            "encoder weights": licenses.get(weights) or "as the owner of their file says",
+        },
+    }
+
+
+def _scores(folder: Path) -> dict:
+    try:
+        scores = read_json(folder / "scores.json", _EVALUATE)
+    except FileNotFoundError:
+        return {}
+    if not isinstance(scores, dict):
+        raise DamagedError(f"{folder / 'scores.json'} is damaged. {_EVALUATE}")
+    return scores
+
+
+def _parameters(bundle: Bundle) -> int:
+    """Return how many numbers were trained; the frozen CNN's are not."""
+    model = bundle.model
+    arrays = model.parameters.values() if bundle.kind.startswith("numpy_") else model.trainable_weights
+    return sum(math.prod(array.shape) for array in arrays)
+
+
+def _trained(folder: Path) -> dict:
+    """Return how long the training was, and which epoch gave the weights."""
+    history = read_history(folder / "history.csv")
+    if not history:
+        return {}
+    minutes = sum(row.get("seconds", 0) for row in history) / 60
+    return {"epochs_run": len(history), "best_epoch": best_epoch(history), "minutes": round(minutes, 1)}
+
+
+def _numbers(scores: Mapping) -> Iterator[tuple[str, dict]]:
+    """Yield each score with its 95 % interval, None where there is none."""
+    for name in _SCORES:
+        if scores.get(name) is not None:
+            yield name, {"value": scores[name], "interval": scores.get(f"{name}_interval")}
+    truth = scores.get("grounding") or {}
+    for name in _TRUTH:
+        if truth.get(name) is not None:
+            yield name, {"value": truth[name], "interval": _of(truth, "intervals", name), "n": _of(truth, "n", name)}
+
+
+def _of(truth: Mapping, field: str, name: str):
+    return (truth.get(field) or {}).get(name)
+
+
+def _confidence(captions: int) -> str:
+    if not captions:
+        return f"Not known: nothing was kept of how sure it is of validation pictures. {_EVALUATE}"
+    return (
+        "An answer's `below` compares the mean log-probability per word with that of the captions of "
+        f"{counted(captions, 'validation picture')}: it is the share of them of which the model was less sure. It "
+        "tells how usual a caption is for this model; it is no probability of being right."
+    )
+
+
+def _limits(settings: Mapping, scores: Mapping, words: int) -> Iterator[str]:
+    """Yield what the model cannot do, from its numbers where there are any."""
+    pictures, drawn = settings["data"]["pictures"], settings["data"]["dataset"] == "scenes"
+    yield f"It was trained on {counted(pictures, 'picture')} and says {counted(words, 'word')}, no others."
+    if drawn:
+        yield "It has seen drawn pictures only: what it says of a photo means nothing."
+    if settings["encoder"]["weights"] == "random":
+        yield "The weights of its CNN are random: enough to tell drawn scenes apart, not photos."
+    if not scores:
+        yield _NOT_EVALUATED
+    if scores.get("CIDEr") and scores.get("shuffled_CIDEr") is not None:
+        share = percent(min(1, scores["shuffled_CIDEr"] / scores["CIDEr"]), 0)
+        yield f"Its captions, shuffled to other pictures, keep {share} of their CIDEr: so much is about no picture."
+    truth = scores.get("grounding") or {}
+    if truth.get("exact") is not None:
+        yield f"Of its captions of test pictures {percent(1 - truth['exact'])} have a mistake or leave something out."
+    if truth.get("false_named") is not None:
+        yield f"Of the things and colors that it names there, {percent(truth['false_named'])} are not in the picture."
+    if not drawn:
+        yield "It names what is usual in its training pictures, also where it is not there. How often is not counted."
+        yield "It repeats the habits of those who wrote the captions, such as guesses of the age and sex of people."
+        yield "It reads no text in pictures and knows no names of persons or places."
+
+
+def markdown(card: Mapping) -> str:
+    """Return a model card as text for people, from what `card_of` returned."""
+    model, data, encoder = card["model"], card["data"], card["encoder"]
+    lines = [
+        f"# {card['name']}",
+        "",
+        f"Captions pictures: {model['what']}; {card['parameters']:,} trained numbers. Before it works the frozen CNN "
+        f"{encoder['encoder']} up to its layer `{encoder['layer']}`, whose weights are {encoder['what']}.",
+        *_packed(card.get("packed")),
+        *_section("How to use it", _USE),
+        *_section(
+            "Data",
+            f"{data['dataset']}: {data['what']}. Trained on {counted(data['pictures'], 'picture')}; "
+            f"{data['words']:,} words. Digest of the captions `{data['captions']}`, of the features "
+            f"`{data['features']}`.\n\n{card['splits']}",
+        ),
+        *_section("Training", _listed(card["training"])),
+        *_section("Model", _listed(model)),
+        *_section("Encoder", _listed(encoder)),
+        *_section("Scores", _table(card)),
+        *_section("Decoding", _decoding(card)),
+        *_section("How sure it is", card["confidence"]),
+        *_section("Intended use", card["intended_use"]),
+        *_section("Limits", "\n".join(f"- {limit}" for limit in card["limits"])),
+        *_section("Licenses", _listed(card["licenses"])),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _section(title: str, text: str) -> list[str]:
+    return ["", f"## {title}", "", text]
+
+
+def _decoding(card: Mapping) -> str:
+    width, penalty = card["decoding"]["beam_width"], card["decoding"]["length_penalty"]
+    reason = "chosen on validation pictures" if card["scores"] else "the usual ones, since nothing was chosen yet"
+    return f"Beam width {width}, length penalty {penalty:g}: {reason}."
+
+
+def _packed(packed: Mapping | None) -> list[str]:
+    if packed is None:
+        return []
+    precision = "in float16 where that is enough" if packed["half"] else "as they were trained"
+    cnn = "travel with it: no network is needed" if packed["encoder"] else "do not: Keras fetches or draws them"
+    return ["", f"This file holds its weights {precision}. Those of the CNN {cnn}."]
+
+
+def _listed(fields: Mapping) -> str:
+    return "\n".join(f"- {name.replace('_', ' ')}: {value}" for name, value in fields.items())
+
+
+def _table(card: Mapping) -> str:
+    """Return the scores as a table; shares and scores in [0, 1], CIDEr up to 10."""
+    if not card["scores"]:
+        return _NOT_EVALUATED
+    rows = [
+        f"On {counted(card['test_pictures'], 'test picture')}:",
+        "",
+        "| score | value | 95 % interval |",
+        "| --- | --- | --- |",
+    ]
+    for name, score in card["scores"].items():
+        low_high = " to ".join(f"{end:.3f}" for end in score["interval"] or ())
+        counts = f" (n = {score['n']:,})" if score.get("n") else ""
+        rows.append(f"| {name.replace('_', ' ')}{counts} | {score['value']:.3f} | {low_high or 'not computed'} |")
+    return "\n".join(rows)
