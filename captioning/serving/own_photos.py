@@ -20,6 +20,9 @@ class Photo:
     name: str
     content: bytes = field(repr=False)
 
+    def __str__(self) -> str:
+        return self.name
+
     def read(self, limit: int = -1) -> bytes:
         """Return the bytes from the start, at most `limit` of them: every figure and every model reads them again."""
         return self.content if limit < 0 else self.content[:limit]
