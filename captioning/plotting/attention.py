@@ -38,7 +38,7 @@ def show_attention(
     The number beside a word is its largest weight times the number of regions: 1 is a look that is even everywhere.
 
     Args:
-        file: the picture.
+        file: the picture: a path, or something with a `name` that can be read twice.
         words: of the caption.
         attention: (words, regions), rows summing to 1; the regions form a square grid, row by row.
         title: of the figure.
@@ -70,8 +70,8 @@ def show_attention(
         told.append(f"{word} ×{grid.max():.1f} at row {row + 1}, column {column + 1}{note and ', '}{note};")
     if len(words):
         _add_scale(figure, scale)
-    name = Path(getattr(file, "name", file)).name
-    seen = f"{name}, {side} by {side} regions; the largest weight per word, in multiples of an even look:"
+    shown = Path(getattr(file, "name", file)).name
+    seen = f"{shown}, {side} by {side} regions; the largest weight per word, in multiples of an even look:"
     return figure.describe(f"Attention{title and ': '}{title}. Picture {seen}", *told)
 
 
