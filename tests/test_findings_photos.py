@@ -59,11 +59,19 @@ def test_one_caption_each_has_no_alternative():
     ("behind", "said"),
     [
         (np.log(2), "The first caption is 2.0 times as probable as the second. "),
+        (900.0, "The first caption is over 1,000 times as probable as the second. "),
         (-np.log(2), "is 0.5 times as probable as the second. Less probable, and first by the length penalty: 1 of 1."),
     ],
 )
 def test_how_far_the_first_caption_is_ahead(behind, said):
     assert said in findings.alternatives([photo()], [answer(RIGHT, WRONG, behind=behind)])
+
+
+def test_the_least_and_the_greatest_lead_are_told():
+    answers = [answer(RIGHT, WRONG, behind=gap) for gap in (np.log(3), -0.001, 20.0)]
+    said = findings.alternatives([photo(number) for number in range(3)], answers)
+    assert said.startswith("The first caption is 1.0 to over 1,000 times as probable as the second. Less probable, and")
+    assert "1 of 3." in said
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from captioning.metrics import CiderD
 from captioning.words import tokenize
 
 CHANCE = 0.5  # share of pairs that a coin orders rightly
+MANY = 1000  # larger ratios of probabilities are not told
 DRAWS = 500  # of the bootstrap
 
 
@@ -46,16 +47,13 @@ def alternatives(records: Sequence[Record], answers: Sequence[Answer]) -> Findin
         records: of the pictures.
         answers: one for each.
     """
-    ratios = [
-        np.exp(answer.candidates[0].log_probability - answer.candidates[1].log_probability)
-        for answer in answers
-        if len(answer.candidates) > 1
-    ]
-    if not ratios:
+    pairs = [answer.candidates[:2] for answer in answers if len(answer.candidates) > 1]
+    if not pairs:
         return Finding("There is one caption for each picture: nothing to compare it with.")
-    text = f"The first caption is {span(ratios, '.1f')} times as probable as the second."
-    if behind := sum(ratio < 1 for ratio in ratios):
-        text += f" Less probable, and first by the length penalty: {behind} of {len(ratios)}."
+    ahead = [first.log_probability - second.log_probability for first, second in pairs]
+    text = f"The first caption is {_times(ahead)} times as probable as the second."
+    if behind := sum(gap < 0 for gap in ahead):
+        text += f" Less probable, and first by the length penalty: {behind} of {len(ahead)}."
     marks = [
         [check(record, candidate.caption)[:1] for candidate in answer.candidates]
         for record, answer in zip(records, answers, strict=True)
@@ -130,6 +128,12 @@ def disagreement(records: Sequence[Record], results: Mapping[str, Mapping]) -> F
         return Finding(f"{text} Of the words of two models, {percent(shared[0], 0)} are in both, on average.")
     least, most = (f"{_pictures(shared, end)} ({percent(end, 0)})" for end in (min(shared), max(shared)))
     return Finding(f"{text} Words of two models that are in both: fewest on {least}, most on {most}.")
+
+
+def _times(gaps: Sequence[float]) -> str:
+    """Return the least and the greatest ratio of probabilities, from the differences of their logarithms."""
+    ends = (f"{np.exp(gap):.1f}" if gap < np.log(MANY) else f"over {MANY:,}" for gap in (min(gaps), max(gaps)))
+    return " to ".join(dict.fromkeys(ends))
 
 
 def _pictures(values: Sequence[float], value: float) -> str:
