@@ -127,6 +127,8 @@ def test_an_address_is_fetched_once_and_an_error_is_a_line(panel, folder, monkey
     assert asked == ["https://example.org/pictures/a.jpg"]
     panel.place.value = "https://example.org/gone.jpg"
     assert "https://example.org/gone.jpg: there is nothing" in panel.said.value
+    panel.model.value = "first"
+    assert asked[1:] == ["https://example.org/gone.jpg"] and "there is nothing" in panel.said.value
 
 
 def test_another_model_captions_the_same_photos(panel, folder):

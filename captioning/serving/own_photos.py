@@ -19,12 +19,19 @@ class Photo:
 
     name: str
     content: bytes = field(repr=False)
+    problem: ValueError | None = None  # why there is no content
 
     def __str__(self) -> str:
         return self.name
 
     def read(self, limit: int = -1) -> bytes:
-        """Return the bytes from the start, at most `limit` of them: every figure and every model reads them again."""
+        """Return the bytes from the start, at most `limit` of them: every figure and every model reads them again.
+
+        Raises:
+            ValueError: the photo could not be fetched.
+        """
+        if self.problem:
+            raise self.problem
         return self.content if limit < 0 else self.content[:limit]
 
 
@@ -73,5 +80,5 @@ def _kept(picture: Picture) -> Picture:
         return picture
     try:
         return Photo(picture.name, picture.read(LIMIT))
-    except ValueError:
-        return picture
+    except ValueError as error:
+        return Photo(picture.name, b"", error)
