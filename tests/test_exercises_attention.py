@@ -4,7 +4,7 @@ import inspect
 
 import pytest
 
-from captioning import bundle, experiments
+from captioning import bundle, experiments, plotting
 from captioning.models.bahdanau import AdditiveAttention, BahdanauDecoder
 from tests.series import files_of, run_changed
 
@@ -66,4 +66,6 @@ def test_own_photos_in_07(executed):
     """Any picture will do: what notebook 07 does with `captioner` needs nothing but the bundle."""
     photo = next((executed / "data" / "scenes-quick" / "images").glob("*.jpg"))
     captioner = bundle.load(executed / "checkpoints" / "scenes-quick" / "bilstm-resnet50")
-    assert captioner.caption(str(photo)).caption.strip()
+    answer = captioner.caption(str(photo), attention=True)
+    assert str(answer).strip()
+    assert plotting.show_attention(str(photo), answer.words, answer.attention).axes

@@ -47,7 +47,7 @@ def show_captions(
     told = []
     for axis, picture, file, lines in zip(axes, pictures, files, texts, strict=True):
         axis.imshow(picture, aspect="auto")
-        told.append(f"{Path(file).name}: {'; '.join(text.rstrip('.') for text, _ in lines)}.")
+        told.append(f"{Path(getattr(file, 'name', file)).name}: {'; '.join(text.rstrip('.') for text, _ in lines)}.")
     return figure.describe(f"{title or 'Captions'}. Pictures: {len(files)}.", *told)
 
 
