@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from captioning.lines import shortened
+import textwrap
+
 from captioning.training.history import History, best_epoch
 
 WIDTH = 110  # characters of a line: what a page shows without wrapping
@@ -36,4 +37,5 @@ class TrainingLog:
         star = "*" if best_epoch(history) == len(history) - 1 else " "
         numbers = [f"{history[-1][name]:{len(name)}.{COLUMNS[name]}f}" for name in names]
         line = "  ".join([f"{history[-1]['epoch'] + 1:5}{star}", *numbers])
-        print(f"{line}  {shortened(caption or '(no word)', WIDTH - len(line) - 2)}", flush=True)
+        begun = textwrap.shorten(caption or "(no word)", WIDTH - len(line) - 2, placeholder=" …")
+        print(f"{line}  {begun}", flush=True)

@@ -82,11 +82,6 @@ class Snapshots(keras.callbacks.Callback):
             variable.assign(arrays[f"variables/{name}"])
         return len(self.history)
 
-    def load_best(self, model: Decoder) -> None:
-        """Give the model the weights of the best epoch."""
-        with without_optimizer(model):
-            model.load_weights(self.weights)
-
     def _save_snapshot(self) -> None:
         variables = _named_variables(self.model)
         texts = {"variables": _kinds(self.model, variables), "history": self.history}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 
 from captioning.datasets.scenes.plan import SIZE, Item, Scene
 from captioning.datasets.scenes.words import AFLOAT, LIGHT_PHRASES, NAMES, VERBS, WORDINGS
@@ -30,13 +31,7 @@ def _one(rng: random.Random, scene: Scene) -> list[str]:
     (item,) = scene.items
     words, (finite, participle) = WORDINGS[scene.place], _verb(rng, item)
     spots = words.over if item.footing == "sky" else words.water if item.footing == "water" else words.inside
-
-    def spot():
-        return rng.choice(spots)
-
-    def thing():
-        return _thing(rng, item)
-
+    spot, thing = partial(rng.choice, spots), partial(_thing, rng, item)
     shapes = [
         f"{thing()} {finite} {spot()}{_light(rng, scene)}",
         f"{thing()} {participle} {spot()}{_light(rng, scene)}",
@@ -55,13 +50,10 @@ def _two(rng: random.Random, scene: Scene) -> list[str]:
     """Return a sentence of each shape for a picture with two objects."""
     left, right = scene.items
     words = WORDINGS[scene.place]
+    spot = partial(rng.choice, words.around)
 
     def both():
-        first, second = rng.sample(scene.items, 2)
-        return f"{_thing(rng, first)} and {_thing(rng, second)}"
-
-    def spot():
-        return rng.choice(words.around)
+        return " and ".join(_thing(rng, item) for item in rng.sample(scene.items, 2))
 
     relations = [
         f"{_thing(rng, left)} to the left of {_thing(rng, right)}",

@@ -11,7 +11,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from captioning.datasets.coco import read_captions, read_splits
-from captioning.datasets.dataset import CaptionDataset, DatasetError, Record, assemble
+from captioning.datasets.dataset import SPLITS, CaptionDataset, DatasetError, Record, assemble
 from captioning.datasets.scenes.captions import describe
 from captioning.datasets.scenes.objects import render
 from captioning.datasets.scenes.plan import SIZE, Scene, plan
@@ -104,34 +104,25 @@ def _prepare(folder: Path, parameters: dict) -> None:
 def _records(scenes: list[Scene]) -> tuple[dict, dict, dict]:
     """Return the contents of the three JSON files, in the order of `_RECORDS`."""
     captions = [(scene.image_id, caption) for scene in scenes for caption in describe(scene)]
-    coco = {
-        "images": [
-            {"id": scene.image_id, "file_name": _file_name(scene), "width": SIZE, "height": SIZE} for scene in scenes
-        ],
-        "annotations": [
-            {"id": number, "image_id": image_id, "caption": caption}
-            for number, (image_id, caption) in enumerate(captions, start=1)
-        ],
-    }
-    splits = {split: [scene.image_id for scene in scenes if scene.split == split] for split in ("train", "val", "test")}
-    return coco, splits, {str(scene.image_id): _truth(scene) for scene in scenes}
+    sizes = {"width": SIZE, "height": SIZE}
+    images = [{"id": scene.image_id, "file_name": _file_name(scene)} | sizes for scene in scenes]
+    annotations = [{"id": number, "image_id": of, "caption": text} for number, (of, text) in enumerate(captions, 1)]
+    splits = {split: [scene.image_id for scene in scenes if scene.split == split] for split in SPLITS}
+    return (
+        {"images": images, "annotations": annotations},
+        splits,
+        {str(scene.image_id): _truth(scene) for scene in scenes},
+    )
 
 
 def _truth(scene: Scene) -> dict:
     """Return what a picture shows, in the names of `NAMES`; objects from left to right, boxes as shares of the size."""
-    return {
-        "place": scene.place,
-        "objects": [
-            {
-                "object": item.object,
-                "colour": item.colour,
-                "unseen": scene.is_unseen(item),
-                "box": [edge / SIZE for edge in item.box],
-            }
-            for item in scene.items
-        ],
-        "place_colours": PLACE_COLOURS.get(scene.place, []),
-    }
+    objects = [
+        {"object": item.object, "colour": item.colour, "unseen": scene.is_unseen(item)}
+        | {"box": [edge / SIZE for edge in item.box]}
+        for item in scene.items
+    ]
+    return {"place": scene.place, "objects": objects, "place_colours": PLACE_COLOURS.get(scene.place, [])}
 
 
 def _file_name(scene: Scene) -> str:
