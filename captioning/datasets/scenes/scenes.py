@@ -21,7 +21,7 @@ from captioning.files import only_one, read_json, write_atomically, write_json
 __all__ = ["NAMES", "draw", "read"]
 
 _VERSION = 3  # of the drawing: another number draws every folder again
-_FINISHED, _STARTED = "scenes.json", "scenes.unfinished.json"
+_PARAMETERS = "scenes.json"
 _RECORDS = ("annotations/captions_scenes.json", "splits.json", "truth.json")
 _AGAIN = "Delete images/, annotations/, splits.json, truth.json and scenes.json there and run 01_download again."
 _PICTURE = re.compile(r"\d{12}\.jpg")
@@ -37,7 +37,7 @@ def draw(folder: Path | str, train: int = 1500, val: int = 200, test: int = 200,
     Args:
         folder: is made where missing. It gets `images/000000000001.jpg` and so on,
             `annotations/captions_scenes.json` (COCO's layout), `splits.json` (ids of train, val and test),
-            `truth.json` (what each picture really shows) and, when all is done, `scenes.json`.
+            `truth.json` (what each picture really shows), which come last, and `scenes.json`, the parameters.
         train: number of pictures, at least 40.
         val: number of pictures.
         test: number of pictures; a quarter of them shows combinations of place, object and colour that
@@ -54,7 +54,7 @@ def draw(folder: Path | str, train: int = 1500, val: int = 200, test: int = 200,
         return
     scenes = plan(train, val, test, seed)
     folder.mkdir(parents=True, exist_ok=True)
-    with only_one(folder / _FINISHED, wait=True):
+    with only_one(folder / _PARAMETERS, wait=True):
         if not _is_finished(folder, parameters, len(scenes)):
             _draw_missing(folder, parameters, scenes)
 
@@ -70,14 +70,12 @@ def _draw_missing(folder: Path, parameters: dict, scenes: list[Scene]) -> None:
             pass
     for name, content in zip(_RECORDS, _records(scenes), strict=True):
         write_json(folder / name, content)
-    os.replace(folder / _STARTED, folder / _FINISHED)
 
 
 def _is_finished(folder: Path, parameters: dict, count: int) -> bool:
     """Tell whether the folder holds this very drawing with all its files."""
-    if _read_parameters(folder / _FINISHED) != parameters:
-        return False
-    return len(_pictures(folder)) == count and all((folder / name).exists() for name in _RECORDS)
+    whole = len(_pictures(folder)) == count and all((folder / name).exists() for name in _RECORDS)
+    return _drawn_with(folder) == parameters and whole
 
 
 def _pictures(folder: Path) -> list[Path]:
@@ -87,18 +85,14 @@ def _pictures(folder: Path) -> list[Path]:
 
 def _prepare(folder: Path, parameters: dict) -> None:
     """Make the folder ready: keep what an unfinished drawing of the same kind left, remove any other."""
-    images = folder / "images"
-    if (folder / _FINISHED).exists():
-        # From here on a kill leaves an unfinished drawing, never one that looks whole.
-        os.replace(folder / _FINISHED, folder / _STARTED)
-    started = _read_parameters(folder / _STARTED)
-    drawn = [*_pictures(folder), *(folder / name for name in _RECORDS)]
-    foreign = [path for path in drawn if path.exists()] if started is None else []
-    if foreign:
-        raise FileExistsError(f"{foreign[0]} was not drawn here: choose another folder, or empty {folder}.")
-    for path in [*(drawn if started != parameters else ()), *images.glob("partial-*")]:  # drafts that a kill has left
+    before = _drawn_with(folder)
+    drawn = [path for path in (*(folder / name for name in _RECORDS), *_pictures(folder)) if path.exists()]
+    if drawn and before is None:
+        raise FileExistsError(f"{drawn[0]} was not drawn here: choose another folder, or empty {folder}.")
+    drafts = (folder / "images").glob("partial-*")  # that a kill has left
+    for path in [*(drawn if before != parameters else ()), *drafts]:
         path.unlink(missing_ok=True)
-    write_json(folder / _STARTED, parameters)
+    write_json(folder / _PARAMETERS, parameters)
 
 
 def _records(scenes: list[Scene]) -> tuple[dict, dict, dict]:
@@ -134,8 +128,8 @@ def _save_picture(scene: Scene, path: Path) -> None:
         render(scene).save(draft, "JPEG", quality=90)
 
 
-def _read_parameters(path: Path) -> dict | None:
-    """Return the parameters of a drawing, None where there is none."""
+def _drawn_with(folder: Path) -> dict | None:
+    path = folder / _PARAMETERS
     return read_json(path, _AGAIN) if path.exists() else None
 
 
@@ -149,9 +143,9 @@ def read(folder: Path | str) -> CaptionDataset:
         DatasetError: the folder holds no finished drawing, or a file of it was changed.
     """
     folder = Path(folder)
-    if not (folder / _FINISHED).is_file():
-        raise DatasetError(f"{folder} holds no finished drawing: run 01_download again, it resumes where it stopped.")
     sources = [folder / name for name in _RECORDS]
+    if not all(map(Path.is_file, sources)):
+        raise DatasetError(f"{folder} holds no finished drawing: run 01_download again, it resumes where it stopped.")
     splits, truth = read_splits(sources[1]), read_json(sources[2], _AGAIN)
     try:
         records = [
