@@ -30,7 +30,7 @@ def corpus_bleu(references: ReferenceNgrams, candidates: Sequence[Sequence[str]]
     ratio = (lengths.sum() + TINY) / (_closest_lengths(references, lengths).sum() + SMALL)
     penalty = math.exp(1 - 1 / ratio) if ratio < 1 else 1.0
     product, scores = 1.0, []
-    counts = zip(references.index.count(candidates), references.orders, strict=True)
+    counts = zip(references.count(candidates), references.orders, strict=True)
     for order, (rows, images) in enumerate(counts, start=1):
         matches = np.minimum(rows.count, images.largest_count(rows.sentence, rows.ngram)).sum()
         product *= (matches + TINY) / (rows.count.sum() + SMALL)
