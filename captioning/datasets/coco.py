@@ -58,16 +58,13 @@ def needs(root: Path, wanted: Wanted) -> list[Need]:
 
 
 def fetch(root: Path, wanted: Wanted) -> dict[Path, str]:
-    """Download COCO 2014 into its official layout; what is there is kept.
+    """Download COCO 2014 into its official layout, keep what is there; return photos that cannot be had -> why.
 
     Args:
         root: gets `annotations/captions_{train,val}2014.json`, the photos in `{train,val}2014/`, and Karpathy's
             `dataset_coco.json` where it can be had.
         wanted: with a limit, the first so many photos of the fixed shuffled order, one by one; else both zips, 20 GB,
             and one by one what is missing after that.
-
-    Returns:
-        Photos that could not be had -> why.
 
     Raises:
         DatasetError: the captions name a photo as no photo is named.

@@ -112,20 +112,19 @@ def _fetch_and_unpack(name: str, archive: Path, only: str, retries: int, again: 
     inodes = {photo: photo.stat().st_ino for photo in again if photo.is_file() and not photo.is_symlink()}
     for photo in inodes:
         os.utime(photo, (0, 0))  # so that unpacking compares its bytes
-    unpacking = partial(unpack, archive, archive.parent, only=only)
-    fetch_readable(partial(_fetch_published, name, archive, retries), unpacking, [archive])
+
+    def bring() -> None:
+        try:
+            if not archive.exists():
+                fetch(path=archive, retries=retries, **URLS[name])
+        except DownloadError as error:
+            way_out = " If you have it from elsewhere and trust it, unpack it and set CAPTIONING_ROOT to its folder."
+            raise DownloadError(f"{error}{way_out if len(URLS[name]) > 1 else ''}") from error
+
+    fetch_readable(bring, partial(unpack, archive, archive.parent, only=only), [archive])
     hopeless = [photo for photo in again if not photo.exists() or photo.stat().st_ino == inodes.get(photo)]
     with note_of(archive).open("a", encoding="utf-8") as note:
         note.writelines(f"{photo.relative_to(archive.parent).as_posix()}\n" for photo in hopeless)
-
-
-def _fetch_published(name: str, archive: Path, retries: int) -> None:
-    try:
-        if not archive.exists():
-            fetch(path=archive, retries=retries, **URLS[name])
-    except DownloadError as error:
-        way_out = " If you have it from elsewhere and trust it, unpack it and set CAPTIONING_ROOT to its folder."
-        raise DownloadError(f"{error}{way_out if len(URLS[name]) > 1 else ''}") from error
 
 
 def fetch_readable(fetch: Callable[[], object], read: Callable[[], Content], files: Sequence[Path]) -> Content:
@@ -147,16 +146,13 @@ def fetch_photos(
     arrive: Callable[[Path], object] = lambda file: open_image(file, near=NEAR),
     workers: int = 16,
 ) -> dict[Path, str]:
-    """Fetch those of the (address, path) pairs that are not there yet, or are `wanted.again`, in parallel.
+    """Fetch, in parallel, the (address, path) pairs that are not there, or `wanted.again`; return what failed -> why.
 
     Args:
         photos: all that are asked for.
         wanted: what is there and broken keeps its place until the new one is whole.
         arrive: see `fetch_many`; refuses what is no photo.
         workers: how many at a time.
-
-    Returns:
-        The photos that could not be had -> why.
 
     Raises:
         DownloadError: there are too many of these.

@@ -40,7 +40,7 @@ _NEEDLESS = re.compile(
 
 
 def usable(value: Any, place: str, findings: Findings) -> str:
-    """Return a caption as text, its spaces single, without what nobody sees.
+    """Return a caption as text, its spaces single, without what nobody sees; empty where there is none.
 
     References of val and test are cleaned as well: an invisible character only makes equal words different.
 
@@ -48,9 +48,6 @@ def usable(value: Any, place: str, findings: Findings) -> str:
         value: as the file has it.
         place: file and line, for the findings.
         findings: gets what was wrong.
-
-    Returns:
-        The caption; empty where there is none.
     """
     if not isinstance(value, str):
         findings[NOT_TEXT].append(f"{place}: {shown(value)}")

@@ -54,9 +54,6 @@ def fetch_many(
         progress: show a bar that counts files on stdout.
         arrive: as in `fetch`; called from several threads.
 
-    Returns:
-        Which files were fetched, which were there, which failed and why.
-
     Raises:
         ValueError: two different addresses have the same path.
         DownloadError: CAPTIONING_MIRROR is wrong, or a host fails for several files in a row.

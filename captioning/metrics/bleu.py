@@ -14,7 +14,7 @@ TINY, SMALL = 1e-15, 1e-9
 
 
 def corpus_bleu(references: ReferenceNgrams, candidates: Sequence[Sequence[str]]) -> list[float]:
-    """Score a set of captions as one corpus.
+    """Score a set of captions as one corpus: BLEU-1, BLEU-2, BLEU-3 and BLEU-4, in [0, 1].
 
     Matches are clipped at the largest count in one reference of the image; the brevity penalty compares the total
     length with the total of the closest reference lengths (of two equally close ones, the shorter).
@@ -22,9 +22,6 @@ def corpus_bleu(references: ReferenceNgrams, candidates: Sequence[Sequence[str]]
     Args:
         references: the n-grams of the references.
         candidates: one list of words per image, in the same order; may be empty.
-
-    Returns:
-        BLEU-1, BLEU-2, BLEU-3, BLEU-4 in [0, 1].
     """
     lengths = np.fromiter(map(len, candidates), np.int64, len(candidates))
     ratio = (lengths.sum() + TINY) / (_closest_lengths(references, lengths).sum() + SMALL)

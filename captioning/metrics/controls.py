@@ -19,7 +19,7 @@ def shuffled_cider(
     results: Mapping[ImageId, str],
     seeds: Iterable[int] = range(5),
 ) -> float:
-    """Return the CIDEr-D that is left when every caption is given to another image.
+    """Return the mean CIDEr-D that is left when every caption is given to another image.
 
     A captioner that looks at its picture scores far above this; one that says the same of all does not.
 
@@ -27,9 +27,6 @@ def shuffled_cider(
         references: as for `CiderD`, or a fitted one.
         results: image id -> raw caption.
         seeds: one derangement (a permutation in which no caption stays) is drawn for each.
-
-    Returns:
-        The mean over the derangements.
 
     Raises:
         ValueError: fewer than two images, no seed, or as in `CiderD.score`.

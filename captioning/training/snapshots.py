@@ -52,10 +52,7 @@ class Snapshots(keras.callbacks.Callback):
             self.model.stop_training = True
 
     def restore(self, model: Decoder) -> int:
-        """Set the model and this callback to where the last run was interrupted; to the first weights if nowhere.
-
-        Returns:
-            The epoch to resume with; 0 where there is nothing to restore.
+        """Set model and callback to where the last run was interrupted, return the epoch; to the first weights and 0.
 
         Raises:
             StaleError: the snapshot is of another model.

@@ -13,7 +13,7 @@ def describe(scene: Scene) -> list[str]:
     """Write five different sentences, each naming the place and every object with its colour.
 
     Args:
-        scene: one of `scene_plan.plan`.
+        scene: one of `plan.plan`.
     """
     rng = scene.random("captions")
     sentences = _one(rng, scene) if len(scene.items) == 1 else _two(rng, scene)

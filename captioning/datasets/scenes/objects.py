@@ -24,11 +24,7 @@ _WOOD = (112, 76, 50)
 
 
 def render(scene: Scene) -> Image.Image:
-    """Draw a scene.
-
-    Returns:
-        An RGB picture of `scene_plan.SIZE` pixels in width and height.
-    """
+    """Draw a scene: an RGB picture of `plan.SIZE` pixels in width and height."""
     rng = scene.random("drawing")
     painter = Painter(rng)
     paint_place(painter, scene.place, scene.light)

@@ -14,7 +14,7 @@ def paint_place(painter: Painter, place: str, light: str) -> None:
 
     Args:
         painter: draws; its `rng` decides the details.
-        place: one of `scene_plan.PLACES`.
+        place: one of `plan.PLACES`.
         light: one of `LIGHTS`.
     """
     painter.tone = (1, 1, 1)

@@ -134,8 +134,7 @@ def plan(train: int, val: int, test: int, seed: int) -> list[Scene]:
 def compose(image_id: int, split: str, place: str, pairs: list[tuple[str, str]], seed: int) -> Scene:
     """Choose light, sizes and positions for one or two (object, colour) pairs, from left to right.
 
-    Returns:
-        A scene whose boxes lie inside the picture and share no column of pixels.
+    The boxes lie inside the picture and share no column of pixels.
     """
     rng = random.Random(f"layout/{seed}/{image_id}")
     light = rng.choice(PLACES[place].lights)
