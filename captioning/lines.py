@@ -1,7 +1,5 @@
 """Aligned lines of text, which notebooks show as they are."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from pathlib import Path

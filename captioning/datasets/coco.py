@@ -1,7 +1,5 @@
 """COCO 2014: official captions, and the splits that researchers use."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Fetch what datasets consist of: archives that are unpacked, and photos one by one."""
 
-from __future__ import annotations
-
 import math
 import os
 import re

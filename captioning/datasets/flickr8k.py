@@ -1,7 +1,5 @@
 """Flickr8k: captions in a text file, official lists for the splits."""
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from functools import partial
 from pathlib import Path, PurePosixPath

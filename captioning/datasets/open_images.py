@@ -1,7 +1,5 @@
 """Open Images with the captions of Localized Narratives (Pont-Tuset et al. 2020): long; most photos have one."""
 
-from __future__ import annotations
-
 import json
 from functools import partial
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Photos below a folder, found by the names that people write."""
 
-from __future__ import annotations
-
 import filecmp
 import os
 import unicodedata

@@ -1,7 +1,5 @@
 """What notebook 01 does with any dataset: fetched or drawn, read, checked, split, saved."""
 
-from __future__ import annotations
-
 import dataclasses
 from pathlib import Path
 

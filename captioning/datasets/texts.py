@@ -1,7 +1,5 @@
 """Captions as text: what is not text is listed, and so is what is left out of a caption because nobody sees it."""
 
-from __future__ import annotations
-
 import html
 import json
 import re

@@ -1,7 +1,5 @@
 """Fetch a large file: resumed, checked, and named when it is whole."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -1,7 +1,5 @@
 """Many photos over HTTP, several at a time: each in memory until it is whole, then checked and named."""
 
-from __future__ import annotations
-
 import os
 import sys
 import threading

@@ -1,7 +1,5 @@
 """Unpack zips: nothing outside the folder, nothing damaged, no bombs; continued after a break."""
 
-from __future__ import annotations
-
 import calendar
 import os
 import re

@@ -1,7 +1,5 @@
 """What attention weights show, and whether captions depend on the picture."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Mapping, Sequence
 

@@ -1,7 +1,5 @@
 """Check backward passes written by hand: compare them with the slope of the forward pass; NumPy only."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable
 

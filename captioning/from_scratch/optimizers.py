@@ -1,7 +1,5 @@
 """SGD, Adam, a learning rate that falls along a cosine, gradient clipping; NumPy only."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """Train the from-scratch captioner: shuffled batches, epochs, checkpoints; NumPy only."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`python -m captioning.metrics REFERENCES.json RESULTS.json`: score a result file in COCO's formats."""
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Sequence

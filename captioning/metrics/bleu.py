@@ -1,7 +1,5 @@
 """Corpus BLEU-1 to BLEU-4 (Papineni et al. 2002) with coco-caption's choices."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """CIDEr-D (Vedantam et al. 2015) as coco-caption computes it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

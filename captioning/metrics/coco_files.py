@@ -1,7 +1,5 @@
 """Reading references and results in the file formats of COCO."""
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Controls that a caption score needs beside it: chance, spread, and how many captions are new."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import NormalDist, fmean
 

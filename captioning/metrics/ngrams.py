@@ -1,7 +1,5 @@
 """Counting n-grams of many captions at once with NumPy, for BLEU and CIDEr-D."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass

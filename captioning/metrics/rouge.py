@@ -1,7 +1,5 @@
 """ROUGE-L (Lin 2004) as coco-caption computes it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 BETA = 1.2

@@ -1,7 +1,5 @@
 """The index of a run: what each notebook is about, how long it took, how it ended."""
 
-from __future__ import annotations
-
 import base64
 import html
 import io

@@ -1,7 +1,5 @@
 """One executed notebook as a page that needs neither a network nor a script."""
 
-from __future__ import annotations
-
 import html
 import re
 from collections.abc import Sequence

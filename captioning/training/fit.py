@@ -1,7 +1,5 @@
 """Train with `Model.fit`: stopped by the captions' CIDEr, resumable to the bit after a kill."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The log of a training run: what is trained, then one row per epoch; the same table for Keras and for NumPy."""
 
-from __future__ import annotations
-
 import textwrap
 
 from captioning.training.history import History, best_epoch

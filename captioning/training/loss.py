@@ -1,7 +1,5 @@
 """Cross-entropy and accuracy as sums and counts over the words that are there: padding never counts."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from captioning.quiet import keras

@@ -1,7 +1,5 @@
 """All that a training run needs to resume after a kill, written after each epoch."""
 
-from __future__ import annotations
-
 import json
 import re
 import time

@@ -1,7 +1,5 @@
 """Tokens back to text, as people write."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections.abc import Iterable

@@ -1,7 +1,5 @@
 """Five true English sentences about a drawn scene, from a small grammar."""
 
-from __future__ import annotations
-
 import random
 from functools import partial
 

@@ -1,7 +1,5 @@
 """The eight objects of the scenes, each drawn with Pillow inside its box."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

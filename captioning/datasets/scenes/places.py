@@ -1,7 +1,5 @@
 """The six places that scenes are set in, drawn with Pillow."""
 
-from __future__ import annotations
-
 import math
 
 from captioning.datasets.scenes.brushes import Colour, Painter, Point, darker, lighter, mix

@@ -1,7 +1,5 @@
 """What stands where in each drawn scene, and in which split: integers and names, no pixels."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

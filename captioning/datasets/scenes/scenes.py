@@ -1,7 +1,5 @@
 """Draw captioned pictures from a seed, in COCO's layout, with the truth beside them."""
 
-from __future__ import annotations
-
 import os
 import re
 import sys

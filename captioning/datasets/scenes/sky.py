@@ -1,7 +1,5 @@
 """The light of a scene and the sky that it comes from, drawn with Pillow."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from captioning.datasets.scenes.brushes import Colour, Painter
