@@ -74,12 +74,16 @@ def fetch(root: Path, wanted: Wanted) -> dict[Path, str]:
     files = [note_of(root / "annotations_trainval2014.zip"), *(_captions_file(root, part) for part in _PARTS)]
     photos = fetch_readable(captions, partial(_photos, root, wanted.limit), files)
     _fetch_karpathys_splits(root)
-    missing = [path for _, path in photos if not path.exists()]
     for part in _PARTS if wanted.limit is None else ():
         here = (root / f"{part}.zip").exists()  # else a photo by itself costs less
-        again = [path for path in missing if here and path.parent.name == part]
+        of_part = [path for _, path in photos if here and path.parent.name == part]
+        again = partial(_missing, of_part)
         fetch_archive(f"coco-{part}", root, delete=wanted.delete_zips, again=again)
     return fetch_photos(photos, wanted)
+
+
+def _missing(photos: list[Path]) -> list[Path]:
+    return [photo for photo in photos if not photo.exists()]
 
 
 def _photos(root: Path, limit: int | None) -> list[tuple[str, Path]]:

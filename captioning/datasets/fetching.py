@@ -80,7 +80,13 @@ def is_done(archive: Path, again: Collection[Path] = ()) -> bool:
 
 
 def fetch_archive(
-    name: str, folder: Path, *, only: str = "*", delete: bool = False, retries: int = 5, again: Collection[Path] = ()
+    name: str,
+    folder: Path,
+    *,
+    only: str = "*",
+    delete: bool = False,
+    retries: int = 5,
+    again: Callable[[], Collection[Path]] = list,
 ) -> None:
     """Fetch a zip and unpack it beside itself; what is there is kept, also when the zip has been deleted since.
 
@@ -90,18 +96,19 @@ def fetch_archive(
         only: pattern of the entries to unpack.
         delete: remove the zip at the end.
         retries: how many tries in a row may fail.
-        again: photos that are missing or broken; for them a deleted zip is fetched again, if they are not so in it.
+        again: returns the photos that are missing or broken; for them a deleted zip is fetched again, if they are not
+            so in it. It is asked once more after waiting for another notebook, which may have brought them.
 
     Raises:
         DownloadError: it cannot be had, or is not the published one.
         UnpackError: it is damaged or not to be trusted.
     """
     archive = folder / URLS[name]["url"].rpartition("/")[2]
-    if not is_done(archive, again):  # else nothing is written: the folder may be read-only
+    if not is_done(archive, again()):  # else nothing is written: the folder may be read-only
         folder.mkdir(parents=True, exist_ok=True)
         with only_one(note_of(archive), wait=True):
-            if not is_done(archive, again):  # another notebook may have done it since
-                _fetch_and_unpack(name, archive, only, retries, again)
+            if not is_done(archive, now := again()):
+                _fetch_and_unpack(name, archive, only, retries, now)
     if delete:
         archive.unlink(missing_ok=True)
 

@@ -41,7 +41,10 @@ def fetch(root: Path, wanted: Wanted) -> dict[Path, str]:
     text = partial(fetch_archive, "flickr8k-text", root, delete=wanted.delete_zips)
     files = [root / name for name in (TOKENS, *LISTS.values())]
     photos = fetch_readable(text, partial(_listed, root), [note_of(root / "Flickr8k_text.zip"), *files])
-    again = wanted.again.union(photo for photo in photos if not photo.exists())
+
+    def again() -> frozenset[Path]:
+        return wanted.again.union(photo for photo in photos if not photo.exists())
+
     fetch_archive("flickr8k-photos", root, delete=wanted.delete_zips, again=again)
     missing = {photo: "is not in the zip" for photo in photos if not photo.exists()}
     require_most(missing, len(photos), wanted.missing_share)
