@@ -1,7 +1,5 @@
 """Aligned lines of text, which notebooks show as they are."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,20 +27,6 @@ def short_path(path: Path | str) -> str:
     """Return a path as text, from the user's home where it lies in there."""
     path = Path(path)
     return f"~/{path.relative_to(Path.home()).as_posix()}" if path.is_relative_to(Path.home()) else str(path)
-
-
-def shortened(text: str, width: int) -> str:
-    """Return the text where it fits, else as many whole words of it as fit before an ellipsis.
-
-    Args:
-        text: of any length; runs of spaces become one.
-        width: in characters, 2 or more.
-    """
-    text = " ".join(text.split())
-    if len(text) <= width:
-        return text
-    begun = text[: width - 1]  # a single word that is too long is cut
-    return (begun.rsplit(" ", 1)[0] if " " in begun else begun[: width - 2]) + " …"
 
 
 def printable(text: str) -> str:

@@ -45,13 +45,13 @@ class Scores:
         return {"val_loss": 1.0, "val_accuracy": 0.5, "val_CIDEr": score}
 
 
-def run(made, folder, cell="lstm", training=TRAINING, validation=None, **settings):
+def run(made, folder, cell="lstm", training=TRAINING, validation=None, name="", **settings):
     dataset, store, tokenizer = made
     settings = {"embedding": 8, "units": 12, "dropout": 0.3, "seed": 1} | settings
     config = CaptioningRNNConfig(len(tokenizer), store.channels, cell, **settings)
     captions = caption_arrays(dataset.split("train"), store, tokenizer)
     validation = validation or Validation(dataset.split("val"), store, tokenizer)
-    return fit_best(config, training, captions, validation, folder)
+    return fit_best(config, training, captions, validation, folder, name)
 
 
 def same(one, other):
@@ -264,7 +264,7 @@ def test_statistics_are_exact_and_need_little_memory():
 
 def test_the_kind_tells_the_cell(made):
     for cell in ("rnn", "lstm"):
-        assert CaptioningRNN(CaptioningRNNConfig(9, 5, cell)).kind == f"numpy_{cell}"
+        assert CaptioningRNN(CaptioningRNNConfig(9, 5, cell, units=4)).kind == f"numpy_{cell}"
 
 
 def test_the_features_are_scaled_by_the_train_split(made, tmp_path):
@@ -277,7 +277,7 @@ def test_the_features_are_scaled_by_the_train_split(made, tmp_path):
 def test_a_channel_that_hardly_varies_is_left_out():
     features = np.random.default_rng(0).normal(size=(200, 5))
     features[:, 2] *= 1e-4
-    model = CaptioningRNN(CaptioningRNNConfig(9, 5), *channel_statistics(features))
+    model = CaptioningRNN(CaptioningRNNConfig(9, 5, units=4), *channel_statistics(features))
     fired = features[:3].copy()
     fired[:, 2] = 7
     for part, other in zip(model.initial_state(features[:3]), model.initial_state(fired), strict=True):

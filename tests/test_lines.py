@@ -6,7 +6,7 @@ import pytest
 from IPython.lib.pretty import pretty
 
 from captioning.datasets.dataset import Record
-from captioning.lines import aligned, short_path, shortened
+from captioning.lines import aligned, short_path
 from captioning.settings import Project
 
 
@@ -15,20 +15,6 @@ def test_columns_are_aligned_and_numbers_on_the_right():
     assert table.splitlines() == ["layer          n", "a              7", "embedding  1,024"]
     assert pretty(table) == str(table)
     assert aligned([("id", "7"), ("caption", "a car")]).splitlines() == ["id       7", "caption  a car"]
-
-
-@pytest.mark.parametrize(
-    ("text", "short"),
-    [
-        ("a red car", "a red car"),
-        ("a red  balloon", "a red …"),
-        ("mountains behind", "mountains …"),
-        ("incomprehensibilities", "incomprehe …"),
-        ("", ""),
-    ],
-)
-def test_a_text_is_shortened_between_words(text, short):
-    assert shortened(text, 12) == short and len(short) <= 12
 
 
 def test_a_path_counts_from_the_users_home():

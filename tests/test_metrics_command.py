@@ -74,8 +74,8 @@ WRONG = {
     "duplicate": (REFERENCES, [*RESULTS, RESULTS[0]], "more than one caption for 1 image (1)"),
     "missing": (REFERENCES, RESULTS[:1], "No result for 1 image (2)"),
     "unknown": (REFERENCES, [*RESULTS, {"image_id": 9, "caption": "x"}], "without references: 1 image (9)"),
-    "no JSON": (REFERENCES, "[{", "results.json is not a JSON file"),
-    "endless brackets": (REFERENCES, "[" * 100_000, "results.json is not a JSON file"),
+    "no JSON": (REFERENCES, "[{", "results.json is damaged"),
+    "endless brackets": (REFERENCES, "[" * 100_000, "results.json is damaged"),
     "half an id": (REFERENCES, [{"image_id": 1.5, "caption": "a"}], "strange image_id"),
 }
 

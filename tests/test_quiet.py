@@ -68,24 +68,13 @@ def test_models_that_are_traced_again_are_no_warning(prompt):
 
 
 def test_the_users_choice_of_gpu_memory_is_kept():
-    code = "import os, captioning.quiet; print(os.environ['TF_FORCE_GPU_ALLOW_GROWTH'])"
+    code = stubs() + IMPORT + "\nimport os; print(os.environ['TF_FORCE_GPU_ALLOW_GROWTH'])"
     assert run(code, TF_FORCE_GPU_ALLOW_GROWTH="false").stdout == "false\n"
 
 
 @pytest.mark.parametrize(
     ("first", "backend"),
-    [
-        ("quiet", "torch"),
-        ("quiet", "jax"),
-        ("models", "jax"),
-        ("training.fit", "jax"),
-        ("training.loss", "jax"),
-        ("training.snapshots", "jax"),
-        ("encoders", "jax"),
-        ("features", "jax"),
-        ("batches", "jax"),
-        ("evaluation", "torch"),
-    ],
+    [("models", "jax"), ("evaluation", "torch")],  # for the others see the next test
 )
 def test_another_backend_is_set_and_said(first, backend):
     done = run(f"import captioning.{first}, keras; print(keras.backend.backend())", KERAS_BACKEND=backend)
@@ -94,10 +83,35 @@ def test_another_backend_is_set_and_said(first, backend):
     assert f"KERAS_BACKEND is '{backend}'" in said and used == "tensorflow"
 
 
-def test_nothing_is_said_where_nothing_is_changed():
-    for environment in ({}, {"KERAS_BACKEND": ""}, {"KERAS_BACKEND": "tensorflow"}):
-        done = run("import captioning.quiet", **environment)
-        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+def test_no_module_imports_keras_before_the_backend_is_chosen():
+    """Only `quiet` does it by itself, and the models, whose package imports `quiet` first."""
+    package = Path(__file__).parents[1] / "captioning"
+    own = {
+        str(file.relative_to(package))
+        for file in package.rglob("*.py")
+        if re.search(r"^\s*(import|from) (keras|tensorflow)\b", file.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    assert own - {"quiet.py"} and all(name.startswith("models/") for name in own - {"quiet.py"})
+    imported = re.findall(r"^(?:import|from) captioning\S*", (package / "models/__init__.py").read_text(), re.MULTILINE)
+    assert imported[0] == "import captioning.quiet"
+
+
+NOT_YET_IMPORTED = """
+from importlib.machinery import ModuleSpec
+class Found:
+    find_spec = lambda self, name, *_: ModuleSpec(name, self) if name == "keras" else None
+    create_module = lambda self, spec: keras
+    exec_module = lambda self, module: None
+sys.meta_path.insert(0, Found())
+del sys.modules["keras"]
+"""
+
+
+@pytest.mark.parametrize("chosen", ["", "tensorflow"])
+def test_nothing_is_said_where_nothing_is_changed(chosen):
+    code = stubs() + NOT_YET_IMPORTED + IMPORT + "\nimport os; print(os.environ['KERAS_BACKEND'])"
+    done = run(code, KERAS_BACKEND=chosen)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "tensorflow\n", "")
 
 
 def test_keras_with_another_backend_is_an_error_that_names_the_variable():
@@ -110,19 +124,15 @@ def test_keras_with_another_backend_is_an_error_that_names_the_variable():
     assert done.returncode != 0 and "ImportError" in done.stderr and "KERAS_BACKEND=tensorflow" in done.stderr
 
 
-@pytest.mark.parametrize("floatx", ["float16", "float64"])
-def test_what_keras_json_says_is_overruled(tmp_path, floatx):
-    config = {"image_data_format": "channels_first", "backend": "jax", "floatx": floatx}
+def test_what_keras_json_says_is_overruled(tmp_path):
+    config = {"image_data_format": "channels_first", "backend": "jax", "floatx": "float16"}
     (tmp_path / "keras.json").write_text(json.dumps(config))
     code = "from captioning.quiet import keras; c = keras.config; print(c.image_data_format(), c.dtype_policy().name)"
     done = run(f"{code}; print(keras.backend.backend())", KERAS_HOME=str(tmp_path))
     assert done.returncode == 0, done.stderr
     axes, numbers, *used = done.stdout.splitlines()
-    assert "channels_first" in axes and floatx in numbers
+    assert "channels_first" in axes and "float16" in numbers
     assert used == ["channels_last float32", "tensorflow"]
-
-
-# The environment, in a line
 
 
 GONE = """

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from captioning.training import log
+from captioning.training.folder import run_name
 from tests import test_from_scratch_early_stopping as numpy_runs
 from tests import test_training as keras_runs
 from tests.test_training import made  # noqa: F401 (a fixture)
@@ -19,12 +20,12 @@ def printed_by(kind, made, folder, **more):  # noqa: F811
     return keras_runs.run(made, folder, kind, replace(keras_runs.CONFIG, epochs=3), **more)[1]
 
 
-@pytest.mark.parametrize("kind", ["gru", "numpy_lstm"])
+@pytest.mark.parametrize("kind", ["merge", "numpy_lstm"])
 def test_a_run_is_a_table_with_a_row_per_epoch(kind, made, tmp_path, capsys):  # noqa: F811
     history = printed_by(kind, made, tmp_path)
     title, legend, header, *rows = capsys.readouterr().out.splitlines()[:6]
     assert title == f"{kind}: at most 3 epochs, 30 captions in each." and legend == log.LEGEND
-    accuracy = ["accuracy"] * (kind == "gru")  # NumPy's training does not count it
+    accuracy = ["accuracy"] * (kind == "merge")  # NumPy's training does not count it
     names = ["epoch", "loss", *accuracy, "val_loss", "val_accuracy", "val_CIDEr", "seconds"]
     assert header.split() == [*names, "caption"]
     assert len(rows) == len(history) == 3
@@ -35,7 +36,7 @@ def test_a_run_is_a_table_with_a_row_per_epoch(kind, made, tmp_path, capsys):  #
         assert len(row) <= log.WIDTH
 
 
-@pytest.mark.parametrize("kind", ["gru", "numpy_lstm"])
+@pytest.mark.parametrize("kind", ["merge", "numpy_lstm"])
 def test_the_log_of_a_resumed_run_begins_with_how_far_it_was(kind, made, tmp_path, capsys, monkeypatch):  # noqa: F811
     kept, log_row, rows = log.TrainingLog.row, [], []
 
@@ -49,9 +50,9 @@ def test_the_log_of_a_resumed_run_begins_with_how_far_it_was(kind, made, tmp_pat
     with pytest.raises(keras_runs.Killed):
         printed_by(kind, made, tmp_path)
     capsys.readouterr()
-    printed_by(kind, made, tmp_path)
+    printed_by(kind, made, tmp_path, name="as asked")
     said = capsys.readouterr().out.splitlines()
-    assert said[0] == f"{kind}: resuming after epoch 2 of at most 3 epochs, 30 captions in each."
+    assert said[0] == "as asked: resuming after epoch 2 of at most 3 epochs, 30 captions in each."
     assert said[1] == log.LEGEND and said[3].split()[0].strip("*") == "3"
     assert str(said).count("  val_CIDEr  ") == 1
     printed_by(kind, made, tmp_path)
@@ -75,10 +76,8 @@ def test_a_caption_without_a_word_and_a_single_one_are_said_to_be_so(capsys):
     assert said.startswith("x: at most 1 epoch, 1 caption in each.\n") and said.endswith("  (no word)\n")
 
 
-def test_the_name_is_that_of_the_experiment_or_as_asked(made, tmp_path, capsys):  # noqa: F811
-    printed_by("gru", made, tmp_path / "scratch")
-    assert capsys.readouterr().out.startswith("gru: ")
-    model, train, validation = keras_runs.parts(made, "gru")
-    config = replace(keras_runs.CONFIG, epochs=1)
-    keras_runs.fit.fit(model, train, validation, made[2], config, tmp_path / "named", name="gru, unmasked")
-    assert capsys.readouterr().out.startswith("gru, unmasked: at most 1 epoch,")
+def test_the_name_is_as_asked_or_that_of_the_experiment_or_the_kind(tmp_path):
+    assert run_name("", tmp_path / "scratch", "gru") == "gru"
+    (folder := tmp_path / "gru-vgg16").mkdir()
+    (folder / "settings.json").touch()
+    assert run_name("", folder, "gru") == "gru-vgg16" and run_name("gru, unmasked", folder, "gru") == "gru, unmasked"

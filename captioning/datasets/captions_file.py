@@ -1,7 +1,5 @@
 """The file captions.json: pictures, captions and splits, and what all of it was made from."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import os

@@ -1,7 +1,5 @@
 """COCO 2014: official captions, and the splits that researchers use."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -58,16 +56,13 @@ def needs(root: Path, wanted: Wanted) -> list[Need]:
 
 
 def fetch(root: Path, wanted: Wanted) -> dict[Path, str]:
-    """Download COCO 2014 into its official layout; what is there is kept.
+    """Download COCO 2014 into its official layout, keep what is there; return photos that cannot be had -> why.
 
     Args:
         root: gets `annotations/captions_{train,val}2014.json`, the photos in `{train,val}2014/`, and Karpathy's
             `dataset_coco.json` where it can be had.
         wanted: with a limit, the first so many photos of the fixed shuffled order, one by one; else both zips, 20 GB,
             and one by one what is missing after that.
-
-    Returns:
-        Photos that could not be had -> why.
 
     Raises:
         DatasetError: the captions name a photo as no photo is named.
@@ -79,12 +74,16 @@ def fetch(root: Path, wanted: Wanted) -> dict[Path, str]:
     files = [note_of(root / "annotations_trainval2014.zip"), *(_captions_file(root, part) for part in _PARTS)]
     photos = fetch_readable(captions, partial(_photos, root, wanted.limit), files)
     _fetch_karpathys_splits(root)
-    missing = [path for _, path in photos if not path.exists()]
     for part in _PARTS if wanted.limit is None else ():
         here = (root / f"{part}.zip").exists()  # else a photo by itself costs less
-        again = [path for path in missing if here and path.parent.name == part]
+        of_part = [path for _, path in photos if here and path.parent.name == part]
+        again = partial(_missing, of_part)
         fetch_archive(f"coco-{part}", root, delete=wanted.delete_zips, again=again)
     return fetch_photos(photos, wanted)
+
+
+def _missing(photos: list[Path]) -> list[Path]:
+    return [photo for photo in photos if not photo.exists()]
 
 
 def _photos(root: Path, limit: int | None) -> list[tuple[str, Path]]:

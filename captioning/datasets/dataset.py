@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import textwrap
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -41,7 +42,7 @@ class Record:
         """Show a field per line, a caption per line; of the digest the beginning."""
         rows = [("image_id", str(self.image_id)), ("file", lines.short_path(self.file)), ("split", self.split)]
         rows += [("" if number else "captions", caption) for number, caption in enumerate(self.captions)]
-        rows += [("truth", lines.shortened(json.dumps(self.truth), 100))] if self.truth else []
+        rows += [("truth", textwrap.shorten(json.dumps(self.truth), 100, placeholder=" …"))] if self.truth else []
         rows += [("content", f"{self.content[:8]}… (digest of the file)")] if self.content else []
         lines.aligned(rows)._repr_pretty_(printer, cycle)
 

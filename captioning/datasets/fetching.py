@@ -1,7 +1,5 @@
 """Fetch what datasets consist of: archives that are unpacked, and photos one by one."""
 
-from __future__ import annotations
-
 import math
 import os
 import re
@@ -82,7 +80,13 @@ def is_done(archive: Path, again: Collection[Path] = ()) -> bool:
 
 
 def fetch_archive(
-    name: str, folder: Path, *, only: str = "*", delete: bool = False, retries: int = 5, again: Collection[Path] = ()
+    name: str,
+    folder: Path,
+    *,
+    only: str = "*",
+    delete: bool = False,
+    retries: int = 5,
+    again: Callable[[], Collection[Path]] = list,
 ) -> None:
     """Fetch a zip and unpack it beside itself; what is there is kept, also when the zip has been deleted since.
 
@@ -92,18 +96,19 @@ def fetch_archive(
         only: pattern of the entries to unpack.
         delete: remove the zip at the end.
         retries: how many tries in a row may fail.
-        again: photos that are missing or broken; for them a deleted zip is fetched again, if they are not so in it.
+        again: returns the photos that are missing or broken; for them a deleted zip is fetched again, if they are not
+            so in it. It is asked once more after waiting for another notebook, which may have brought them.
 
     Raises:
         DownloadError: it cannot be had, or is not the published one.
         UnpackError: it is damaged or not to be trusted.
     """
     archive = folder / URLS[name]["url"].rpartition("/")[2]
-    if not is_done(archive, again):  # else nothing is written: the folder may be read-only
+    if not is_done(archive, again()):  # else nothing is written: the folder may be read-only
         folder.mkdir(parents=True, exist_ok=True)
         with only_one(note_of(archive), wait=True):
-            if not is_done(archive, again):  # another notebook may have done it since
-                _fetch_and_unpack(name, archive, only, retries, again)
+            if not is_done(archive, now := again()):
+                _fetch_and_unpack(name, archive, only, retries, now)
     if delete:
         archive.unlink(missing_ok=True)
 
@@ -112,20 +117,19 @@ def _fetch_and_unpack(name: str, archive: Path, only: str, retries: int, again: 
     inodes = {photo: photo.stat().st_ino for photo in again if photo.is_file() and not photo.is_symlink()}
     for photo in inodes:
         os.utime(photo, (0, 0))  # so that unpacking compares its bytes
-    unpacking = partial(unpack, archive, archive.parent, only=only)
-    fetch_readable(partial(_fetch_published, name, archive, retries), unpacking, [archive])
+
+    def bring() -> None:
+        try:
+            if not archive.exists():
+                fetch(path=archive, retries=retries, **URLS[name])
+        except DownloadError as error:
+            way_out = " If you have it from elsewhere and trust it, unpack it and set CAPTIONING_ROOT to its folder."
+            raise DownloadError(f"{error}{way_out if len(URLS[name]) > 1 else ''}") from error
+
+    fetch_readable(bring, partial(unpack, archive, archive.parent, only=only), [archive])
     hopeless = [photo for photo in again if not photo.exists() or photo.stat().st_ino == inodes.get(photo)]
     with note_of(archive).open("a", encoding="utf-8") as note:
         note.writelines(f"{photo.relative_to(archive.parent).as_posix()}\n" for photo in hopeless)
-
-
-def _fetch_published(name: str, archive: Path, retries: int) -> None:
-    try:
-        if not archive.exists():
-            fetch(path=archive, retries=retries, **URLS[name])
-    except DownloadError as error:
-        way_out = " If you have it from elsewhere and trust it, unpack it and set CAPTIONING_ROOT to its folder."
-        raise DownloadError(f"{error}{way_out if len(URLS[name]) > 1 else ''}") from error
 
 
 def fetch_readable(fetch: Callable[[], object], read: Callable[[], Content], files: Sequence[Path]) -> Content:
@@ -147,16 +151,13 @@ def fetch_photos(
     arrive: Callable[[Path], object] = lambda file: open_image(file, near=NEAR),
     workers: int = 16,
 ) -> dict[Path, str]:
-    """Fetch those of the (address, path) pairs that are not there yet, or are `wanted.again`, in parallel.
+    """Fetch, in parallel, the (address, path) pairs that are not there, or `wanted.again`; return what failed -> why.
 
     Args:
         photos: all that are asked for.
         wanted: what is there and broken keeps its place until the new one is whole.
         arrive: see `fetch_many`; refuses what is no photo.
         workers: how many at a time.
-
-    Returns:
-        The photos that could not be had -> why.
 
     Raises:
         DownloadError: there are too many of these.

@@ -1,7 +1,5 @@
 """Flickr8k: captions in a text file, official lists for the splits."""
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -33,10 +31,7 @@ def needs(root: Path, wanted: Wanted) -> list[Need]:
 
 
 def fetch(root: Path, wanted: Wanted) -> dict[Path, str]:
-    """Download the release's two zips and unpack them, whatever the limit; what is there is kept.
-
-    Returns:
-        Photos in the official lists that are in no zip -> why.
+    """Download and unpack the release's two zips, whatever the limit; return listed photos that are in none -> why.
 
     Raises:
         DatasetError: the text names a photo as no photo is named.
@@ -46,7 +41,10 @@ def fetch(root: Path, wanted: Wanted) -> dict[Path, str]:
     text = partial(fetch_archive, "flickr8k-text", root, delete=wanted.delete_zips)
     files = [root / name for name in (TOKENS, *LISTS.values())]
     photos = fetch_readable(text, partial(_listed, root), [note_of(root / "Flickr8k_text.zip"), *files])
-    again = wanted.again.union(photo for photo in photos if not photo.exists())
+
+    def again() -> frozenset[Path]:
+        return wanted.again.union(photo for photo in photos if not photo.exists())
+
     fetch_archive("flickr8k-photos", root, delete=wanted.delete_zips, again=again)
     missing = {photo: "is not in the zip" for photo in photos if not photo.exists()}
     require_most(missing, len(photos), wanted.missing_share)
@@ -80,7 +78,10 @@ def read(root: Path) -> CaptionDataset:
     Raises:
         DatasetError: a file is missing or lines are not in the release's layout.
     """
-    photos, findings = Photos(_photo_folder(root)), Findings(list)
+    folder = [*look_for(root, *PHOTO_FOLDERS, folders=True), root][0]
+    photos, findings = Photos(folder), Findings(list)
+    if folder == root and not photos.paths:
+        raise DatasetError(f"{root} holds no photo folder; looked for {', '.join(PHOTO_FOLDERS)}; {nearest(root)}.")
     sources = look_for(root, TOKENS) or look_for(root, *KAGGLE) or look_for(root, KARPATHY)
     if not sources:
         raise DatasetError(
@@ -143,11 +144,3 @@ def _compared_with_the_release(dataset: CaptionDataset, photos: int, splits: dic
     counts |= {f"usable for {split}": (len(dataset.split(split)), SIZES[split]) for split in listed}
     fewer = [f"{what}: {have:,} of {all_:,}" for what, (have, all_) in counts.items() if have != all_]
     return dataset.found("other numbers than in the release", fewer)
-
-
-def _photo_folder(root: Path) -> Path:
-    """Return the photo folder; the root itself where the photos are there."""
-    known = look_for(root, *PHOTO_FOLDERS, folders=True)
-    if not known and not Photos(root).paths:
-        raise DatasetError(f"{root} holds no photo folder; looked for {', '.join(PHOTO_FOLDERS)}; {nearest(root)}.")
-    return [*known, root][0]

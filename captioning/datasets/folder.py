@@ -1,7 +1,5 @@
 """A folder of one's own photos with a file of captions, in the layouts that people have them in."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path

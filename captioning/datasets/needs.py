@@ -1,7 +1,5 @@
 """What a dataset costs before it is fetched: bytes over the network, bytes on the disk, minutes."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Open Images with the captions of Localized Narratives (Pont-Tuset et al. 2020): long; most photos have one."""
 
-from __future__ import annotations
-
 import json
 from functools import partial
 from pathlib import Path
@@ -37,15 +35,12 @@ def needs(root: Path, wanted: Wanted) -> list[Need]:
 
 
 def fetch(root: Path, wanted: Wanted) -> dict[Path, str]:
-    """Download captions and photos; what is there is kept.
+    """Download captions and photos, keep what is there; return photos that cannot be had -> why.
 
     Args:
         root: gets the captions file and `train/<image id>.jpg`; for another `long_side` than the usual one, for example
             `train-1024/<image id>.jpg`, so that it can be changed and changed back.
         wanted: the first so many photos of the fixed shuffled order, `PHOTOS` without a limit.
-
-    Returns:
-        Photos that could not be had -> why.
 
     Raises:
         DatasetError: the captions name a photo as no photo is named.

@@ -1,7 +1,5 @@
 """Decode every photo once, before a training run meets the broken one hours later."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import os

@@ -1,7 +1,5 @@
 """Photos below a folder, found by the names that people write."""
 
-from __future__ import annotations
-
 import filecmp
 import os
 import unicodedata
@@ -166,15 +164,12 @@ def entries(folder: Path, unreadable: list[str] | None = None) -> list[os.DirEnt
 
 
 def look_for(root: Path, *names: str, folders: bool = False) -> list[Path]:
-    """Return these files (or folders) in the root, else in its folders, else in theirs; letter case does not count.
+    """Return these files (or folders), the best first: in the root, else in its folders, else in theirs; in any case.
 
     Args:
         root: where to begin.
         names: the earlier, the better.
         folders: look for a folder.
-
-    Returns:
-        Those that are nearest to the root, the best first.
     """
     rank = {name.casefold(): number for number, name in reversed(list(enumerate(names)))}
     level = [root]

@@ -1,7 +1,5 @@
 """What notebook 01 does with any dataset: fetched or drawn, read, checked, split, saved."""
 
-from __future__ import annotations
-
 import dataclasses
 from pathlib import Path
 
@@ -26,9 +24,13 @@ def cost(project: Project, long_side: int = Wanted.long_side, delete_zips: bool 
         DatasetError: the disk is too small for the download.
     """
     wanted = Wanted(_limit(project), long_side, delete_zips)
-    source = _DOWNLOADS[project.dataset] if project.dataset in _DOWNLOADS and project.root is None else None
-    fetched = source.needs(project.originals, wanted) if source else []
-    pictures = source.PHOTOS if source else _pictures(project)
+    source = _DOWNLOADS.get(project.dataset) if project.root is None else None
+    if source:
+        fetched, pictures = source.needs(project.originals, wanted), source.PHOTOS
+    elif project.dataset == "scenes":
+        fetched, pictures = [], sum(_SCENES[project.quick].values())
+    else:
+        fetched, pictures = [], len(Photos(project.originals).paths)
     features = needs.features(project, min(pictures, wanted.limit or pictures))
     return needs.state(fetched, features, project.originals if source else project.data)
 
@@ -62,8 +64,16 @@ def obtain(
         _require_present(project)
     if project.dataset in _DOWNLOADS:
         dataset = _download(project, Wanted(_limit(project), long_side, delete_zips, missing_share))
+    elif project.dataset == "scenes":
+        scenes.draw(project.data, **_SCENES[project.quick])
+        dataset = scenes.read(project.data)
+    elif project.root is None:
+        raise SettingError(
+            "CAPTIONING_ROOT is not set: name your folder of photos. It also holds captions.csv, with the columns "
+            "`image,caption`, or captions.jsonl, or captions.json in COCO's layout."
+        )
     else:
-        dataset = {"scenes": _scenes, "folder": _folder}[project.dataset](project)
+        dataset = folder.read(Path(project.root))
     return dataclasses.replace(dataset.first(_limit(project)), made_from=_made_from(project))
 
 
@@ -108,10 +118,7 @@ def arrange(
 
 
 def save(project: Project, dataset: CaptionDataset) -> Path:
-    """Write data/<dataset>/captions.json, which the later notebooks read, splits.json and report.txt.
-
-    Returns:
-        The report's path.
+    """Write data/<dataset>/captions.json, which the later notebooks read, splits.json and report.txt; return the last.
 
     Raises:
         DatasetError: a split has too few pictures.
@@ -211,11 +218,10 @@ def _limit(project: Project) -> int | None:
 def _download(project: Project, wanted: Wanted) -> CaptionDataset:
     """Read; unless a folder is named, fetch what is missing before, and again what turns out to be broken."""
     source, root = _DOWNLOADS[project.dataset], project.originals
-    sized = {"long_side": wanted.long_side} if source is open_images else {}
+    failed = source.fetch(root, wanted) if project.root is None else {}
+    dataset = source.read(root, **({"long_side": wanted.long_side} if source is open_images else {}))
     if project.root is not None:
-        return source.read(root, **sized)
-    failed = source.fetch(root, wanted)
-    dataset = source.read(root, **sized)
+        return dataset
     asked = dataset.first(wanted.limit)
     if broken := photo_check.damaged(asked, _known(project), project.home):
         print(f"{len(broken):,} photos are broken and are fetched again: {next(iter(broken.values()))} ...")
@@ -226,27 +232,6 @@ def _download(project: Project, wanted: Wanted) -> CaptionDataset:
     asked_for = {reason: names for reason, names in dataset.findings.items() if reason != NOT_ON_DISK}
     dataset = dataclasses.replace(dataset, findings=asked_for)
     return dataset.found("photos that could not be fetched", (f"{path.name}: {why}" for path, why in failed.items()))
-
-
-def _pictures(project: Project) -> int:
-    """Return how many pictures are drawn, or lie in the folder that is named."""
-    if project.dataset == "scenes":
-        return sum(_SCENES[project.quick].values())
-    return len(Photos(project.originals).paths)
-
-
-def _scenes(project: Project) -> CaptionDataset:
-    scenes.draw(project.data, **_SCENES[project.quick])
-    return scenes.read(project.data)
-
-
-def _folder(project: Project) -> CaptionDataset:
-    if project.root is None:
-        raise SettingError(
-            "CAPTIONING_ROOT is not set: name your folder of photos. It also holds captions.csv, with the columns "
-            "`image,caption`, or captions.jsonl, or captions.json in COCO's layout."
-        )
-    return folder.read(Path(project.root))
 
 
 # Quick or not -> how many scenes.

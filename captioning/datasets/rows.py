@@ -1,7 +1,5 @@
 """Rows of the files that people keep captions in: strict, each with its file and line."""
 
-from __future__ import annotations
-
 import ast
 import csv
 import json

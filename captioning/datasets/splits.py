@@ -1,7 +1,5 @@
 """Which picture is for what: splits of our own, and splits that were used once and are kept."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping

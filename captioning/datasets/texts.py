@@ -1,7 +1,5 @@
 """Captions as text: what is not text is listed, and so is what is left out of a caption because nobody sees it."""
 
-from __future__ import annotations
-
 import html
 import json
 import re
@@ -40,7 +38,7 @@ _NEEDLESS = re.compile(
 
 
 def usable(value: Any, place: str, findings: Findings) -> str:
-    """Return a caption as text, its spaces single, without what nobody sees.
+    """Return a caption as text, its spaces single, without what nobody sees; empty where there is none.
 
     References of val and test are cleaned as well: an invisible character only makes equal words different.
 
@@ -48,9 +46,6 @@ def usable(value: Any, place: str, findings: Findings) -> str:
         value: as the file has it.
         place: file and line, for the findings.
         findings: gets what was wrong.
-
-    Returns:
-        The caption; empty where there is none.
     """
     if not isinstance(value, str):
         findings[NOT_TEXT].append(f"{place}: {shown(value)}")

@@ -1,7 +1,5 @@
 """The servers: their addresses, how often it makes sense to ask, and what an answer is worth."""
 
-from __future__ import annotations
-
 import errno
 import os
 import ssl

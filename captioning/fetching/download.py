@@ -1,7 +1,5 @@
 """Fetch a large file: resumed, checked, and named when it is whole."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os
@@ -37,7 +35,7 @@ def fetch(
     arrive: Callable[[Path], None] | None = None,
     sleep: Callable[[float], object] = time.sleep,
 ) -> Path:
-    """Fetch one file; do nothing when it is already there.
+    """Fetch one file and return its path; do nothing when it is already there.
 
     The bytes go to `<path>.part`; the file gets its name only when it is whole, so that what has the name is right.
     A partial file is continued (RFC 9110: Range with If-Range) as long as the server still has the same file.
@@ -52,9 +50,6 @@ def fetch(
         progress: show a bar with rate and time left on stdout.
         arrive: called with the whole `.part` file before it gets its name; refuses it with ValueError or OSError.
         sleep: how to wait, in seconds.
-
-    Returns:
-        The path.
 
     Raises:
         DownloadError: the file cannot be had, or is not the published one.

@@ -1,7 +1,5 @@
 """Many photos over HTTP, several at a time: each in memory until it is whole, then checked and named."""
 
-from __future__ import annotations
-
 import os
 import sys
 import threading
@@ -53,9 +51,6 @@ def fetch_many(
         retries, timeout, sleep: as in `fetch`, for each file.
         progress: show a bar that counts files on stdout.
         arrive: as in `fetch`; called from several threads.
-
-    Returns:
-        Which files were fetched, which were there, which failed and why.
 
     Raises:
         ValueError: two different addresses have the same path.

@@ -8,6 +8,7 @@ import ipaddress
 import os
 import re
 import socket
+import textwrap
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from urllib3 import exceptions as faults
 
 from captioning.fetching import asking
 from captioning.fetching.asking import Again, DownloadError, RefusedError, UnreachableError
-from captioning.lines import printable, shortened
+from captioning.lines import printable
 
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # how an address begins, also as `pathlib.Path` has it
 LARGEST = 50_000_000  # bytes of a photo, unpacked
@@ -83,7 +84,7 @@ class WebPhoto:
             unused = not self.allow_private and isinstance(error, UnreachableError)
             if unused and requests.utils.get_environ_proxies(self._url):
                 reason += "The proxy that is set is used with --allow-private (allow_private=True) only."
-            raise WebPhotoError(f"{self.name}: {shortened(printable(reason), 400)}") from error
+            raise WebPhotoError(f"{self.name}: {textwrap.shorten(printable(reason), 400, placeholder=' …')}") from error
 
 
 def _body(session: requests.Session, url: str, largest: int) -> bytes:

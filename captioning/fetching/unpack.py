@@ -1,7 +1,5 @@
 """Unpack zips: nothing outside the folder, nothing damaged, no bombs; continued after a break."""
 
-from __future__ import annotations
-
 import calendar
 import os
 import re
@@ -40,7 +38,7 @@ class DamagedZipError(UnpackError, ValueError):
 
 
 def unpack(zip_path: Path | str, folder: Path | str, *, only: str = "*", progress: bool = True) -> list[Path]:
-    """Unpack a zip into a folder; files that are there and right are left alone.
+    """Unpack a zip into a folder, leave alone what is there and right; return the files that match, in the zip's order.
 
     The whole table of contents is checked before the first byte is written. A file gets its name only when it is whole
     and its size and CRC-32 are those of the table, and then the zip's time: by it a later call knows the file again.
@@ -51,9 +49,6 @@ def unpack(zip_path: Path | str, folder: Path | str, *, only: str = "*", progres
         folder: where the files go; made when missing.
         only: a pattern as of `fnmatch`; files whose path in the zip does not match it stay packed.
         progress: show a bar with rate and time left on stdout.
-
-    Returns:
-        The files that match, folders left out, in the order of the zip.
 
     Raises:
         DamagedZipError: the archive is truncated, damaged or none.

@@ -1,7 +1,5 @@
 """What the captions shown below pictures amount to."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 

@@ -1,7 +1,5 @@
 """What the tables and figures of a dataset's pictures, captions and words amount to."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence

@@ -1,7 +1,5 @@
 """A sentence that was computed, and a claim that the numbers confirm or deny."""
 
-from __future__ import annotations
-
 import html
 
 CONFIRMED, DENIED = "As claimed: ", "Not confirmed here: "

@@ -1,7 +1,5 @@
 """What gradient checks, clipping and memorized captions show: notebook 08."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

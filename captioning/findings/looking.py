@@ -1,7 +1,5 @@
 """What attention weights show, and whether captions depend on the picture."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Mapping, Sequence
 
@@ -45,10 +43,7 @@ def looking(records: Sequence[Record], words: Sequence[Sequence[str]], maps: Seq
 def looks(records: Sequence[Record], words: Sequence[Sequence[str]], maps: Sequence[np.ndarray]) -> Finding:
     """Tell of each caption how much weight is in the boxes of what it names, and which word has the sharpest map.
 
-    Args:
-        records: of the pictures.
-        words: of one caption for each.
-        maps: the weights of each caption, (words, regions), rows summing to 1.
+    The arguments are those of `looking`.
     """
     return Finding(" ".join(_looks(*caption) for caption in zip(records, words, maps, strict=True)))
 

@@ -1,7 +1,5 @@
 """What an encoder sees of pictures, and what its vectors keep of them."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Callable, Sequence
 from itertools import combinations

@@ -1,7 +1,5 @@
 """What tables and figures of scores show: who is ahead of whom, and what cannot be told apart."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 

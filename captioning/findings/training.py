@@ -1,7 +1,5 @@
 """What training curves show."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 

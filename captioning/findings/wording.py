@@ -1,7 +1,5 @@
 """Numbers and names in a sentence."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Check backward passes written by hand: compare them with the slope of the forward pass; NumPy only."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable
 
@@ -9,7 +7,7 @@ import numpy as np
 
 
 def numeric_gradient(function: Callable[[], float], array: np.ndarray, step: float = 1e-3) -> np.ndarray:
-    """Return a function's gradient with respect to an array that it reads, from values of the function alone.
+    """Return a function's gradient with respect to an array that it reads, in its shape, from values alone.
 
     Each number w is moved in turn: (8 (f(w + h) - f(w - h)) - (f(w + 2 h) - f(w - 2 h))) / (12 h), whose error
     falls with h⁴ (the five-point stencil; Abramowitz & Stegun 1964, table 25.2).
@@ -18,9 +16,6 @@ def numeric_gradient(function: Callable[[], float], array: np.ndarray, step: flo
         function: without arguments; reads the array and returns one number.
         array: float64; moved in place and put back.
         step: h.
-
-    Returns:
-        The slopes, in the shape of the array.
 
     Raises:
         ValueError: the array is not float64: in float32 rounding drowns the differences.
@@ -54,7 +49,7 @@ def relative_error(analytic: np.ndarray, numeric: np.ndarray) -> float:
 
 
 def gradient_errors(forward: Callable, backward: Callable, *arguments: np.ndarray, seed: int = 0) -> dict[str, float]:
-    """Compare a backward pass with the slope of its forward pass.
+    """Compare a backward pass with the slope of its forward pass: argument -> `relative_error` of its gradient.
 
     The results are weighted with random numbers and summed, so that one number depends on all of them.
 
@@ -63,9 +58,6 @@ def gradient_errors(forward: Callable, backward: Callable, *arguments: np.ndarra
         backward: from one gradient per result, then the cache, to one gradient per argument.
         arguments: of `forward`; integers, such as tokens, have no gradient and are skipped.
         seed: of the weights.
-
-    Returns:
-        Name of each argument -> `relative_error` of its gradient.
     """
     rng = np.random.default_rng(seed)
     *results, cache = forward(*arguments)
@@ -87,15 +79,12 @@ def gradient_errors(forward: Callable, backward: Callable, *arguments: np.ndarra
 def parameter_errors(
     model, features: np.ndarray, tokens: np.ndarray, dropout_seed: int | None = None
 ) -> dict[str, float]:
-    """Compare all gradients of a whole captioner with the slope of its loss.
+    """Compare all gradients of a captioner with the slope of its loss: weight -> `relative_error` of its gradient.
 
     Args:
         model: a `CaptioningRNN` of dtype float64, tiny: the loss is computed four times per weight.
         features, tokens: as in its `loss`.
         dropout_seed: the same dropout each time; None means none.
-
-    Returns:
-        Name of each weight -> `relative_error` of its gradient.
     """
 
     def loss() -> tuple[float, dict[str, np.ndarray]]:

@@ -1,7 +1,5 @@
 """SGD, Adam, a learning rate that falls along a cosine, gradient clipping; NumPy only."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 
@@ -112,10 +110,7 @@ def clip_gradients(gradients: Arrays, clip_norm: float | None) -> float:
 
     Args:
         gradients: by name.
-        clip_norm: the largest norm; None only measures.
-
-    Returns:
-        The norm before clipping: square root of the sum of all squares.
+        clip_norm: the largest norm; None only measures it. The norm before clipping is returned.
     """
     norm = float(np.sqrt(sum(np.square(values, dtype=np.float64).sum() for values in gradients.values())))
     if clip_norm is not None and norm > clip_norm:

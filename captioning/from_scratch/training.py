@@ -1,7 +1,5 @@
 """Train the from-scratch captioner: shuffled batches, epochs, checkpoints; NumPy only."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -116,14 +114,11 @@ def save_checkpoint(path: Path | str, model: CaptioningRNN, optimizer: Optimizer
 
 
 def load_checkpoint(path: Path | str, optimizer: Optimizer) -> tuple[CaptioningRNN, int]:
-    """Read a checkpoint that `save_checkpoint` wrote.
+    """Read a checkpoint that `save_checkpoint` wrote: the model and the epochs done, which are the `start` of `fit`.
 
     Args:
         path: the file.
         optimizer: a new one with the same settings; its state is filled in.
-
-    Returns:
-        The model and the number of epochs done: the `start` of `fit`.
 
     Raises:
         ValueError: the file is no checkpoint of such a model and optimizer.

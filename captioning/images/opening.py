@@ -6,6 +6,7 @@ import io
 import os
 import re
 import struct
+import textwrap
 import threading
 import zlib
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from captioning.fetching.photo import ADDRESS, WebPhoto, WebPhotoError
 from captioning.images.depth import brightened, eight_bits
 from captioning.images.formats import ImageError, recognized
 from captioning.images.given import ACCEPTED, Picture, from_array
-from captioning.lines import printable, shortened
+from captioning.lines import printable
 
 LIMIT = 1 << 30  # bytes of memory per photo; photos that take more than a sixteenth of it are read one at a time
 FILE_LIMIT = 1 << 30  # bytes of a file: some decoders read all of it
@@ -149,7 +150,7 @@ def _read(source: Picture, near: int | None, name: str | None, smaller: Callable
         hints = (hint for pattern, hint in _NO_PATHS.items() if path and re.match(pattern, path))
         hint = next(hints, "") if isinstance(error, OSError) else ""
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        reason = shortened(printable(reason), 300)
+        reason = textwrap.shorten(printable(reason), 300, placeholder=" …")
         raise ImageError(f"{name} cannot be read as a picture: {reason}{hint}") from error
 
 

@@ -1,7 +1,5 @@
 """`python -m captioning.metrics REFERENCES.json RESULTS.json`: score a result file in COCO's formats."""
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Sequence
@@ -13,14 +11,7 @@ USAGE = "usage: python -m captioning.metrics REFERENCES.json RESULTS.json"
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print the scores as one JSON object.
-
-    Args:
-        arguments: the two paths.
-
-    Returns:
-        The exit code: 0, or 2 after a message on stderr.
-    """
+    """Print the scores of two paths as one JSON object; return the exit code: 0, or 2 after a message on stderr."""
     if len(arguments) != 2:
         print(USAGE, file=sys.stderr)
         return 2

@@ -42,7 +42,7 @@ class Looking(NamedTuple):
 def inside(
     records: Sequence[Record], words: Sequence[Sequence[str]], attentions: Sequence[np.ndarray]
 ) -> Looking | None:
-    """Measure how much attention lies in the box of a thing at the word that names it.
+    """Measure how much attention lies in the box of a thing at the word that names it; None where no box is known.
 
     Only names of things that are there count. A name of several words ("hot air balloon") counts with its mean.
 
@@ -50,9 +50,6 @@ def inside(
         records: the pictures.
         words: of the caption of each.
         attentions: for each (words, regions), rows summing to 1; the regions form a square grid, row by row.
-
-    Returns:
-        None where no caption names a thing whose box is known, as on photos.
     """
     rows, mentions = [], 0
     for of_one in zip(records, words, attentions, strict=True):

@@ -1,7 +1,5 @@
 """Corpus BLEU-1 to BLEU-4 (Papineni et al. 2002) with coco-caption's choices."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 
@@ -14,7 +12,7 @@ TINY, SMALL = 1e-15, 1e-9
 
 
 def corpus_bleu(references: ReferenceNgrams, candidates: Sequence[Sequence[str]]) -> list[float]:
-    """Score a set of captions as one corpus.
+    """Score a set of captions as one corpus: BLEU-1, BLEU-2, BLEU-3 and BLEU-4, in [0, 1].
 
     Matches are clipped at the largest count in one reference of the image; the brevity penalty compares the total
     length with the total of the closest reference lengths (of two equally close ones, the shorter).
@@ -22,15 +20,12 @@ def corpus_bleu(references: ReferenceNgrams, candidates: Sequence[Sequence[str]]
     Args:
         references: the n-grams of the references.
         candidates: one list of words per image, in the same order; may be empty.
-
-    Returns:
-        BLEU-1, BLEU-2, BLEU-3, BLEU-4 in [0, 1].
     """
     lengths = np.fromiter(map(len, candidates), np.int64, len(candidates))
     ratio = (lengths.sum() + TINY) / (_closest_lengths(references, lengths).sum() + SMALL)
     penalty = math.exp(1 - 1 / ratio) if ratio < 1 else 1.0
     product, scores = 1.0, []
-    counts = zip(references.index.count(candidates), references.orders, strict=True)
+    counts = zip(references.count(candidates), references.orders, strict=True)
     for order, (rows, images) in enumerate(counts, start=1):
         matches = np.minimum(rows.count, images.largest_count(rows.sentence, rows.ngram)).sum()
         product *= (matches + TINY) / (rows.count.sum() + SMALL)

@@ -1,7 +1,5 @@
 """CIDEr-D (Vedantam et al. 2015) as coco-caption computes it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -29,7 +27,7 @@ class CiderD:
         # idf = log(images) - log(images with the n-gram in a reference), 1 where there is none.
         self._idf = [
             np.log(ngrams.images) - np.log(np.maximum(order.images_with(size), 1))
-            for order, size in zip(ngrams.orders, ngrams.index.sizes, strict=True)
+            for order, size in zip(ngrams.orders, ngrams.sizes, strict=True)
         ]
         self._weights, self._norms = [], []
         for order, idf in zip(ngrams.orders, self._idf, strict=True):
@@ -54,7 +52,7 @@ class CiderD:
         """Score captions that are tokenized already, one per image in the order of the references."""
         ngrams = self._ngrams
         words = [words_of(tokens) for tokens in candidates]
-        counts = ngrams.index.count(words)
+        counts = ngrams.count(words)
         similarity = sum(self._similarity(order, rows) for order, rows in enumerate(counts)) / ORDERS
         # coco-caption takes the number of bigrams for the length of a caption.
         bigrams = np.maximum(np.fromiter(map(len, words), np.int64, len(words)) - 1, 0)

@@ -1,12 +1,10 @@
 """Reading references and results in the file formats of COCO."""
 
-from __future__ import annotations
-
-import json
 from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
+from captioning.files import read_json
 from captioning.metrics.references import ImageId, some_images
 
 REFERENCES_LAYOUT = '{"images": [{"id": ...}, ...], "annotations": [{"image_id": ..., "caption": ...}, ...]}'
@@ -23,7 +21,7 @@ def read_references(path: Path | str) -> dict[ImageId, list[str]]:
         ValueError: the file is not in this layout, or has captions of images that it does not list.
         OSError: it cannot be read.
     """
-    content = _read(path)
+    content = read_json(path, f"Expected {REFERENCES_LAYOUT}")
     if not isinstance(content, dict):
         raise ValueError(f"{path} is not a reference file; expected {REFERENCES_LAYOUT}")
     images = _entries(path, content.get("images"), ["id"], REFERENCES_LAYOUT)
@@ -43,18 +41,11 @@ def read_results(path: Path | str) -> dict[ImageId, str]:
         ValueError: the file is not in this layout, or has two captions for an image.
         OSError: it cannot be read.
     """
-    entries = _entries(path, _read(path), ["image_id", "caption"], RESULTS_LAYOUT)
+    entries = _entries(path, read_json(path, f"Expected {RESULTS_LAYOUT}"), ["image_id", "caption"], RESULTS_LAYOUT)
     counts = Counter(entry["image_id"] for entry in entries)
     if twice := [image for image, count in counts.items() if count > 1]:
         raise ValueError(f"{path} has more than one caption for {some_images(twice)}; keep one of each.")
     return {entry["image_id"]: entry["caption"] for entry in entries}
-
-
-def _read(path: Path | str) -> Any:
-    try:
-        return json.loads(Path(path).read_bytes())  # in UTF-8 or UTF-16, with or without a byte order mark
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is not a JSON file: {error}") from error
 
 
 def _entries(path: Path | str, entries: Any, fields: list[str], layout: str) -> list[dict]:

@@ -1,7 +1,5 @@
 """Controls that a caption score needs beside it: chance, spread, and how many captions are new."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import NormalDist, fmean
 
@@ -11,13 +9,15 @@ from captioning.metrics.cider import CiderD
 from captioning.metrics.references import ImageId, References
 from captioning.words import tokenize
 
+SAMPLES = 1000  # of a bootstrap, always drawn from the same seed
+
 
 def shuffled_cider(
     references: CiderD | References | Mapping[ImageId, Sequence[str]],
     results: Mapping[ImageId, str],
     seeds: Iterable[int] = range(5),
 ) -> float:
-    """Return the CIDEr-D that is left when every caption is given to another image.
+    """Return the mean CIDEr-D that is left when every caption is given to another image.
 
     A captioner that looks at its picture scores far above this; one that says the same of all does not.
 
@@ -25,9 +25,6 @@ def shuffled_cider(
         references: as for `CiderD`, or a fitted one.
         results: image id -> raw caption.
         seeds: one derangement (a permutation in which no caption stays) is drawn for each.
-
-    Returns:
-        The mean over the derangements.
 
     Raises:
         ValueError: fewer than two images, no seed, or as in `CiderD.score`.
@@ -59,19 +56,11 @@ def _derangement(size: int, seed: int) -> np.ndarray:
     return permutation
 
 
-def bootstrap_interval(
-    per_image_scores: Sequence[float], samples: int = 1000, seed: int = 0, level: float = 0.95
-) -> tuple[float, float]:
-    """Return the percentile bootstrap interval of a mean over images (Efron 1979).
+def bootstrap_interval(per_image_scores: Sequence[float]) -> tuple[float, float]:
+    """Return the 95 % percentile bootstrap interval of a mean over images: its lower and its upper end (Efron 1979).
 
     Args:
-        per_image_scores: (images,) for example the array of `CiderD.score`.
-        samples: how many times as many images are drawn with replacement.
-        seed: of the drawing.
-        level: the share of the drawn means inside the interval.
-
-    Returns:
-        The lower and the upper end.
+        per_image_scores: (images,), for example the array of `CiderD.score`; as many are drawn `SAMPLES` times.
 
     Raises:
         ValueError: no score.
@@ -79,21 +68,14 @@ def bootstrap_interval(
     scores = np.asarray(per_image_scores, float)
     if scores.ndim != 1 or not len(scores):
         raise ValueError(f"One score per image is needed, not an array of shape {scores.shape}.")
-    generator = np.random.default_rng(seed)
-    means = [scores[generator.integers(len(scores), size=len(scores))].mean() for _ in range(samples)]
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+    generator = np.random.default_rng(0)
+    means = [scores[generator.integers(len(scores), size=len(scores))].mean() for _ in range(SAMPLES)]
+    return tuple(np.quantile(means, [0.025, 0.975]).tolist())
 
 
-def share_interval(share: float, count: int, level: float = 0.95) -> tuple[float, float]:
-    """Return the score interval of a share (Wilson 1927); unlike a bootstrap, it has a length at 0 and 1 as well.
-
-    Args:
-        share: of the counted ones.
-        count: how many were counted.
-        level: how often such an interval holds the true share.
-    """
-    z = NormalDist().inv_cdf((1 + level) / 2)
+def share_interval(share: float, count: int) -> tuple[float, float]:
+    """Return the 95 % score interval of a share of `count`, which 0 and 1 have as well (Wilson 1927)."""
+    z = NormalDist().inv_cdf(0.975)
     middle = (share + z * z / (2 * count)) / (1 + z * z / count)
     half = z * (share * (1 - share) / count + (z / (2 * count)) ** 2) ** 0.5 / (1 + z * z / count)
     return max(0.0, middle - half), min(1.0, middle + half)

@@ -1,7 +1,5 @@
 """Is a caption true? For drawn scenes, whose content is known."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any

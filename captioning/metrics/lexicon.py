@@ -1,7 +1,5 @@
 """The things, colors and places that a caption names."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise

@@ -1,7 +1,5 @@
 """Counting n-grams of many captions at once with NumPy, for BLEU and CIDEr-D."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,54 +15,19 @@ class Counts:
     """How often the n-grams of one order occur in each sentence; sorted by sentence, then n-gram."""
 
     sentence: np.ndarray  # (rows,) index of the sentence
-    ngram: np.ndarray  # (rows,) id of the n-gram; ids from `NgramIndex.sizes` on are not in the index
+    ngram: np.ndarray  # (rows,) id of the n-gram; ids from `ReferenceNgrams.sizes` on are in no reference
     count: np.ndarray  # (rows,)
 
 
-class NgramIndex:
-    """Ids for the n-grams (n = 1 to 4) of the sentences it was built from.
+class ReferenceNgrams:
+    """The n-grams (n = 1 to 4) of all reference captions, counted and arranged for looking an image's n-grams up.
 
     An n-gram is known by the id of its first n - 1 words and the id of its last word, so that one sorted array of
-    integers per order holds the whole index.
+    integers per order holds all of them.
     """
 
-    def __init__(self, sentences: Sequence[Sequence[str]]):
-        """Number the n-grams of the sentences and count them; the counts stay in `counts`."""
-        self._words = {word: index for index, word in enumerate(dict.fromkeys(chain.from_iterable(sentences)))}
-        self._keys = [np.empty(0, np.int64)] * (ORDERS - 1)
-        self.counts, self._keys = self._count(sentences)
-        self.sizes = [len(self._words), *map(len, self._keys)]
-
-    def count(self, sentences: Sequence[Sequence[str]]) -> list[Counts]:
-        """Count the n-grams of other sentences, one `Counts` per order; unknown n-grams get ids of their own."""
-        return self._count(sentences)[0]
-
-    def _count(self, sentences: Sequence[Sequence[str]]) -> tuple[list[Counts], list[np.ndarray]]:
-        words = self._word_ids(sentences)
-        lengths = np.fromiter(map(len, sentences), np.int64, len(sentences))
-        sentence = np.repeat(np.arange(len(sentences)), lengths)
-        # How many words follow from here to the end of the sentence, this one included.
-        remaining = np.repeat(np.cumsum(lengths), lengths) - np.arange(len(words))
-        position, ids, new = np.arange(len(words)), words, []
-        counts = [_count_pairs(sentence, ids)]
-        for order in range(2, ORDERS + 1):
-            fits = remaining[position] >= order
-            position = position[fits]
-            ids, unseen = _identify(_pack(ids[fits], words[position + order - 1]), self._keys[order - 2])
-            counts.append(_count_pairs(sentence[position], ids))
-            new.append(unseen)
-        return counts, new
-
-    def _word_ids(self, sentences: Sequence[Sequence[str]]) -> np.ndarray:
-        ids = defaultdict(count(len(self._words)).__next__, self._words)  # new words get the next numbers
-        return np.array([ids[word] for word in chain.from_iterable(sentences)], np.int64)
-
-
-class ReferenceNgrams:
-    """The n-gram counts of all reference captions, arranged for looking an image's n-grams up."""
-
     def __init__(self, references: Sequence[Sequence[Sequence[str]]]):
-        """Count the n-grams.
+        """Number the n-grams and count them.
 
         Args:
             references: images x captions x words; every image has a caption.
@@ -74,8 +37,32 @@ class ReferenceNgrams:
         self.captions = np.fromiter(map(len, references), np.int64, self.images)  # (images,)
         self.image = np.repeat(np.arange(self.images), self.captions)  # (sentences,)
         self.lengths = np.fromiter(map(len, sentences), np.int64, len(sentences))  # (sentences,) in words
-        self.index = NgramIndex(sentences)
-        self.orders = [ImageCounts(counts, self.image) for counts in self.index.counts]
+        self._words = {word: index for index, word in enumerate(dict.fromkeys(chain.from_iterable(sentences)))}
+        self._keys = [np.empty(0, np.int64)] * (ORDERS - 1)
+        counts, self._keys = self._count(sentences)
+        self.sizes = [len(self._words), *map(len, self._keys)]  # how many n-grams there are of each order
+        self.orders = [ImageCounts(of_one, self.image) for of_one in counts]
+
+    def count(self, sentences: Sequence[Sequence[str]]) -> list[Counts]:
+        """Count the n-grams of other sentences, one `Counts` per order; unknown n-grams get ids of their own."""
+        return self._count(sentences)[0]
+
+    def _count(self, sentences: Sequence[Sequence[str]]) -> tuple[list[Counts], list[np.ndarray]]:
+        ids = defaultdict(count(len(self._words)).__next__, self._words)  # new words get the next numbers
+        words = np.array([ids[word] for word in chain.from_iterable(sentences)], np.int64)
+        lengths = np.fromiter(map(len, sentences), np.int64, len(sentences))
+        sentence = np.repeat(np.arange(len(sentences)), lengths)
+        # How many words follow from here to the end of the sentence, this one included.
+        remaining = np.repeat(np.cumsum(lengths), lengths) - np.arange(len(words))
+        position, ngrams, new = np.arange(len(words)), words, []
+        counts = [_count_pairs(sentence, ngrams)]
+        for order in range(2, ORDERS + 1):
+            fits = remaining[position] >= order
+            position = position[fits]
+            ngrams, unseen = _identify(_pack(ngrams[fits], words[position + order - 1]), self._keys[order - 2])
+            counts.append(_count_pairs(sentence[position], ngrams))
+            new.append(unseen)
+        return counts, new
 
 
 class ImageCounts:

@@ -1,7 +1,5 @@
 """The reference captions of a set of images: checked, tokenized and counted once, for all metrics."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 

@@ -1,7 +1,5 @@
 """All scores of one set of captions: what coco-caption prints, and what `scores.json` holds."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any

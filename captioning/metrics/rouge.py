@@ -1,14 +1,12 @@
 """ROUGE-L (Lin 2004) as coco-caption computes it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 BETA = 1.2
 
 
 def rouge_l(candidate: Sequence[str], references: Sequence[Sequence[str]]) -> float:
-    """Score one caption by its longest common subsequence with each reference.
+    """Score one caption, in [0, 1], by its longest common subsequence with each reference.
 
     Precision and recall are each the best over the references (they may come from different ones), joined to
     an F score that weighs recall beta = 1.2 times as much.
@@ -16,9 +14,6 @@ def rouge_l(candidate: Sequence[str], references: Sequence[Sequence[str]]) -> fl
     Args:
         candidate: tokens; an empty caption scores 0.
         references: one list of tokens or more.
-
-    Returns:
-        The score in [0, 1].
     """
     if not candidate:
         return 0.0

@@ -1,7 +1,5 @@
 """The index of a run: what each notebook is about, how long it took, how it ended."""
 
-from __future__ import annotations
-
 import base64
 import html
 import io
@@ -43,15 +41,12 @@ class _State(NamedTuple):
 
 
 def write_index(folder: Path, notebooks: Sequence[Path], dataset: str) -> Path:
-    """Write the index of a run's folder, and let the links of its pages lead there where a page is missing.
+    """Write the index of a run's folder and return it; links of its pages to one that is missing lead there.
 
     Args:
         folder: of the executed copies and pages.
         notebooks: all of the series in their order; those without an executed copy are listed as not run.
         dataset: what the run is of.
-
-    Returns:
-        The index.
     """
     copies = [_read(folder / notebook.name) for notebook in notebooks]
     states = [_state(copy, (folder / file.name).exists()) for file, copy in zip(notebooks, copies, strict=True)]

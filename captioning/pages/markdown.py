@@ -1,7 +1,5 @@
 """Text cells as HTML: formulas as MathML, names of notebooks as links, headings noted for the contents."""
 
-from __future__ import annotations
-
 import html
 import re
 from collections.abc import Container, Mapping

@@ -1,7 +1,5 @@
 """One executed notebook as a page that needs neither a network nor a script."""
 
-from __future__ import annotations
-
 import html
 import re
 from collections.abc import Sequence
@@ -56,14 +54,11 @@ nav ul { columns: 3; margin: 8px 0; padding-left: 20px; }
 
 
 def write_page(notebook: Path, series: Sequence[str] = ()) -> Path:
-    """Write an executed notebook as HTML beside it, and its streams as what a terminal showed in the end.
+    """Write an executed notebook as HTML beside it, its streams as a terminal showed them in the end; return the page.
 
     Args:
         notebook: the executed copy; its progress bars become one line each.
         series: names of all notebooks in their order, for the links; they lead to pages of these names.
-
-    Returns:
-        The page.
     """
     node = nbformat.read(notebook, as_version=4)
     node, _ = CoalesceStreamsPreprocessor(enabled=True)(node, {})

@@ -1,7 +1,5 @@
 """Where a decoder looks for each word."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path

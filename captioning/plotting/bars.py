@@ -1,7 +1,5 @@
 """Values by name, and how long captions are."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

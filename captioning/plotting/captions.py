@@ -1,7 +1,5 @@
 """Pictures with their captions, what people wrote, and whether a caption is right."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Measures over epochs and updates."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

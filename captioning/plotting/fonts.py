@@ -1,7 +1,5 @@
 """Fonts for any script: matplotlib's own has Latin, Greek and Cyrillic letters only."""
 
-from __future__ import annotations
-
 import logging
 import unicodedata
 import warnings

@@ -1,7 +1,5 @@
 """Pictures in rows, with texts below that are as wide as their column."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes

@@ -1,7 +1,5 @@
 """Models by two scores."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

@@ -1,7 +1,5 @@
 """How alike pictures are."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path

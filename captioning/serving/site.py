@@ -110,7 +110,7 @@ def server(folder: Path | str, port: int = PORT) -> ThreadingHTTPServer:
 class _Handler(SimpleHTTPRequestHandler):
     """Files with the types that browsers ask for, whatever this system believes."""
 
-    extensions_map = SimpleHTTPRequestHandler.extensions_map | {  # noqa: RUF012 (as the base class has it)
+    extensions_map = SimpleHTTPRequestHandler.extensions_map | {
         ".js": "text/javascript",
         ".mjs": "text/javascript",
         ".wasm": "application/wasm",

@@ -1,7 +1,5 @@
 """Arrays by name in one .npz file without pickle, written whole or not at all."""
 
-from __future__ import annotations
-
 import zipfile
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """How a decoder is trained, and what suits a dataset where a notebook does not say."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from captioning.settings import Project

@@ -1,7 +1,5 @@
 """Train with `Model.fit`: stopped by the captions' CIDEr, resumable to the bit after a kill."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -19,7 +17,7 @@ from captioning.training.history import History, is_complete, report_end
 from captioning.training.interrupts import Interruptible
 from captioning.training.log import TrainingLog
 from captioning.training.loss import MaskedAccuracy, WordLoss, masked_crossentropy
-from captioning.training.snapshots import Snapshots
+from captioning.training.snapshots import Snapshots, without_optimizer
 
 
 class ValidationCaptions(keras.callbacks.Callback):
@@ -101,7 +99,8 @@ def fit(
                     verbose=0,
                 )
             report_end(snapshots.history, config)
-        snapshots.load_best(model)
+        with without_optimizer(model):
+            model.load_weights(snapshots.weights)
     return snapshots.history
 
 

@@ -1,7 +1,5 @@
 """The folder of a training run: one run at a time, of one model and one set of settings; no TensorFlow."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Iterator

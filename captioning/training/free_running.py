@@ -1,7 +1,5 @@
 """Caption validation pictures while a model is trained, word for word from its own words, and score the captions."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """One row per epoch, as CSV: which epoch is the best, and whether a run has had all of them; no TensorFlow."""
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Sequence
 from pathlib import Path

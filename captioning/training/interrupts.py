@@ -1,7 +1,5 @@
 """Let an interrupt stop training wherever it falls."""
 
-from __future__ import annotations
-
 import signal
 import threading
 from collections.abc import Iterator

@@ -1,8 +1,7 @@
 """The log of a training run: what is trained, then one row per epoch; the same table for Keras and for NumPy."""
 
-from __future__ import annotations
+import textwrap
 
-from captioning.lines import shortened
 from captioning.training.history import History, best_epoch
 
 WIDTH = 110  # characters of a line: what a page shows without wrapping
@@ -36,4 +35,5 @@ class TrainingLog:
         star = "*" if best_epoch(history) == len(history) - 1 else " "
         numbers = [f"{history[-1][name]:{len(name)}.{COLUMNS[name]}f}" for name in names]
         line = "  ".join([f"{history[-1]['epoch'] + 1:5}{star}", *numbers])
-        print(f"{line}  {shortened(caption or '(no word)', WIDTH - len(line) - 2)}", flush=True)
+        begun = textwrap.shorten(caption or "(no word)", WIDTH - len(line) - 2, placeholder=" …")
+        print(f"{line}  {begun}", flush=True)

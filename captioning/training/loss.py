@@ -1,7 +1,5 @@
 """Cross-entropy and accuracy as sums and counts over the words that are there: padding never counts."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from captioning.quiet import keras
@@ -38,25 +36,7 @@ def masked_crossentropy(label_smoothing: float = 0.0, mask_padding: bool = True)
     return loss
 
 
-class _PerWord(keras.metrics.Metric):
-    """A sum over words, divided by their number, over all batches and devices."""
-
-    def __init__(self, name: str):
-        super().__init__(name=name)
-        self.total = self.add_weight(name="total", initializer="zeros")
-        self.words = self.add_weight(name="words", initializer="zeros")
-
-    def add(self, values, mask) -> None:
-        """Add the values (..., steps) where the mask is 1."""
-        self.total.assign_add(ops.sum(values * mask))
-        self.words.assign_add(ops.sum(mask))
-
-    def result(self):
-        """Return the mean over the words."""
-        return self.total / ops.maximum(self.words, 1.0)
-
-
-class WordLoss(_PerWord):
+class WordLoss(keras.metrics.Mean):
     """The loss that is reported: nats per word that is there, without smoothing, whatever is trained on."""
 
     def __init__(self):
@@ -64,10 +44,10 @@ class WordLoss(_PerWord):
 
     def update_state(self, targets, logits, sample_weight=None):
         """Add the words of one batch."""
-        self.add(_nats(targets, ops.cast(logits, "float32")), _counted(targets, mask_padding=True))
+        super().update_state(*_flat(_nats(targets, ops.cast(logits, "float32")), targets))
 
 
-class MaskedAccuracy(_PerWord):
+class MaskedAccuracy(keras.metrics.Mean):
     """Share of the next words guessed right; PAD never counts, END does."""
 
     def __init__(self):
@@ -75,8 +55,12 @@ class MaskedAccuracy(_PerWord):
 
     def update_state(self, targets, logits, sample_weight=None):
         """Add the words of one batch."""
-        right = ops.equal(ops.argmax(logits, axis=-1), ops.cast(targets, "int64"))
-        self.add(ops.cast(right, "float32"), _counted(targets, mask_padding=True))
+        super().update_state(*_flat(ops.equal(ops.argmax(logits, axis=-1), ops.cast(targets, "int64")), targets))
+
+
+def _flat(values, targets):
+    """Return values and whether they count, one axis: of more axes, Keras takes the mean over each caption first."""
+    return ops.reshape(values, (-1,)), ops.reshape(_counted(targets, mask_padding=True), (-1,))
 
 
 def _nats(targets, logits):

@@ -1,7 +1,5 @@
 """All that a training run needs to resume after a kill, written after each epoch."""
 
-from __future__ import annotations
-
 import json
 import re
 import time
@@ -52,10 +50,7 @@ class Snapshots(keras.callbacks.Callback):
             self.model.stop_training = True
 
     def restore(self, model: Decoder) -> int:
-        """Set the model and this callback to where the last run was interrupted; to the first weights if nowhere.
-
-        Returns:
-            The epoch to resume with; 0 where there is nothing to restore.
+        """Set model and callback to where the last run was interrupted, return the epoch; to the first weights and 0.
 
         Raises:
             StaleError: the snapshot is of another model.
@@ -81,11 +76,6 @@ class Snapshots(keras.callbacks.Callback):
         for name, variable in variables.items():
             variable.assign(arrays[f"variables/{name}"])
         return len(self.history)
-
-    def load_best(self, model: Decoder) -> None:
-        """Give the model the weights of the best epoch."""
-        with without_optimizer(model):
-            model.load_weights(self.weights)
 
     def _save_snapshot(self) -> None:
         variables = _named_variables(self.model)

@@ -1,7 +1,5 @@
 """The letters, digits and signs of the lexer, which knows Unicode 6 and no character above the basic plane."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 

@@ -1,7 +1,5 @@
 """Penn Treebank tokens as coco-caption makes them: PTBTokenizer in lower case, punctuation removed."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from functools import lru_cache

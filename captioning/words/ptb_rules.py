@@ -5,8 +5,6 @@ tokenizer does, and compared with it on every caption of COCO val2014 and Flickr
 matches the longest text *including what must follow the token* wins; of equals, the first one.
 """
 
-from __future__ import annotations
-
 import re
 
 from captioning.words import letters

@@ -1,7 +1,5 @@
 """Captions that do not fall into words: scripts without spaces, and letters that the lexer drops."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections import Counter

@@ -1,7 +1,5 @@
 """Tokens back to text, as people write."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -20,16 +18,13 @@ _GAPS = (" ", "  ", ", ", "")
 
 
 def write(tokens: Iterable[str]) -> str:
-    """Write tokens as a caption that `tokenize` splits into the same tokens.
+    """Write tokens as a caption that `tokenize` splits into the same ones: a line, "AT&T" alone in capitals.
 
     A few sequences have no such text, since the lexer always splits or joins them (a "'t" without "was" or "is"
     after it): those tokens are written with spaces.
 
     Args:
         tokens: as `tokenize` gives them, in any order, such as a model may choose.
-
-    Returns:
-        One line, in lower case but for what needs capitals ("AT&T").
     """
     tokens = list(tokens)
     gaps = ["", *map(_gap, tokens, tokens[1:]), ""]

@@ -15,6 +15,15 @@ from tests.obtaining.offered import limited, prepared, project
 from tests.originals import photo
 
 
+class Free(NamedTuple):
+    free: float  # bytes
+
+
+@pytest.fixture(autouse=True)
+def large_disk(monkeypatch):
+    monkeypatch.setattr("captioning.files.shutil.disk_usage", lambda _: Free(free=1e14))
+
+
 def test_the_cost_is_stated_before_anything_is_fetched(server, mb):
     text = datasets.cost(limited(2000))
     assert mb(text, "2,000 photos") == (330, 330) and mb(text, "coco-annotations") == (253, 352) and server.seen == []
@@ -78,7 +87,6 @@ def test_the_cost_counts_zips_and_their_photos_as_they_are(there, delete, downlo
     fetched = coco.needs(tmp_path, Wanted(delete_zips=delete))
     assert sum(need.download for need in fetched) == pytest.approx(download)
     assert sum(need.disk for need in fetched) == pytest.approx(stays)
-    monkeypatch.setattr("captioning.files.shutil.disk_usage", lambda _: Free(free=1e14))
     most = stays if most is None else most
     text = needs.state(fetched, [], tmp_path)
     assert (f"with at most {most:,.0f} MB of disk." if most else "Nothing has to be fetched.") in text
@@ -86,10 +94,6 @@ def test_the_cost_counts_zips_and_their_photos_as_they_are(there, delete, downlo
     if most:
         with pytest.raises(DatasetError, match=r"The disk is too small.*DELETE_ZIPS"):
             needs.state(fetched, [], tmp_path)
-
-
-class Free(NamedTuple):
-    free: float  # bytes
 
 
 def test_the_disk_of_the_features_is_counted(monkeypatch, tmp_path, mb):

@@ -145,3 +145,22 @@ def test_two_notebooks_at_once_fetch_each_zip_once(name, limit, delete, server):
     assert {file.suffix for file in everything_below(active.originals)} <= {
         ".jpg", ".json", ".jsonl", ".txt", ".zip", ".unpacked", "",
     }  # fmt: skip
+
+
+def test_photos_that_another_notebook_unpacks_meanwhile_are_not_fetched_again(server, monkeypatch):
+    """Its zip was there when this one looked for missing photos, and is deleted when this one may go on."""
+    originals.serve_coco(server)
+    active, waited, real = project("coco2014", limit=None), [], fetching.only_one
+    address = next(path for path in server.files if path.endswith("train2014.zip"))
+    active.originals.mkdir(parents=True)
+    (active.originals / "train2014.zip").write_bytes(server.files[address])
+
+    def late(target, wait=False):
+        if "train2014" in target.name and not waited:
+            waited.append(target)
+            datasets.obtain(active, delete_zips=True)
+        return real(target, wait)
+
+    monkeypatch.setattr(fetching, "only_one", late)
+    datasets.obtain(active, delete_zips=True)
+    assert waited and not asked(server, address)

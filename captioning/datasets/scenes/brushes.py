@@ -1,7 +1,5 @@
 """Antialiased shapes, gradients, glows and shadows on a Pillow picture, in picture pixels."""
 
-from __future__ import annotations
-
 import math
 import random
 from collections.abc import Sequence

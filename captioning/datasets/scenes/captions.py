@@ -1,8 +1,7 @@
 """Five true English sentences about a drawn scene, from a small grammar."""
 
-from __future__ import annotations
-
 import random
+from functools import partial
 
 from captioning.datasets.scenes.plan import SIZE, Item, Scene
 from captioning.datasets.scenes.words import AFLOAT, LIGHT_PHRASES, NAMES, VERBS, WORDINGS
@@ -12,7 +11,7 @@ def describe(scene: Scene) -> list[str]:
     """Write five different sentences, each naming the place and every object with its colour.
 
     Args:
-        scene: one of `scene_plan.plan`.
+        scene: one of `plan.plan`.
     """
     rng = scene.random("captions")
     sentences = _one(rng, scene) if len(scene.items) == 1 else _two(rng, scene)
@@ -30,13 +29,7 @@ def _one(rng: random.Random, scene: Scene) -> list[str]:
     (item,) = scene.items
     words, (finite, participle) = WORDINGS[scene.place], _verb(rng, item)
     spots = words.over if item.footing == "sky" else words.water if item.footing == "water" else words.inside
-
-    def spot():
-        return rng.choice(spots)
-
-    def thing():
-        return _thing(rng, item)
-
+    spot, thing = partial(rng.choice, spots), partial(_thing, rng, item)
     shapes = [
         f"{thing()} {finite} {spot()}{_light(rng, scene)}",
         f"{thing()} {participle} {spot()}{_light(rng, scene)}",
@@ -55,13 +48,10 @@ def _two(rng: random.Random, scene: Scene) -> list[str]:
     """Return a sentence of each shape for a picture with two objects."""
     left, right = scene.items
     words = WORDINGS[scene.place]
+    spot = partial(rng.choice, words.around)
 
     def both():
-        first, second = rng.sample(scene.items, 2)
-        return f"{_thing(rng, first)} and {_thing(rng, second)}"
-
-    def spot():
-        return rng.choice(words.around)
+        return " and ".join(_thing(rng, item) for item in rng.sample(scene.items, 2))
 
     relations = [
         f"{_thing(rng, left)} to the left of {_thing(rng, right)}",

@@ -1,9 +1,7 @@
 """The eight objects of the scenes, each drawn with Pillow inside its box."""
 
-from __future__ import annotations
-
 import math
-from collections.abc import Sequence
+from collections.abc import Callable
 
 from PIL import Image
 
@@ -24,11 +22,7 @@ _WOOD = (112, 76, 50)
 
 
 def render(scene: Scene) -> Image.Image:
-    """Draw a scene.
-
-    Returns:
-        An RGB picture of `scene_plan.SIZE` pixels in width and height.
-    """
+    """Draw a scene: an RGB picture of `plan.SIZE` pixels in width and height."""
     rng = scene.random("drawing")
     painter = Painter(rng)
     paint_place(painter, scene.place, scene.light)
@@ -47,12 +41,10 @@ def render(scene: Scene) -> Image.Image:
 def _shadows(painter: Painter, scene: Scene) -> None:
     """Darken the ground below everything that rests on it."""
     spots = []
-    for item in scene.items:
-        left, _, right, bottom = item.box
-        width = right - left
-        if item.footing != "sky":
-            share = {"tree": 0.36, "umbrella": 0.4, "ball": 0.36}.get(item.object, 0.52)
-            spots.append(((left + right) / 2 + width * 0.05, bottom - 1, width * share, width * 0.055))
+    for item in [item for item in scene.items if item.footing != "sky"]:
+        (left, _, right, bottom), width = item.box, item.box[2] - item.box[0]
+        share = {"tree": 0.36, "umbrella": 0.4, "ball": 0.36}.get(item.object, 0.52)
+        spots.append(((left + right) / 2 + width * 0.05, bottom - 1, width * share, width * 0.055))
     if spots:
         painter.soft(spots, (20, 24, 40), 0.62, blur=3)
 
@@ -72,17 +64,26 @@ def _at(box: tuple[int, int, int, int], *points: Point) -> list[Point]:
     return [(left + x * (right - left), top + y * (bottom - top)) for x, y in points]
 
 
-def _mirrored(points: Sequence[Point]) -> list[Point]:
-    return [(1 - x, y) for x, y in points]
+def _turned(painter: Painter, box: tuple[int, int, int, int]) -> Callable[..., list[Point]]:
+    """Return `_at` for one object, of which every second one is mirrored."""
+    flip = painter.rng.randrange(2)
+    return lambda *points: _at(box, *((1 - x if flip else x, y) for x, y in points))
+
+
+def _outlined(painter: Painter, points: list[Point], first: Colour, last: Colour, edge: Colour) -> None:
+    painter.gradient(points, first, last)
+    painter.line([*points, points[0]], edge, 1)
+
+
+def _shaded(paint: Colour, share: float) -> Colour:
+    return lighter(paint, share) if share > 0 else darker(paint, -share)
 
 
 def _house(painter: Painter, box, paint: Colour, scene: Scene) -> None:
-    rng = painter.rng
-    flip = rng.randrange(2)
+    rng, place = painter.rng, _turned(painter, box)
 
     def shape(points, fill, outline=None):
-        points = _mirrored(points) if flip else points
-        painter.polygon(_at(box, *points), fill, outline)
+        painter.polygon(place(*points), fill, outline)
 
     edge, roof = darker(paint, 0.45), rng.choice([(92, 70, 66), (84, 84, 94), (112, 84, 70)])
     glass = (255, 226, 140) if scene.light in ("night", "sunset") else (198, 224, 238)
@@ -123,46 +124,35 @@ def _tree(painter: Painter, box, paint: Colour, scene: Scene) -> None:
 
 
 def _car(painter: Painter, box, paint: Colour, scene: Scene) -> None:
-    flip = painter.rng.randrange(2)
-
-    def place(points):
-        return _at(box, *(_mirrored(points) if flip else points))
-
+    place = _turned(painter, box)
     edge, glass = darker(paint, 0.5), (186, 214, 230)
     cabin = [(0.2, 0.42), (0.31, 0.08), (0.36, 0.02), (0.64, 0.02), (0.69, 0.06), (0.82, 0.42)]
-    painter.polygon(place(cabin), paint, edge)
-    painter.polygon(place([(0.26, 0.4), (0.34, 0.12), (0.49, 0.12), (0.49, 0.4)]), glass, edge)
-    painter.polygon(place([(0.53, 0.4), (0.53, 0.12), (0.64, 0.12), (0.75, 0.4)]), glass, edge)
+    painter.polygon(place(*cabin), paint, edge)
+    painter.polygon(place((0.26, 0.4), (0.34, 0.12), (0.49, 0.12), (0.49, 0.4)), glass, edge)
+    painter.polygon(place((0.53, 0.4), (0.53, 0.12), (0.64, 0.12), (0.75, 0.4)), glass, edge)
     body = [(0.02, 0.5), (0.06, 0.42), (0.82, 0.4), (0.95, 0.46), (0.99, 0.56), (0.99, 0.8), (0.02, 0.8)]
-    painter.gradient(place(body), lighter(paint, 0.12), darker(paint, 0.2))
-    painter.line([*place(body), place(body)[0]], edge, 1)
-    painter.line(place([(0.51, 0.42), (0.51, 0.76)]), edge, 1)
-    painter.line(place([(0.04, 0.6), (0.97, 0.6)]), lighter(paint, 0.4), 1)
-    painter.polygon(place([(0.94, 0.5), (0.985, 0.54), (0.985, 0.64), (0.94, 0.62)]), (255, 250, 210), edge)
-    painter.polygon(place([(0.02, 0.52), (0.06, 0.52), (0.06, 0.64), (0.02, 0.64)]), (150, 30, 30), edge)
+    _outlined(painter, place(*body), lighter(paint, 0.12), darker(paint, 0.2), edge)
+    painter.line(place((0.51, 0.42), (0.51, 0.76)), edge, 1)
+    painter.line(place((0.04, 0.6), (0.97, 0.6)), lighter(paint, 0.4), 1)
+    painter.polygon(place((0.94, 0.5), (0.985, 0.54), (0.985, 0.64), (0.94, 0.62)), (255, 250, 210), edge)
+    painter.polygon(place((0.02, 0.52), (0.06, 0.52), (0.06, 0.64), (0.02, 0.64)), (150, 30, 30), edge)
     radius = (box[3] - box[1]) * 0.22
-    for x, y in place([(0.23, 0.78), (0.77, 0.78)]):
+    for x, y in place((0.23, 0.78), (0.77, 0.78)):
         painter.ellipse(x, y, radius, radius, (34, 34, 38))
         painter.ellipse(x, y, radius * 0.52, radius * 0.52, (190, 194, 200))
         painter.ellipse(x, y, radius * 0.2, radius * 0.2, (90, 94, 100))
 
 
 def _boat(painter: Painter, box, paint: Colour, scene: Scene) -> None:
-    flip = painter.rng.randrange(2)
-
-    def place(*points):
-        return _at(box, *(_mirrored(points) if flip else points))
-
+    place = _turned(painter, box)
     edge = darker(paint, 0.45)
     painter.line(place((0.48, 0.02), (0.48, 0.8)), _WOOD, 2)
     sail = [(0.52, 0.03), (0.62, 0.24), (0.75, 0.45), (0.9, 0.66), (0.52, 0.68)]
-    painter.gradient(place(*sail), lighter(paint, 0.16), paint)
-    painter.line([*place(*sail), place(sail[0])[0]], edge, 1)
+    _outlined(painter, place(*sail), lighter(paint, 0.16), paint, edge)
     painter.polygon(place((0.52, 0.34), (0.68, 0.34), (0.745, 0.44), (0.52, 0.44)), _WHITE)
     painter.polygon(place((0.44, 0.1), (0.44, 0.68), (0.12, 0.66), (0.3, 0.42)), _WHITE, (150, 150, 156))
     hull = [(0.0, 0.73), (1.0, 0.71), (0.93, 0.86), (0.84, 0.99), (0.16, 0.99), (0.06, 0.87)]
-    painter.gradient(place(*hull), paint, darker(paint, 0.25))
-    painter.line([*place(*hull), place(hull[0])[0]], edge, 1)
+    _outlined(painter, place(*hull), paint, darker(paint, 0.25), edge)
     painter.line(place((0.02, 0.77), (0.97, 0.755)), _WHITE, 2)
 
 
@@ -185,10 +175,8 @@ def _balloon(painter: Painter, box, paint: Colour, scene: Scene) -> None:
     turns = [math.sin(math.pi * (i / 7 - 0.5)) for i in range(8)]
     shades = [0.24, 0.05, 0.42, 0, 0.3, -0.1, -0.22]
     for first, last, share in zip(turns, turns[1:], shades, strict=False):
-        fill = lighter(paint, share) if share > 0 else darker(paint, -share)
-        painter.polygon([*meridian(first), *reversed(meridian(last))], fill)
-    outline = [*meridian(-1), *reversed(meridian(1))]
-    painter.line(outline, darker(paint, 0.4), 1)
+        painter.polygon([*meridian(first), *reversed(meridian(last))], _shaded(paint, share))
+    painter.line([*meridian(-1), *reversed(meridian(1))], darker(paint, 0.4), 1)
 
 
 def _bulge(down: float) -> float:
@@ -200,11 +188,7 @@ def _bulge(down: float) -> float:
 
 
 def _kite(painter: Painter, box, paint: Colour, scene: Scene) -> None:
-    flip = painter.rng.randrange(2)
-
-    def place(*points):
-        return _at(box, *(_mirrored(points) if flip else points))
-
+    place = _turned(painter, box)
     top, right, bottom, left = (0.56, 0.0), (1.0, 0.26), (0.44, 0.66), (0.0, 0.2)
     cross = (0.53, 0.23)
     for corner, following, fill in (
@@ -258,9 +242,8 @@ def _umbrella(painter: Painter, box, paint: Colour, scene: Scene) -> None:
     turns = [math.sin(math.pi * (i / 6 - 0.5)) for i in range(7)]
     shades = [0.16, 0, 0.42, 0.06, 0.3, -0.2]
     for first, last, share in zip(turns, turns[1:], shades, strict=False):
-        fill = lighter(paint, share) if share > 0 else darker(paint, -share)
         panel = [*rib(first), *hem(first, last), *reversed(rib(last))]
-        painter.polygon(panel, fill, darker(paint, 0.35))
+        painter.polygon(panel, _shaded(paint, share), darker(paint, 0.35))
     painter.ellipse(x, top + 3, 2, 3, (104, 84, 66))
 
 

@@ -1,7 +1,5 @@
 """The six places that scenes are set in, drawn with Pillow."""
 
-from __future__ import annotations
-
 import math
 
 from captioning.datasets.scenes.brushes import Colour, Painter, Point, darker, lighter, mix
@@ -14,7 +12,7 @@ def paint_place(painter: Painter, place: str, light: str) -> None:
 
     Args:
         painter: draws; its `rng` decides the details.
-        place: one of `scene_plan.PLACES`.
+        place: one of `plan.PLACES`.
         light: one of `LIGHTS`.
     """
     painter.tone = (1, 1, 1)

@@ -1,7 +1,5 @@
 """What stands where in each drawn scene, and in which split: integers and names, no pixels."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -81,11 +79,6 @@ class Scene:
     items: tuple[Item, ...]
     seed: int
 
-    @property
-    def unseen(self) -> bool:
-        """Tell whether an item of this scene is unseen."""
-        return any(map(self.is_unseen, self.items))
-
     def is_unseen(self, item: Item) -> bool:
         """Tell whether this object in this colour occurs at this place in the test split only."""
         return (self.place, item.object, item.colour) in UNSEEN
@@ -129,23 +122,17 @@ def plan(train: int, val: int, test: int, seed: int) -> list[Scene]:
     rng = random.Random(f"plan/{seed}")
     ids = list(range(1, train + val + test + 1))
     rng.shuffle(ids)
-    contents = [
-        *(("train", content) for content in _contents(rng, train)),
-        *(("val", content) for content in _contents(rng, val)),
-        *(("test", content) for content in _contents(rng, test - test // 4)),
-        *(("test", content) for content in _unseen_contents(rng, test // 4)),
-    ]
-    scenes = [
-        compose(image_id, split, *content, seed) for image_id, (split, content) in zip(ids, contents, strict=True)
-    ]
+    seen = [*_contents(rng, train), *_contents(rng, val), *_contents(rng, test - test // 4)]
+    contents = [*seen, *_unseen_contents(rng, test // 4)]
+    splits = ["train"] * train + ["val"] * val + ["test"] * test
+    scenes = [compose(*of_one[:2], *of_one[2], seed) for of_one in zip(ids, splits, contents, strict=True)]
     return sorted(scenes, key=lambda scene: scene.image_id)
 
 
 def compose(image_id: int, split: str, place: str, pairs: list[tuple[str, str]], seed: int) -> Scene:
     """Choose light, sizes and positions for one or two (object, colour) pairs, from left to right.
 
-    Returns:
-        A scene whose boxes lie inside the picture and share no column of pixels.
+    The boxes lie inside the picture and share no column of pixels.
     """
     rng = random.Random(f"layout/{seed}/{image_id}")
     light = rng.choice(PLACES[place].lights)

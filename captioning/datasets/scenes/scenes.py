@@ -1,7 +1,5 @@
 """Draw captioned pictures from a seed, in COCO's layout, with the truth beside them."""
 
-from __future__ import annotations
-
 import os
 import re
 import sys
@@ -11,7 +9,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from captioning.datasets.coco import read_captions, read_splits
-from captioning.datasets.dataset import CaptionDataset, DatasetError, Record, assemble
+from captioning.datasets.dataset import SPLITS, CaptionDataset, DatasetError, Record, assemble
 from captioning.datasets.scenes.captions import describe
 from captioning.datasets.scenes.objects import render
 from captioning.datasets.scenes.plan import SIZE, Scene, plan
@@ -21,7 +19,7 @@ from captioning.files import only_one, read_json, write_atomically, write_json
 __all__ = ["NAMES", "draw", "read"]
 
 _VERSION = 3  # of the drawing: another number draws every folder again
-_FINISHED, _STARTED = "scenes.json", "scenes.unfinished.json"
+_PARAMETERS = "scenes.json"
 _RECORDS = ("annotations/captions_scenes.json", "splits.json", "truth.json")
 _AGAIN = "Delete images/, annotations/, splits.json, truth.json and scenes.json there and run 01_download again."
 _PICTURE = re.compile(r"\d{12}\.jpg")
@@ -37,7 +35,7 @@ def draw(folder: Path | str, train: int = 1500, val: int = 200, test: int = 200,
     Args:
         folder: is made where missing. It gets `images/000000000001.jpg` and so on,
             `annotations/captions_scenes.json` (COCO's layout), `splits.json` (ids of train, val and test),
-            `truth.json` (what each picture really shows) and, when all is done, `scenes.json`.
+            `truth.json` (what each picture really shows), which come last, and `scenes.json`, the parameters.
         train: number of pictures, at least 40.
         val: number of pictures.
         test: number of pictures; a quarter of them shows combinations of place, object and colour that
@@ -54,7 +52,7 @@ def draw(folder: Path | str, train: int = 1500, val: int = 200, test: int = 200,
         return
     scenes = plan(train, val, test, seed)
     folder.mkdir(parents=True, exist_ok=True)
-    with only_one(folder / _FINISHED, wait=True):
+    with only_one(folder / _PARAMETERS, wait=True):
         if not _is_finished(folder, parameters, len(scenes)):
             _draw_missing(folder, parameters, scenes)
 
@@ -70,14 +68,12 @@ def _draw_missing(folder: Path, parameters: dict, scenes: list[Scene]) -> None:
             pass
     for name, content in zip(_RECORDS, _records(scenes), strict=True):
         write_json(folder / name, content)
-    os.replace(folder / _STARTED, folder / _FINISHED)
 
 
 def _is_finished(folder: Path, parameters: dict, count: int) -> bool:
     """Tell whether the folder holds this very drawing with all its files."""
-    if _read_parameters(folder / _FINISHED) != parameters:
-        return False
-    return len(_pictures(folder)) == count and all((folder / name).exists() for name in _RECORDS)
+    whole = len(_pictures(folder)) == count and all((folder / name).exists() for name in _RECORDS)
+    return _drawn_with(folder) == parameters and whole
 
 
 def _pictures(folder: Path) -> list[Path]:
@@ -87,51 +83,38 @@ def _pictures(folder: Path) -> list[Path]:
 
 def _prepare(folder: Path, parameters: dict) -> None:
     """Make the folder ready: keep what an unfinished drawing of the same kind left, remove any other."""
-    images = folder / "images"
-    if (folder / _FINISHED).exists():
-        # From here on a kill leaves an unfinished drawing, never one that looks whole.
-        os.replace(folder / _FINISHED, folder / _STARTED)
-    started = _read_parameters(folder / _STARTED)
-    drawn = [*_pictures(folder), *(folder / name for name in _RECORDS)]
-    foreign = [path for path in drawn if path.exists()] if started is None else []
-    if foreign:
-        raise FileExistsError(f"{foreign[0]} was not drawn here: choose another folder, or empty {folder}.")
-    for path in [*(drawn if started != parameters else ()), *images.glob("partial-*")]:  # drafts that a kill has left
+    before = _drawn_with(folder)
+    drawn = [path for path in (*(folder / name for name in _RECORDS), *_pictures(folder)) if path.exists()]
+    if drawn and before is None:
+        raise FileExistsError(f"{drawn[0]} was not drawn here: choose another folder, or empty {folder}.")
+    drafts = (folder / "images").glob("partial-*")  # that a kill has left
+    for path in [*(drawn if before != parameters else ()), *drafts]:
         path.unlink(missing_ok=True)
-    write_json(folder / _STARTED, parameters)
+    write_json(folder / _PARAMETERS, parameters)
 
 
 def _records(scenes: list[Scene]) -> tuple[dict, dict, dict]:
     """Return the contents of the three JSON files, in the order of `_RECORDS`."""
     captions = [(scene.image_id, caption) for scene in scenes for caption in describe(scene)]
-    coco = {
-        "images": [
-            {"id": scene.image_id, "file_name": _file_name(scene), "width": SIZE, "height": SIZE} for scene in scenes
-        ],
-        "annotations": [
-            {"id": number, "image_id": image_id, "caption": caption}
-            for number, (image_id, caption) in enumerate(captions, start=1)
-        ],
-    }
-    splits = {split: [scene.image_id for scene in scenes if scene.split == split] for split in ("train", "val", "test")}
-    return coco, splits, {str(scene.image_id): _truth(scene) for scene in scenes}
+    sizes = {"width": SIZE, "height": SIZE}
+    images = [{"id": scene.image_id, "file_name": _file_name(scene)} | sizes for scene in scenes]
+    annotations = [{"id": number, "image_id": of, "caption": text} for number, (of, text) in enumerate(captions, 1)]
+    splits = {split: [scene.image_id for scene in scenes if scene.split == split] for split in SPLITS}
+    return (
+        {"images": images, "annotations": annotations},
+        splits,
+        {str(scene.image_id): _truth(scene) for scene in scenes},
+    )
 
 
 def _truth(scene: Scene) -> dict:
     """Return what a picture shows, in the names of `NAMES`; objects from left to right, boxes as shares of the size."""
-    return {
-        "place": scene.place,
-        "objects": [
-            {
-                "object": item.object,
-                "colour": item.colour,
-                "unseen": scene.is_unseen(item),
-                "box": [edge / SIZE for edge in item.box],
-            }
-            for item in scene.items
-        ],
-        "place_colours": PLACE_COLOURS.get(scene.place, []),
-    }
+    objects = [
+        {"object": item.object, "colour": item.colour, "unseen": scene.is_unseen(item)}
+        | {"box": [edge / SIZE for edge in item.box]}
+        for item in scene.items
+    ]
+    return {"place": scene.place, "objects": objects, "place_colours": PLACE_COLOURS.get(scene.place, [])}
 
 
 def _file_name(scene: Scene) -> str:
@@ -143,8 +126,8 @@ def _save_picture(scene: Scene, path: Path) -> None:
         render(scene).save(draft, "JPEG", quality=90)
 
 
-def _read_parameters(path: Path) -> dict | None:
-    """Return the parameters of a drawing, None where there is none."""
+def _drawn_with(folder: Path) -> dict | None:
+    path = folder / _PARAMETERS
     return read_json(path, _AGAIN) if path.exists() else None
 
 
@@ -158,9 +141,9 @@ def read(folder: Path | str) -> CaptionDataset:
         DatasetError: the folder holds no finished drawing, or a file of it was changed.
     """
     folder = Path(folder)
-    if not (folder / _FINISHED).is_file():
-        raise DatasetError(f"{folder} holds no finished drawing: run 01_download again, it resumes where it stopped.")
     sources = [folder / name for name in _RECORDS]
+    if not all(map(Path.is_file, sources)):
+        raise DatasetError(f"{folder} holds no finished drawing: run 01_download again, it resumes where it stopped.")
     splits, truth = read_splits(sources[1]), read_json(sources[2], _AGAIN)
     try:
         records = [

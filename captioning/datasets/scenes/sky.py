@@ -1,7 +1,5 @@
 """The light of a scene and the sky that it comes from, drawn with Pillow."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from captioning.datasets.scenes.brushes import Colour, Painter
@@ -27,14 +25,11 @@ LIGHTS = {
 
 
 def paint_sky(painter: Painter, light: str) -> float:
-    """Fill the picture with sky, sun or moon, clouds or stars.
+    """Fill the picture with sky, clouds or stars, sun or moon; return the column of these in pixels.
 
     Args:
         painter: draws; its `rng` decides the details.
         light: one of `LIGHTS`.
-
-    Returns:
-        The column of the sun or the moon in pixels.
     """
     rng, sky = painter.rng, LIGHTS[light]
     painter.band(0, 136, sky.high, sky.low)

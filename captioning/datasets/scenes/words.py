@@ -1,7 +1,5 @@
 """The words of the captions of drawn scenes, and which of them name what."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 # Every phrase by which a thing may be named, the usual one first. No phrase stands for two things, and
