@@ -19,7 +19,7 @@ from captioning.bundle import BundleError, packed
 from captioning.bundle.packed import MANIFEST
 from captioning.provenance import digest
 from captioning.serving.pack import pack
-from tests.bundles import everything_in, finished, made_in
+from tests.bundles import edit, everything_in, finished, made_in
 from tests.packed_models import bundle_in, changed, edited, members_of, with_arrays, zipped
 from tests.server import Fault, Server
 from tests.small_models import BY_KIND, build, features, tokens
@@ -198,7 +198,7 @@ def test_another_checksum_is_refused_of_addresses_and_of_files(server, content, 
         (Fault(close=True), "cannot be reached"),
         (Fault(change=b"<!DOCTYPE html>please sign in"), "web page"),
         (Fault(change=b""), "empty"),
-        (Fault(change=b"not a zip"), "no packed model"),
+        (Fault(change=b"not a zip"), "is no zip"),
         (Fault(status=302, headers={"Location": "file:///etc/passwd"}), "cannot be reached"),
         (Fault(headers={"Content-Length": str(1 << 40)}), r"more than the limit of 1,073,741,824 bytes"),
     ],
@@ -297,8 +297,29 @@ def test_a_damaged_byte_is_noticed(content, refuse):
 
 
 def test_no_zip_and_a_zip_of_something_else(refuse):
-    refuse(b"\xff\xd8\xff\xe0 a photo", "no packed model")
+    refuse(b"\xff\xd8\xff\xe0 a photo", "is no zip")
     refuse(zipped([("thesis.txt", b"...")]), "no packed model: `python -m captioning pack` makes one")
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path, monkeypatch):
+    def fail(*_):
+        raise PermissionError(13, "Permission denied")
+
+    (tmp_path / "model.zip").touch()
+    monkeypatch.setattr("pathlib.Path.open", fail)
+    with pytest.raises(BundleError, match=r"model\.zip cannot be read: Permission denied"):
+        bundle.load(tmp_path / "model.zip")
+
+
+def test_a_folder_with_weights_of_another_model_is_refused_in_one_line(kept, tmp_path):
+    for other in ({"units": 9}, {"kind": "gru"}):
+        (tmp_path / str(other)).mkdir()
+        folder, _ = finished(made_in(tmp_path / str(other)), **other)
+        settings = edit(kept[1])
+        edit(folder, **{field: settings[field] for field in ("kind", "class", "model", "tokenizer")})
+        with pytest.raises(BundleError, match=r"model\.weights\.h5 does not fit") as error:
+            bundle.load(folder)
+        assert "\n" not in str(error.value)
 
 
 def test_what_is_no_bundle_at_all(tmp_path):
@@ -409,7 +430,7 @@ def test_an_encoder_that_does_not_fit_is_refused(content, tmp_path):
     unknown = edited(encoder=identity | {"encoder": "huge"})
     for change, match in (
         ({"encoder_npz": fewer}, r"encoder\.npz does not fit"),
-        ({"encoder_npz": b"PK"}, r"encoder\.npz is no packed model, or is damaged"),
+        ({"encoder_npz": b"PK"}, r"encoder\.npz is no zip, or is damaged"),
         ({"settings_json": turned}, "another encoder than this version builds: resize was 'cropped'"),
         ({"settings_json": unknown}, "Unknown encoder 'huge'"),
     ):
