@@ -9,6 +9,7 @@ import random
 import socket
 import stat
 import sys
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -114,6 +115,18 @@ def test_with_its_encoder_it_needs_no_network_no_home_and_no_folder(kept, tmp_pa
     loaded = bundle.load("other.zip")
     assert loaded.caption(photos_of(made), n=2) == expected
     assert loaded.encoder.identity == bundle.load(folder).settings["encoder"]
+
+
+def test_an_encoder_in_float16_is_nearly_the_same(kept, tmp_path, monkeypatch):
+    monkeypatch.setattr("captioning.serving.pack.SMALL", 0)
+    _, folder, content = kept
+    packed_half = pack(folder, tmp_path / "half.zip", half=True, encoder=True)
+    assert packed_half.stat().st_size < len(content)
+    (tmp_path / "full.zip").write_bytes(content)
+    pixels = np.random.default_rng(0).integers(0, 256, (2, SPEC.size, SPEC.size, 3), np.uint8)
+    half, full = (bundle.load(tmp_path / name).encoder for name in ("half.zip", "full.zip"))
+    np.testing.assert_allclose(half(pixels), full(pixels), atol=0.01)
+    assert half.weights_hash != full.weights_hash
 
 
 def test_without_its_encoder_that_is_found_as_for_a_folder(kept, tmp_path):
@@ -271,9 +284,14 @@ def test_a_bomb_is_refused_by_what_it_declares(content, refuse):
 
 
 def test_a_bomb_that_lies_about_its_size_is_not_unpacked(content, refuse):
-    bomb = zipped([*members_of(content).items(), ("scores.json", bytes(5_000_000))])
+    bomb = zipped([*members_of(content).items(), ("scores.json", bytes(50_000_000))])
     directory = bomb.rindex(b"PK\x01\x02")
-    refuse(bomb[: directory + 24] + (10).to_bytes(4, "little") + bomb[directory + 28 :], "CRC")
+    tracemalloc.start()
+    try:
+        refuse(bomb[: directory + 24] + (10).to_bytes(4, "little") + bomb[directory + 28 :], "CRC")
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_more_than_the_limit_is_refused_before_it_is_read(content, refuse, monkeypatch):
