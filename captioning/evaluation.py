@@ -9,6 +9,7 @@ import numpy as np
 
 from captioning import bundle, experiments, features, metrics
 from captioning.bundle import Bundle, BundleError
+from captioning.bundle.answers import per_word
 from captioning.datasets.dataset import CaptionDataset, Record
 from captioning.datasets.scenes.words import NAMES
 from captioning.features import FeatureStore
@@ -32,15 +33,18 @@ def references_of(records: Sequence[Record]) -> dict:
 
 
 def caption_records(
-    bundle: Bundle, store: FeatureStore, records: Sequence[Record], beam_width: int, length_penalty: float = 0.7
-) -> dict[int | str, str]:
-    """Return image id -> caption for pictures that have features; see `decoding.beam_search`."""
-    texts = {}
-    for start in range(0, len(records), 256):
-        part = records[start : start + 256]
-        captions = bundle.decode(store.rows(part), beam_width, length_penalty=length_penalty)
-        texts |= {r.image_id: bundle.tokenizer.decode(c.tokens) for r, c in zip(part, captions, strict=True)}
-    return texts
+    bundle: Bundle, store: FeatureStore, records: Sequence[Record], beam_width: int, length_penalty: float
+) -> list[tuple[str, float]]:
+    """Return the caption of each picture that has features, and its mean log-probability per word.
+
+    Args:
+        bundle, store: the model, and the features of its encoder.
+        records: the pictures.
+        beam_width, length_penalty: see `decoding.beam_search`.
+    """
+    parts = (records[start : start + 256] for start in range(0, len(records), 256))
+    decoded = (bundle.decode(store.rows(part), beam_width, length_penalty=length_penalty) for part in parts)
+    return [(bundle.tokenizer.decode(c.tokens), round(per_word(c), 4)) for captions in decoded for c in captions]
 
 
 class KeptCaptions:
@@ -50,16 +54,19 @@ class KeptCaptions:
         """Take the bundle, and the features that it captions."""
         self._bundle, self._store, self._file = bundle, store, bundle.folder / "decoded.json"
         self._made_from = {
+            "format": 2,
             "weights": content_digest(bundle.weights_file.read_bytes()),
             "tokenizer": digest(bundle.tokenizer.vocabulary),
             "class": bundle.settings["class"]["code"],
             "max_length": bundle.max_length,
         }
-        self._kept: dict[str, list[str]] = {}
+        self._kept: dict[str, list[tuple[str, float]]] = {}
         try:
             kept = read_json(self._file, "")
             if not difference(kept["made_from"], self._made_from):
-                self._kept = dict(kept["captions"])
+                self._kept = {
+                    key: [(str(text), float(sure)) for text, sure in rows] for key, rows in kept["captions"].items()
+                }
         except FileNotFoundError:
             pass
         except (DamagedError, KeyError, TypeError, AttributeError, ValueError):
@@ -72,12 +79,19 @@ class KeptCaptions:
             records: pictures with features.
             beam_width, length_penalty: see `decoding.beam_search`.
         """
+        rows = self._rows(records, beam_width, length_penalty)
+        return {record.image_id: text for record, (text, _) in zip(records, rows, strict=True)}
+
+    def confidences(self, records: Sequence[Record], beam_width: int, length_penalty: float) -> list[float]:
+        """Return the mean log-probability per word of each of these captions, in ascending order."""
+        return sorted(sure for _, sure in self._rows(records, beam_width, length_penalty))
+
+    def _rows(self, records: Sequence[Record], beam_width: int, length_penalty: float) -> list[tuple[str, float]]:
         key = f"beam {beam_width}, length penalty {length_penalty:g}, features {self._store.digest(records)}"
         if len(self._kept.get(key, ())) != len(records):
-            texts = caption_records(self._bundle, self._store, records, beam_width, length_penalty)
-            self._kept[key] = list(texts.values())
-            write_json(self._file, {"made_from": self._made_from, "captions": self._kept})
-        return {record.image_id: text for record, text in zip(records, self._kept[key], strict=True)}
+            self._kept[key] = caption_records(self._bundle, self._store, records, beam_width, length_penalty)
+            write_json(self._file, {"made_from": self._made_from, "captions": self._kept}, indent=0)
+        return self._kept[key]
 
 
 def try_decodings(kept: KeptCaptions, validation: Sequence[Record]) -> list[dict[str, float]]:
@@ -105,13 +119,15 @@ def evaluate(bundle: Bundle, store: FeatureStore, dataset: CaptionDataset, val_p
     bundle.check_fits(store, dataset)
     val, test = (store.readable(dataset.split(split)) for split in ("val", "test"))
     kept = KeptCaptions(bundle, store)
-    tried = try_decodings(kept, val[:val_pictures])
+    val = val[:val_pictures]
+    tried = try_decodings(kept, val)
     best = max(tried, key=lambda row: row["validation_CIDEr"])
     if not best["validation_CIDEr"]:
         used = f"beam width {best['beam_width']} is used"
         print(f"{bundle.name}: CIDEr on validation is 0 for every decoding and cannot choose one: {used}.")
-    results = kept.of(test, best["beam_width"], best["length_penalty"])
-    decoding = {"method": "beam search"} | best | {"tried": tried}
+    chosen = best["beam_width"], best["length_penalty"]
+    results = kept.of(test, *chosen)
+    decoding = {"method": "beam search"} | best | {"tried": tried, "confidences": kept.confidences(val, *chosen)}
     scores = score_results(results, test, dataset, decoding)
     # COCO's results layout: `python -m captioning.metrics` scores the file too.
     rows = [{"image_id": image_id, "caption": text} for image_id, text in results.items()]

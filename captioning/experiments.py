@@ -142,12 +142,38 @@ def find(checkpoints: Path) -> list[Path]:
                 print(f"{folder.name}: left out, its training is unfinished.")
         except BundleError as error:
             print(f"{folder.name}: left out. {error}")
+    return _some(finished, checkpoints)
+
+
+def best(checkpoints: Path) -> Path:
+    """Return the finished experiment of the highest CIDEr on validation pictures; of equal ones the first by name.
+
+    It is that of the decoding that `evaluation` chose; before an evaluation, that of the best epoch.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    finished = [folder for folder, settings in _all(checkpoints) if settings["finished"]]
+    return max(_some(finished, checkpoints), key=_validation_cider)
+
+
+def _some(finished: list[Path], checkpoints: Path) -> list[Path]:
     if not finished:
         raise FileNotFoundError(
             f"{checkpoints} holds no trained model. Run a model notebook first, for example "
             f"notebooks/{bundle.MADE_BY['gru']}.ipynb."
         )
     return finished
+
+
+def _validation_cider(folder: Path) -> float:
+    """Return what `best` compares; -1 where it is not known."""
+    with contextlib.suppress(FileNotFoundError, DamagedError, KeyError, TypeError, ValueError):
+        return float(read_json(folder / "scores.json", "")["decoding"]["validation_CIDEr"])
+    with contextlib.suppress(DamagedError, KeyError):
+        history = read_history(folder / "history.csv")
+        return history[best_epoch(history)]["val_CIDEr"] if history else -1.0
+    return -1.0
 
 
 def table(checkpoints: Path) -> str:

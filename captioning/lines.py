@@ -43,3 +43,8 @@ def shortened(text: str, width: int) -> str:
         return text
     begun = text[: width - 1]  # a single word that is too long is cut
     return (begun.rsplit(" ", 1)[0] if " " in begun else begun[: width - 2]) + " …"
+
+
+def printable(text: str) -> str:
+    """Return a text in one line that any terminal takes: names of files may hold line ends and commands."""
+    return re.sub(r"[\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]", "\N{REPLACEMENT CHARACTER}", text)

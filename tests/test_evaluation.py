@@ -45,7 +45,7 @@ def test_the_beam_is_chosen_on_validation(made, monkeypatch):
 
     def captions(bundle, store, records, *decoding):
         asked.append(([record.image_id for record in records], decoding))
-        return {r.image_id: r.captions[0] if decoding == best else "a wall" for r in records}
+        return [(r.captions[0] if decoding == best else "a wall", -float(r.image_id)) for r in records]
 
     monkeypatch.setattr(evaluation, "caption_records", captions)
     scores = evaluate(made, folder)
@@ -54,6 +54,7 @@ def test_the_beam_is_chosen_on_validation(made, monkeypatch):
     assert scored == [record.image_id for record in test] and decoding == best
     assert scores["images"] == len(test) and scores["Bleu_1"] == pytest.approx(1)
     assert (scores["decoding"]["beam_width"], scores["decoding"]["length_penalty"]) == best
+    assert scores["decoding"]["confidences"] == [-float(record.image_id) for record in reversed(val)]
     assert metrics.read_results(folder / "captions.json") == {record.image_id: record.captions[0] for record in test}
     assert json.loads((folder / "scores.json").read_text()) == scores
 
@@ -64,7 +65,7 @@ def test_a_validation_that_says_nothing_is_named(said, caption, made, monkeypatc
     monkeypatch.setattr(
         evaluation,
         "caption_records",
-        lambda bundle, store, records, *decoding: {r.image_id: caption or r.captions[0] for r in records},
+        lambda bundle, store, records, *decoding: [(caption or r.captions[0], -1.0) for r in records],
     )
     evaluate(made, folder)
     assert ("CIDEr on validation is 0 for every decoding" in capsys.readouterr().out) == said
@@ -77,6 +78,30 @@ def test_a_second_evaluation_decodes_nothing(made, decoded, kind):
     assert len(decoded) == len(evaluation.DECODINGS) + 1
     decoded.clear()
     assert evaluate(made, folder) == first and decoded == []
+
+
+def test_kept_captions_of_an_older_version_are_made_again(made, decoded, capsys):
+    """It did not keep how sure the model was."""
+    folder, _ = finished(made, "numpy_lstm")
+    first = evaluate(made, folder)
+    kept = json.loads((folder / "decoded.json").read_text())
+    older = {key: [text for text, _ in rows] for key, rows in kept["captions"].items()}
+    made_from = {name: value for name, value in kept["made_from"].items() if name != "format"}
+    (folder / "decoded.json").write_text(json.dumps({"made_from": made_from, "captions": older}))
+    capsys.readouterr()
+    decoded.clear()
+    assert evaluate(made, folder) == first and len(decoded) == len(evaluation.DECODINGS) + 1
+    assert "damaged" not in capsys.readouterr().out
+
+
+def test_how_sure_the_model_is_of_validation_captions_is_kept(made):
+    folder, _ = finished(made)
+    chosen = evaluate(made, folder, 3)["decoding"]
+    captioner, val = bundle.load(folder), made.dataset.split("val")[:3]
+    found = captioner.decode(made.store.rows(val), chosen["beam_width"], length_penalty=chosen["length_penalty"])
+    means = [each.log_probability / (len(each.tokens) + each.finished) for each in found]
+    assert chosen["confidences"] == sorted(chosen["confidences"]) == pytest.approx(sorted(means), abs=1e-4)
+    assert captioner.chosen == chosen
 
 
 def test_a_change_of_the_metrics_changes_the_scores_and_decodes_nothing(made, decoded, monkeypatch):
@@ -136,10 +161,15 @@ def test_other_weights_are_decoded_again(made, decoded, kind):
     assert len(decoded) == len(evaluation.DECODINGS) + 1
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"captions": {}}', '{"made_from": 1, "captions": {}}'])
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"captions": {}}', '{"made_from": 1, "captions": {}}', '["a", "b"]']
+)
 def test_kept_captions_that_are_damaged_are_made_again(made, decoded, content, capsys):
     folder, _ = finished(made)
     first = evaluate(made, folder)
+    if "a" in content and content.startswith("["):  # the rows of a key
+        kept = json.loads((folder / "decoded.json").read_text())
+        content = json.dumps(kept | {"captions": dict.fromkeys(kept["captions"], json.loads(content))})
     (folder / "decoded.json").write_text(content)
     decoded.clear()
     assert evaluate(made, folder) == first and len(decoded) == len(evaluation.DECODINGS) + 1
@@ -262,7 +292,8 @@ def test_greedy_decoding_is_one_of_those_tried(made):
     state = captioner.initial_state(made.store.rows(val))
     greedy = decoding.greedy(captioner.step, state, captioner.max_length)
     expected = {r.image_id: captioner.tokenizer.decode(c.tokens) for r, c in zip(val, greedy, strict=True)}
-    assert evaluation.caption_records(captioner, made.store, val, *evaluation.DECODINGS[0]) == expected
+    told = evaluation.caption_records(captioner, made.store, val, *evaluation.DECODINGS[0])
+    assert [text for text, _ in told] == list(expected.values())
     names = ("beam_width", "length_penalty")
     assert findings.decoding_name(dict(zip(names, evaluation.DECODINGS[0], strict=True))) == "greedy"
 

@@ -65,4 +65,5 @@ def test_a_softmax_over_the_batch_makes_weights_depend_on_the_other_pictures(bun
 def test_own_photos_in_07(executed):
     """Any picture will do: what notebook 07 does with `captioner` needs nothing but the bundle."""
     photo = next((executed / "data" / "scenes-quick" / "images").glob("*.jpg"))
-    assert bundle.load(executed / "checkpoints" / "scenes-quick" / "bilstm-resnet50").caption(str(photo)).strip()
+    captioner = bundle.load(executed / "checkpoints" / "scenes-quick" / "bilstm-resnet50")
+    assert captioner.caption(str(photo)).caption.strip()

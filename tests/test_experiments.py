@@ -329,6 +329,43 @@ def test_without_any_the_notebook_is_named(tmp_path):
         experiments.find(tmp_path)
 
 
+def test_the_best_is_that_of_the_highest_validation_score(made, tmp_path, capsys):
+    with pytest.raises(FileNotFoundError, match=r"no trained model.*04_gru_decoder"):
+        experiments.best(tmp_path)
+    start(made)
+    with pytest.raises(FileNotFoundError, match="no trained model"):
+        experiments.best(made.project.checkpoints)
+    one, two, three = (finished(made, units=units)[0] for units in (6, 7, 8))
+    (one.parent / "torn").mkdir()
+    (one.parent / "torn" / "settings.json").write_text("{")
+    capsys.readouterr()
+
+    def best():
+        return experiments.best(made.project.checkpoints)
+
+    assert best() == one  # nothing is known: the first by name
+    history = "epoch,val_loss,val_CIDEr,seconds\n0,3.0,{},60.0\n1,2.9,0.25,30.0\n"
+    (two / "history.csv").write_text(history.format(0.5))
+    assert best() == two
+    score(one, validation=0.4, test=0.9)
+    assert best() == two  # not by the test split
+    score(three, validation=0.6, test=0.1)
+    assert best() == three
+    score(two, validation=0.55, test=0.1)  # of the chosen decoding: the history does not count any more
+    (two / "history.csv").write_text(history.format(0.7))
+    assert best() == three
+    for damaged in ("{", "[]", '{"decoding": {"validation_CIDEr": null}}'):
+        (three / "scores.json").write_text(damaged)
+        (three / "history.csv").write_text("damaged")
+        assert best() == two
+    assert capsys.readouterr().out == ""
+
+
+def score(folder, validation, test):
+    """Write the scores of an evaluation."""
+    (folder / "scores.json").write_text(json.dumps({"CIDEr": test, "decoding": {"validation_CIDEr": validation}}))
+
+
 def test_a_finished_experiment_keeps_nothing_that_only_resuming_needs(made):
     folder, _ = finished(made)
     (folder / "last").mkdir()

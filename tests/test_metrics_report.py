@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from captioning.metrics import CiderD, References, grounding, report, score
+from captioning.metrics import CiderD, References, bootstrap_interval, grounding, report, score
 from captioning.metrics.coco_files import read_references, read_results
 
 REFERENCES = {1: ["A dog runs.", "the dog"], 2: ["Two boats on the lake"], 3: ["a red kite", "kite", "some kite"]}
@@ -18,11 +18,13 @@ def test_fields():
     scores = score(REFERENCES, RESULTS)
     assert list(scores) == [
         "images",
-        *("Bleu_1", "Bleu_2", "Bleu_3", "Bleu_4", "ROUGE_L", "CIDEr"),
+        *("Bleu_1", "Bleu_2", "Bleu_3", "Bleu_4", "ROUGE_L", "CIDEr", "CIDEr_interval"),
         *("METEOR", "METEOR_reason", "SPICE", "SPICE_reason", "empty_captions"),
     ]
     assert scores["images"] == 3
-    assert scores["CIDEr"] == pytest.approx(CiderD(REFERENCES).score(RESULTS)[0])
+    mean, per_image = CiderD(REFERENCES).score(RESULTS)
+    assert scores["CIDEr"] == pytest.approx(mean)
+    assert scores["CIDEr_interval"] == pytest.approx(bootstrap_interval(per_image))  # that of notebook 09
     assert scores["METEOR"] is scores["SPICE"] is None
     assert "Java" in scores["METEOR_reason"]
     assert "Java" in scores["SPICE_reason"]

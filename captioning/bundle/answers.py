@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -28,7 +28,7 @@ class Answer:
     candidates: tuple[Candidate, ...]  # at least one, the best first
     below: float | None  # share of the validation captions of which the model was less sure; None: not evaluated yet
     words: tuple[str, ...] = ()  # of the best caption, as the model chose them; with the attention only
-    attention: np.ndarray | None = None  # (words, regions): where it looked as it chose each word
+    attention: np.ndarray | None = field(default=None, compare=False)  # (words, regions): where it looked for each word
 
     @property
     def caption(self) -> str:
@@ -40,24 +40,30 @@ class Answer:
 
 
 def answer(
-    found: Sequence[Caption], tokenizer: Tokenizer, validation: Sequence[float] | None, attention: bool
+    found: Caption | Sequence[Caption],
+    n: int,
+    tokenizer: Tokenizer,
+    validation: Sequence[float] | None,
+    attention: bool,
 ) -> Answer:
     """Return the answer that the captions found for one picture amount to.
 
     Args:
-        found: the captions of the picture, the best first.
+        found: the caption of the picture, or several, the best first; of those with the same text the first is taken.
+        n: at most so many candidates.
         tokenizer: writes them.
         validation: `per_word` of the validation captions in ascending order, or None.
         attention: whether the attention of the best caption is kept.
     """
-    candidates = tuple(
-        Candidate(tokenizer.decode(caption.tokens), caption.log_probability, per_word(caption)) for caption in found
-    )
-    below = bisect_left(validation, candidates[0].per_word) / len(validation) if validation else None
-    if not attention:
-        return Answer(candidates, below)
-    words = tuple(tokenizer.word(token) for token in found[0].tokens)
-    return Answer(candidates, below, words, found[0].attention)
+    found = [found] if isinstance(found, Caption) else found
+    candidates: dict[str, Candidate] = {}
+    for caption in found:
+        text = tokenizer.decode(caption.tokens)
+        candidates.setdefault(text, Candidate(text, caption.log_probability, per_word(caption)))
+    first, *others = candidates.values()
+    below = bisect_left(validation, first.per_word) / len(validation) if validation else None
+    seen = (tuple(map(tokenizer.word, found[0].tokens)), found[0].attention) if attention else ()
+    return Answer((first, *others[: n - 1]), below, *seen)
 
 
 def per_word(caption: Caption) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,9 +12,10 @@ import numpy as np
 
 from captioning import decoding, encoders
 from captioning.bundle.answers import Answer, answer
+from captioning.bundle.chosen import penalty_for, read_chosen, whole
 from captioning.datasets.dataset import CaptionDataset
 from captioning.features import FeatureStore, encode_each
-from captioning.files import read_json
+from captioning.features.making import BATCH
 from captioning.from_scratch.rnn import CaptioningRNN
 from captioning.images import ImageError, Picture, is_one
 from captioning.models.decoder import Decoder
@@ -21,6 +23,8 @@ from captioning.provenance import difference, require_same
 from captioning.settings import WEIGHTS, from_environment
 from captioning.tokenizer import Tokenizer
 
+TOGETHER = 64  # pictures decoded at a time
+ROWS = 512  # prefixes at a time: they and the regions that each of them sees fit into memory
 MADE_BY = {
     "gru": "04_gru_decoder",
     "bahdanau": "05_inceptionv3_bahdanau_attention",
@@ -114,7 +118,7 @@ class Bundle:
             options: for `decoding.beam_search`; `max_length` is `self.max_length` unless it is given.
 
         Returns:
-            One caption per picture.
+            One caption per picture; with `return_all` a list of captions per picture.
 
         Raises:
             ValueError: `max_length` is more than the model has room for.
@@ -124,8 +128,9 @@ class Bundle:
         if longest is not None and options["max_length"] >= longest:
             raise ValueError(f"{self.name} has room for {longest - 1} words, not for {options['max_length']}.")
         captions: list[decoding.Caption] = []
-        for start in range(0, len(features), 64):  # a beam of 64 pictures and their regions fits into memory
-            state = self.initial_state(features[start : start + 64])
+        count = max(1, min(TOGETHER, ROWS // beam_width))
+        for start in range(0, len(features), count):
+            state = self.initial_state(features[start : start + count])
             captions += decoding.beam_search(self.step, state, beam_width=beam_width, **options)
         return captions
 
@@ -175,11 +180,7 @@ class Bundle:
 
         Without scores, the usual beam width and length penalty, and no confidences.
         """
-        usual = {"beam_width": 3, "length_penalty": 0.7, "tried": (), "confidences": None}
-        try:
-            return usual | read_json(self.folder / "scores.json", "Run notebooks/09_evaluate.ipynb again.")["decoding"]
-        except FileNotFoundError:
-            return usual
+        return read_chosen(self.folder / "scores.json", len(self.tokenizer))
 
     def caption(
         self, pictures: Picture | Iterable[Picture], n: int = 1, beam: int | None = None, attention: bool = False
@@ -194,8 +195,7 @@ class Bundle:
             An answer for one picture; a list of them for several, also for a list of one, a folder, none at all.
 
         Raises:
-            ImageError: one cannot be read as a picture.
-            TypeError: they are no pictures.
+            ImageError, TypeError, ValueError: see `captions`.
         """
         answers = list(self.captions(pictures, n, beam, attention))
         return answers[0] if is_one(pictures) else answers
@@ -212,7 +212,7 @@ class Bundle:
 
         Args:
             pictures: one or several, see `images.ACCEPTED`.
-            n: captions per picture, the best first; a beam that is narrower is widened to it.
+            n: captions per picture, the best first; fewer if it finds no more. A narrower beam is widened to it.
             beam: beam width; 1 is greedy; None: what the validation pictures chose.
             attention: whether answers hold where the model looked.
             keep_errors: yield the error of a picture that cannot be read in its place, and caption the others.
@@ -223,18 +223,18 @@ class Bundle:
         Raises:
             ImageError: a picture cannot be read, unless errors are kept.
             TypeError: they are no pictures.
+            ValueError: `n` or `beam` is no whole number, or more than the words that the model knows.
         """
-        width = max(n, beam or self.chosen["beam_width"])
-        options = {"length_penalty": self._penalty(width), "return_all": True}
-        for problems, features in encode_each(pictures, self.encoder, keep_errors):
-            found = iter(self.decode(features, width, **options) if len(features) else ())
-            for problem in problems:
-                yield problem or answer(next(found)[:n], self.tokenizer, self.chosen["confidences"], attention)
-
-    def _penalty(self, width: int) -> float:
-        """Return the length penalty that did best on validation with this width, else the chosen one; 0 for greedy."""
-        if width == 1:
-            return 0.0
-        tried = [row for row in self.chosen["tried"] if row["beam_width"] == width]
-        best = max(tried, key=lambda row: row["validation_CIDEr"], default=self.chosen)
-        return best["length_penalty"] or 0.7
+        words, chosen = len(self.tokenizer), self.chosen
+        width = whole("beam", chosen["beam_width"] if beam is None else beam, words)
+        width = max(width, whole("n", n, words))
+        options = {"length_penalty": penalty_for(chosen, width), "return_all": n > 1}
+        batches = encode_each(pictures, self.encoder, keep_errors)
+        # The first answers come soon; then decoding takes several batches together, which is faster.
+        for count in itertools.chain([1], itertools.repeat(TOGETHER // BATCH)):
+            parts = list(itertools.islice(batches, count))
+            if not parts:
+                return
+            found = iter(self.decode(np.concatenate([features for _, features in parts]), width, **options))
+            for problem in itertools.chain.from_iterable(problems for problems, _ in parts):
+                yield problem or answer(next(found), n, self.tokenizer, chosen["confidences"], attention)

@@ -83,9 +83,8 @@ def encode_each(
 
     def load(numbered: tuple[int, Picture]) -> np.ndarray | ImageError:
         number, picture = numbered
-        name = os.fspath(picture) if isinstance(picture, str | os.PathLike) else f"Picture {number}"
         try:
-            return load_pixels(picture, encoder.spec.size, name)
+            return load_pixels(picture, encoder.spec.size, _name_of(picture) or f"Picture {number}")
         except ImageError as error:
             if keep_errors:
                 return error
@@ -105,6 +104,12 @@ def encode_files(pictures: Picture | Iterable[Picture], encoder: Encoder) -> np.
     """Return the features of pictures that can all be read, in one array: float16 (pictures, regions, channels)."""
     none = np.empty((0, encoder.spec.regions, encoder.spec.channels), np.float16)
     return np.concatenate([none, *(features for _, features in encode_each(pictures, encoder))])
+
+
+def _name_of(picture: Picture) -> str:
+    """Return a path, or the name of a file that is open or of a photo at an address; of others there is none."""
+    name = picture if isinstance(picture, str | os.PathLike) else getattr(picture, "name", "")
+    return os.fspath(name) if isinstance(name, str | os.PathLike) else ""
 
 
 def _missing(records: Sequence[Record], store: FeatureStore) -> list[Record]:

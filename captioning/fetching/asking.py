@@ -125,7 +125,8 @@ def ask(session: requests.Session, url: str, timeout: float | tuple[float, float
             reason = f"{url}: HTTP {status} {response.reason}{f', asks to wait {wait:.0f} s' if wait else ''}."
             if status not in (200, 206, 416):
                 own = status in range(400, 500) and status not in (*_BUSY, *_SIGN_IN)
-                layout = " Check that the mirror has it at this address." if os.environ.get("CAPTIONING_MIRROR") else ""
+                mirrored = os.environ.get("CAPTIONING_MIRROR") and mirror(url) == url
+                layout = " Check that the mirror has it at this address." if mirrored else ""
                 raise RefusedError(reason + layout) if own else UnreachableError(f"{reason} {WAY_OUT}")
             if response.headers.get("Content-Type", "").lower().startswith("text/html"):
                 refuse_page(b"<html>")

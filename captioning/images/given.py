@@ -12,11 +12,12 @@ from PIL import Image
 
 from captioning.images.depth import ends_of, range_of, scaled
 from captioning.images.formats import EXTENSIONS, ImageError
+from captioning.lines import printable
 
 Picture = str | os.PathLike | bytes | IO[bytes] | Image.Image | np.ndarray
 ACCEPTED = (
-    "a path, bytes, a file open for reading, a PIL image, an array (height, width, 3) or (height, width); or several "
-    "of them: a list, a generator, a folder, an array (pictures, height, width, 3)"
+    "a path, an http(s) address, bytes, a file open for reading, a PIL image, an array (height, width, 3) or (height, "
+    "width); or several of them: a list, a generator, a folder, an array (pictures, height, width, 3)"
 )
 
 
@@ -36,23 +37,30 @@ def each(pictures: Picture | Iterable[Picture]) -> Iterator[Picture]:
     """Yield pictures one by one; a folder gives its photos, sorted by name.
 
     Raises:
-        ImageError: a folder without photos.
+        ImageError: a folder without photos, or one that cannot be read.
         TypeError: neither a picture nor several, see `ACCEPTED`.
     """
     if is_one(pictures):
         yield pictures
     elif isinstance(pictures, str | os.PathLike):
-        # HEIC is told for what it is, and read where a package for it is registered; "._dog.jpg" is a note of macOS.
-        endings = EXTENSIONS | {".heic", ".heif"}
-        photos = sorted(path for path in Path(pictures).iterdir() if path.suffix.lower() in endings and path.is_file())
-        photos = [path for path in photos if not path.name.startswith(".")]
-        if not photos:
-            raise ImageError(f"{pictures} holds no photos ({', '.join(sorted(EXTENSIONS))}).")
-        yield from photos
+        yield from _photos_in(Path(pictures))
     elif isinstance(pictures, Iterable) and not isinstance(pictures, Mapping | set | frozenset):
         yield from pictures
     else:
         raise TypeError(f"{type(pictures).__name__} is no picture. Accepted: {ACCEPTED}.")
+
+
+def _photos_in(folder: Path) -> list[Path]:
+    # HEIC is told for what it is, and read where a package for it is registered; so is a broken link.
+    endings = EXTENSIONS | {".heic", ".heif"}
+    try:
+        photos = sorted(path for path in folder.iterdir() if path.suffix.lower() in endings and not path.is_dir())
+    except OSError as error:
+        raise ImageError(f"{printable(str(folder))} cannot be read as a folder of photos: {error.strerror}.") from error
+    photos = [path for path in photos if not path.name.startswith(".")]  # "._dog.jpg" is a note of macOS
+    if not photos:
+        raise ImageError(f"{printable(str(folder))} holds no photos ({', '.join(sorted(EXTENSIONS))}).")
+    return photos
 
 
 def from_array(array: np.ndarray, name: str) -> Image.Image:

@@ -16,11 +16,14 @@ from typing import IO
 import numpy as np
 from PIL import ExifTags, Image
 
+from captioning.fetching.photo import ADDRESS, WebPhoto, WebPhotoError
 from captioning.images.depth import brightened, eight_bits
 from captioning.images.formats import ImageError, recognized
 from captioning.images.given import ACCEPTED, Picture, from_array
+from captioning.lines import printable, shortened
 
 LIMIT = 1 << 30  # bytes of memory per photo; photos that take more than a sixteenth of it are read one at a time
+FILE_LIMIT = 1 << 30  # bytes of a file: some decoders read all of it
 _LARGE = threading.Lock()
 # At most so many bytes per pixel, by Pillow's mode: the picture, its copy in colors that can be averaged, and that with
 # the alpha multiplied; and what decoders need beside the picture. As measured.
@@ -45,7 +48,7 @@ _DAMAGED = (
 )  # fmt: skip
 # What people write for a path, and is none.
 _NO_PATHS = {
-    r"\w{2,}:": ". It is an address: download the photo first",
+    "data:": ". It is a picture as text: give its bytes, base64.b64decode(...)",
     "~": ". Python knows no ~: give pathlib.Path(...).expanduser()",
     r".*[*?]": ". It is a pattern: give glob.glob(...)",
 }
@@ -62,11 +65,11 @@ def open_image(source: Picture, near: int | None = None, name: str | None = None
     Args:
         source: one of `ACCEPTED`; arrays are uint8, uint16, or numbers from 0 to 1 or to 255.
         near: a shorter side in pixels that is large enough; saves memory and time on large pictures.
-        name: what messages call it; the path where there is none.
+        name: what messages call it; the path where there is none. A photo at an address is called by that.
 
     Raises:
-        ImageError: the file is missing, truncated or no picture, or it needs more memory than `LIMIT`; the message
-            names it.
+        ImageError: the file is missing, truncated or no picture, it needs more memory than `LIMIT`, or it cannot be
+            fetched; the message names it in one line.
     """
 
     def smaller(image: Image.Image) -> Image.Image:
@@ -112,8 +115,12 @@ def shrink(path: Path, long_side: int) -> None:
 
 
 def _read(source: Picture, near: int | None, name: str | None, smaller: Callable) -> Image.Image:
-    is_path = isinstance(source, str | os.PathLike)
-    name = name or (os.fspath(source) if is_path else "The file" if isinstance(source, bytes) else "The picture")
+    path = os.fsdecode(source) if isinstance(source, str | os.PathLike) else None
+    if path and ADDRESS.match(path) and not os.path.exists(path):
+        source, path = WebPhoto(path), None
+    name = name or path or ("The file" if isinstance(source, bytes) else "The picture")
+    name = source.name if isinstance(source, WebPhoto) else printable(name)
+    name = name if len(name) < 1000 else f"{name[:60]}…"
     try:
         if isinstance(source, Image.Image):
             return _upright(source, smaller)
@@ -126,18 +133,24 @@ def _read(source: Picture, near: int | None, name: str | None, smaller: Callable
             source = source.read(LIMIT)  # a device has no end
         if isinstance(source, bytes | bytearray | memoryview):
             return _decoded(io.BytesIO(source), near, name, smaller)
-        if not is_path:
+        if path is None:
             raise ImageError(f"{name} is {type(source).__name__}, no picture. Accepted: {ACCEPTED}.")
-        if os.path.exists(source) and not os.path.isfile(source):  # to open a pipe may take forever
+        if os.path.exists(path) and not os.path.isfile(path):  # to open a pipe may take forever
             raise ImageError(f"{name} is a directory, a pipe or a device, no photo.")
-        with open(source, "rb") as file:
+        with open(path, "rb") as file:
+            if (size := os.fstat(file.fileno()).st_size) > FILE_LIMIT:
+                raise ImageError(f"{name} has {size / 1e9:.1f} GB: more than the {FILE_LIMIT / 1e9:.1f} GB of a photo.")
             return _decoded(file, near, name, smaller)
     except ImageError:
         raise
+    except WebPhotoError as error:
+        raise ImageError(str(error)) from error
     except _DAMAGED as error:
-        hints = (hint for pattern, hint in _NO_PATHS.items() if is_path and re.match(pattern, os.fspath(source)))
+        hints = (hint for pattern, hint in _NO_PATHS.items() if path and re.match(pattern, path))
         hint = next(hints, "") if isinstance(error, OSError) else ""
-        raise ImageError(f"{name} cannot be read as a picture: {str(error) or type(error).__name__}{hint}") from error
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        reason = shortened(printable(reason), 300)
+        raise ImageError(f"{name} cannot be read as a picture: {reason}{hint}") from error
 
 
 def _decoded(file: IO[bytes], near: int | None, name: str, smaller: Callable) -> Image.Image:

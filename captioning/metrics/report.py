@@ -8,7 +8,7 @@ from typing import Any
 
 from captioning.metrics.bleu import corpus_bleu
 from captioning.metrics.cider import CiderD
-from captioning.metrics.controls import distinct_captions, novel_captions, shuffled_cider
+from captioning.metrics.controls import bootstrap_interval, distinct_captions, novel_captions, shuffled_cider
 from captioning.metrics.grounding import Names, Truth, grounding
 from captioning.metrics.references import ImageId, References, words_of
 from captioning.metrics.rouge import rouge_l
@@ -27,8 +27,8 @@ def score(references: References | Mapping[ImageId, Sequence[str]], results: Map
         results: image id -> raw caption; an empty one scores 0 and is counted.
 
     Returns:
-        `images`, `Bleu_1` to `Bleu_4`, `ROUGE_L`, `CIDEr`, `METEOR` and `SPICE` (None, with the reason beside
-        them), `empty_captions`.
+        `images`, `Bleu_1` to `Bleu_4`, `ROUGE_L`, `CIDEr`, `CIDEr_interval` (95 %, see `bootstrap_interval`), `METEOR`
+        and `SPICE` (None, with the reason beside them), `empty_captions`.
 
     Raises:
         ValueError: the images of the two differ, or an image has no reference.
@@ -40,12 +40,14 @@ def _scores(cider: CiderD, results: Mapping[ImageId, str]) -> dict:
     references = cider.references
     captions = references.tokens_of(results)
     bleu = corpus_bleu(references.ngrams, [words_of(tokens) for tokens in captions])
+    mean_cider, per_image = cider.score_tokens(captions)
     rouge = [rouge_l(tokens, image) for tokens, image in zip(captions, references.tokens, strict=True)]
     return {
         "images": len(captions),
         **{f"Bleu_{order}": value for order, value in enumerate(bleu, start=1)},
         "ROUGE_L": fmean(rouge),
-        "CIDEr": cider.score_tokens(captions)[0],
+        "CIDEr": mean_cider,
+        "CIDEr_interval": list(bootstrap_interval(per_image)),
         "METEOR": None,
         "METEOR_reason": METEOR_REASON,
         "SPICE": None,

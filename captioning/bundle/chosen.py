@@ -1,0 +1,56 @@
+"""The decoding that the validation pictures chose, as scores.json holds it, which may come from anyone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from captioning.files import DamagedError, read_json
+
+USUAL = {"beam_width": 3, "length_penalty": 0.7, "tried": [], "confidences": None}
+
+
+def whole(name: str, value: Any, most: int) -> int:
+    """Return a whole number from 1 to `most`; any other value is a ValueError that says so."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 1 <= value <= most:
+        raise ValueError(f"{name} must be a whole number from 1 to {most:,}, not {value!r}.")
+    return int(value)
+
+
+def read_chosen(file: Path, vocabulary: int) -> dict:
+    """Return the chosen decoding; the usual one without scores, and with a line that says so where they are damaged.
+
+    Args:
+        file: scores.json.
+        vocabulary: number of token ids, the largest beam width.
+    """
+    try:
+        chosen = USUAL | read_json(file, "")["decoding"]
+        for row in (chosen, *chosen["tried"]):
+            whole("beam_width", row["beam_width"], vocabulary)
+            if not 0 <= row["length_penalty"] < np.inf:
+                raise ValueError(f"length_penalty is {row['length_penalty']}")
+        best = [float(row["validation_CIDEr"]) for row in chosen["tried"]]
+        if not np.isfinite([*best, *(chosen["confidences"] or [])]).all():
+            raise ValueError("a number is missing")
+        return chosen
+    except FileNotFoundError:
+        return USUAL
+    except (DamagedError, KeyError, TypeError, ValueError):
+        print(
+            f"{file} is damaged: captions are decoded with beam width {USUAL['beam_width']}, not as validation chose. "
+            "Run notebooks/09_evaluate.ipynb again."
+        )
+        return USUAL
+
+
+def penalty_for(chosen: dict, width: int) -> float:
+    """Return the length penalty that did best on validation with a beam width, else the chosen one; 0 for greedy."""
+    if width == chosen["beam_width"]:
+        return chosen["length_penalty"]
+    tried = [row for row in chosen["tried"] if row["beam_width"] == width]
+    if tried:
+        return max(tried, key=lambda row: row["validation_CIDEr"])["length_penalty"]
+    return 0.0 if width == 1 else chosen["length_penalty"] or USUAL["length_penalty"]
