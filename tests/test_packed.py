@@ -9,6 +9,7 @@ import random
 import socket
 import stat
 import sys
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -19,7 +20,7 @@ from captioning.bundle import BundleError, packed
 from captioning.bundle.packed import MANIFEST
 from captioning.provenance import digest
 from captioning.serving.pack import pack
-from tests.bundles import everything_in, finished, made_in
+from tests.bundles import edit, everything_in, finished, made_in
 from tests.packed_models import bundle_in, changed, edited, members_of, with_arrays, zipped
 from tests.server import Fault, Server
 from tests.small_models import BY_KIND, build, features, tokens
@@ -116,6 +117,18 @@ def test_with_its_encoder_it_needs_no_network_no_home_and_no_folder(kept, tmp_pa
     assert loaded.encoder.identity == bundle.load(folder).settings["encoder"]
 
 
+def test_an_encoder_in_float16_is_nearly_the_same(kept, tmp_path, monkeypatch):
+    monkeypatch.setattr("captioning.serving.pack.SMALL", 0)
+    _, folder, content = kept
+    packed_half = pack(folder, tmp_path / "half.zip", half=True, encoder=True)
+    assert packed_half.stat().st_size < len(content)
+    (tmp_path / "full.zip").write_bytes(content)
+    pixels = np.random.default_rng(0).integers(0, 256, (2, SPEC.size, SPEC.size, 3), np.uint8)
+    half, full = (bundle.load(tmp_path / name).encoder for name in ("half.zip", "full.zip"))
+    np.testing.assert_allclose(half(pixels), full(pixels), atol=0.01)
+    assert half.weights_hash != full.weights_hash
+
+
 def test_without_its_encoder_that_is_found_as_for_a_folder(kept, tmp_path):
     made, folder, _ = kept
     loaded = bundle.load(pack(folder, tmp_path / "model.zip"))
@@ -198,7 +211,7 @@ def test_another_checksum_is_refused_of_addresses_and_of_files(server, content, 
         (Fault(close=True), "cannot be reached"),
         (Fault(change=b"<!DOCTYPE html>please sign in"), "web page"),
         (Fault(change=b""), "empty"),
-        (Fault(change=b"not a zip"), "no packed model"),
+        (Fault(change=b"not a zip"), "is no zip"),
         (Fault(status=302, headers={"Location": "file:///etc/passwd"}), "cannot be reached"),
         (Fault(headers={"Content-Length": str(1 << 40)}), r"more than the limit of 1,073,741,824 bytes"),
     ],
@@ -271,9 +284,14 @@ def test_a_bomb_is_refused_by_what_it_declares(content, refuse):
 
 
 def test_a_bomb_that_lies_about_its_size_is_not_unpacked(content, refuse):
-    bomb = zipped([*members_of(content).items(), ("scores.json", bytes(5_000_000))])
+    bomb = zipped([*members_of(content).items(), ("scores.json", bytes(50_000_000))])
     directory = bomb.rindex(b"PK\x01\x02")
-    refuse(bomb[: directory + 24] + (10).to_bytes(4, "little") + bomb[directory + 28 :], "CRC")
+    tracemalloc.start()
+    try:
+        refuse(bomb[: directory + 24] + (10).to_bytes(4, "little") + bomb[directory + 28 :], "CRC")
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_more_than_the_limit_is_refused_before_it_is_read(content, refuse, monkeypatch):
@@ -297,8 +315,29 @@ def test_a_damaged_byte_is_noticed(content, refuse):
 
 
 def test_no_zip_and_a_zip_of_something_else(refuse):
-    refuse(b"\xff\xd8\xff\xe0 a photo", "no packed model")
+    refuse(b"\xff\xd8\xff\xe0 a photo", "is no zip")
     refuse(zipped([("thesis.txt", b"...")]), "no packed model: `python -m captioning pack` makes one")
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path, monkeypatch):
+    def fail(*_):
+        raise PermissionError(13, "Permission denied")
+
+    (tmp_path / "model.zip").touch()
+    monkeypatch.setattr("pathlib.Path.open", fail)
+    with pytest.raises(BundleError, match=r"model\.zip cannot be read: Permission denied"):
+        bundle.load(tmp_path / "model.zip")
+
+
+def test_a_folder_with_weights_of_another_model_is_refused_in_one_line(kept, tmp_path):
+    for other in ({"units": 9}, {"kind": "gru"}):
+        (tmp_path / str(other)).mkdir()
+        folder, _ = finished(made_in(tmp_path / str(other)), **other)
+        settings = edit(kept[1])
+        edit(folder, **{field: settings[field] for field in ("kind", "class", "model", "tokenizer")})
+        with pytest.raises(BundleError, match=r"model\.weights\.h5 does not fit") as error:
+            bundle.load(folder)
+        assert "\n" not in str(error.value)
 
 
 def test_what_is_no_bundle_at_all(tmp_path):
@@ -409,7 +448,7 @@ def test_an_encoder_that_does_not_fit_is_refused(content, tmp_path):
     unknown = edited(encoder=identity | {"encoder": "huge"})
     for change, match in (
         ({"encoder_npz": fewer}, r"encoder\.npz does not fit"),
-        ({"encoder_npz": b"PK"}, r"encoder\.npz is no packed model, or is damaged"),
+        ({"encoder_npz": b"PK"}, r"encoder\.npz is no zip, or is damaged"),
         ({"settings_json": turned}, "another encoder than this version builds: resize was 'cropped'"),
         ({"settings_json": unknown}, "Unknown encoder 'huge'"),
     ):

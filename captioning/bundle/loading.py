@@ -16,6 +16,7 @@ from captioning.bundle.packed import Member, Packed
 from captioning.catalog import FORMAT
 from captioning.files import DamagedError, read_json
 from captioning.from_scratch.rnn import CaptioningRNN
+from captioning.lines import shortened
 from captioning.models.decoder import Decoder
 from captioning.provenance import StaleError, code_digest, difference, digest
 from captioning.settings import require
@@ -61,7 +62,8 @@ def load(path: Path | str, other_code: bool = False, sha256: str | None = None) 
     except BundleError:
         raise
     except (ValueError, KeyError, TypeError, OSError, RuntimeError) as error:
-        raise BundleError(f"{weights} does not fit {folder}/settings.json: {error}") from error
+        reason = shortened(str(error), 300)  # Keras lists every layer, on lines of its own
+        raise BundleError(f"{weights} does not fit {folder}/settings.json: {reason}") from error
     if not settings["finished"]:
         print(f"{folder.name}: its training is unfinished; these are the best weights so far.")
     encoder = folder.encoder if travels and (folder / packed.ENCODER).exists() else None

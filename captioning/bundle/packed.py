@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import sys
 import time
 import zipfile
@@ -125,16 +126,20 @@ def find(path: Path | str, sha256: str | None = None) -> Path | Packed:
         BundleError: file or address is no packed model, is damaged, not to be trusted, of a newer version, or of
             another checksum; or a folder is to have one.
     """
-    if isinstance(path, str) and ADDRESS.match(path):
-        found = _opened(io.BytesIO(_fetched(path)), path, sha256)
-        print(f"{path}: sha256 {found.checksum}", file=sys.stderr)  # stdout is for captions
+    address = re.sub(r"^(https?):/+", r"\1://", str(path), flags=re.IGNORECASE)  # a Path has lost a slash
+    if ADDRESS.match(address):
+        found = _opened(io.BytesIO(_fetched(address)), address, sha256)
+        print(f"{address}: sha256 {found.checksum}", file=sys.stderr)  # stdout is for captions
         return found
     path = Path(path)
     if path.is_file():
         if path.stat().st_size > LARGEST:
             raise BundleError(f"{path} has {path.stat().st_size:,} bytes, more than the limit of {LARGEST:,}.")
-        with path.open("rb") as file:
-            return _opened(file, str(path), sha256)
+        try:
+            with path.open("rb") as file:
+                return _opened(file, str(path), sha256)
+        except OSError as error:
+            raise BundleError(f"{path} cannot be read: {error.strerror or error}.") from error
     if sha256:
         raise BundleError(f"{path} is no file: only a packed model has a checksum.")
     return path
@@ -189,7 +194,7 @@ def _unzipped(file: IO[bytes], source: str) -> dict[str, bytes]:
     except (UnpackError, BundleError) as error:
         raise BundleError(str(error)) from error
     except DAMAGE as error:
-        raise BundleError(f"{source} is no packed model, or is damaged or cut short ({error}). {AGAIN}") from error
+        raise BundleError(f"{source} is no zip, or is damaged or cut short ({error}). {AGAIN}") from error
 
 
 def _content(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, source: str) -> bytes:
