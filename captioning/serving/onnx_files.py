@@ -48,6 +48,7 @@ def write(bundle: Bundle, folder: Path | str, precision: str = "float32") -> dic
     """
     if precision not in PRECISIONS:
         raise ValueError(f"precision is {precision!r}; known: {', '.join(PRECISIONS)}.")
+    onnx, _ = _require("onnx"), _require("tf2onnx")
     folder, graphs = Path(folder), Graphs(bundle)
     description = _describe(bundle, graphs, precision)
     for name, model in _convert(graphs).items():
@@ -55,7 +56,7 @@ def write(bundle: Bundle, folder: Path | str, precision: str = "float32") -> dic
         if bits < 32:
             onnx_weights.shorten(model, bits)
         description["graphs"][name]["data"] = onnx_weights.save(model, folder / f"{name}.onnx")
-        _require("onnx").checker.check_model(folder / f"{name}.onnx", full_check=True)
+        onnx.checker.check_model(folder / f"{name}.onnx", full_check=True)
     write_json(folder / "model.json", description)
     for file in folder.glob("*.data"):  # of a model that has just been replaced
         if not any(file.name in graph["data"] for graph in description["graphs"].values()):
