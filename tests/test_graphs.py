@@ -31,17 +31,19 @@ def test_every_kind_of_model_steps_as_in_python(kind):
             for ours, theirs in zip(state, tf.nest.flatten(expected), strict=True):
                 np.testing.assert_allclose(ours, theirs[:batch], rtol=1e-4, atol=1e-4)
             states[batch] = state
-        tokens = numbers(logits).argmax(axis=1).astype(np.int32) if position % 2 else tokens + np.int32([2, 3, 4])
+        tokens = (
+            numbers(logits).argmax(axis=1).astype(np.int32) if position % 2 else 4 + (tokens + np.int32([2, 3, 4])) % 8
+        )
 
 
-@pytest.mark.parametrize("kind", ["gru", "bilstm"])
+@pytest.mark.parametrize("kind", ["gru", "bahdanau"])
 def test_the_names_tell_what_goes_in_and_comes_out(kind):
     graphs = Graphs(captioner(kind))
     state = graphs.start(np.zeros((2, 16, 6), np.float32))
     inputs, outputs = graphs.names["step"]
     assert inputs == ["tokens", *graphs.names["start"][1]] and len(inputs) == 1 + len(state)
     assert len(outputs) == len(graphs.step(np.full(2, START, np.int32), *state))
-    assert ("attention" in outputs) == (kind == "bilstm")
+    assert ("attention" in outputs) == (kind == "bahdanau")
 
 
 def test_the_encoder_gives_the_features_that_are_kept_on_disk():
@@ -56,4 +58,4 @@ def test_the_captioners_of_these_tests_say_different_things(kind):
     """Of equal captions for all pictures, no comparison could fail."""
     bundle = captioner(kind)
     found = decoding.greedy(bundle.step, bundle.initial_state(encode_files(photos(), bundle.encoder)), 12)
-    assert len({tuple(caption.tokens) for caption in found}) > 3
+    assert len({tuple(caption.tokens) for caption in found}) > 1

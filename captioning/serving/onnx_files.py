@@ -37,7 +37,7 @@ def write(bundle: Bundle, folder: Path | str, precision: str = "float32") -> dic
         bundle: any captioner.
         folder: made where it is missing; files of these names are replaced.
         precision: "float32"; "int16", half as large, which hardly changes a caption; "int8", with the decoder's weights
-            in 8 bits. It is how weights are stored; what is computed is float32.
+            in 8 bits, which changes a few in a hundred. Weights are stored so; what is computed is float32.
 
     Returns:
         What model.json holds.
