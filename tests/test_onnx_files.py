@@ -82,7 +82,7 @@ def test_the_files_are_standard_and_described(written):
     assert description["special"] == {"pad": 0, "unk": 1, "start": 2, "end": 3}
     assert description["grid"] == [4, 4] and description["max_length"] == 30
     assert description["decoding"] == {"beam_width": 3, "length_penalty": 0.7}
-    assert description["confidences"] == [-2.0, -1.0]
+    assert description["confidences"] == [-2.0, -1.0] and description["scores"] is None  # never evaluated
 
 
 def test_the_description_is_enough_to_write_captions_as_people_do(written):

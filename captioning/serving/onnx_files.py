@@ -191,9 +191,19 @@ def _describe(bundle: Bundle, graphs: Graphs, precision: str) -> dict:
         "max_length": bundle.max_length,
         "decoding": {name: chosen[name] for name in ("beam_width", "length_penalty")},
         "confidences": chosen["confidences"],
+        "scores": _scores(bundle),
         "special": {name.strip("<>"): token for token, name in enumerate(SPECIAL)},
         "words": [*SPECIAL, *rules["spellings"]],
         "close": [index + shift for index in rules["close"]],
         "open": [index + shift for index in rules["open"]],
         "pairs": [[left + shift, right + shift] for left, right in rules["pairs"]],
     }
+
+
+def _scores(bundle: Bundle) -> dict | None:
+    """Return the main scores on the test split, None where the model was not evaluated."""
+    try:
+        scores = read_json(bundle.folder / "scores.json", "Run notebooks/09_evaluate.ipynb again.")
+    except FileNotFoundError:
+        return None
+    return {name: scores.get(name) for name in ("images", "Bleu_4", "ROUGE_L", "CIDEr")}
