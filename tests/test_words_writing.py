@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from captioning.words import tokenize, write
+from captioning.words import tokenize, write, writing
 from tests.test_words_letters import SENTENCES
 from tests.test_words_ptb import RULES
 
@@ -75,3 +75,15 @@ def test_real_captions():
     for entry in islice(entries, 0, None, 20):
         tokens = tokenize(entry["caption"])
         assert tokenize(write(tokens)) == tokens
+
+
+def test_the_rules_as_data_say_which_words_are_joined():
+    words = ["a", "can", "not", "-lrb-", "dog", "-rrb-", "'s", "n't"]
+    found = writing.rules(words)
+    assert found["spellings"] == ["a", "can", "not", "(", "dog", ")", "'s", "n't"]
+    assert found["close"] == [5, 6, 7] and found["open"] == [3] and [1, 2] in found["pairs"]
+    pairs = [("a", "dog"), ("dog", "'s"), ("can", "not"), ("-lrb-", "dog"), ("dog", "-rrb-"), ("'s", "n't")]
+    for left, right in ([words.index(word) for word in pair] for pair in pairs):
+        joined = (left in found["open"] or right in found["close"]) != ([left, right] in found["pairs"])
+        text = found["spellings"][left] + ("" if joined else " ") + found["spellings"][right]
+        assert text == write([words[left], words[right]])
