@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,6 @@ from captioning.bundle.packed import Member, Packed
 from captioning.catalog import FORMAT
 from captioning.files import DamagedError, read_json
 from captioning.from_scratch.rnn import CaptioningRNN
-from captioning.lines import shortened
 from captioning.models.decoder import Decoder
 from captioning.provenance import StaleError, code_digest, difference, digest
 from captioning.settings import require
@@ -62,7 +62,7 @@ def load(path: Path | str, other_code: bool = False, sha256: str | None = None) 
     except BundleError:
         raise
     except (ValueError, KeyError, TypeError, OSError, RuntimeError) as error:
-        reason = shortened(str(error), 300)  # Keras lists every layer, on lines of its own
+        reason = textwrap.shorten(str(error), 300, placeholder=" …")  # Keras lists every layer, on lines of its own
         raise BundleError(f"{weights} does not fit {folder}/settings.json: {reason}") from error
     if not settings["finished"]:
         print(f"{folder.name}: its training is unfinished; these are the best weights so far.")

@@ -146,15 +146,14 @@ def _convert(graphs: Graphs) -> dict[str, Any]:
     tf2onnx = _require("tf2onnx")
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
     found = {}
-    with tempfile.TemporaryDirectory() as folder:
-        module, signatures = graphs.module(GRAPHS)
-        tf.saved_model.save(module, folder, signatures)
-        for name in GRAPHS:
+    for name in GRAPHS:  # one by one: tf2onnx reads all of a SavedModel for each signature of it
+        module, signatures = graphs.module([name])
+        with tempfile.TemporaryDirectory() as folder:
+            tf.saved_model.save(module, folder, signatures)
             graph, inputs, outputs, names = tf2onnx.tf_loader.from_saved_model(
                 folder, None, None, ["serve"], [name], return_tensors_to_rename=True
             )
-            model, _ = tf2onnx.convert.from_graph_def(graph, name, inputs, outputs, OPSET, tensors_to_rename=names)
-            found[name] = model
+        found[name], _ = tf2onnx.convert.from_graph_def(graph, name, inputs, outputs, OPSET, tensors_to_rename=names)
     _round(found["encoder"])
     return found
 
