@@ -18,6 +18,7 @@ import numpy as np
 
 from captioning import encoders
 from captioning.bundle.bundle import BundleError
+from captioning.catalog import PACKED_FORMAT as FORMAT
 from captioning.fetching import asking
 from captioning.fetching.photo import ADDRESS
 from captioning.fetching.unpack import DAMAGE, UnpackError, checked
@@ -25,7 +26,6 @@ from captioning.files import DamagedError, read_json
 from captioning.provenance import difference
 from captioning.settings import SettingError
 
-FORMAT = 1  # of a packed model
 MANIFEST, WEIGHTS, ENCODER = "manifest.json", "weights.npz", "encoder.npz"
 CARD, CARD_TEXT = "model_card.json", "MODEL_CARD.md"
 NEEDED = {"settings.json", "tokenizer.json", WEIGHTS}
@@ -215,7 +215,7 @@ def _fetched(address: str) -> bytes:
         with asking.patient_session(2, time.sleep) as session:
             return asking.persist(partial(_attempt, session, address), address, 2, time.sleep)
     except asking.DownloadError as error:
-        raise BundleError(str(error)) from error
+        raise BundleError(str(error).removesuffix(asking.WAY_OUT).strip()) from error  # it is of files on the disk
 
 
 def _attempt(session, address: str) -> bytes:

@@ -24,6 +24,9 @@ HTML, MARKDOWN = (".html", ".htm", ".xhtml"), (".md", ".markdown")
 _PICTURE = r"an? (?:picture|photo|photograph|image) of"
 _PICTURE_OF = re.compile(rf"^{_PICTURE}\s+(?=\S)|\s+{_PICTURE}$")
 
+_CHARSET = re.compile(rb"""<meta[^>]+charset\s*=\s*["']?\s*([\w.:-]+)""", re.IGNORECASE)
+_FRONT_MATTER = re.compile(r"\A---[ \t]*\r?\n.*?^---[ \t]*$", re.DOTALL | re.MULTILINE)  # settings of Jekyll or Hugo
+
 
 @dataclass
 class Page:
@@ -61,16 +64,18 @@ def read_page(file: Path) -> Page:
     """Return the pictures of a page.
 
     Raises:
-        DamagedError: it is not in UTF-8.
+        DamagedError: it is neither in UTF-8 nor, if HTML, in the encoding that it declares.
         OSError: it cannot be read.
     """
+    content, markdown = file.read_bytes(), file.suffix.lower() in MARKDOWN
+    declared = None if markdown else _CHARSET.search(content[:1024])
     try:
-        text = file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
+        text = content.decode(declared[1].decode() if declared else "utf-8-sig")
+    except (UnicodeDecodeError, LookupError) as error:
         raise DamagedError(f"{file} is not in UTF-8 ({error}). Save it as UTF-8.") from error
     page = Page(file)
     parser = _Images(page)
-    parser.feed(_to_html(text) if file.suffix.lower() in MARKDOWN else text)
+    parser.feed(_to_html(_FRONT_MATTER.sub("", text)) if markdown else text)
     parser.close()
     return page
 

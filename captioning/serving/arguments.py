@@ -31,7 +31,7 @@ class Piped:
 
     def read(self, limit: int = -1) -> bytes:
         """Read it."""
-        return sys.stdin.buffer.read(limit)
+        return sys.stdin.buffer.read(limit) if sys.stdin else b""  # it may be closed
 
 
 def given(names: Iterable[str], allow_private: bool = False) -> Iterator[Given]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import io
 import os
 import sys
@@ -50,9 +51,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):  # file names may hold what a terminal's encoding lacks
             stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="backslashreplace")
     try:
-        return options.run(options)
+        code = options.run(options)
+        sys.stdout.flush()  # a full disk is told here, not by Python as it ends
+        return code
     except BrokenPipeError:  # `| head` has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains as it ends
+        _drop_output()
         return 141
     except KeyboardInterrupt:
         return 130
@@ -61,9 +64,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         way_out = f": pip install '.[{extra}]' in the repository, or captioning with that extra" if extra else ""
         told = f"{error.name} is not installed{way_out}."
     except (OSError, ValueError, RuntimeError, ImportError) as error:
-        told = " ".join(str(error).split())
+        told = lines.reason(error)
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            _drop_output()
     print(f"captioning: {told}", file=sys.stderr)
     return 2
+
+
+def _drop_output() -> None:
+    """Let what cannot be written go nowhere, else Python complains of it as it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:
