@@ -9,7 +9,6 @@ import pytest
 
 from captioning import catalog
 from captioning.bundle import BundleError
-from captioning.fetching.photo import WebPhoto, WebPhotoError
 from captioning.serving import arguments, command, onnx_files, reporting
 from captioning.serving.alt_texts import read_page
 from captioning.serving.command import main
@@ -17,7 +16,6 @@ from captioning.serving.looks import Looks
 from captioning.serving.pack import pack
 from captioning.serving.reporting import progress
 from tests.bundles import finished, made_in
-from tests.server import Fault, Server
 
 
 @pytest.fixture
@@ -67,6 +65,15 @@ def test_a_packed_model_of_a_newer_version_is_listed_as_such(made, tmp_path, cap
 def test_the_current_folder_is_listed_by_its_name(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert tmp_path.name in listed(capsys, ".")
+
+
+@pytest.mark.parametrize("missing", ["model.zip", "checkpoints/scenes/gru", "/no/such/folder"])
+def test_a_model_that_is_a_path_is_missing_as_a_path(missing, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=f"^{missing}: there is no such folder or file"):
+        command.find_model(missing)
+    with pytest.raises(ValueError, match="no experiment 'scenes/gru'"):
+        command.find_model("scenes/gru")
 
 
 def test_what_is_packed_already_is_not_packed_again(tmp_path):
@@ -133,18 +140,6 @@ def test_what_exports_need_is_named_as_the_repository_has_it(monkeypatch):
     with pytest.raises(ModuleNotFoundError, match=r"pip install '\.\[export\]' in the repository") as found:
         onnx_files._require("no_such_package")
     assert found.value.name == "no_such_package"
-
-
-@pytest.mark.parametrize("to, said", [
-    ("/round", "it redirects more than 5 times."),
-    ("file:///etc/passwd", "it leads to an address that is neither http nor https."),
-])  # fmt: skip
-def test_a_redirect_that_leads_nowhere_is_said_in_words(to, said):
-    with Server() as server, pytest.raises(WebPhotoError) as found:
-        server.files["/round"] = b""
-        server.always["/round"] = Fault(status=302, headers={"Location": to})
-        WebPhoto(server.url("/round"), allow_private=True).read()
-    assert str(found.value) == f"{server.url('/round')}: {said}"
 
 
 def test_pages_are_read_as_they_declare_and_without_their_front_matter(tmp_path):

@@ -141,7 +141,7 @@ def find_model(name: str | None) -> Path | str:
 
     Raises:
         FileNotFoundError: nothing is trained yet.
-        ValueError: there is none of this name, or it cannot be told which one is meant.
+        ValueError: there is none of this name or path, or it cannot be told which one is meant.
         SettingError: see `settings.active`.
     """
     from captioning.fetching.photo import ADDRESS
@@ -150,6 +150,8 @@ def find_model(name: str | None) -> Path | str:
         return name
     if name and (path := Path(name).expanduser()).exists():
         return path
+    if name and (path.suffix == ".zip" or len(path.parts) > 2):  # a path, not "scenes/gru-vgg16"
+        raise ValueError(f"{name}: there is no such folder or file.")
     home = settings.from_environment().home
     active = None
     with contextlib.suppress(FileNotFoundError):  # notebook 01 has not been run
