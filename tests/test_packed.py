@@ -212,7 +212,7 @@ def test_another_checksum_is_refused_of_addresses_and_of_files(server, content, 
         (Fault(change=b"<!DOCTYPE html>please sign in"), "web page"),
         (Fault(change=b""), "empty"),
         (Fault(change=b"not a zip"), "is no zip"),
-        (Fault(status=302, headers={"Location": "file:///etc/passwd"}), "cannot be reached"),
+        (Fault(status=302, headers={"Location": "file:///etc/passwd"}), "neither http nor https"),
         (Fault(headers={"Content-Length": str(1 << 40)}), r"more than the limit of 1,073,741,824 bytes"),
     ],
 )
