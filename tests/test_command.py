@@ -382,17 +382,17 @@ def test_pack_and_export_hand_over_what_was_asked(stub, tmp_path, capsys, monkey
     put(monkeypatch, "onnx_files", write=note["onnx"])
     put(monkeypatch, "saved_model", write=note["saved"])
     out = tmp_path / "out"
-    for options in ([], ["--serve"], ["--format", "onnx", "--precision", "int8"], ["--format", "saved-model"]):
+    for options in ([], ["--serve"], ["--format", "onnx", "--precision", "int16"], ["--format", "saved-model"]):
         assert main(["export", "gru", str(out), *options]) == 0
     assert calls == [
         (Path("gru"), target, True, False),
         ("page", stub, out, None),
         ("page", stub, out, None),
         ("serve", out, 8000),
-        ("onnx", stub, out, "int8"),
+        ("onnx", stub, out, "int16"),
         ("saved", stub, out),
     ]
-    for options in (["--format", "onnx", "--serve"], ["--format", "saved-model", "--precision", "int8"]):
+    for options in (["--format", "onnx", "--serve"], ["--format", "saved-model", "--precision", "int16"]):
         assert main(["export", "gru", str(out), *options]) == 2 and "is for --format page" in capsys.readouterr().err
 
 

@@ -95,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     option("out", metavar="OUT", type=Path, help="the folder to write")
     formats = "; ".join(f"{name}: {purpose}" for name, purpose in _FORMATS.items())
     option("--format", choices=_FORMATS, default="page", help=f"{formats} (default: page)")
-    option("--precision", help="of the weights, for page and onnx: float32, int16 or int8")
+    option("--precision", help="of the weights, for page and onnx: float32 or int16, half as large")
     option("--serve", nargs="?", const=8000, type=int, metavar="PORT", help="then serve the page on this machine")
     option = add("notebooks", _notebooks, "run the notebooks and write their pages")
     option("names", nargs="*", metavar="NAME", help="such as 04; default: all")

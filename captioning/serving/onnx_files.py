@@ -26,8 +26,7 @@ from captioning.words import writing
 OPSET = 17  # the latest that tf2onnx writes without a gap; every onnxruntime since 1.12 reads it, onnxruntime-web too
 FORMAT = 1  # of model.json
 GRAPHS = ("encoder", "start", "step")
-# Bits of the weights of encoder and decoder. An encoder in 8 bits changes one caption in four.
-PRECISIONS = {"float32": (32, 32), "int16": (16, 16), "int8": (16, 8)}
+PRECISIONS = ("float32", "int16")  # of the weights; 8 bits change more than three captions in a hundred
 
 
 def write(bundle: Bundle, folder: Path | str, precision: str = "float32") -> dict:
@@ -36,8 +35,8 @@ def write(bundle: Bundle, folder: Path | str, precision: str = "float32") -> dic
     Args:
         bundle: any captioner.
         folder: made where it is missing; files of these names are replaced.
-        precision: "float32"; "int16", half as large, which hardly changes a caption; "int8", with the decoder's weights
-            in 8 bits, which changes a few in a hundred. Weights are stored so; what is computed is float32.
+        precision: "float32"; or "int16", half as large, which hardly changes a caption. Weights are stored so; what is
+            computed is float32.
 
     Returns:
         What model.json holds.
@@ -52,9 +51,8 @@ def write(bundle: Bundle, folder: Path | str, precision: str = "float32") -> dic
     folder, graphs = Path(folder), Graphs(bundle)
     description = _describe(bundle, graphs, precision)
     for name, model in _convert(graphs).items():
-        bits = PRECISIONS[precision][name != "encoder"]
-        if bits < 32:
-            onnx_weights.shorten(model, bits)
+        if precision == "int16":
+            onnx_weights.shorten(model)
         description["graphs"][name]["data"] = onnx_weights.save(model, folder / f"{name}.onnx")
         onnx.checker.check_model(folder / f"{name}.onnx", full_check=True)
     write_json(folder / "model.json", description)

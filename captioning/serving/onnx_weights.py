@@ -1,4 +1,4 @@
-"""Weights of ONNX graphs: stored in fewer bits, and in files that any host of static pages takes."""
+"""Weights of ONNX graphs: stored in 16 bits, and in files that any host of static pages takes."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from captioning.files import write_atomically
 from captioning.provenance import content_digest
 
 SMALLEST = 1024  # numbers; what is smaller, such as biases and scales, stays as it is
+_TOP = 2**15 - 1  # the largest whole number
 LARGEST = 24_000_000  # bytes of a file; static hosts take 25 MB
 
 
-def shorten(model: Any, bits: int) -> None:
+def shorten(model: Any) -> None:
     """Store the weights of an ONNX model as whole numbers, in place; a runtime unfolds them once, as it loads it.
 
-    Whole numbers with a scale per slice: 16 bits of them change hardly any caption, while float16, which spends five of
-    its bits on the exponent, changes three in a hundred on a MobileNet.
+    Whole numbers of 16 bits with a scale per slice change hardly any caption, while float16, which spends five of its
+    bits on the exponent, changes three in a hundred on a MobileNet.
 
     Args:
         model: an `onnx.ModelProto` with weights in float32.
-        bits: 16 or 8.
     """
     from onnx import TensorProto, helper, numpy_helper
 
@@ -33,7 +33,7 @@ def shorten(model: Any, bits: int) -> None:
             weights.append(weight)
             continue
         whole, scale, converted = (f"{weight.name}/{part}" for part in ("whole", "scale", "converted"))
-        for name, array in zip((whole, scale), quantize(values, bits), strict=True):
+        for name, array in zip((whole, scale), quantize(values), strict=True):
             weights.append(numpy_helper.from_array(array, name))
         unfold.append(helper.make_node("Cast", [whole], [converted], to=TensorProto.FLOAT))
         unfold.append(helper.make_node("Mul", [converted, scale], [weight.name]))
@@ -41,20 +41,19 @@ def shorten(model: Any, bits: int) -> None:
     _replace(model.graph.node, [*unfold, *model.graph.node])
 
 
-def quantize(values: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return whole numbers and float32 scales whose product is close to the values, a scale per slice.
+def quantize(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return int16 and float32 scales whose product is close to the values, a scale per slice.
 
     Of all axes, the one is sliced along that loses the least.
 
     Returns:
         (the shape of the values), and (1, ..., length of that axis, ..., 1).
     """
-    top = 2 ** (bits - 1) - 1
 
     def along(axis: int) -> tuple[np.ndarray, np.ndarray]:
         largest = np.abs(values).max(axis=tuple({*range(values.ndim)} - {axis}), keepdims=True)
-        scale = (np.where(largest > 0, largest, 1) / top).astype(np.float32)
-        return np.rint(values / scale).clip(-top, top).astype(f"int{bits}"), scale
+        scale = (np.where(largest > 0, largest, 1) / _TOP).astype(np.float32)
+        return np.rint(values / scale).clip(-_TOP, _TOP).astype(np.int16), scale
 
     return min(map(along, range(values.ndim)), key=lambda pair: np.square(values - pair[0] * pair[1]).sum())
 
