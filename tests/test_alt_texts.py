@@ -127,18 +127,19 @@ def site(tmp_path, monkeypatch):
 
 def test_each_picture_of_a_site_is_found_once_and_what_is_missing_is_named(site):
     photos, summary = find(["site", "photos"])
-    assert [photo.name for photo in photos if not photo.error] == [
+    assert [str(photo) for photo in photos if not getattr(photo, "problem", None)] == [
         "site/img/dog.png", "https://example.org/cat.png", "site/img/a b.png", "photos/x.png",
     ]  # fmt: skip
-    assert [photo.name for photo in photos if photo.error] == ["site/blog/post.md: gone.png", "site/latin.htm"]
+    failed = [str(photo) for photo in photos if getattr(photo, "problem", None)]
+    assert failed == ["site/blog/post.md: gone.png", "site/latin.htm"]
     assert summary == "2 pages, pictures: 6 without alt text, 1 with."
-    pictures = [photo.picture for photo in find(["site"], allow_private=True)[0]]
-    assert WebPhoto("https://example.org/cat.png", allow_private=True) in pictures
+    sources = [getattr(photo, "source", None) for photo in find(["site"], allow_private=True)[0]]
+    assert WebPhoto("https://example.org/cat.png", allow_private=True) in sources
 
 
 def test_a_page_of_its_own_counts_from_its_folder(site):
     (photo, *_), _ = find(["site/index.html"])
-    assert photo.picture == Path("site/img/dog.png")
+    assert photo == Path("site/img/dog.png")
 
 
 @pytest.mark.usefixtures("stub")

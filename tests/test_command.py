@@ -43,6 +43,7 @@ class Stub:
     def captions(self, pictures, n=1, beam=None, attention=False, keep_errors=False):
         assert keep_errors
         self.asked.append((n, beam, attention))
+        self.pictures = pictures
         for picture in pictures:
             try:
                 width = open_image(picture, name=getattr(picture, "name", None) and str(picture.name)).width
@@ -147,7 +148,7 @@ def test_a_name_that_is_no_text_is_written_all_the_same(stub, photos, capfdbinar
 
 def test_one_photo_comes_from_standard_input(stub, photos, capsys, monkeypatch):
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(Path("b.png").read_bytes())))
-    assert main(["caption", "-"]) == 0 and capsys.readouterr().out == "-\t3 wide, place 1\n"
+    assert main(["caption", "-"]) == 0 and capsys.readouterr().out == "standard input\t3 wide, place 1\n"
     assert main(["caption", "-"]) == 1 and "standard input" in capsys.readouterr().err
 
 
@@ -161,6 +162,7 @@ def test_addresses_are_fetched_as_the_options_permit(stub, photos, capsys, monke
         ("https://example.org/x.png", False),
         ("http://localhost/y.png", True),
     ]
+    assert [photo.content for photo in stub.pictures] == [None]  # of thousands, not all are kept
 
 
 def test_each_line_is_out_before_the_next_photo_is_looked_at(photos, stub, monkeypatch):

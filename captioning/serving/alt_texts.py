@@ -14,7 +14,8 @@ from urllib.parse import unquote, urlsplit
 import mistune
 
 from captioning.files import DamagedError
-from captioning.serving.arguments import Given, given
+from captioning.images import ImageError, Picture
+from captioning.serving.own_photos import Photo, given
 
 if TYPE_CHECKING:
     from captioning.bundle import Answer
@@ -129,32 +130,34 @@ class _Renderer(mistune.HTMLRenderer):
 _to_html = mistune.create_markdown(renderer=_Renderer(), plugins=["table"])
 
 
-def find(names: Iterable[str], allow_private: bool = False) -> tuple[list[Given], str]:
+def find(names: Iterable[str | Photo], allow_private: bool = False) -> tuple[list[Picture], str]:
     """Return the pictures to describe, each once, and a sentence on how many there are in how many pages.
 
     Args:
-        names: pages, folders with pages in them or in folders below, and what `arguments.given` takes: a folder without
-            pages gives its photos.
-        allow_private: see `arguments.given`.
+        names: pages, folders with pages in them or in folders below, and what `own_photos.given` takes: a folder
+            without pages gives its photos.
+        allow_private: see `own_photos.given`.
     """
     photos, pages, seen = [], [], set()
     for name in names:
-        place = Path(name)
+        place = Path(str(name))
         files = pages_of(place) if place.exists() else []
         photos += [] if files else given([name], allow_private)
         for file in files:
             try:
                 pages.append(page := read_page(file))
             except (OSError, ValueError) as error:
-                photos.append(Given(str(file), error=error))
+                photos.append(Photo(str(file), problem=ImageError(str(error))))
                 continue
             for address in dict.fromkeys(page.without):
                 found = where(file, address, place if place.is_dir() else file.parent)
                 if isinstance(found, Path) and not found.is_file():
-                    photos.append(Given(f"{file}: {address}", error=FileNotFoundError(f"{found} is missing")))
+                    photos.append(
+                        Photo(f"{file}: {address}", problem=ImageError(f"{file}: {address}: {found} is missing"))
+                    )
                 elif found and found not in seen:
                     seen.add(found)
-                    photos += [Given(str(found), found)] if isinstance(found, Path) else given([found], allow_private)
+                    photos += given([found], allow_private)
     without, described = sum(len(page.without) for page in pages), sum(page.described for page in pages)
     if not pages:
         return photos, ""

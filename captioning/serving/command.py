@@ -15,7 +15,7 @@ from captioning import catalog, lines, settings
 
 if TYPE_CHECKING:
     from captioning.bundle import Bundle
-    from captioning.serving.arguments import Given
+    from captioning.images import Picture
 
 # What subcommands need beside the base installation -> the extra of pyproject.toml that has it.
 _EXTRAS = {"notebooks": "notebooks", "export": "export"}
@@ -166,53 +166,51 @@ def _load(name: str | None) -> Bundle:
 
 
 def _caption(options: argparse.Namespace) -> int:
-    from captioning.serving.arguments import given
+    from captioning.serving.own_photos import Photo, given
     from captioning.serving.reporting import Report
 
+    names = [Photo("standard input", sys.stdin.buffer) if name == "-" else name for name in options.photos]
     out, summary = sys.stdout, ""
     with contextlib.redirect_stdout(sys.stderr):  # what loading prints is no caption
         if options.alt:
             from captioning.serving import alt_texts
 
-            photos, summary = alt_texts.find(options.photos, options.allow_private)
+            photos, summary = alt_texts.find(names, options.allow_private)
         else:
-            photos = list(given(options.photos, options.allow_private))
+            photos = list(given(names, options.allow_private))
         report = Report(options.form, options.n, out, " -> " if options.alt else "\t", bool(options.attention))
-        for photo, answer, error, drawn in _answers(photos, options, out):
-            report.add(photo.name, alt_texts.as_alt_texts(answer) if options.alt and answer else answer, error, drawn)
+        for photo, answer, drawn in _answers(photos, options, out):
+            told = alt_texts.as_alt_texts(answer) if options.alt and not isinstance(answer, Exception) else answer
+            report.add(str(photo), told, drawn)
         if summary:
             print(summary, file=sys.stderr)
     return 1 if report.failed else 0
 
 
-def _answers(photos: Sequence[Given], options: argparse.Namespace, out: TextIO) -> Iterator[tuple]:
-    """Yield each photo with its answer or None, what failed or None, and the picture of the attention or None."""
+def _answers(photos: Sequence[Picture], options: argparse.Namespace, out: TextIO) -> Iterator[tuple]:
+    """Yield each photo with its answer or what failed, and the picture of the attention or None."""
+    from captioning.serving.own_photos import Photo
     from captioning.serving.reporting import progress
 
-    pictures = [photo.picture for photo in photos if not photo.error]
-    if pictures:
-        bundle = _load(options.model)
-        looks = None
-        if options.attention:
-            from captioning.serving.looks import Again, Looks
+    if all(isinstance(photo, Photo) and photo.problem for photo in photos):
+        yield from ((photo, photo.problem, None) for photo in photos)
+        return
+    bundle, looks = _load(options.model), None
+    if options.attention:
+        from captioning.serving.looks import Looks
 
-            looks = Looks(bundle, options.attention)
-            pictures = [picture if isinstance(picture, Path) else Again(picture) for picture in pictures]
-        found = zip(
-            pictures, bundle.captions(pictures, options.n, options.beam, bool(looks), keep_errors=True), strict=True
-        )
-    for photo in progress(photos, out):
-        answer, error, drawn = None, photo.error, None
-        if not error:
-            picture, answer = next(found)
-            if isinstance(answer, Exception):
-                answer, error = None, answer
-            elif looks:
-                try:
-                    drawn = looks.draw(photo.name, picture, answer)
-                except (OSError, ValueError) as failed:
-                    error = failed
-        yield photo, answer, error, drawn and str(drawn)
+        looks = Looks(bundle, options.attention)
+    found = bundle.captions(photos, options.n, options.beam, bool(looks), keep_errors=True)
+    for photo, answer in zip(progress(photos, out), found, strict=True):
+        drawn = None
+        if looks and not isinstance(answer, Exception):
+            try:
+                drawn = str(looks.draw(str(photo), photo, answer))
+            except (OSError, ValueError) as error:
+                answer = error
+        yield photo, answer, drawn
+        if isinstance(photo, Photo):
+            photo.content = None  # there may be thousands
 
 
 def _models(options: argparse.Namespace) -> int:
