@@ -176,7 +176,7 @@ def test_more_candidates_than_the_beam_is_wide_leave_its_caption_the_first(made,
         assert list(five.candidates[1:]) == others[:4] and len(five.candidates) == 5
     loaded.__dict__["chosen"] = loaded.chosen | {"beam_width": 1, "length_penalty": 0.0}
     assert texts(loaded.caption(files, n=5)) == texts(loaded.caption(files)) == texts(ones)
-    assert loaded.caption(files[0], n=len(made.tokenizer)).candidates[0] == ones[0].candidates[0]
+    assert loaded.caption(files[0], n=len(made.tokenizer)).caption == ones[0].caption
 
 
 def test_fewer_captions_than_asked_for_are_no_error(made, with_photos, monkeypatch):

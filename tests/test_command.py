@@ -61,7 +61,7 @@ def stub(monkeypatch):
     """Every model is the stub; loading it prints, as loading may."""
     stub = Stub()
     monkeypatch.setattr(command, "find_model", lambda name: Path(name or "best"))
-    monkeypatch.setattr(bundle, "load", lambda source: print("loading") or stub)
+    monkeypatch.setattr(bundle, "load", lambda source, allow_private: print("loading") or stub)
     return stub
 
 
@@ -200,7 +200,7 @@ def test_a_reader_that_has_seen_enough_ends_it_quietly(stub, photos, capsys, mon
     ],
 )
 def test_what_ends_it_is_one_line_and_an_exit_code(error, code, said, stub, photos, capsys, monkeypatch):
-    def load(source):
+    def load(source, allow_private):
         raise error
 
     monkeypatch.setattr(bundle, "load", load)
@@ -269,6 +269,17 @@ def test_a_model_without_attention_is_refused_before_any_work(stub, photos, caps
 # Which model
 
 
+def test_a_model_is_fetched_as_the_options_permit_and_its_password_is_not_told(stub, photos, capsys, monkeypatch):
+    monkeypatch.setattr(command, "find_model", str)
+    asked = []
+    monkeypatch.setattr(bundle, "load", lambda *given, **options: asked.append((given, options)) or stub)
+    model = "https://me:secret@example.org/model.zip"
+    for options in ([], ["--allow-private"]):
+        assert main(["caption", "b.png", "--model", model, *options]) == 0
+        assert capsys.readouterr().err == "Model: https://example.org/model.zip\n"
+    assert asked == [((model,), {"allow_private": permitted}) for permitted in (False, True)]
+
+
 @pytest.fixture
 def made(tmp_path, monkeypatch):
     (tmp_path / "home").mkdir()
@@ -327,7 +338,7 @@ def test_it_says_what_the_bundle_says(made, monkeypatch, capsys):
     files = sorted(str(record.file) for record in made.dataset.records)[:3]
     loaded = bundle.load(folder)
     told = loaded.caption(files, n=2)
-    monkeypatch.setattr(bundle, "load", lambda source: loaded if source == folder else None)  # compiled once
+    monkeypatch.setattr(bundle, "load", lambda source, **_: loaded if source == folder else None)  # compiled once
     capsys.readouterr()
     assert main(["caption", *files, "--model", folder.name, "--n", "2", "--json"]) == 0
     records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]

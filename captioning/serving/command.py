@@ -96,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     formats = "; ".join(f"{name}: {purpose}" for name, purpose in _FORMATS.items())
     option("--format", choices=_FORMATS, default="page", help=f"{formats} (default: page)")
     option("--precision", help="of the weights, for page and onnx: float32 or int16, half as large")
+    option("--allow-private", action="store_true", help="also fetch the model from this machine and its network")
     option("--serve", nargs="?", const=8000, type=int, metavar="PORT", help="then serve the page on this machine")
     option = add("notebooks", _notebooks, "run the notebooks and write their pages")
     option("names", nargs="*", metavar="NAME", help="such as 04; default: all")
@@ -113,7 +114,7 @@ def _add_caption(option: Callable) -> None:
         form(f"--{name}", dest="form", action="store_const", const=name, default="text", help=f"{what}, in UTF-8")
     option("--attention", type=Path, metavar="OUT", help="also draw where the model looked: a PNG per photo in OUT")
     option("--alt", action="store_true", help="pages: alt texts for pictures without one, as FILE -> ALT TEXT")
-    option("--allow-private", action="store_true", help="also fetch photos from this machine and its network")
+    option("--allow-private", action="store_true", help="also fetch photos and model from this machine and its network")
 
 
 def _few(text: str) -> int:
@@ -157,12 +158,14 @@ def find_model(name: str | None) -> Path | str:
     return experiments.best(active if active in there else there[0])
 
 
-def _load(name: str | None) -> Bundle:
+def _load(name: str | None, allow_private: bool) -> Bundle:
     from captioning import bundle
+    from captioning.fetching.photo import WebPhoto
 
     source = find_model(name)
-    print(f"Model: {lines.short_path(source) if isinstance(source, Path) else source}", file=sys.stderr)
-    return bundle.load(source)
+    told = lines.short_path(source) if isinstance(source, Path) else WebPhoto(source).name  # without the password
+    print(f"Model: {told}", file=sys.stderr)
+    return bundle.load(source, allow_private=allow_private)
 
 
 def _caption(options: argparse.Namespace) -> int:
@@ -195,7 +198,7 @@ def _answers(photos: Sequence[Picture], options: argparse.Namespace, out: TextIO
     if all(isinstance(photo, Photo) and photo.problem for photo in photos):
         yield from ((photo, photo.problem, None) for photo in photos)
         return
-    bundle, looks = _load(options.model), None
+    bundle, looks = _load(options.model, options.allow_private), None
     if options.attention:
         from captioning.serving.looks import Looks
 
@@ -245,7 +248,7 @@ def _export(options: argparse.Namespace) -> int:
         raise ValueError("--serve is for --format page.")
     if options.format == "saved-model" and options.precision:
         raise ValueError("--precision is for --format page and onnx; a SavedModel is in float32.")
-    bundle = _load(options.bundle)
+    bundle = _load(options.bundle, options.allow_private)
     if options.format == "page":
         from captioning.serving import site
 
