@@ -78,7 +78,7 @@ def card_of(bundle: Bundle | Path | str) -> dict:
     bundle = bundle if isinstance(bundle, Bundle) else load(bundle)
     if not isinstance(bundle.folder, Path):
         return read_json(bundle.folder / "model_card.json", "Pack it again.")
-    settings, dataset, scores = bundle.settings, bundle.settings["data"]["dataset"], _scores(bundle.folder)
+    settings, dataset, scores = bundle.settings, bundle.settings["data"]["dataset"], scores_of(bundle.folder)
     what, terms = _DATA.get(dataset, _OWN)
     weights, words = settings["encoder"]["weights"], len(bundle.tokenizer.vocabulary)
     licenses = {"random": "MIT, as the project", "imagenet": _ENCODER_LICENSES.get(settings["encoder"]["encoder"])}
@@ -105,7 +105,8 @@ def card_of(bundle: Bundle | Path | str) -> dict:
     }
 
 
-def _scores(folder: Path) -> dict:
+def scores_of(folder: Path) -> dict:
+    """Return what scores.json of a bundle holds; nothing where it was not evaluated."""
     try:
         scores = read_json(folder / "scores.json", _EVALUATE)
     except FileNotFoundError:

@@ -37,8 +37,9 @@ def shorten(model: Any) -> None:
             weights.append(numpy_helper.from_array(array, name))
         unfold.append(helper.make_node("Cast", [whole], [converted], to=TensorProto.FLOAT))
         unfold.append(helper.make_node("Mul", [converted, scale], [weight.name]))
-    _replace(model.graph.initializer, weights)
-    _replace(model.graph.node, [*unfold, *model.graph.node])
+    for field, values in ((model.graph.initializer, weights), (model.graph.node, [*unfold, *model.graph.node])):
+        del field[:]
+        field.extend(values)
 
 
 def quantize(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -64,49 +65,28 @@ def save(model: Any, file: Path) -> list[str]:
     Returns:
         The names of the files of weights; each is of `LARGEST` bytes at most unless it holds one array alone.
     """
-    parts = []
+    from onnx.external_data_helper import set_external_data
+
+    parts, space, names = [], 0, []
     if model.ByteSize() > LARGEST:
-        for weights in _parts(model.graph.initializer):
-            content = b"".join(weight.raw_data for weight in weights)
-            # Named by its content: an older model beside it keeps its own weights until it is replaced.
-            parts.append(f"{file.stem}-{content_digest(content)}.data")
-            with write_atomically(file.with_name(parts[-1])) as draft:
-                draft.write_bytes(content)
-            _refer(weights, parts[-1])
+        for weight in (weight for weight in model.graph.initializer if len(weight.raw_data) >= SMALLEST):
+            if len(weight.raw_data) > space:
+                parts.append([])
+                space = LARGEST
+            parts[-1].append(weight)
+            space -= len(weight.raw_data)
+    for weights in parts:
+        content = b"".join(weight.raw_data for weight in weights)
+        # Named by its content: an older model beside it keeps its own weights until it is replaced.
+        names.append(f"{file.stem}-{content_digest(content)}.data")
+        with write_atomically(file.with_name(names[-1])) as draft:
+            draft.write_bytes(content)
+        offset = 0
+        for weight in weights:
+            size = len(weight.raw_data)
+            set_external_data(weight, names[-1], offset, size)
+            weight.ClearField("raw_data")
+            offset += size
     with write_atomically(file) as draft:
         draft.write_bytes(model.SerializeToString())
-    return parts
-
-
-def _parts(weights) -> list[list]:
-    """Divide the larger weights, in their order, into parts of at most `LARGEST` bytes."""
-    parts, space = [], 0
-    for weight in weights:
-        size = len(weight.raw_data)
-        if size < SMALLEST:
-            continue
-        if size > space:
-            parts.append([])
-            space = LARGEST
-        parts[-1].append(weight)
-        space -= size
-    return parts
-
-
-def _refer(weights, name: str) -> None:
-    """Let weights lie one after another in another file."""
-    from onnx import external_data_helper
-
-    offset = 0
-    for weight in weights:
-        size = len(weight.raw_data)
-        external_data_helper.set_external_data(weight, name, offset, size)
-        weight.ClearField("raw_data")
-        offset += size
-
-
-def _replace(field, values: list) -> None:
-    """Replace the content of a repeated field."""
-    values = list(values)
-    del field[:]
-    field.extend(values)
+    return names
