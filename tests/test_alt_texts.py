@@ -8,7 +8,7 @@ from PIL import Image
 from captioning.bundle import Answer, Candidate
 from captioning.fetching.photo import WebPhoto
 from captioning.files import DamagedError
-from captioning.serving.alt_texts import alt_text, as_alt_texts, find, read_page, where
+from captioning.serving.alt_texts import Page, alt_text, as_alt_texts, find, where
 from captioning.serving.command import main
 from tests.test_command import stub  # noqa: F401 (a fixture)
 
@@ -74,7 +74,7 @@ CASES = [(f"page{ending}", text, *found) for ending, cases in ((".html", HTML), 
 @pytest.mark.parametrize(("name", "text", "without", "described"), CASES)
 def test_pictures_without_alt_text_are_found(name, text, without, described, tmp_path):
     (tmp_path / name).write_text(text, encoding="utf-8-sig")
-    page = read_page(tmp_path / name)
+    page = Page(tmp_path / name)
     assert (page.without, page.described) == (without, described)
 
 
@@ -102,7 +102,7 @@ def test_an_address_counts_from_its_page_or_from_the_folder(address, file):
 def test_a_page_in_another_encoding_is_named(tmp_path):
     (tmp_path / "old.html").write_bytes("<p>café</p><img src=a.jpg>".encode("latin-1"))
     with pytest.raises(DamagedError, match=r"old\.html is not in UTF-8 .* Save it as UTF-8"):
-        read_page(tmp_path / "old.html")
+        Page(tmp_path / "old.html")
 
 
 @pytest.fixture
