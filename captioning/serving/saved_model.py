@@ -1,0 +1,66 @@
+"""A captioner as a TensorFlow SavedModel, from pixels to the ids of the words: for TensorFlow Serving."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from captioning.bundle import Bundle
+from captioning.files import only_one
+from captioning.quiet import tensorflow as tf
+from captioning.serving.graphs import Graphs
+from captioning.tokenizer import END, PAD, SPECIAL, START, UNK
+
+
+def write(bundle: Bundle, folder: Path | str) -> Path:
+    """Write a captioner as the next version of a servable: FOLDER/1, then FOLDER/2, as TensorFlow Serving has them.
+
+    Its one signature, `serving_default`, takes "pixels", uint8 (batch, size, size, 3), resized as `images.load_pixels`
+    does, and gives "tokens", int32 (batch, longest caption): the ids of the words of the greedy caption, then zeros.
+    Line i of its asset vocabulary.txt, counted from 0, is the word of id i. Loading it needs TensorFlow only.
+
+    Args:
+        bundle: any captioner.
+        folder: of the servable; versions that are there already are kept, and a server takes the highest.
+
+    Returns:
+        The folder of this version.
+    """
+    folder, graphs = Path(folder), Graphs(bundle)
+    folder.mkdir(parents=True, exist_ok=True)
+    # Written under a name that is no number, which a server passes over, and renamed when it is whole.
+    with only_one(folder), tempfile.TemporaryDirectory(prefix="partial-", dir=folder) as draft:
+        vocabulary = Path(draft, "vocabulary.txt")
+        vocabulary.write_text("".join(f"{word}\n" for word in (*SPECIAL, *bundle.tokenizer.vocabulary)), "utf-8")
+        module, _ = graphs.module(["encoder"])
+        module.vocabulary = tf.saved_model.Asset(str(vocabulary))
+        tf.saved_model.save(module, f"{draft}/model", {"serving_default": _greedy(graphs)})
+        versions = [int(child.name) for child in folder.iterdir() if child.name.isdecimal()]
+        return Path(draft, "model").rename(folder / str(max(versions, default=0) + 1))
+
+
+def _greedy(graphs: Graphs):
+    """Return a function from pixels to tokens that decodes as `decoding.greedy` does."""
+    longest = graphs.bundle.max_length
+    banned = np.zeros(len(graphs.bundle.tokenizer), np.float32)
+    banned[[PAD, UNK, START]] = -np.inf
+
+    def caption(pixels):
+        state = graphs.start(graphs.encode(pixels))
+        rows = tf.shape(pixels)[0]
+
+        def body(position, last, tokens, *state):
+            logits, *rest = graphs.step(last, *state)
+            best = tf.argmax(logits + banned, axis=1, output_type=tf.int32)
+            last = tf.where(last == END, END, best)
+            words = tf.where(last == END, PAD, last)
+            tokens += words[:, None] * tf.one_hot(position, longest, dtype=tf.int32)
+            return position + 1, last, tokens, *rest[: len(state)]
+
+        first = 0, tf.fill([rows], START), tf.zeros([rows, longest], tf.int32), *state
+        unfinished = lambda position, last, *_: (position < longest) & tf.reduce_any(last != END)  # noqa: E731
+        return {"tokens": tf.while_loop(unfinished, body, first)[2]}
+
+    return tf.function(caption, input_signature=graphs.encode.input_signature)
