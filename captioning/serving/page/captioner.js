@@ -60,7 +60,7 @@ function searches({ beam_width: width, length_penalty: penalty }) {
   const greedy = { label: "greedy, the fastest", width: 1, penalty: 0 };
   const beam = { label: `beam of ${width}`, width, penalty };
   const found = width > 1 ? [beam, greedy] : [greedy, { label: "beam of 3", width: 3, penalty: 0.7 }];
-  found[0].label += " (did best on validation)";
+  found[0].label += " (best on validation)";
   return found;
 }
 
