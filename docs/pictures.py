@@ -2,7 +2,7 @@
 
 captions.png: the first six test pictures, captioned by the model with the highest CIDEr on validation. attention.png:
 the first right caption of the validation pictures by the attention model. page.png: the exported page with the same
-picture, and the word at which the attention is most concentrated; it needs Chromium and npm. Nothing is picked by its
+picture, and the last word of the caption that names a thing in it; it needs Chromium and npm. Nothing is picked by its
 looks.
 """
 
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from captioning import bundle, evaluation, experiments, features, plotting, settings
 from captioning.datasets import prepare
+from captioning.datasets.dataset import Record
 from captioning.files import read_json
 from captioning.metrics.attention import boxes_of
 from captioning.serving import site
@@ -47,8 +48,8 @@ def save_captions(records, kept, title) -> None:
     print(*checks, sep="\n")
 
 
-def save_attention(captioner, project, records) -> Path:
-    """Draw where the model looks for its first right caption; return the picture."""
+def save_attention(captioner, project, records) -> Record:
+    """Draw where the model looks for its first right caption; return its picture."""
     store = features.FeatureStore(features.folder_of(project, captioner.settings["encoder"]["encoder"]))
     for record in records:
         (caption,) = captioner.decode(store.rows([record]))
@@ -59,15 +60,15 @@ def save_attention(captioner, project, records) -> Path:
             plotting.show_attention(record.file, words, caption.attention, title, boxes=boxes).savefig(
                 DOCS / "attention.png", dpi=70, bbox_inches="tight"
             )
-            return record.file
+            return record
     raise ValueError(f"{captioner.name} has no right caption.")
 
 
-def save_page(captioner, picture) -> None:
+def save_page(captioner, record) -> None:
     """Take a picture of the page as it captions a picture."""
     from playwright.sync_api import sync_playwright
 
-    attention = captioner.caption(picture, attention=True).attention
+    shown = max(boxes_of(record, captioner.caption(record.file, attention=True).words))
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         site.write(captioner, Path(folder) / "page")
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
@@ -75,8 +76,8 @@ def save_page(captioner, picture) -> None:
         with site.server(Path(folder) / "page", 0) as server:
             threading.Thread(target=server.serve_forever, daemon=True).start()
             page.goto(f"http://localhost:{server.server_port}/")
-            page.set_input_files("#files", picture)
-            page.locator(".words button").nth(int(attention.max(axis=1).argmax())).click(timeout=120_000)
+            page.set_input_files("#files", record.file)
+            page.locator(".words button").nth(shown).click(timeout=120_000)
             page.locator("summary").click()
             page.screenshot(path=DOCS / "page.png", full_page=True)
             server.shutdown()
