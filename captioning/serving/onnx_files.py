@@ -37,7 +37,7 @@ def write(bundle: Bundle, folder: Path | str, precision: str = "float32") -> dic
         bundle: any captioner.
         folder: made where it is missing; files of these names are replaced.
         precision: "float32"; "int16", half as large, which hardly changes a caption; "int8", with the decoder's weights
-            in 8 bits. It is how weights are stored; what is computed is float32.
+            in 8 bits, which changes a few in a hundred. Weights are stored so; what is computed is float32.
 
     Returns:
         What model.json holds.
@@ -48,6 +48,7 @@ def write(bundle: Bundle, folder: Path | str, precision: str = "float32") -> dic
     """
     if precision not in PRECISIONS:
         raise ValueError(f"precision is {precision!r}; known: {', '.join(PRECISIONS)}.")
+    onnx, _ = _require("onnx"), _require("tf2onnx")
     folder, graphs = Path(folder), Graphs(bundle)
     description = _describe(bundle, graphs, precision)
     for name, model in _convert(graphs).items():
@@ -55,7 +56,7 @@ def write(bundle: Bundle, folder: Path | str, precision: str = "float32") -> dic
         if bits < 32:
             onnx_weights.shorten(model, bits)
         description["graphs"][name]["data"] = onnx_weights.save(model, folder / f"{name}.onnx")
-        _require("onnx").checker.check_model(folder / f"{name}.onnx", full_check=True)
+        onnx.checker.check_model(folder / f"{name}.onnx", full_check=True)
     write_json(folder / "model.json", description)
     for file in folder.glob("*.data"):  # of a model that has just been replaced
         if not any(file.name in graph["data"] for graph in description["graphs"].values()):

@@ -1,0 +1,91 @@
+"""Captioners of every kind over the tiny encoder, small and lively enough to be exported in tests."""
+
+import functools
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from captioning import models
+from captioning.bundle import Bundle
+from captioning.decoding import Step
+from captioning.features import encode_files
+from captioning.from_scratch.rnn import CaptioningRNN, CaptioningRNNConfig
+from captioning.models.bahdanau import BahdanauConfig
+from captioning.models.bilstm import BiLSTMConfig
+from captioning.models.gru import GRUConfig
+from captioning.models.merge import MergeConfig, MergeDecoder
+from captioning.tokenizer import Tokenizer
+from tests.tiny_encoder import CHANNELS, REGIONS, SIZE, tiny_encoder
+
+WORDS = ("a", "red", "dog", "'s", "house", "is", "n't", "green")
+SIZES = {"vocabulary": len(WORDS) + 4, "channels": CHANNELS, "embedding": 5, "units": 40}
+
+
+class Nested(MergeDecoder):
+    """A decoder as a notebook may define one: its state is nested, and its picture comes last."""
+
+    def initial_state(self, features, training=False):
+        image, hidden, cell = super().initial_state(features, training)
+        return (hidden, (cell,)), image
+
+    def step(self, tokens, state):
+        ((hidden, (cell,)), image) = state
+        logits, (image, hidden, cell), _ = super().step(tokens, (image, hidden, cell))
+        return Step(logits, ((hidden, (cell,)), image), None)
+
+    def unroll(self, tokens, state, training=False):
+        ((hidden, (cell,)), image) = state
+        return super().unroll(tokens, (image, hidden, cell), training)
+
+
+CLASSES = {model.kind: model for model in models.CLASSES.values()} | {"nested": Nested}
+CONFIGS = {
+    "gru": GRUConfig(**SIZES, regions=1),
+    "bahdanau": BahdanauConfig(**SIZES, regions=REGIONS, attention=3),
+    "merge": MergeConfig(**SIZES, regions=1),
+    "bilstm": BiLSTMConfig(**SIZES, regions=REGIONS, attention=3),
+    "nested": MergeConfig(**SIZES, regions=1),
+    "numpy_rnn": CaptioningRNNConfig(**SIZES, cell="rnn"),
+    "numpy_lstm": CaptioningRNNConfig(**SIZES, cell="lstm"),
+}
+
+
+def photos(count=8):
+    """Different noise in every one: uint8 (count, size, size, 3)."""
+    return np.random.default_rng(5).integers(0, 256, (count, SIZE, SIZE, 3), dtype=np.uint8)
+
+
+@functools.cache
+def model_of(kind):
+    """A model whose features are scaled, and whose weights are so large, that its words depend on what it sees."""
+    config, features = CONFIGS[kind], encode_files(photos(), tiny_encoder()).astype(np.float32)
+    if getattr(config, "regions", 1) == 1:
+        features = features.mean(axis=1, keepdims=True)
+    mean, deviation = features.mean(axis=(0, 1)), features.std(axis=(0, 1))
+    if isinstance(config, CaptioningRNNConfig):
+        deviation[2] = 0  # as of a channel that never varied
+        model = CaptioningRNN(config, mean, deviation)
+        for name in ("embedding", "output_kernel"):
+            model.parameters[name] *= 8
+        return model
+    model = models.build(CLASSES[kind], config, seed=3)
+    model.scale_features(mean, deviation**2)
+    for weights in model.trainable_weights:
+        if len(weights.shape) > 1:
+            weights.assign((20 if "embedding" in weights.path else 2) * weights)
+    return model
+
+
+def captioner(kind):
+    """A bundle that was never on disk."""
+    encoder = tiny_encoder()
+    settings = {"kind": kind, "encoder": encoder.identity, "model": {}, "batches": {}}
+    made = Bundle(Path("tiny"), model_of(kind), Tokenizer(WORDS), settings)
+    made.__dict__["encoder"] = encoder
+    made.__dict__["chosen"] = {"beam_width": 3, "length_penalty": 0.7, "tried": (), "confidences": [-2.0, -1.0]}
+    return made
+
+
+def numbers(array):
+    return keras.ops.convert_to_numpy(array)

@@ -1,0 +1,154 @@
+"""ONNX files caption as Python does; weights in fewer bits and in several files change nothing that matters."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from captioning import decoding
+from captioning.features import encode_files
+from captioning.files import read_json
+from captioning.serving import onnx_files, onnx_weights
+from captioning.tokenizer import SPECIAL, START
+from tests.exported import SIZE, WORDS, captioner, numbers, photos
+
+onnx = pytest.importorskip("onnx", reason='pip install "captioning[export]"')
+pytest.importorskip("onnxruntime")
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """A model with attention and a picture of several regions, written once."""
+    folder = tmp_path_factory.mktemp("onnx") / "new"
+    bundle = captioner("bahdanau")
+    return bundle, folder, onnx_files.write(bundle, folder)
+
+
+def test_greedy_and_beam_captions_equal_those_of_python(written):
+    bundle, folder, _ = written
+    assert onnx_files.compare(bundle, folder, photos()) == (8, 8)
+    session, features = onnx_files.load(folder), encode_files(photos(), bundle.encoder)
+    found = decoding.beam_search(session.step, session.start(session.encode(photos())), 3, max_length=9)
+    expected = bundle.decode(features, 3, max_length=9)
+    assert [caption.tokens for caption in found] == [caption.tokens for caption in expected]
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours.log_probability == pytest.approx(theirs.log_probability, abs=1e-4)
+        np.testing.assert_allclose(ours.attention, theirs.attention, atol=1e-5)
+
+
+@pytest.fixture
+def converted(written, monkeypatch):
+    """What is written in the test is not converted again."""
+    bundle, folder, description = written
+    monkeypatch.setattr(
+        onnx_files, "_convert", lambda graphs: {n: onnx.load(folder / f"{n}.onnx") for n in description["graphs"]}
+    )
+    return bundle
+
+
+def test_compare_counts_what_differs(written, monkeypatch):
+    bundle, folder, _ = written
+    step = onnx_files.Session.step
+    monkeypatch.setattr(onnx_files.Session, "step", lambda self, tokens, state: step(self, tokens * 0 + 4, state))
+    equal, total = onnx_files.compare(bundle, folder, photos(4))
+    assert equal < total == 4
+
+
+def test_features_are_rounded_as_the_store_does(written):
+    bundle, folder, _ = written
+    features = onnx_files.load(folder).encode(photos())
+    assert features.dtype == np.float32 and np.array_equal(features, features.astype(np.float16))
+    np.testing.assert_allclose(features, encode_files(photos(), bundle.encoder), rtol=2**-10)
+
+
+def test_a_numpy_model_is_exported_as_well(tmp_path):
+    onnx_files.write(captioner("numpy_lstm"), tmp_path)
+    assert onnx_files.compare(captioner("numpy_lstm"), tmp_path, photos()) == (8, 8)
+
+
+def test_the_files_are_standard_and_described(written):
+    _, folder, description = written
+    assert read_json(folder / "model.json", "") == description
+    assert sorted(path.name for path in folder.iterdir()) == ["encoder.onnx", "model.json", "start.onnx", "step.onnx"]
+    for name, graph in description["graphs"].items():
+        model = onnx.load(folder / f"{name}.onnx")
+        onnx.checker.check_model(model, full_check=True)
+        assert {entry.domain: entry.version for entry in model.opset_import}[""] == description["opset"]
+        assert {node.domain for node in model.graph.node} == {""}  # no operation of anybody's own
+        assert {entry.name for entry in model.graph.input} == set(graph["inputs"])
+        assert {entry.name for entry in model.graph.output} == set(graph["outputs"])
+        assert all(not entry.type.tensor_type.shape.dim[0].dim_value for entry in model.graph.input)
+    assert description["words"] == [*SPECIAL, *WORDS] and description["image_size"] == SIZE
+    assert description["special"] == {"pad": 0, "unk": 1, "start": 2, "end": 3}
+    assert description["grid"] == [4, 4] and description["max_length"] == 30
+    assert description["decoding"] == {"beam_width": 3, "length_penalty": 0.7}
+    assert description["confidences"] == [-2.0, -1.0]
+
+
+def test_the_description_is_enough_to_write_captions_as_people_do(written):
+    bundle, _, description = written
+
+    def written_down(tokens):
+        text = ""
+        for before, token in zip([None, *tokens], tokens, strict=False):
+            close = before in description["open"] or token in description["close"]
+            joined = before is None or close != ([before, token] in description["pairs"])
+            text += ("" if joined else " ") + description["words"][token]
+        return text
+
+    for tokens in ([4, 6, 7, 8, 9, 10, 5], [4, 5, 6, 9, 10, 4, 11]):
+        assert written_down(tokens) == bundle.tokenizer.decode(tokens)
+    assert written_down([6, 7, 8]) == "dog's house"
+
+
+@pytest.mark.parametrize("precision", ["int16", "int8"])
+def test_weights_in_fewer_bits_are_smaller_and_hardly_change_a_score(converted, tmp_path, precision, monkeypatch):
+    bundle = converted
+    monkeypatch.setattr(onnx_weights, "SMALLEST", 8)
+    onnx_files.write(bundle, tmp_path, precision)
+    whole = {"int16": {"int16"}, "int8": {"int8"}}[precision]
+    assert whole <= {str(array.dtype) for array in arrays_of(tmp_path / "step.onnx")}
+    assert "int16" in {str(array.dtype) for array in arrays_of(tmp_path / "encoder.onnx")}
+    session = onnx_files.load(tmp_path)
+    features = encode_files(photos(), bundle.encoder).astype(np.float32)
+    np.testing.assert_allclose(session.encode(photos()), features, rtol=2e-2, atol=2e-3)
+    tokens = np.full(8, START, np.int32)
+    logits = numbers(bundle.step(tokens, bundle.initial_state(features)).logits)
+    error = np.abs(session.step(tokens, session.start(features)).logits - logits).max()
+    assert 0 < error < (0.002 if precision == "int16" else 0.5)
+
+
+def arrays_of(file):
+    return [onnx.numpy_helper.to_array(weight) for weight in onnx.load(file).graph.initializer]
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_numbers_are_rounded_by_half_a_step_of_their_slice_at_most(bits):
+    values = np.random.default_rng(0).normal(size=(3, 40, 5)).astype(np.float32) * np.geomspace(1, 1e4, 40)[:, None]
+    values[:, 7] = 0
+    whole, scale = onnx_weights.quantize(values.astype(np.float32), bits)
+    assert whole.dtype == f"int{bits}" and scale.shape == (1, 40, 1)  # the axis along which the sizes differ
+    assert np.abs(whole).max() == 2 ** (bits - 1) - 1
+    assert (np.abs(whole * scale - values) <= scale * 0.501).all()
+
+
+def test_large_weights_go_into_files_beside_and_old_ones_are_removed(converted, tmp_path, monkeypatch):
+    bundle, usual = converted, onnx_weights.LARGEST
+    monkeypatch.setattr(onnx_weights, "LARGEST", 30_000)
+    description = onnx_files.write(bundle, tmp_path)
+    data = description["graphs"]["step"]["data"]
+    assert len(data) > 1 and not description["graphs"]["encoder"]["data"]
+    assert max(path.stat().st_size for path in tmp_path.iterdir()) <= 30_000
+    assert onnx_files.compare(bundle, tmp_path, photos()) == (8, 8)
+    monkeypatch.setattr(onnx_weights, "LARGEST", usual)
+    onnx_files.write(bundle, tmp_path)
+    assert not list(tmp_path.glob("*.data")) and onnx_files.compare(bundle, tmp_path, photos()) == (8, 8)
+
+
+def test_what_cannot_be_done_is_said_before_anything_is_written(tmp_path, monkeypatch):
+    with pytest.raises(ValueError, match="precision is 'float8'; known: float32, int16, int8"):
+        onnx_files.write(captioner("gru"), tmp_path / "new", "float8")
+    monkeypatch.setitem(sys.modules, "tf2onnx", None)
+    with pytest.raises(ImportError, match=r'pip install "captioning\[export\]"'):
+        onnx_files.write(captioner("gru"), tmp_path / "new")
+    assert not (tmp_path / "new").exists()

@@ -1,0 +1,71 @@
+"""The SavedModel says what greedy decoding says, and needs TensorFlow only."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from captioning.from_scratch.rnn import CaptioningRNN
+from captioning.quiet import tensorflow as tf
+from captioning.serving import saved_model
+from captioning.tokenizer import END, SPECIAL, UNK
+from tests.exported import SIZE, WORDS, captioner, photos
+
+ALONE = """
+import json, sys
+sys.modules["captioning"] = None  # importing it fails
+import numpy as np, tensorflow as tf
+caption = tf.saved_model.load(sys.argv[1]).signatures["serving_default"]
+print(json.dumps(caption(pixels=tf.constant(np.load(sys.argv[2])))["tokens"].numpy().tolist()))
+"""
+
+
+def words_of(rows):
+    return [[token for token in row if token] for row in np.asarray(rows).tolist()]
+
+
+def expected(bundle, pixels):
+    from captioning.features import encode_files
+
+    return [c.tokens for c in bundle.decode(encode_files(pixels, bundle.encoder), beam_width=1, length_penalty=0.0)]
+
+
+@pytest.mark.parametrize("kind", ["bahdanau", "numpy_lstm"])
+def test_tokens_are_those_of_greedy_decoding(kind, tmp_path):
+    bundle = captioner(kind)
+    where = saved_model.write(bundle, tmp_path / "servable")
+    assert where == tmp_path / "servable" / "1"
+    caption = tf.saved_model.load(str(where)).signatures["serving_default"]
+    for batch in (8, 1):
+        tokens = caption(pixels=tf.constant(photos(batch)))["tokens"]
+        assert tokens.dtype == tf.int32 and tokens.shape == (batch, bundle.max_length)
+        found = expected(bundle, photos(batch))
+        assert words_of(tokens) == found
+        assert tokens.numpy().tolist() == [row + [0] * (bundle.max_length - len(row)) for row in found]
+
+
+def test_it_loads_where_this_package_is_not_and_older_versions_stay(tmp_path):
+    bundle = captioner("gru")
+    saved_model.write(bundle, tmp_path / "servable")
+    where = saved_model.write(bundle, tmp_path / "servable")
+    assert sorted(path.name for path in (tmp_path / "servable").iterdir()) == ["1", "2"] and where.name == "2"
+    vocabulary = (where / "assets" / "vocabulary.txt").read_text(encoding="utf-8").splitlines()
+    assert vocabulary == [*SPECIAL, *WORDS]
+    np.save(tmp_path / "photos.npy", photos())
+    command = [sys.executable, "-c", ALONE, str(where), str(tmp_path / "photos.npy")]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=True)
+    assert words_of(json.loads(done.stdout)) == expected(bundle, photos())
+
+
+def test_special_words_are_never_said_and_a_caption_without_an_end_is_cut_off(tmp_path, monkeypatch):
+    bundle = captioner("numpy_rnn")
+    endless = CaptioningRNN.from_arrays(bundle.model.arrays(), "the model")
+    endless.parameters["output_bias"][[UNK, END]] = 99, -99
+    monkeypatch.setitem(bundle.__dict__, "model", endless)
+    where = saved_model.write(bundle, tmp_path)
+    caption = tf.saved_model.load(str(where)).signatures["serving_default"]
+    (tokens,) = caption(pixels=tf.zeros((1, SIZE, SIZE, 3), tf.uint8))["tokens"].numpy()
+    assert len(tokens) == bundle.max_length == 30 and tokens.min() > END
+    assert [tokens.tolist()] == expected(bundle, np.zeros((1, SIZE, SIZE, 3), np.uint8))
