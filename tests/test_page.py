@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from tiny_encoder import SIZE, SPEC, tiny_encoder
 
-from captioning import bundle, encoders, models
+from captioning import bundle, decoding, encoders, models
 from captioning.images import load_pixels
 from captioning.models.bahdanau import BahdanauConfig, BahdanauDecoder
 from tests.bundles import edit, finished, made_in
@@ -176,6 +176,29 @@ def test_captions_of_all_kinds_of_pictures_are_those_of_python(captioner, folder
             page.select_option("#search", index=1)
             until(page, "!document.querySelector('.card tbody tr + tr')")
             until(page, "[...document.querySelectorAll('.card')].every((card) => !card.querySelector('tr + tr td'))")
+
+
+def test_the_search_ranks_as_that_of_python(folder, opened):
+    """On a table of what follows each word: captions of many lengths, so that the length penalty decides."""
+    page = opened(folder)
+    table = np.random.default_rng(0).normal(0, 2, (9, 9)).astype(np.float32)
+    state = np.zeros((1, 1), np.float32)
+    for width, penalty in ((1, 0.0), (3, 0.0), (3, 0.7), (5, 1.5)):
+        (expected,) = decoding.beam_search(
+            lambda tokens, state: decoding.Step(table[tokens], state), state, width, 6, penalty, return_all=True
+        )
+        script = """async ([table, width, penalty]) => {
+            model.max_length = 6;
+            run = async (graph, [tokens, ...state]) => {
+                if (graph === "start") return [new ort.Tensor("float32", [0], [1, 1])];
+                const rows = [...tokens.data].flatMap((token) => table[token]);
+                return [new ort.Tensor("float32", rows, [tokens.data.length, 9]), ...state];
+            };
+            return (await searched(null, width, penalty)).map(({ words, sum }) => [words, sum]);
+        }"""
+        found = page.evaluate(script, [table.tolist(), width, penalty])
+        assert [words for words, _ in found] == [caption.tokens for caption in expected]
+        np.testing.assert_allclose([total for _, total in found], [c.log_probability for c in expected], rtol=1e-5)
 
 
 def test_pixels_are_resized_as_by_pillow(folder, opened):
