@@ -29,6 +29,7 @@ the others are done. Folders give their photos, sorted by name; "-" is one photo
   captioning caption holiday/ --csv > captions.csv
   captioning caption site/ --alt          alt texts for the pictures of HTML and Markdown pages that have none
 """
+BEST = "best"  # instead of a model's name
 _FORMATS = {"page": "a static folder for any web server", "onnx": "three graphs", "saved-model": "for TF Serving"}
 
 
@@ -91,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     option("--half", action="store_true", help="weights in float16: half the size")
     option("--encoder", action="store_true", help="with the encoder's weights: runs where there is no network")
     option = add("export", _export, "write a model for a web page or a server")
-    option("bundle", metavar="BUNDLE", help="name, folder, zip or address of a model")
+    option("bundle", metavar="BUNDLE", help="name, folder, zip or address of a model; best: that on validation")
     option("out", metavar="OUT", type=Path, help="the folder to write")
     formats = "; ".join(f"{name}: {purpose}" for name, purpose in _FORMATS.items())
     option("--format", choices=_FORMATS, default="page", help=f"{formats} (default: page)")
@@ -127,8 +128,8 @@ def find_model(name: str | None) -> Path | str:
     """Return the folder, zip or address of a model.
 
     Args:
-        name: a folder, zip or address; or the name of an experiment, first of the active dataset. None: the best one of
-            the active dataset, or of the only dataset that has any.
+        name: a folder, zip or address; or the name of an experiment, first of the active dataset. None or "best": the
+            best one of the active dataset, or of the only dataset that has any.
 
     Raises:
         FileNotFoundError: nothing is trained yet.
@@ -137,6 +138,7 @@ def find_model(name: str | None) -> Path | str:
     """
     from captioning.fetching.photo import ADDRESS
 
+    name = None if name == BEST else name
     if name and ADDRESS.match(name):
         return name
     if name and (path := Path(name).expanduser()).exists():
