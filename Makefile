@@ -5,14 +5,18 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
 	$$name -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$name && break; done)
 
-.PHONY: demo test lint help
+.PHONY: demo test lint page help
 help:
 	@echo "make demo   run every notebook top to bottom and write pages and their index.html to runs/"
+	@echo "make page   caption your own photos in the browser, with the best model of make demo, or MODEL=name"
 	@echo "make test   run the tests"
 	@echo "make lint   check the code style"
 
 demo: $(VENV)/installed
 	$(BIN)/python -m captioning.notebooks
+
+page: $(VENV)/installed
+	$(BIN)/python -m captioning export $(or $(MODEL),best) runs/page --serve
 
 test: lint
 	$(BIN)/python -m pytest

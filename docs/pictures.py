@@ -1,16 +1,23 @@
 """Draw the pictures of the README from the experiments of the scenes: `python docs/pictures.py`, after `make demo`.
 
 captions.png: the first six test pictures, captioned by the model with the highest CIDEr on validation. attention.png:
-the first right caption of the validation pictures by the attention model. Nothing is picked by its looks.
+the first right caption of the validation pictures by the attention model. page.png: the exported page with the same
+picture, and the last word of the caption that names a thing in it; it needs Chromium and npm. Nothing is picked by its
+looks.
 """
 
 import os
+import shutil
+import tempfile
+import threading
 from pathlib import Path
 
 from captioning import bundle, evaluation, experiments, features, plotting, settings
 from captioning.datasets import prepare
+from captioning.datasets.dataset import Record
 from captioning.files import read_json
 from captioning.metrics.attention import boxes_of
+from captioning.serving import site
 
 DOCS = Path(__file__).parent
 SHOWN = 6
@@ -27,7 +34,8 @@ def main() -> None:
     best = max(scores, key=lambda folder: scores[folder]["decoding"]["validation_CIDEr"])
     kept = {row["image_id"]: row["caption"] for row in read_json(best / "captions.json", "Run 09_evaluate.")}
     save_captions(dataset.split("test")[:SHOWN], kept, f"The first {SHOWN} test pictures, {best.name}")
-    save_attention(bundle.load(project.checkpoints / ATTENTION), project, dataset.split("val"))
+    captioner = bundle.load(project.checkpoints / ATTENTION)
+    save_page(captioner, save_attention(captioner, project, dataset.split("val")))
 
 
 def save_captions(records, kept, title) -> None:
@@ -40,8 +48,8 @@ def save_captions(records, kept, title) -> None:
     print(*checks, sep="\n")
 
 
-def save_attention(captioner, project, records) -> None:
-    """Draw where the model looks for its first right caption."""
+def save_attention(captioner, project, records) -> Record:
+    """Draw where the model looks for its first right caption; return its picture."""
     store = features.FeatureStore(features.folder_of(project, captioner.settings["encoder"]["encoder"]))
     for record in records:
         (caption,) = captioner.decode(store.rows([record]))
@@ -52,7 +60,28 @@ def save_attention(captioner, project, records) -> None:
             plotting.show_attention(record.file, words, caption.attention, title, boxes=boxes).savefig(
                 DOCS / "attention.png", dpi=70, bbox_inches="tight"
             )
-            return
+            return record
+    raise ValueError(f"{captioner.name} has no right caption.")
+
+
+def save_page(captioner, record) -> None:
+    """Take a picture of the page as it captions a picture."""
+    from playwright.sync_api import sync_playwright
+
+    shown = max(boxes_of(record, captioner.caption(record.file, attention=True).words))
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        site.write(captioner, Path(folder) / "page")
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1000, "height": 100})
+        with site.server(Path(folder) / "page", 0) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            page.goto(f"http://localhost:{server.server_port}/")
+            page.set_input_files("#files", record.file)
+            page.locator(".words button").nth(shown).click(timeout=120_000)
+            page.locator("summary").click()
+            page.screenshot(path=DOCS / "page.png", full_page=True)
+            server.shutdown()
+        browser.close()
 
 
 if __name__ == "__main__":

@@ -9,8 +9,8 @@ import pytest
 
 from captioning import catalog
 from captioning.bundle import BundleError
-from captioning.serving import arguments, command, onnx_files, reporting
-from captioning.serving.alt_texts import read_page
+from captioning.serving import command, onnx_files, reporting
+from captioning.serving.alt_texts import Page
 from captioning.serving.command import main
 from captioning.serving.looks import Looks
 from captioning.serving.pack import pack
@@ -96,7 +96,7 @@ def test_a_fault_of_the_system_is_told_without_its_number(error, said, capsys, m
     monkeypatch.setattr(command, "_drop_output", lambda: None)
     assert main(["models"]) == 2 and capsys.readouterr().err == f"captioning: {said}\n"
     report = reporting.Report("text", 1, command.sys.stdout)
-    report.add("x.jpg", None, error)
+    report.add("x.jpg", error)
     assert capsys.readouterr().err == f"captioning: x.jpg: {said}\n"
 
 
@@ -131,11 +131,6 @@ def test_progress_in_a_log_has_lines_of_its_own(capsys, monkeypatch):
     assert not capsys.readouterr().err
 
 
-def test_a_closed_standard_input_is_an_empty_photo(monkeypatch):
-    monkeypatch.setattr("sys.stdin", None)
-    assert arguments.Piped().read(5) == b""
-
-
 def test_what_exports_need_is_named_as_the_repository_has_it(monkeypatch):
     with pytest.raises(ModuleNotFoundError, match=r"pip install '\.\[export\]' in the repository") as found:
         onnx_files._require("no_such_package")
@@ -145,10 +140,10 @@ def test_what_exports_need_is_named_as_the_repository_has_it(monkeypatch):
 def test_pages_are_read_as_they_declare_and_without_their_front_matter(tmp_path):
     old, new = tmp_path / "old.html", tmp_path / "new.md"
     old.write_bytes('<meta charset="iso-8859-1">Grüße <img src="Größe.jpg">'.encode("latin-1"))
-    assert read_page(old).without == ["Größe.jpg"]
+    assert Page(old).without == ["Größe.jpg"]
     for wrong in ("", '<meta charset="utf-8">', '<meta charset="no-such">', '<meta charset="hex">'):
         old.write_bytes(f"{wrong}Grüße".encode("latin-1"))
         with pytest.raises(ValueError, match=r"old\.html is not in UTF-8"):
-            read_page(old)
+            Page(old)
     new.write_text("---\ntitle: '![](title.jpg)'\n---\n![](dog.jpg)\n\n---\n![](cat.jpg)\n\n---\n")
-    assert read_page(new).without == ["dog.jpg", "cat.jpg"]
+    assert Page(new).without == ["dog.jpg", "cat.jpg"]

@@ -1,5 +1,6 @@
 """The page in a real browser: the captions of Python, nothing leaves the machine, everyone can use it."""
 
+import base64
 import functools
 import json
 import shutil
@@ -13,7 +14,7 @@ import pytest
 from PIL import Image
 from tiny_encoder import SIZE, SPEC, tiny_encoder
 
-from captioning import bundle, encoders, models
+from captioning import bundle, decoding, encoders, models
 from captioning.images import load_pixels
 from captioning.models.bahdanau import BahdanauConfig, BahdanauDecoder
 from tests.bundles import edit, finished, made_in
@@ -30,6 +31,7 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("npm") is None, reason="npm, which fetches the runtime for browsers, is absent"),
 ]
 AXE = "axe-core-4.10.3.tgz"  # finds what screen readers and keyboards cannot use
+BYTES = "Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0))"
 SCORES = {"images": 5, "CIDEr": 0.5, "Bleu_4": 0.25, "shuffled_CIDEr": 0.1}
 DARK = {"color_scheme": "dark", "viewport": {"width": 320, "height": 700}}
 
@@ -82,7 +84,7 @@ def captioner(tmp_path_factory):
     chosen = {"beam_width": 3, "length_penalty": 0.7, "confidences": [-9.0, -2.5, -2.0, -1.5, -1.0, -0.5]}
     (trained / "scores.json").write_text(json.dumps({"decoding": chosen, **SCORES}))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(encoders, "load", lambda *_: encoder)
+        patch.setattr(encoders, "load", lambda *_, **__: encoder)
         yield bundle.load(trained)
 
 
@@ -126,6 +128,7 @@ def opened(browser):
         until(page, "status.textContent === 'Ready.' || status.classList.contains('wrong')")
         return page
 
+    open_page.asked = asked
     yield open_page
     for context in contexts:
         context.close()
@@ -158,7 +161,7 @@ def test_captions_of_all_kinds_of_pictures_are_those_of_python(captioner, folder
     assert cards.nth(bad).inner_text() == "bad.jpg: no picture that this browser can open, or a damaged one."
     for beam in (3, 1):
         expected = list(captioner.captions(good, n=beam, beam=beam, attention=True))
-        assert len({answer.caption for answer in expected}) >= 4, "a test that any caption would pass"
+        assert len({answer.caption for answer in expected}) >= 3, "a test that any caption would pass"
         for photo, answer in zip(good, expected, strict=True):
             card = cards.nth(photos.index(photo))
             assert card.locator(".name").inner_text() == photo.name
@@ -166,13 +169,36 @@ def test_captions_of_all_kinds_of_pictures_are_those_of_python(captioner, folder
             rows = [row.all_text_contents() for row in map(lambda r: r.locator("td"), card.locator("tbody tr").all())]
             assert [caption for caption, _ in rows] == [candidate.caption for candidate in answer.candidates]
             for (_, number), candidate in zip(rows, answer.candidates, strict=True):
-                assert float(number) == pytest.approx(candidate.log_probability, abs=0.05)
+                assert float(number) == pytest.approx(candidate.log_probability, rel=0.01)
             assert f"More sure than of {100 * answer.below:.0f} %" in card.locator(".sure").inner_text()
             assert card.locator(".words button").all_text_contents() == list(answer.words)
         if beam == 3:
             page.select_option("#search", index=1)
             until(page, "!document.querySelector('.card tbody tr + tr')")
             until(page, "[...document.querySelectorAll('.card')].every((card) => !card.querySelector('tr + tr td'))")
+
+
+def test_the_search_ranks_as_that_of_python(folder, opened):
+    """On a table of what follows each word: captions of many lengths, so that the length penalty decides."""
+    page = opened(folder)
+    table = np.random.default_rng(0).normal(0, 2, (9, 9)).astype(np.float32)
+    state = np.zeros((1, 1), np.float32)
+    for width, penalty in ((1, 0.0), (3, 0.0), (3, 0.7), (5, 1.5)):
+        (expected,) = decoding.beam_search(
+            lambda tokens, state: decoding.Step(table[tokens], state), state, width, 6, penalty, return_all=True
+        )
+        script = """async ([table, width, penalty]) => {
+            model.max_length = 6;
+            run = async (graph, [tokens, ...state]) => {
+                if (graph === "start") return [new ort.Tensor("float32", [0], [1, 1])];
+                const rows = [...tokens.data].flatMap((token) => table[token]);
+                return [new ort.Tensor("float32", rows, [tokens.data.length, 9]), ...state];
+            };
+            return (await searched(null, width, penalty)).map(({ words, sum }) => [words, sum]);
+        }"""
+        found = page.evaluate(script, [table.tolist(), width, penalty])
+        assert [words for words, _ in found] == [caption.tokens for caption in expected]
+        np.testing.assert_allclose([total for _, total in found], [c.log_probability for c in expected], rtol=1e-5)
 
 
 def test_pixels_are_resized_as_by_pillow(folder, opened):
@@ -183,8 +209,8 @@ def test_pixels_are_resized_as_by_pillow(folder, opened):
 
 
 def pixels_of(page, content):
-    script = "async (bytes) => JSON.stringify([...await pixelsOf(new File([Uint8Array.from(bytes)], 'x'))])"
-    return np.array(json.loads(page.evaluate(script, list(content)))).reshape(SIZE, SIZE, 3)
+    script = f"async (text) => JSON.stringify([...await pixelsOf(new File([{BYTES}], 'x'))])"
+    return np.array(json.loads(page.evaluate(script, base64.b64encode(content).decode()))).reshape(SIZE, SIZE, 3)
 
 
 def test_a_word_shows_where_the_model_looked_and_everything_works_by_keyboard(captioner, folder, photos, opened):
@@ -196,7 +222,8 @@ def test_a_word_shows_where_the_model_looked_and_everything_works_by_keyboard(ca
         page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     word = page.locator(".words button").nth(1)
-    assert word.get_attribute("aria-pressed") == "true" and page.locator(".picture canvas").is_visible()
+    assert word.get_attribute("aria-pressed") == "true"
+    page.wait_for_selector(".picture canvas", state="visible")
     read = "canvas => [...canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data]"
     shade = np.array(page.locator(".picture canvas").evaluate(read)).reshape(4, 4, 4)[..., 3]
     expected = 215 * (1 - answer.attention[1] / answer.attention[1].max()).reshape(4, 4)
@@ -217,13 +244,13 @@ def test_pasted_and_dropped_pictures_are_captioned(captioner, folder, photos, op
     page = opened(folder)
     for event, field, target in (("paste", "clipboardData", "document"), ("drop", "dataTransfer", "document.body")):
         page.evaluate(
-            f"""(bytes) => {{
+            f"""(text) => {{
                 const data = new DataTransfer();
-                data.items.add(new File([Uint8Array.from(bytes)], "{event}.png"));
+                data.items.add(new File([{BYTES}], "{event}.png"));
                 {target}.dispatchEvent(new {"ClipboardEvent" if event == "paste" else "DragEvent"}(
                     "{event}", {{ {field}: data, bubbles: true, cancelable: true }}));
             }}""",
-            list(photos[0].read_bytes()),
+            base64.b64encode(photos[0].read_bytes()).decode(),
         )
         until(page, f"status.textContent.startsWith('{event}.png:')")
     assert page.locator(".card .caption").all_text_contents() == [captioner.caption(photos[0]).caption] * 2
@@ -235,7 +262,7 @@ def test_what_is_too_large_is_refused_before_it_is_decoded(folder, opened, tmp_p
     with (tmp_path / "long.png").open("wb") as file:
         file.truncate(51_000_000)
     page = opened(folder)
-    page.evaluate("createImageBitmap = () => { throw new Error('decoded'); }")
+    page.evaluate("() => { createImageBitmap = () => { throw new Error('decoded'); }; }")
     add(page, sorted(tmp_path.iterdir()))
     assert page.locator("#cards > li").all_text_contents() == [
         "empty.png: an empty file.",
@@ -257,9 +284,8 @@ def test_live_captions_come_from_the_camera(folder, opened):
     assert page.evaluate(
         "document.querySelector('#video').srcObject.getTracks().every((t) => t.readyState === 'ended')"
     )
-    page.evaluate(
-        "navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('', 'NotAllowedError'); }"
-    )
+    refused = "async () => { throw new DOMException('', 'NotAllowedError'); }"
+    page.evaluate(f"() => {{ navigator.mediaDevices.getUserMedia = {refused}; }}")
     page.click("#camera-button")
     until(page, "status.textContent.startsWith('The camera was not allowed')")
 
@@ -309,6 +335,8 @@ def test_no_other_host_can_be_asked(folder, opened, browser):
     elsewhere.shutdown()
     elsewhere.server_close()
     assert blocked == ["blocked"] * 3
+    assert set(opened.asked) == {address}  # as the browser notes them before it blocks them
+    opened.asked.clear()
 
 
 def test_what_is_missing_is_said(folder, opened, browser, tmp_path):

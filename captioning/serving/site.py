@@ -6,6 +6,7 @@ import errno
 import hashlib
 import html
 import os
+import re
 import shutil
 import subprocess
 import tarfile
@@ -32,6 +33,7 @@ RUNTIME_FILES = {
     "ort-wasm-simd-threaded.wasm": "3398c10d07d229bd91b364548e130e0e51a8e5704b88c7c083ebbeb78842dee2",
 }
 MODEL_FILES = ("model.json", *(f"{name}.onnx" for name in onnx_files.GRAPHS))
+PARTS = r"(encoder|start|step)-[0-9a-f]+\.data"  # of the weights of a large model
 PAGE_FILES = ("index.html", "captioner.js", "style.css")
 FILES = (*PAGE_FILES, *MODEL_FILES, *RUNTIME_FILES)
 
@@ -48,8 +50,8 @@ def write(bundle: Bundle, folder: Path | str, precision: str | None = None) -> N
     Args:
         bundle: any captioner.
         folder: a new or an empty one, or an earlier page.
-        precision: of the weights: float32, float16 or int8. None: float32, or the first that keeps every file below
-            `LARGEST`.
+        precision: of the weights, see `onnx_files.write`. None: float32, or int16 where a graph in float32 would have
+            more than `LARGEST` bytes.
 
     Raises:
         SiteError: the folder holds other files, or the runtime for browsers cannot be had.
@@ -72,7 +74,7 @@ def write(bundle: Bundle, folder: Path | str, precision: str | None = None) -> N
         finally:
             for rest in (draft, old):
                 shutil.rmtree(rest, ignore_errors=True)
-    sizes = {name: (folder / name).stat().st_size for name in FILES}
+    sizes = {file.name: file.stat().st_size for file in sorted(folder.iterdir())}
     print("\n".join(f"{size / 1e6:6.1f} MB  {name}" for name, size in sizes.items()))
     print(f"{sum(sizes.values()) / 1e6:6.1f} MB  in {folder}")
     for name in (name for name, size in sizes.items() if size > LARGEST):
@@ -131,20 +133,19 @@ def _check_folder(folder: Path) -> None:
     """Refuse a folder that holds anything but a page."""
     if folder.exists() and not folder.is_dir():
         raise SiteError(f"{folder} is a file: name a folder for the page.")
-    others = sorted({path.name for path in folder.iterdir()} - set(FILES)) if folder.exists() else ()
+    names = sorted(path.name for path in folder.iterdir()) if folder.exists() else ()
+    others = [name for name in names if name not in FILES and not re.fullmatch(PARTS, name)]
     if others:
         raise SiteError(f"{folder} holds other files ({others[0]}): name a new or an empty folder for the page.")
 
 
 def _write_files(bundle: Bundle, folder: Path, precision: str | None, runtime: Path) -> None:
     _extract(runtime, folder)
-    onnx_files.write(bundle, folder, precision or "float32")
-    largest = max(folder.glob("*.onnx"), key=lambda file: file.stat().st_size)
-    size = largest.stat().st_size
-    if precision is None and size > LARGEST:
-        precision = "float16" if size < 1.95 * LARGEST else "int8"
-        print(f"{largest.name} has {size / 1e6:.0f} MB in float32: weights are stored in {precision}.")
-        onnx_files.write(bundle, folder, precision)
+    graphs = onnx_files.write(bundle, folder, precision or "float32")["graphs"]
+    if precision is None and any(graph["data"] for graph in graphs.values()):
+        size = sum(file.stat().st_size for graph in graphs.values() for file in folder.glob(f"{graph['file'][:-5]}*"))
+        print(f"The model has {size / 1e6:.0f} MB in float32: its weights are stored in 16 bits.")
+        onnx_files.write(bundle, folder, precision := "int16")
     for name in PAGE_FILES:
         text = (PAGE / name).read_text(encoding="utf-8")
         write_text(folder / name, text.replace("<!-- facts -->", "\n".join(_facts(bundle, precision or "float32"))))
@@ -160,7 +161,7 @@ def _facts(bundle: Bundle, precision: str) -> Iterator[str]:
     }
     if data["dataset"].startswith("scenes"):
         facts["Trained on"] = f"{data['pictures']:,} drawn scenes: of photos it knows nothing"
-    with suppress(FileNotFoundError):
+    with suppress(FileNotFoundError, KeyError, TypeError):  # not evaluated, or on a single picture
         scores = read_json(bundle.folder / "scores.json", "Run notebooks/09_evaluate.ipynb again.")
         facts["Scores"] = (
             f"CIDEr {scores['CIDEr']:.3f}, BLEU-4 {scores['Bleu_4']:.3f} on {scores['images']} test pictures; "

@@ -1,6 +1,7 @@
 // Captions photos in the browser as the Python package does: the same resizing, search and spelling.
 "use strict";
 
+const RUNTIME = "ort-wasm-simd-threaded.wasm";
 const BYTES = 50e6; // of a photo
 const PIXELS = 100e6; // of a photo; decoded, each takes four bytes
 const STRIP = 1 << 20; // pixels that are read from a canvas at a time
@@ -38,15 +39,19 @@ async function fetched(name, progress) {
 async function load(progress) {
   if (typeof WebAssembly !== "object") throw new Error("This browser has no WebAssembly, or it is switched off.");
   if (typeof ort !== "object") throw new Error("ort.wasm.min.js is missing: export the page again.");
-  const files = ["model.json", "encoder.onnx", "start.onnx", "step.onnx", "ort-wasm-simd-threaded.wasm"];
-  const [settings, encoder, start, step, wasm] = await Promise.all(files.map((name) => fetched(name, progress)));
-  Object.assign(model, JSON.parse(new TextDecoder().decode(settings)));
+  Object.assign(model, JSON.parse(new TextDecoder().decode(await fetched("model.json", progress))));
   model.searches = searches(model.decoding);
+  const graphs = Object.entries(model.graphs);
+  const names = [RUNTIME, ...graphs.flatMap(([, { file, data }]) => [file, ...data])];
+  const contents = await Promise.all(names.map((name) => fetched(name, progress)));
+  const content = (name) => contents[names.indexOf(name)];
   ort.env.wasm.numThreads = 1; // more need headers that static hosts do not send
-  ort.env.wasm.wasmBinary = wasm.buffer;
+  ort.env.wasm.wasmBinary = content(RUNTIME).buffer;
   ort.env.wasm.wasmPaths = new URL("./", document.baseURI).href;
-  for (const [name, bytes] of Object.entries({ encoder, start, step })) {
-    model.sessions[name] = await ort.InferenceSession.create(bytes, { executionProviders: ["wasm"] });
+  for (const [name, { file, data }] of graphs) {
+    const externalData = data.map((path) => ({ path, data: content(path) })); // weights beside a large model
+    const options = { executionProviders: ["wasm"], externalData };
+    model.sessions[name] = await ort.InferenceSession.create(content(file), options);
   }
 }
 
@@ -55,7 +60,7 @@ function searches({ beam_width: width, length_penalty: penalty }) {
   const greedy = { label: "greedy, the fastest", width: 1, penalty: 0 };
   const beam = { label: `beam of ${width}`, width, penalty };
   const found = width > 1 ? [beam, greedy] : [greedy, { label: "beam of 3", width: 3, penalty: 0.7 }];
-  found[0].label += " (did best on validation)";
+  found[0].label += " (best on validation)";
   return found;
 }
 
