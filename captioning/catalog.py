@@ -12,13 +12,16 @@ from captioning.files import DamagedError, only_one, read_json
 from captioning.lines import Lines, aligned
 from captioning.training.history import best_epoch, read_history
 
-FORMAT = 3  # of settings.json
-_READ, _LARGEST = ("settings.json", "history.csv", "scores.json"), 1 << 24  # bytes of each, unpacked
+FORMAT, PACKED_FORMAT = 3, 1  # of settings.json; of a packed model
+_READ, _LARGEST = ("settings.json", "history.csv", "scores.json", "manifest.json"), 1 << 24  # bytes of each, unpacked
 
 
 def folders(checkpoints: Path) -> list[Path]:
     """Return the folders of all experiments on a dataset, finished or not, by name."""
-    return sorted(path.parent for path in checkpoints.glob("*/settings.json"))
+    try:
+        return sorted(path.parent for path in checkpoints.glob("*/settings.json"))
+    except PermissionError:  # it cannot be looked into; `table` says so
+        return []
 
 
 def datasets(home: Path) -> list[Path]:
@@ -61,14 +64,27 @@ def table(experiments: Path | Sequence[Path]) -> Lines:
 
 
 def _row(folder: Path) -> tuple[str, ...]:
+    """Return the cells of an experiment, or why there are none: the others are listed all the same."""
+    try:
+        if (folder.is_dir() or not folder.exists()) and not (folder / "settings.json").exists():
+            remark = "no trained model" if folder.exists() else "no such folder or file"
+        else:
+            return _cells(folder)
+    except zipfile.BadZipFile:
+        remark = "neither a folder nor a zip that is whole"
+    except OSError as error:
+        remark = f"cannot be read: {error.strerror or error}"
+    return folder.name or folder.resolve().name, *["-"] * 5, remark
+
+
+def _cells(experiment: Path) -> tuple[str, ...]:
     """Return the cells of an experiment, a dash for what is not there yet or damaged."""
     epochs = best = test = minutes = "-"
     remarks = []
-    size = _megabytes(folder)
+    folder = _opened(experiment)
     try:
-        folder = _opened(folder)
         settings = read_json(folder / "settings.json", "")
-        if not isinstance(settings, dict) or settings.get("format") != FORMAT:
+        if not isinstance(settings, dict) or settings.get("format") != FORMAT or _packed_newer(folder):
             remarks.append("of another version")
         elif not settings.get("finished"):
             remarks.append("unfinished")
@@ -76,8 +92,6 @@ def _row(folder: Path) -> tuple[str, ...]:
         remarks.append("no trained model")
     except DamagedError:
         remarks.append("settings.json is damaged")
-    except zipfile.BadZipFile:
-        return folder.name, *["-"] * 4, f"{size:.1f}", "neither a folder nor a zip that is whole"
     try:
         history = read_history(folder / "history.csv")
         epochs, minutes = str(len(history)), f"{sum(row['seconds'] for row in history) / 60:.1f}"
@@ -89,7 +103,16 @@ def _row(folder: Path) -> tuple[str, ...]:
             test = f"{read_json(folder / 'scores.json', '')['CIDEr']:.3f}"
         except (DamagedError, KeyError, TypeError, ValueError):
             remarks.append("scores.json is damaged: run notebooks/09_evaluate.ipynb again")
-    return folder.name, epochs, best, test, minutes, f"{size:.1f}", ", ".join(remarks)
+    name = experiment.name or experiment.resolve().name  # of the current folder
+    return name, epochs, best, test, minutes, f"{_megabytes(experiment):.1f}", ", ".join(remarks)
+
+
+def _packed_newer(folder: Path | zipfile.Path) -> bool:
+    """Return whether this is a packed model of a newer version."""
+    file = folder / "manifest.json"
+    manifest = read_json(file, "") if isinstance(folder, zipfile.Path) and file.exists() else None
+    format_ = manifest.get("format") if isinstance(manifest, dict) else None
+    return isinstance(format_, int) and format_ > PACKED_FORMAT
 
 
 def delete(checkpoints: Path, names: Sequence[str]) -> None:

@@ -29,6 +29,14 @@ def short_path(path: Path | str) -> str:
     return f"~/{path.relative_to(Path.home()).as_posix()}" if path.is_relative_to(Path.home()) else str(path)
 
 
+def reason(error: Exception) -> str:
+    """Return in one line what an error says; of a file that the system refuses, its path and why."""
+    text = str(error)
+    if isinstance(error, OSError) and error.strerror:  # instead of "[Errno 13] Permission denied: 'path'"
+        text = f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror}."
+    return " ".join(text.split())
+
+
 def printable(text: str) -> str:
     """Return a text in one line that any terminal takes: names of files may hold line ends and commands."""
     return re.sub(r"[\0-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]", "\N{REPLACEMENT CHARACTER}", text)

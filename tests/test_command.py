@@ -196,7 +196,7 @@ def test_a_reader_that_has_seen_enough_ends_it_quietly(stub, photos, capsys, mon
     [
         (KeyboardInterrupt(), 130, ""),
         (BundleError("the bundle\nis torn"), 2, "captioning: the bundle is torn\n"),
-        (PermissionError(13, "Permission denied", "x"), 2, "captioning: [Errno 13] Permission denied: 'x'\n"),
+        (PermissionError(13, "Permission denied", "x"), 2, "captioning: x: Permission denied.\n"),
     ],
 )
 def test_what_ends_it_is_one_line_and_an_exit_code(error, code, said, stub, photos, capsys, monkeypatch):
@@ -230,11 +230,6 @@ def test_without_a_subcommand_the_help_is_printed(capsys):
         with pytest.raises(SystemExit) as stop:
             main([name, "--help"])
         assert stop.value.code == 0
-
-
-def test_progress_is_shown_for_many(stub, photos, capsys, monkeypatch):
-    assert main(["caption", *["b.png"] * 50]) == 0 and "photos" not in capsys.readouterr().err
-    assert main(["caption", *["b.png"] * 51]) == 0 and "51" in capsys.readouterr().err
 
 
 # Where it looked
@@ -375,7 +370,7 @@ def test_folders_and_zips_are_listed_wherever_they_are(made, tmp_path, capsys):
     _, *rows = capsys.readouterr().out.splitlines()
     assert [row.split()[0] for row in rows] == [folder.name, "model.zip", "torn.zip", "none"]
     assert "0.750" in rows[0] and "0.750" in rows[1]
-    assert rows[2].endswith("neither a folder nor a zip that is whole") and rows[3].endswith("no trained model")
+    assert rows[2].endswith("neither a folder nor a zip that is whole") and rows[3].endswith("no such folder or file")
 
 
 def put(monkeypatch, name, **functions):

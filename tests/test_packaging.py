@@ -48,7 +48,7 @@ def test_installed_it_works_where_it_is_called(wheel, tmp_path):
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     (site,) = {found.resolve() for found in folder.glob("[Ll]ib*/**/site-packages")}
     scripts = folder / ("Scripts" if sys.platform == "win32" else "bin")
-    options = ["--quiet", "--no-deps", "--no-index", "--no-compile"]
+    options = ["--quiet", "--no-deps", "--no-index", "--no-compile", "--ignore-installed"]  # an egg-info of the clone
     python = scripts / ("python.exe" if sys.platform == "win32" else "python")
     subprocess.run([sys.executable, "-m", "pip", "--python", python, "install", *options, wheel], check=True)
     borrowed = Path(metadata.distribution("numpy").locate_file(""))

@@ -212,7 +212,7 @@ def test_another_checksum_is_refused_of_addresses_and_of_files(server, content, 
         (Fault(headers={"Content-Type": "text/html"}), "web page"),
         (Fault(change=b""), "is no zip"),
         (Fault(change=b"not a zip"), "is no zip"),
-        (Fault(status=302, headers={"Location": "file:///etc/passwd"}), "No connection adapters"),
+        (Fault(status=302, headers={"Location": "file:///etc/passwd"}), "neither http nor https"),
         (Fault(headers={"Content-Length": str(1 << 40)}), "more than 1,074 MB"),
     ],
 )

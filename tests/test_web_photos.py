@@ -150,8 +150,8 @@ def test_a_name_whose_address_changes_is_asked_for_once_and_that_address_is_conn
 @pytest.mark.parametrize(
     ("location", "told"),
     [("http://169.254.169.254/meta", PRIVATE), ("http://[::1]:{port}/dog.png", PRIVATE), ("//10.0.0.1/x", PRIVATE),
-     ("file:///etc/passwd", "No connection adapters"), ("ftp://127.0.0.1/x", "No connection adapters"),
-     ("/loop", "Exceeded 5 redirects"), ("http://[bad/", "failed"), ("http://a..b/", "failed")],
+     ("file:///etc/passwd", "neither http nor https"), ("ftp://127.0.0.1/x", "neither http nor https"),
+     ("/loop", "redirects more than 5 times"), ("http://[bad/", "failed"), ("http://a..b/", "failed")],
 )  # fmt: skip
 def test_where_a_redirect_leads_is_checked_again(location, told, server, as_public):
     server.always["/loop"] = Fault(status=302, headers={"Location": location.format(port=server.server_port)})

@@ -15,13 +15,13 @@ import numpy as np
 
 from captioning import encoders
 from captioning.bundle.bundle import BundleError
+from captioning.catalog import PACKED_FORMAT as FORMAT
 from captioning.fetching.photo import ADDRESS, WebPhoto, WebPhotoError
 from captioning.fetching.unpack import DAMAGE, UnpackError, checked
 from captioning.files import DamagedError, read_json
 from captioning.provenance import difference
 from captioning.settings import SettingError
 
-FORMAT = 1  # of a packed model
 MANIFEST, WEIGHTS, ENCODER = "manifest.json", "weights.npz", "encoder.npz"
 CARD, CARD_TEXT = "model_card.json", "MODEL_CARD.md"
 NEEDED = {"settings.json", "tokenizer.json", WEIGHTS}

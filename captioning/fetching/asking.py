@@ -129,6 +129,10 @@ def ask(session: requests.Session, url: str, timeout: float | tuple[float, float
             if response.headers.get("Content-Type", "").lower().startswith("text/html"):
                 refuse_page(b"<html>")
             yield response
+    except requests.TooManyRedirects as error:
+        raise RefusedError(f"{url}: it redirects more than {session.max_redirects} times.") from error
+    except requests.exceptions.InvalidSchema as error:
+        raise RefusedError(f"{url}: it leads to an address that is neither http nor https.") from error
     except (requests.RequestException, faults.HTTPError, ValueError) as error:  # some addresses are a ValueError
         reason = f"the connection failed ({_innermost(error)!r})"
         if response is not None:

@@ -136,6 +136,8 @@ def _read(source: Picture, near: int | None, name: str | None, smaller: Callable
             return _decoded(io.BytesIO(source), near, name, smaller)
         if path is None:
             raise ImageError(f"{name} is {type(source).__name__}, no picture. Accepted: {ACCEPTED}.")
+        if os.path.islink(path) and not os.path.exists(path):
+            raise ImageError(f"{name} is a link to {printable(os.readlink(path))}, where nothing is.")
         if os.path.exists(path) and not os.path.isfile(path):  # to open a pipe may take forever
             raise ImageError(f"{name} is a directory, a pipe or a device, no photo.")
         with open(path, "rb") as file:

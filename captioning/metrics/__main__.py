@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Sequence
 
+from captioning.lines import reason
 from captioning.metrics.coco_files import read_references, read_results
 from captioning.metrics.report import score
 
@@ -18,7 +19,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         scores = score(read_references(arguments[0]), read_results(arguments[1]))
     except (OSError, ValueError) as error:
-        print(f"captioning.metrics: {error}", file=sys.stderr)
+        print(f"captioning.metrics: {reason(error)}", file=sys.stderr)
         return 2
     print(json.dumps(scores, indent=1))
     return 0

@@ -25,6 +25,9 @@ HTML, MARKDOWN = (".html", ".htm", ".xhtml"), (".md", ".markdown")
 _PICTURE = r"an? (?:picture|photo|photograph|image) of"
 _PICTURE_OF = re.compile(rf"^{_PICTURE}\s+(?=\S)|\s+{_PICTURE}$")
 
+_CHARSET = re.compile(rb"""<meta[^>]+charset\s*=\s*["']?\s*([\w.:-]+)""", re.IGNORECASE)
+_FRONT_MATTER = re.compile(r"\A---[ \t]*\r?\n.*?^---[ \t]*$", re.DOTALL | re.MULTILINE)  # settings of Jekyll or Hugo
+
 
 def alt_text(caption: str) -> str:
     """Return a caption as a sentence, without "a picture of"; nothing remains of an empty one."""
@@ -84,16 +87,18 @@ class Page(HTMLParser):
         """Read it.
 
         Raises:
-            DamagedError: it is not in UTF-8.
+            DamagedError: it is neither in UTF-8 nor, if HTML, in the encoding that it declares.
             OSError: it cannot be read.
         """
         super().__init__()
         self.without, self.described = [], 0
+        content, markdown = file.read_bytes(), file.suffix.lower() in MARKDOWN
+        declared = None if markdown else _CHARSET.search(content[:1024])
         try:
-            text = file.read_text(encoding="utf-8-sig")
-        except UnicodeDecodeError as error:
+            text = content.decode(declared[1].decode() if declared else "utf-8-sig")
+        except (UnicodeDecodeError, LookupError) as error:
             raise DamagedError(f"{file} is not in UTF-8 ({error}). Save it as UTF-8.") from error
-        self.feed(_to_html(text) if file.suffix.lower() in MARKDOWN else text)
+        self.feed(_to_html(_FRONT_MATTER.sub("", text)) if markdown else text)
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:

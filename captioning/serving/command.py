@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import io
 import os
 import sys
@@ -51,9 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):  # file names may hold what a terminal's encoding lacks
             stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="backslashreplace")
     try:
-        return options.run(options)
+        code = options.run(options)
+        sys.stdout.flush()  # a full disk is told here, not by Python as it ends
+        return code
     except BrokenPipeError:  # `| head` has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains as it ends
+        _drop_output()
         return 141
     except KeyboardInterrupt:
         return 130
@@ -62,9 +65,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         way_out = f": pip install '.[{extra}]' in the repository, or captioning with that extra" if extra else ""
         told = f"{error.name} is not installed{way_out}."
     except (OSError, ValueError, RuntimeError, ImportError) as error:
-        told = " ".join(str(error).split())
+        told = lines.reason(error)
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            _drop_output()
     print(f"captioning: {told}", file=sys.stderr)
     return 2
+
+
+def _drop_output() -> None:
+    """Let what cannot be written go nowhere, else Python complains of it as it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -133,7 +143,7 @@ def find_model(name: str | None) -> Path | str:
 
     Raises:
         FileNotFoundError: nothing is trained yet.
-        ValueError: there is none of this name, or it cannot be told which one is meant.
+        ValueError: there is none of this name or path, or it cannot be told which one is meant.
         SettingError: see `settings.active`.
     """
     from captioning.fetching.photo import ADDRESS
@@ -143,6 +153,8 @@ def find_model(name: str | None) -> Path | str:
         return name
     if name and (path := Path(name).expanduser()).exists():
         return path
+    if name and (path.suffix == ".zip" or len(path.parts) > 2):  # a path, not "scenes/gru-vgg16"
+        raise ValueError(f"{name}: there is no such folder or file.")
     home = settings.from_environment().home
     active = None
     with contextlib.suppress(FileNotFoundError):  # notebook 01 has not been run
@@ -174,7 +186,10 @@ def _caption(options: argparse.Namespace) -> int:
     from captioning.serving.own_photos import Photo, given
     from captioning.serving.reporting import Report
 
-    names = [Photo("standard input", sys.stdin.buffer) if name == "-" else name for name in options.photos]
+    names = [
+        Photo("standard input", sys.stdin.buffer if sys.stdin else io.BytesIO()) if name == "-" else name
+        for name in options.photos
+    ]
     out, summary = sys.stdout, ""
     with contextlib.redirect_stdout(sys.stderr):  # what loading prints is no caption
         if options.alt:

@@ -34,7 +34,10 @@ class Looks:
         (probe,) = bundle.decode(np.zeros((1, encoder["regions"], encoder["channels"]), np.float16))
         if probe.attention is None:
             raise ValueError(f"{bundle.name} has no attention to draw: choose a bahdanau or bilstm model with --model.")
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except FileExistsError as error:
+            raise ValueError(f"{folder} is a file: give --attention a folder for the pictures.") from error
         self.folder, self.taken = folder, set()
 
     def draw(self, name: str, picture: Picture, answer: Answer) -> Path:

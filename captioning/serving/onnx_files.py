@@ -61,7 +61,8 @@ def _require(name: str) -> Any:
     try:
         return __import__(name)
     except ModuleNotFoundError as error:
-        raise ImportError(f'{error}. Exports need more packages: pip install "captioning[export]"') from error
+        told = f"{name} is not installed. Exports need it: pip install '.[export]' in the repository."
+        raise ModuleNotFoundError(told, name=name) from error
 
 
 def _convert(graphs: Graphs) -> dict[str, Any]:

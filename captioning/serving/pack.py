@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from captioning.bundle import Bundle, BundleError, load, maker, packed, read_settings
+from captioning.fetching.photo import ADDRESS
 from captioning.files import write_atomically
 from captioning.provenance import content_digest, digest
 from captioning.serving import card
@@ -37,6 +38,8 @@ def pack(folder: Path | str, target: Path | str, half: bool = False, encoder: bo
         BundleError: it is unfinished, its class is a notebook's, its files do not fit; or the target is a folder.
         SettingError: the weights of the encoder are asked for and cannot be had.
     """
+    if ADDRESS.match(str(folder)) or Path(folder).is_file():
+        raise BundleError(f"{folder} is no folder: what is packed already is copied or fetched as it is.")
     folder, target = Path(folder), Path(target)
     if target.is_dir():
         raise BundleError(f"{target} is a folder: give the name of a file, for example {target / folder.name}.zip.")

@@ -6,16 +6,19 @@ import csv
 import json
 import re
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, TextIO
 
 from tqdm import tqdm
 
+from captioning.lines import reason
+
 if TYPE_CHECKING:
     from captioning.bundle import Answer
     from captioning.images import Picture
 
-MANY = 50  # photos from which on progress is shown where nobody may be watching
+MANY, EVERY = 50, 10  # photos from which on progress is told where nobody may be watching, and seconds between
 
 
 def told(name: str, answer: Answer | None, error: str | None) -> dict:
@@ -61,7 +64,7 @@ class Report:
         said = None
         if isinstance(answer, Exception):
             self.failed += 1
-            said = " ".join(str(answer).split())
+            said = reason(answer)
             said, answer = _one_line(said if name in said else f"{name}: {said}"), None
             tqdm.write(f"captioning: {said}", file=sys.stderr)
         record = told(name, answer, said) | ({"attention": drawn} if self.attention else {})
@@ -84,6 +87,12 @@ def _one_line(name: str) -> str:
 
 def progress(photos: Sequence[Picture], out: TextIO) -> Iterator[Picture]:
     """Yield the photos; show on stderr how far it is, unless there are few or the lines of the report show it."""
-    watched, many = sys.stderr.isatty(), len(photos) > MANY
-    options = {"mininterval": 0.5 if watched else 10, "leave": False, "unit": " photos"}
-    yield from tqdm(photos, file=sys.stderr, disable=out.isatty() or not (watched or many), **options)
+    if sys.stderr.isatty():
+        yield from tqdm(photos, file=sys.stderr, disable=out.isatty(), mininterval=0.5, leave=False, unit=" photos")
+        return
+    last = time.monotonic()
+    for number, photo in enumerate(photos):  # in lines of their own, for a log
+        if len(photos) > MANY and time.monotonic() - last >= EVERY:
+            last = time.monotonic()
+            print(f"captioning: {number:,} of {len(photos):,} photos", file=sys.stderr, flush=True)
+        yield photo
