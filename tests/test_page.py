@@ -181,6 +181,8 @@ def test_captions_of_all_kinds_of_pictures_are_those_of_python(captioner, folder
 def test_the_search_ranks_as_that_of_python(folder, opened):
     """On a table of what follows each word: captions of many lengths, so that the length penalty decides."""
     page = opened(folder)
+    label = "(scores) => { model.scores = scores; return searches({ beam_width: 3, length_penalty: 0.7 })[0].label; }"
+    assert [page.evaluate(label, scores) for scores in ({}, None)] == ["beam of 3 (best on validation)", "beam of 3"]
     table = np.random.default_rng(0).normal(0, 2, (9, 9)).astype(np.float32)
     state = np.zeros((1, 1), np.float32)
     for width, penalty in ((1, 0.0), (3, 0.0), (3, 0.7), (5, 1.5)):
@@ -269,6 +271,14 @@ def test_what_is_too_large_is_refused_before_it_is_decoded(folder, opened, tmp_p
         "long.png: 51 MB are too much: save it smaller.",
         "wide.png: 50000 x 50000 pixels are too many: save it smaller.",
     ]
+    page.evaluate("""async () => {
+        const folder = new File(["x"], "holidays"); // as browsers hand over a folder that is dropped
+        folder.slice = () => ({ arrayBuffer: async () => { throw new DOMException("", "NotFoundError"); } });
+        await add([folder]);
+    }""")
+    assert (
+        page.inner_text("#status") == "holidays: no file that can be read; of a folder, drop the photos that are in it."
+    )
 
 
 def test_photos_are_cleared_and_the_search_is_changed_while_others_are_captioned(captioner, folder, photos, opened):
