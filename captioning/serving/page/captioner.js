@@ -519,7 +519,7 @@ async function watch(stream) {
   const video = $("video");
   while (camera.stream === stream) {
     await new Promise(requestAnimationFrame);
-    if (!video.videoWidth) continue;
+    if (video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) continue; // its size may be known before a frame is
     const started = performance.now();
     const best = await inTurn(async () => {
       const frame = await createImageBitmap(video);
@@ -541,7 +541,7 @@ function keep() {
   const video = $("video");
   const canvas = Object.assign(document.createElement("canvas"), { width: video.videoWidth, height: video.videoHeight });
   canvas.getContext("2d").drawImage(video, 0, 0);
-  canvas.toBlob((blob) => add([new File([blob], "camera.png", { type: "image/png" })]));
+  canvas.toBlob((blob) => blob && add([new File([blob], "camera.png", { type: "image/png" })]));
 }
 
 // ---------------------------------------------------------------- start
