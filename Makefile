@@ -8,7 +8,7 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
 .PHONY: demo test lint page help
 help:
 	@echo "make demo   run every notebook top to bottom and write pages and their index.html to runs/"
-	@echo "make page   caption your own photos in the browser, with the best model of make demo, or MODEL=name"
+	@echo "make page   caption your own photos in the browser, with the best model of make demo, or MODEL=name; PORT=8000"
 	@echo "make test   run the tests"
 	@echo "make lint   check the code style"
 
@@ -16,7 +16,7 @@ demo: $(VENV)/installed
 	$(BIN)/python -m captioning.notebooks
 
 page: $(VENV)/installed
-	$(BIN)/python -m captioning export $(or $(MODEL),best) runs/page --serve
+	$(BIN)/python -m captioning export $(or $(MODEL),best) runs/page --serve $(PORT)
 
 test: lint
 	$(BIN)/python -m pytest

@@ -181,6 +181,8 @@ def test_captions_of_all_kinds_of_pictures_are_those_of_python(captioner, folder
 def test_the_search_ranks_as_that_of_python(folder, opened):
     """On a table of what follows each word: captions of many lengths, so that the length penalty decides."""
     page = opened(folder)
+    label = "(scores) => { model.scores = scores; return searches({ beam_width: 3, length_penalty: 0.7 })[0].label; }"
+    assert [page.evaluate(label, scores) for scores in ({}, None)] == ["beam of 3 (best on validation)", "beam of 3"]
     table = np.random.default_rng(0).normal(0, 2, (9, 9)).astype(np.float32)
     state = np.zeros((1, 1), np.float32)
     for width, penalty in ((1, 0.0), (3, 0.0), (3, 0.7), (5, 1.5)):
@@ -269,10 +271,51 @@ def test_what_is_too_large_is_refused_before_it_is_decoded(folder, opened, tmp_p
         "long.png: 51 MB are too much: save it smaller.",
         "wide.png: 50000 x 50000 pixels are too many: save it smaller.",
     ]
+    page.evaluate("""async () => {
+        const folder = new File(["x"], "holidays"); // as browsers hand over a folder that is dropped
+        folder.slice = () => ({ arrayBuffer: async () => { throw new DOMException("", "NotFoundError"); } });
+        await add([folder]);
+    }""")
+    assert (
+        page.inner_text("#status") == "holidays: no file that can be read; of a folder, drop the photos that are in it."
+    )
+
+
+def test_photos_are_cleared_and_the_search_is_changed_while_others_are_captioned(captioner, folder, photos, opened):
+    page, good = opened(folder), [photos[0], photos[1], photos[3]]
+    page.evaluate(
+        "() => { window.searches = 0; const real = searched; searched = (...a) => (searches++, real(...a)); }"
+    )
+    page.set_input_files("#files", good)
+    page.click("#clear")
+    page.evaluate("turn")
+    assert (page.locator("#cards > li").count(), page.evaluate("cards.length")) == (0, 0)
+    assert page.inner_text("#status") == "Cleared."
+    cards = add(page, [*good, photos[4]])
+    assert page.inner_text("#status") == "1 of 4 could not be captioned: see below."
+    page.evaluate("""() => {
+        window.searches = 0;
+        for (const i of [1, 0, 1]) {
+            document.querySelector("#search").selectedIndex = i;
+            document.querySelector("#search").dispatchEvent(new Event("change"));
+        }
+    }""")
+    page.evaluate("turn")
+    expected = [answer.caption for answer in captioner.captions(good, beam=1)]
+    assert cards.locator(".caption").all_text_contents() == expected
+    assert page.evaluate("window.searches") == 3, "a photo is captioned again for each change"
 
 
 def test_live_captions_come_from_the_camera(folder, opened):
     page = opened(folder)
+    page.evaluate("""() => { // the first frame comes late, and browsers refuse to take one before
+        let looks = 0;
+        const video = document.querySelector("#video"), real = createImageBitmap;
+        const { get } = Object.getOwnPropertyDescriptor(HTMLMediaElement.prototype, "readyState");
+        Object.defineProperty(video, "readyState", { get: () => (looks++ < 5 ? 1 : get.call(video)) });
+        createImageBitmap = (source, ...options) => source === video && looks < 5
+            ? Promise.reject(new DOMException("no frame", "InvalidStateError")) : real(source, ...options);
+    }""")
     page.click("#camera-button")
     until(page, "document.querySelector('#live').textContent !== '…'")
     until(page, "document.querySelector('#spoken').textContent !== ''")
@@ -281,9 +324,17 @@ def test_live_captions_come_from_the_camera(folder, opened):
     until(page, "status.textContent.startsWith('camera.png:')")
     page.click("#camera-button")
     assert page.locator("#camera").is_hidden()
-    assert page.evaluate(
-        "document.querySelector('#video').srcObject.getTracks().every((t) => t.readyState === 'ended')"
-    )
+    page.evaluate("""() => {
+        window.streams = [document.querySelector("#video").srcObject];
+        const devices = navigator.mediaDevices, real = devices.getUserMedia.bind(devices);
+        devices.getUserMedia = async (wish) => (streams.push(await real(wish)), streams.at(-1));
+        for (let i = 0; i < 2; i++) document.querySelector("#camera-button").click(); // twice, before it has started
+    }""")
+    states = "JSON.stringify(window.streams.map((stream) => stream.getTracks()[0].readyState))"
+    until(page, f'{states} === \'["ended","ended","live"]\'')
+    page.evaluate("() => camera.stream.getTracks()[0].dispatchEvent(new Event('ended'))")
+    assert page.inner_text("#status").startswith("The camera has stopped: it was unplugged")
+    assert page.locator("#camera").is_hidden() and page.evaluate(states) == '["ended","ended","ended"]'
     refused = "async () => { throw new DOMException('', 'NotAllowedError'); }"
     page.evaluate(f"() => {{ navigator.mediaDevices.getUserMedia = {refused}; }}")
     page.click("#camera-button")
@@ -339,11 +390,26 @@ def test_no_other_host_can_be_asked(folder, opened, browser):
     opened.asked.clear()
 
 
-def test_what_is_missing_is_said(folder, opened, browser, tmp_path):
+def test_what_is_missing_or_of_another_format_is_said(folder, photos, opened, browser, tmp_path):
     broken = shutil.copytree(folder, tmp_path / "broken")
     (broken / "step.onnx").unlink()
     page = opened(broken)
-    assert page.inner_text("#status") == "step.onnx cannot be fetched (404): export the page again."
+    said = "step.onnx cannot be fetched (404): reload this page, or export it again."
+    assert page.inner_text("#status") == said
+    page.set_input_files("#files", photos[:2])
+    page.click("#camera-button")
+    until(page, "document.querySelector('#camera').hidden")
+    assert page.locator("#results").is_hidden() and page.inner_text("#status") == said
+    description = json.loads((broken / "model.json").read_text())
+    for text, said in (
+        (
+            json.dumps(description | {"format": 2}),
+            "model.json has format 2, and this page reads 1: export the page again.",
+        ),
+        ("<!doctype html>", "model.json cannot be read ("),  # as hosts answer that have a page for everything
+    ):
+        (broken / "model.json").write_text(text)
+        assert opened(broken).inner_text("#status").startswith(said)
     page = browser.new_page()
     page.goto((folder / "index.html").as_uri())
     until(page, "status.textContent.startsWith('Browsers load no model from a file')")

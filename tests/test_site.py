@@ -78,7 +78,7 @@ def written(monkeypatch):
     [
         (False, None, ["float32"], ""),
         (True, None, ["float32", "int16"], "The model has 48 MB in float32: its weights are stored in 16 bits."),
-        (True, "int8", ["int8"], ""),
+        (True, "int16", ["int16"], ""),
         (True, "float32", ["float32"], " 24.0 MB  encoder-1b.data"),
     ],
 )
@@ -188,6 +188,12 @@ def test_a_page_is_served_with_the_right_types_to_this_machine_alone(tmp_path, m
         assert requests.get(f"{address}/%2e%2e/secret", timeout=5).status_code == 404
         with pytest.raises(site.SiteError, match=f"Port {here.server_port} cannot be had"):
             site.serve(folder, here.server_port)
+        for error, said in ((ConnectionResetError, False), (ZeroDivisionError, True)):  # a visitor left; a fault
+            try:
+                raise error
+            except error:
+                here.handle_error(None, ("127.0.0.1", 1))
+            assert (error.__name__ in capsys.readouterr().err) == said
         here.shutdown()
 
     def interrupted(self):

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tarfile
 import tempfile
 from collections.abc import Iterator
@@ -102,11 +103,19 @@ def serve(folder: Path | str, port: int = PORT) -> None:
 def server(folder: Path | str, port: int = PORT) -> ThreadingHTTPServer:
     """Return the server of a page on the loopback interface, not yet running."""
     try:
-        return ThreadingHTTPServer(("127.0.0.1", port), partial(_Handler, directory=os.fspath(folder)))
+        return _Server(("127.0.0.1", port), partial(_Handler, directory=os.fspath(folder)))
     except OSError as error:
         if error.errno not in (errno.EADDRINUSE, errno.EACCES):
             raise
-        raise SiteError(f"Port {port} cannot be had ({error.strerror}): name another one.") from error
+        way_out = "name another one, --serve PORT or make page PORT=..."
+        raise SiteError(f"Port {port} cannot be had ({error.strerror}): {way_out}") from error
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request, client_address) -> None:
+        """Say nothing of a visitor who left before a file was whole, as a reload does."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(SimpleHTTPRequestHandler):

@@ -1,6 +1,7 @@
 // Captions photos in the browser as the Python package does: the same resizing, search and spelling.
 "use strict";
 
+const FORMAT = 1; // of model.json
 const RUNTIME = "ort-wasm-simd-threaded.wasm";
 const BYTES = 50e6; // of a photo
 const PIXELS = 100e6; // of a photo; decoded, each takes four bytes
@@ -21,25 +22,39 @@ function inTurn(job) {
 }
 
 async function fetched(name, progress) {
-  const response = await fetch(name).catch((error) => {
-    throw new Error(`${name} cannot be fetched (${error.message}).`);
-  });
-  if (!response.ok) throw new Error(`${name} cannot be fetched (${response.status}): export the page again.`);
-  progress.total += Number(response.headers.get("Content-Length"));
-  const parts = [];
-  for (const reader = response.body.getReader(); ; ) {
-    const { done, value } = await reader.read();
-    if (done) return new Uint8Array(await new Blob(parts).arrayBuffer());
-    parts.push(value);
-    progress.done += value.length;
-    progress.show();
+  try {
+    const response = await fetch(name), parts = [];
+    if (!response.ok) throw new Error(response.status);
+    progress.total += Number(response.headers.get("Content-Length"));
+    for (const reader = response.body.getReader(); ; ) {
+      const { done, value } = await reader.read();
+      if (done) return new Uint8Array(await new Blob(parts).arrayBuffer());
+      parts.push(value);
+      progress.done += value.length;
+      progress.show();
+    }
+  } catch (error) {
+    throw new Error(`${name} cannot be fetched (${error.message}): reload this page, or export it again.`);
+  }
+}
+
+/** Do a part of the loading; the error names the file that it reads. */
+async function read(name, job) {
+  try {
+    return await job();
+  } catch (error) {
+    throw new Error(`${name} cannot be read (${error.message}): export the page again.`);
   }
 }
 
 async function load(progress) {
   if (typeof WebAssembly !== "object") throw new Error("This browser has no WebAssembly, or it is switched off.");
   if (typeof ort !== "object") throw new Error("ort.wasm.min.js is missing: export the page again.");
-  Object.assign(model, JSON.parse(new TextDecoder().decode(await fetched("model.json", progress))));
+  const description = await fetched("model.json", progress);
+  await read("model.json", () => Object.assign(model, JSON.parse(new TextDecoder().decode(description))));
+  if (model.format !== FORMAT) {
+    throw new Error(`model.json has format ${model.format}, and this page reads ${FORMAT}: export the page again.`);
+  }
   model.searches = searches(model.decoding);
   const graphs = Object.entries(model.graphs);
   const names = [RUNTIME, ...graphs.flatMap(([, { file, data }]) => [file, ...data])];
@@ -51,7 +66,7 @@ async function load(progress) {
   for (const [name, { file, data }] of graphs) {
     const externalData = data.map((path) => ({ path, data: content(path) })); // weights beside a large model
     const options = { executionProviders: ["wasm"], externalData };
-    model.sessions[name] = await ort.InferenceSession.create(content(file), options);
+    model.sessions[name] = await read(file, () => ort.InferenceSession.create(content(file), options));
   }
 }
 
@@ -60,7 +75,7 @@ function searches({ beam_width: width, length_penalty: penalty }) {
   const greedy = { label: "greedy, the fastest", width: 1, penalty: 0 };
   const beam = { label: `beam of ${width}`, width, penalty };
   const found = width > 1 ? [beam, greedy] : [greedy, { label: "beam of 3", width: 3, penalty: 0.7 }];
-  found[0].label += " (best on validation)";
+  if (model.scores) found[0].label += " (best on validation)"; // else it is the usual one
   return found;
 }
 
@@ -104,7 +119,10 @@ function refuse(width, height) {
 async function pixelsOf(file) {
   if (!file.size) throw new Error("an empty file.");
   if (file.size > BYTES) throw new Error(`${(file.size / 1e6).toFixed(0)} MB are too much: save it smaller.`);
-  const start = new Uint8Array(await file.slice(0, 1 << 18).arrayBuffer());
+  const content = await file.slice(0, 1 << 18).arrayBuffer().catch(() => {
+    throw new Error("no file that can be read; of a folder, drop the photos that are in it.");
+  });
+  const start = new Uint8Array(content);
   const told = header(start) ?? {};
   refuse(told.width, told.height);
   const options = { imageOrientation: "from-image", premultiplyAlpha: "none", colorSpaceConversion: "none" };
@@ -302,7 +320,7 @@ function below(perWord) {
 
 // ---------------------------------------------------------------- the page
 
-const cards = []; // { file, item, features }
+const cards = []; // { file, item, features, search }
 
 function say(text, wrong = false) {
   $("status").textContent = text;
@@ -313,8 +331,7 @@ const chosen = () => model.searches[$("search").selectedIndex];
 
 /** Caption files one after another; a bad one gets its line, and the others are done. */
 async function add(files) {
-  if (!(await ready)) return;
-  let done = 0;
+  let done = 0, failed = 0;
   $("results").hidden &&= !files.length;
   const waiting = [...files].map((file) => {
     const item = $("card").content.cloneNode(true).firstElementChild;
@@ -323,11 +340,22 @@ async function add(files) {
     $("cards").append(item);
     return { file, item };
   });
+  if (!(await ready)) return clear();
   for (const card of waiting) {
-    if (!card.item.isConnected) continue; // cleared meanwhile
+    if (!card.item.isConnected) return; // cleared meanwhile
     say(waiting.length > 1 ? `Captioning ${++done} of ${waiting.length} …` : "Captioning …");
-    await inTurn(() => captionCard(card)).catch((error) => fail(card, error));
+    await inTurn(() => captionCard(card)).catch((error) => {
+      fail(card, error);
+      failed++;
+    });
   }
+  if (failed && done > 1) say(`${failed} of ${done} could not be captioned: see below.`, true);
+}
+
+function clear() {
+  for (const { item } of cards.splice(0)) URL.revokeObjectURL(item.querySelector("img").src);
+  $("cards").replaceChildren();
+  $("results").hidden = true;
 }
 
 function fail({ item, file }, error) {
@@ -340,6 +368,7 @@ function fail({ item, file }, error) {
 async function captionCard(card) {
   await new Promise((done) => setTimeout(done)); // lets the browser draw what was said
   card.features = await featuresOf(await pixelsOf(card.file));
+  if (!card.item.isConnected) return;
   const picture = card.item.querySelector("img");
   picture.src = URL.createObjectURL(card.file);
   cards.push(card);
@@ -347,8 +376,11 @@ async function captionCard(card) {
 }
 
 async function answer(card) {
-  const { width, penalty } = chosen();
-  const found = await searched(card.features, width, penalty), [best] = found;
+  const search = chosen();
+  if (!card.item.isConnected || card.search === search) return; // cleared, or captioned so meanwhile
+  card.search = search;
+  const found = await searched(card.features, search.width, search.penalty), [best] = found;
+  if (!card.item.isConnected) return;
   const find = (query) => card.item.querySelector(query), name = card.file.name || "picture.png";
   find("img").alt = find(".caption").textContent = best.caption;
   const share = below(best.perWord), mean = `mean log-probability per word ${best.perWord.toFixed(2)}`;
@@ -356,9 +388,9 @@ async function answer(card) {
     share === null ? mean : `More sure than of ${Math.round(100 * share)} % of the validation captions (${mean}).`;
   find(".copy").onclick = () => copy(best.caption, find(".caption"));
   find(".copy-html").onclick = () =>
-    copy(`<img src="${escaped(encodeURI(name))}" alt="${escaped(best.caption)}">`, find(".caption"));
+    copy(`<img src="${escaped(encodeURIComponent(name))}" alt="${escaped(best.caption)}">`, find(".caption"));
   find("summary").textContent = found.length > 1 ? `The ${found.length} best captions` : "Its log-probability";
-  find(".ranked").hidden = !chosen().penalty;
+  find(".ranked").hidden = !search.penalty;
   find("tbody").replaceChildren(
     ...found.map(({ caption, sum }) => {
       const row = document.createElement("tr");
@@ -428,39 +460,54 @@ const camera = { stream: null, spoken: 0 };
 
 async function startCamera(device) {
   if (!navigator.mediaDevices) return say("The camera needs an https address, or localhost.", true);
-  stopCamera();
+  release();
   const video = { width: { ideal: 640 }, ...(device ? { deviceId: { exact: device } } : { facingMode: "environment" }) };
+  let stream;
   try {
-    camera.stream = await navigator.mediaDevices.getUserMedia({ video });
+    stream = await navigator.mediaDevices.getUserMedia({ video });
   } catch (error) {
     const reasons = {
       NotAllowedError: "The camera was not allowed: allow it for this page in the browser's settings.",
       NotFoundError: "No camera was found.",
       NotReadableError: "The camera is in use by another program.",
     };
+    stopCamera();
     return say(reasons[error.name] ?? `The camera does not start: ${error.message}`, true);
   }
+  release(); // one that was started meanwhile
+  camera.stream = stream;
+  const [track] = stream.getVideoTracks();
+  track.onended = () => cameraEnded("it was unplugged, or is not allowed any more");
   $("camera").hidden = false;
   $("camera-button").textContent = "Stop the camera";
   $("camera-button").ariaExpanded = "true";
-  $("video").srcObject = camera.stream;
-  await $("video").play();
-  await listCameras();
-  await ready;
-  watch(camera.stream);
+  $("video").srcObject = stream;
+  $("video").play().catch(() => {}); // stopped before it began
+  await listCameras(track.getSettings().deviceId);
+  if (!(await ready)) return stopCamera();
+  watch(stream).catch((error) => cameraEnded(error.message));
+}
+
+function cameraEnded(reason) {
+  stopCamera();
+  say(`The camera has stopped: ${reason}.`, true);
+}
+
+function release() {
+  camera.stream?.getTracks().forEach((track) => track.stop());
+  camera.stream = null;
 }
 
 function stopCamera() {
-  camera.stream?.getTracks().forEach((track) => track.stop());
-  camera.stream = null;
+  release();
+  $("live").textContent = "…";
   $("camera").hidden = true;
   $("camera-button").textContent = "Start the camera";
   $("camera-button").ariaExpanded = "false";
 }
 
-async function listCameras() {
+async function listCameras(now) {
   const found = (await navigator.mediaDevices.enumerateDevices()).filter(({ kind }) => kind === "videoinput");
-  const now = camera.stream.getVideoTracks()[0].getSettings().deviceId;
   $("device").replaceChildren(
     ...found.map(({ label, deviceId }, i) => new Option(label || `Camera ${i + 1}`, deviceId, false, deviceId === now)),
   );
@@ -472,7 +519,7 @@ async function watch(stream) {
   const video = $("video");
   while (camera.stream === stream) {
     await new Promise(requestAnimationFrame);
-    if (!video.videoWidth) continue;
+    if (video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) continue; // its size may be known before a frame is
     const started = performance.now();
     const best = await inTurn(async () => {
       const frame = await createImageBitmap(video);
@@ -494,7 +541,7 @@ function keep() {
   const video = $("video");
   const canvas = Object.assign(document.createElement("canvas"), { width: video.videoWidth, height: video.videoHeight });
   canvas.getContext("2d").drawImage(video, 0, 0);
-  canvas.toBlob((blob) => add([new File([blob], "camera.png", { type: "image/png" })]));
+  canvas.toBlob((blob) => blob && add([new File([blob], "camera.png", { type: "image/png" })]));
 }
 
 // ---------------------------------------------------------------- start
@@ -517,15 +564,14 @@ function listen() {
     if (files.length) add(files);
     else say("That was no file. This page fetches nothing from addresses: save the picture first.", true);
   };
-  document.onpaste = ({ clipboardData }) => clipboardData.files.length && add(clipboardData.files);
+  document.onpaste = ({ clipboardData: { files } }) =>
+    files.length ? add(files) : say("No picture was pasted: copy a picture, not its address.", true);
   $("camera-button").onclick = () => (camera.stream ? stopCamera() : startCamera());
   $("device").onchange = ({ target }) => startCamera(target.value);
   $("keep").onclick = keep;
-  $("search").onchange = () => cards.forEach((card) => inTurn(() => answer(card)));
+  $("search").onchange = () => cards.forEach((card) => inTurn(() => answer(card)).catch((error) => fail(card, error)));
   $("clear").onclick = () => {
-    for (const { item } of cards.splice(0)) URL.revokeObjectURL(item.querySelector("img").src);
-    $("cards").replaceChildren();
-    $("results").hidden = true;
+    clear();
     $("files").focus();
     say("Cleared.");
   };
@@ -543,6 +589,7 @@ async function begin() {
     say("Loading the model …");
     await load(progress);
     $("search").replaceChildren(...model.searches.map(({ label }) => new Option(label)));
+    $("search").disabled = false;
     say("Ready.");
     return true;
   } catch (error) {
