@@ -269,15 +269,16 @@ def _export(options: argparse.Namespace) -> int:
     if options.format == "page":
         from captioning.serving import site
 
-        site.write(bundle, options.out, options.precision)
+        site.write(bundle, options.out, options.precision)  # says what it has written
     elif options.format == "onnx":
         from captioning.serving import onnx_files
 
         onnx_files.write(bundle, options.out, options.precision or "float32")
+        print(f"{options.out}: {', '.join(f'{name}.onnx' for name in onnx_files.GRAPHS)} and model.json")
     else:
         from captioning.serving import saved_model
 
-        saved_model.write(bundle, options.out)
+        print(saved_model.write(bundle, options.out))
     if options.serve:
         site.serve(options.out, options.serve)
     return 0

@@ -36,12 +36,12 @@ def write(bundle: Bundle, folder: Path | str, precision: str = "float32") -> dic
         What model.json holds.
 
     Raises:
-        ImportError: the packages for it are not installed.
+        ModuleNotFoundError: see `packages`.
         ValueError: an unknown precision.
     """
     if precision not in PRECISIONS:
         raise ValueError(f"precision is {precision!r}; known: {', '.join(PRECISIONS)}.")
-    onnx, _ = _require("onnx"), _require("tf2onnx")
+    onnx, _ = packages()
     folder, graphs = Path(folder), Graphs(bundle)
     description = _describe(bundle, graphs, precision)
     for name, model in _convert(graphs).items():
@@ -56,13 +56,19 @@ def write(bundle: Bundle, folder: Path | str, precision: str = "float32") -> dic
     return description
 
 
-def _require(name: str) -> Any:
-    """Import a package that only exports need."""
+def packages() -> tuple[Any, Any]:
+    """Return the packages onnx and tf2onnx, which only exports need.
+
+    Raises:
+        ModuleNotFoundError: one is not installed; the message says how to.
+    """
     try:
-        return __import__(name)
+        import onnx
+        import tf2onnx
     except ModuleNotFoundError as error:
-        told = f"{name} is not installed. Exports need it: pip install '.[export]' in the repository."
-        raise ModuleNotFoundError(told, name=name) from error
+        told = f"{error.name} is not installed. Exports need it: pip install '.[export]' in the repository."
+        raise ModuleNotFoundError(told, name=error.name) from error
+    return onnx, tf2onnx
 
 
 def _convert(graphs: Graphs) -> dict[str, Any]:
@@ -71,7 +77,7 @@ def _convert(graphs: Graphs) -> dict[str, Any]:
     They go through a SavedModel: tf2onnx takes what a plain function has captured, as the constants of the
     normalization, for inputs.
     """
-    tf2onnx = _require("tf2onnx")
+    _, tf2onnx = packages()
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
     found = {}
     for name in GRAPHS:  # one by one: tf2onnx reads all of a SavedModel for each signature of it
@@ -88,7 +94,7 @@ def _convert(graphs: Graphs) -> dict[str, Any]:
 
 def _round(model: Any) -> None:
     """Let the features go through float16 again: tf2onnx takes a cast there and back for one that does nothing."""
-    helper, types = _require("onnx").helper, _require("onnx").TensorProto
+    helper, types = packages()[0].helper, packages()[0].TensorProto
     (last,) = (node for node in model.graph.node if "features" in node.output)
     last.output[:] = ["exact"]
     model.graph.node.append(helper.make_node("Cast", ["exact"], ["rounded"], to=types.FLOAT16))

@@ -56,11 +56,12 @@ def write(bundle: Bundle, folder: Path | str, precision: str | None = None) -> N
 
     Raises:
         SiteError: the folder holds other files, or the runtime for browsers cannot be had.
-        ImportError: the packages for ONNX are not installed.
+        ModuleNotFoundError: see `onnx_files.packages`.
     """
     folder = Path(folder).absolute()
-    _check_folder(folder)
-    runtime = _runtime()  # the cheap check first
+    _check_folder(folder)  # the cheap checks first
+    onnx_files.packages()
+    runtime = _runtime()
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft, old = beside(folder, ".part"), beside(folder, ".old")
     with only_one(folder):
