@@ -11,7 +11,7 @@ from captioning.bundle import Answer
 from captioning.datasets.dataset import Record
 from captioning.evaluation import check, references_of
 from captioning.findings.captions import side_by_side
-from captioning.findings.finding import NO_TRUTH, Finding
+from captioning.findings.finding import Finding
 from captioning.findings.looking import looks
 from captioning.findings.wording import counted, listed, percent, span
 from captioning.metrics import CiderD
@@ -34,10 +34,10 @@ def sureness(answers: Sequence[Answer]) -> Finding:
     if None in shares:
         return Finding(f"{text} There are no validation captions to compare it with: run 09_evaluate.")
     if len(set(shares)) == 1:
-        of = "this caption" if len(shares) == 1 else f"each of these {len(shares)} captions"
-        return Finding(f"{text} The model is surer of {of} than of {percent(shares[0], 0)} of the validation captions.")
-    ends = [_pictures(shares, end) + f" (than of {percent(end, 0)})" for end in (max(shares), min(shares))]
-    return Finding(f"{text} Surer than of so many validation captions: most for {ends[0]}, least for {ends[1]}.")
+        each = "It" if len(shares) == 1 else "Each"
+        return Finding(f"{text} {each} is above {percent(shares[0], 0)} of those of the validation captions.")
+    most, least = (f"{_pictures(shares, end)} ({percent(end, 0)})" for end in (max(shares), min(shares)))
+    return Finding(f"{text} Share of the validation captions below it: largest for {most}, smallest for {least}.")
 
 
 def alternatives(records: Sequence[Record], answers: Sequence[Answer]) -> Finding:
@@ -59,7 +59,7 @@ def alternatives(records: Sequence[Record], answers: Sequence[Answer]) -> Findin
         for record, answer in zip(records, answers, strict=True)
     ]
     if not any(map(any, marks)):
-        return Finding(f"{text} {NO_TRUTH}")
+        return Finding(text)  # the truth is not known
     first, any_of = sum(mark[0] == "✓" for mark in marks), sum("✓" in mark for mark in marks)
     return Finding(
         f"{text} Of {counted(len(marks), 'picture')}, the first caption is right for {first}, any for {any_of}."
@@ -86,7 +86,7 @@ def confidence(records: Sequence[Record], answers: Sequence[Answer]) -> Finding:
     else:
         ids = {record.image_id: text for record, text in zip(records, texts, strict=True)}
         better = CiderD(references_of(records)).score(ids)[1]
-        text = f"CIDEr of {counted(len(texts), 'caption')}: {np.mean(better):.2f} on average. {NO_TRUTH}"
+        text = f"CIDEr of {counted(len(texts), 'caption')}: {np.mean(better):.2f} on average."
         pair = "Of two captions, the model is surer of the one with the higher CIDEr"
     share = _ordered(sure, better)
     if share is None:
