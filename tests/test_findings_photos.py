@@ -151,6 +151,12 @@ def test_models_that_agree_and_disagree():
     assert alone.endswith("Train another model to compare with.")
 
 
+def test_many_pictures_are_counted_instead_of_listed():
+    a = {number: "a dog" for number in range(7)}
+    said = findings.disagreement([photo(number) for number in a], {"A": a, "B": a | {3: "two cats", 5: "a cat"}})
+    assert said.startswith("The same caption of 2 models: 5 of 7 pictures. Words of two models")
+
+
 def test_two_empty_captions_are_the_same():
     assert "100 % are in both" in findings.disagreement([photo(1)], {"A": {1: ""}, "B": {1: ""}})
 

@@ -20,6 +20,7 @@ from captioning.words import tokenize
 CHANCE = 0.5  # share of pairs that a coin orders rightly
 MANY = 1000  # larger ratios of probabilities are not told
 DRAWS = 500  # of the bootstrap
+LISTED = 6  # pictures told one by one
 
 
 def sureness(answers: Sequence[Answer]) -> Finding:
@@ -120,7 +121,11 @@ def disagreement(records: Sequence[Record], results: Mapping[str, Mapping]) -> F
         records: the pictures shown.
         results: name of a model -> image id -> caption.
     """
-    text = side_by_side(records, results)
+    if len(records) <= LISTED:
+        text = side_by_side(records, results)
+    else:
+        alike = sum(len({of_model[record.image_id] for of_model in results.values()}) == 1 for record in records)
+        text = f"The same caption of {counted(len(results), 'model')}: {alike} of {len(records)} pictures."
     if len(results) < 2:
         return Finding(f"{text} Train another model to compare with.")
     shared = [_shared([of_model[record.image_id] for of_model in results.values()]) for record in records]
