@@ -1,4 +1,4 @@
-"""Captioners of every kind over the tiny encoder, small and lively enough to be exported in tests."""
+"""Captioners of every kind over the tiny encoder, small and lively enough to be exported; and exports that are run."""
 
 import functools
 from pathlib import Path
@@ -6,10 +6,11 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from captioning import models
+from captioning import decoding, models
 from captioning.bundle import Bundle
 from captioning.decoding import Step
 from captioning.features import encode_files
+from captioning.files import read_json
 from captioning.from_scratch.rnn import CaptioningRNN, CaptioningRNNConfig
 from captioning.models.bahdanau import BahdanauConfig
 from captioning.models.bilstm import BiLSTMConfig
@@ -89,3 +90,40 @@ def captioner(kind):
 
 def numbers(array):
     return keras.ops.convert_to_numpy(array)
+
+
+class Session:
+    """The three graphs around onnxruntime: `encode`, `start` and `step` as `captioning.decoding` takes them."""
+
+    def __init__(self, folder):
+        import onnxruntime
+
+        self.description = read_json(folder / "model.json", "")
+        self._graphs = {
+            name: (onnxruntime.InferenceSession(folder / graph["file"], providers=["CPUExecutionProvider"]), graph)
+            for name, graph in self.description["graphs"].items()
+        }
+
+    def encode(self, pixels):
+        return self._run("encoder", pixels)[0]
+
+    def start(self, features):
+        return tuple(self._run("start", features))
+
+    def step(self, tokens, state):
+        logits, *rest = self._run("step", tokens, *state)
+        return Step(logits, tuple(rest[: len(state)]), *rest[len(state) :])
+
+    def _run(self, name, *inputs):
+        session, graph = self._graphs[name]
+        return session.run(graph["outputs"], dict(zip(graph["inputs"], inputs, strict=True)))
+
+
+def differing(bundle, folder, pictures):
+    """Return the pictures, uint8 (pictures, size, size, 3), whose greedy captions by the files are not Python's."""
+    session, wrong = Session(folder), []
+    for number, pixels in enumerate(pictures[:, None]):
+        found = decoding.greedy(session.step, session.start(session.encode(pixels)), session.description["max_length"])
+        expected = bundle.decode(encode_files(pixels[0], bundle.encoder), beam_width=1, length_penalty=0.0)
+        wrong += [number] * (found[0].tokens != expected[0].tokens)
+    return wrong

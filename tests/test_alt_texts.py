@@ -8,7 +8,7 @@ from PIL import Image
 from captioning.bundle import Answer, Candidate
 from captioning.fetching.photo import WebPhoto
 from captioning.files import DamagedError
-from captioning.serving.alt_texts import alt_text, as_alt_texts, find, read_page, where
+from captioning.serving.alt_texts import Page, alt_text, as_alt_texts, find, where
 from captioning.serving.command import main
 from tests.test_command import stub  # noqa: F401 (a fixture)
 
@@ -74,7 +74,7 @@ CASES = [(f"page{ending}", text, *found) for ending, cases in ((".html", HTML), 
 @pytest.mark.parametrize(("name", "text", "without", "described"), CASES)
 def test_pictures_without_alt_text_are_found(name, text, without, described, tmp_path):
     (tmp_path / name).write_text(text, encoding="utf-8-sig")
-    page = read_page(tmp_path / name)
+    page = Page(tmp_path / name)
     assert (page.without, page.described) == (without, described)
 
 
@@ -102,7 +102,7 @@ def test_an_address_counts_from_its_page_or_from_the_folder(address, file):
 def test_a_page_in_another_encoding_is_named(tmp_path):
     (tmp_path / "old.html").write_bytes("<p>café</p><img src=a.jpg>".encode("latin-1"))
     with pytest.raises(DamagedError, match=r"old\.html is not in UTF-8 .* Save it as UTF-8"):
-        read_page(tmp_path / "old.html")
+        Page(tmp_path / "old.html")
 
 
 @pytest.fixture
@@ -127,18 +127,19 @@ def site(tmp_path, monkeypatch):
 
 def test_each_picture_of_a_site_is_found_once_and_what_is_missing_is_named(site):
     photos, summary = find(["site", "photos"])
-    assert [photo.name for photo in photos if not photo.error] == [
+    assert [str(photo) for photo in photos if not getattr(photo, "problem", None)] == [
         "site/img/dog.png", "https://example.org/cat.png", "site/img/a b.png", "photos/x.png",
     ]  # fmt: skip
-    assert [photo.name for photo in photos if photo.error] == ["site/blog/post.md: gone.png", "site/latin.htm"]
+    failed = [str(photo) for photo in photos if getattr(photo, "problem", None)]
+    assert failed == ["site/blog/post.md: gone.png", "site/latin.htm"]
     assert summary == "2 pages, pictures: 6 without alt text, 1 with."
-    pictures = [photo.picture for photo in find(["site"], allow_private=True)[0]]
-    assert WebPhoto("https://example.org/cat.png", allow_private=True) in pictures
+    sources = [getattr(photo, "source", None) for photo in find(["site"], allow_private=True)[0]]
+    assert WebPhoto("https://example.org/cat.png", allow_private=True) in sources
 
 
 def test_a_page_of_its_own_counts_from_its_folder(site):
     (photo, *_), _ = find(["site/index.html"])
-    assert photo.picture == Path("site/img/dog.png")
+    assert photo == Path("site/img/dog.png")
 
 
 @pytest.mark.usefixtures("stub")

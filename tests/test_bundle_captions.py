@@ -165,14 +165,18 @@ def test_the_candidates_are_those_of_the_beam_with_the_models_own_probabilities(
     assert texts(answers) == texts(loaded.caption(files, beam=4))
 
 
-def test_more_candidates_than_the_beam_is_wide_widen_it(made, with_photos):
+def test_more_candidates_than_the_beam_is_wide_leave_its_caption_the_first(made, with_photos):
     folder, _, _ = with_photos
-    loaded, file = bundle.load(folder), made.dataset.records[0].file
-    five = loaded.caption(file, n=5, beam=1)
-    assert len(five.candidates) == len({c.caption for c in five.candidates}) == 5
-    assert five == loaded.caption(file, n=5, beam=5)
-    most = len(made.tokenizer)
-    assert loaded.caption(file, n=most).candidates[:3] == loaded.caption(file, n=3, beam=most).candidates
+    loaded, files = bundle.load(folder), [record.file for record in made.dataset.records]
+    ones, fives, wides = (loaded.caption(files, n, beam, attention=True) for n, beam in ((1, 1), (5, 1), (5, 5)))
+    assert texts(ones) != texts(wides)  # else nothing is shown
+    for one, five, wide in zip(ones, fives, wides, strict=True):
+        assert five.candidates[0] == one.candidates[0] and (five.words, five.below) == (one.words, one.below)
+        others = [candidate for candidate in wide.candidates if candidate.caption != one.caption]
+        assert list(five.candidates[1:]) == others[:4] and len(five.candidates) == 5
+    loaded.__dict__["chosen"] = loaded.chosen | {"beam_width": 1, "length_penalty": 0.0}
+    assert texts(loaded.caption(files, n=5)) == texts(loaded.caption(files)) == texts(ones)
+    assert loaded.caption(files[0], n=len(made.tokenizer)).caption == ones[0].caption
 
 
 def test_fewer_captions_than_asked_for_are_no_error(made, with_photos, monkeypatch):

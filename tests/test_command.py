@@ -43,6 +43,7 @@ class Stub:
     def captions(self, pictures, n=1, beam=None, attention=False, keep_errors=False):
         assert keep_errors
         self.asked.append((n, beam, attention))
+        self.pictures = pictures
         for picture in pictures:
             try:
                 width = open_image(picture, name=getattr(picture, "name", None) and str(picture.name)).width
@@ -60,7 +61,7 @@ def stub(monkeypatch):
     """Every model is the stub; loading it prints, as loading may."""
     stub = Stub()
     monkeypatch.setattr(command, "find_model", lambda name: Path(name or "best"))
-    monkeypatch.setattr(bundle, "load", lambda source: print("loading") or stub)
+    monkeypatch.setattr(bundle, "load", lambda source, allow_private: print("loading") or stub)
     return stub
 
 
@@ -147,7 +148,7 @@ def test_a_name_that_is_no_text_is_written_all_the_same(stub, photos, capfdbinar
 
 def test_one_photo_comes_from_standard_input(stub, photos, capsys, monkeypatch):
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(Path("b.png").read_bytes())))
-    assert main(["caption", "-"]) == 0 and capsys.readouterr().out == "-\t3 wide, place 1\n"
+    assert main(["caption", "-"]) == 0 and capsys.readouterr().out == "standard input\t3 wide, place 1\n"
     assert main(["caption", "-"]) == 1 and "standard input" in capsys.readouterr().err
 
 
@@ -161,6 +162,7 @@ def test_addresses_are_fetched_as_the_options_permit(stub, photos, capsys, monke
         ("https://example.org/x.png", False),
         ("http://localhost/y.png", True),
     ]
+    assert [photo.content for photo in stub.pictures] == [None]  # of thousands, not all are kept
 
 
 def test_each_line_is_out_before_the_next_photo_is_looked_at(photos, stub, monkeypatch):
@@ -198,7 +200,7 @@ def test_a_reader_that_has_seen_enough_ends_it_quietly(stub, photos, capsys, mon
     ],
 )
 def test_what_ends_it_is_one_line_and_an_exit_code(error, code, said, stub, photos, capsys, monkeypatch):
-    def load(source):
+    def load(source, allow_private):
         raise error
 
     monkeypatch.setattr(bundle, "load", load)
@@ -267,6 +269,17 @@ def test_a_model_without_attention_is_refused_before_any_work(stub, photos, caps
 # Which model
 
 
+def test_a_model_is_fetched_as_the_options_permit_and_its_password_is_not_told(stub, photos, capsys, monkeypatch):
+    monkeypatch.setattr(command, "find_model", str)
+    asked = []
+    monkeypatch.setattr(bundle, "load", lambda *given, **options: asked.append((given, options)) or stub)
+    model = "https://me:secret@example.org/model.zip"
+    for options in ([], ["--allow-private"]):
+        assert main(["caption", "b.png", "--model", model, *options]) == 0
+        assert capsys.readouterr().err == "Model: https://example.org/model.zip\n"
+    assert asked == [((model,), {"allow_private": permitted}) for permitted in (False, True)]
+
+
 @pytest.fixture
 def made(tmp_path, monkeypatch):
     (tmp_path / "home").mkdir()
@@ -325,7 +338,7 @@ def test_it_says_what_the_bundle_says(made, monkeypatch, capsys):
     files = sorted(str(record.file) for record in made.dataset.records)[:3]
     loaded = bundle.load(folder)
     told = loaded.caption(files, n=2)
-    monkeypatch.setattr(bundle, "load", lambda source: loaded if source == folder else None)  # compiled once
+    monkeypatch.setattr(bundle, "load", lambda source, **_: loaded if source == folder else None)  # compiled once
     capsys.readouterr()
     assert main(["caption", *files, "--model", folder.name, "--n", "2", "--json"]) == 0
     records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -382,17 +395,17 @@ def test_pack_and_export_hand_over_what_was_asked(stub, tmp_path, capsys, monkey
     put(monkeypatch, "onnx_files", write=note["onnx"])
     put(monkeypatch, "saved_model", write=note["saved"])
     out = tmp_path / "out"
-    for options in ([], ["--serve"], ["--format", "onnx", "--precision", "int8"], ["--format", "saved-model"]):
+    for options in ([], ["--serve"], ["--format", "onnx", "--precision", "int16"], ["--format", "saved-model"]):
         assert main(["export", "gru", str(out), *options]) == 0
     assert calls == [
         (Path("gru"), target, True, False),
         ("page", stub, out, None),
         ("page", stub, out, None),
         ("serve", out, 8000),
-        ("onnx", stub, out, "int8"),
+        ("onnx", stub, out, "int16"),
         ("saved", stub, out),
     ]
-    for options in (["--format", "onnx", "--serve"], ["--format", "saved-model", "--precision", "int8"]):
+    for options in (["--format", "onnx", "--serve"], ["--format", "saved-model", "--precision", "int16"]):
         assert main(["export", "gru", str(out), *options]) == 2 and "is for --format page" in capsys.readouterr().err
 
 

@@ -39,7 +39,7 @@ def evaluate(made, folder, pictures=None):
 
 
 def test_the_beam_is_chosen_on_validation(made, monkeypatch):
-    folder, _ = finished(made)
+    folder, _ = finished(made, "numpy_lstm")
     val, test = (made.dataset.split(split) for split in ("val", "test"))
     best, asked = evaluation.DECODINGS[2], []
 
@@ -61,7 +61,7 @@ def test_the_beam_is_chosen_on_validation(made, monkeypatch):
 
 @pytest.mark.parametrize("said, caption", [(True, "zebra"), (False, None)])
 def test_a_validation_that_says_nothing_is_named(said, caption, made, monkeypatch, capsys):
-    folder, _ = finished(made)
+    folder, _ = finished(made, "numpy_lstm")
     monkeypatch.setattr(
         evaluation,
         "caption_records",
@@ -95,7 +95,7 @@ def test_kept_captions_of_an_older_version_are_made_again(made, decoded, capsys)
 
 
 def test_how_sure_the_model_is_of_validation_captions_is_kept(made):
-    folder, _ = finished(made)
+    folder, _ = finished(made, "numpy_lstm")
     chosen = evaluate(made, folder, 3)["decoding"]
     captioner, val = bundle.load(folder), made.dataset.split("val")[:3]
     found = captioner.decode(made.store.rows(val), chosen["beam_width"], length_penalty=chosen["length_penalty"])
@@ -105,7 +105,7 @@ def test_how_sure_the_model_is_of_validation_captions_is_kept(made):
 
 
 def test_a_change_of_the_metrics_changes_the_scores_and_decodes_nothing(made, decoded, monkeypatch):
-    folder, _ = finished(made)
+    folder, _ = finished(made, "numpy_lstm")
     first = evaluate(made, folder)
     decoded.clear()
     score = cider.CiderD.score_tokens
@@ -117,7 +117,7 @@ def test_a_change_of_the_metrics_changes_the_scores_and_decodes_nothing(made, de
 
 
 def test_what_captions_are_compared_with_is_read_again(made, decoded):
-    folder, _ = finished(made)
+    folder, _ = finished(made, "numpy_lstm")
     first = evaluate(made, folder)
     decoded.clear()
     texts = metrics.read_results(folder / "captions.json")
@@ -129,7 +129,7 @@ def test_what_captions_are_compared_with_is_read_again(made, decoded):
 
 
 def test_another_choice_of_decodings_decodes_what_is_new(made, decoded, monkeypatch):
-    folder, _ = finished(made)
+    folder, _ = finished(made, "numpy_lstm")
     evaluate(made, folder)
     decoded.clear()
     monkeypatch.setattr(evaluation, "DECODINGS", (*evaluation.DECODINGS, (2, 0.5)))
@@ -139,7 +139,7 @@ def test_another_choice_of_decodings_decodes_what_is_new(made, decoded, monkeypa
 
 
 def test_another_number_of_validation_pictures_decodes_them(made, decoded):
-    folder, _ = finished(made)
+    folder, _ = finished(made, "numpy_lstm")
     evaluate(made, folder)
     decoded.clear()
     evaluate(made, folder, 3)
@@ -165,7 +165,7 @@ def test_other_weights_are_decoded_again(made, decoded, kind):
     "content", ["", "{", "[]", '{"captions": {}}', '{"made_from": 1, "captions": {}}', '["a", "b"]']
 )
 def test_kept_captions_that_are_damaged_are_made_again(made, decoded, content, capsys):
-    folder, _ = finished(made)
+    folder, _ = finished(made, "numpy_lstm")
     first = evaluate(made, folder)
     if "a" in content and content.startswith("["):  # the rows of a key
         kept = json.loads((folder / "decoded.json").read_text())
@@ -177,7 +177,7 @@ def test_kept_captions_that_are_damaged_are_made_again(made, decoded, content, c
 
 
 def test_test_photos_replaced_under_the_same_ids_are_captioned_again(made, decoded, tmp_path):
-    folder, _ = finished(made)
+    folder, _ = finished(made, "numpy_lstm")
     evaluate(made, folder)
     decoded.clear()
     records = tuple(replace(r, content="e" * 32) if r.split == "test" else r for r in made.dataset.records)
@@ -188,11 +188,11 @@ def test_test_photos_replaced_under_the_same_ids_are_captioned_again(made, decod
 
 def test_other_splits_or_features_than_those_trained_with_are_refused(made, tmp_path):
     """Under another split the test pictures may have been trained on."""
-    loaded = bundle.load(finished(made)[0])
+    loaded = bundle.load(finished(made, "numpy_lstm")[0])
     evaluation.evaluate(loaded, made.store, made.dataset)
     swapped = {"train": "test", "test": "train", "val": "val"}
     records = tuple(replace(r, split=swapped[r.split]) for r in made.dataset.records)
-    with pytest.raises(StaleError, match=r"data\.\w+ was .*05_inceptionv3_bahdanau_attention"):
+    with pytest.raises(StaleError, match=r"data\.\w+ was .*08_rnn_from_scratch"):
         evaluation.evaluate(loaded, made.store, replace(made.dataset, records=records))
     other = store_of(made.dataset, tmp_path / "other", identity={"weights": "imagenet"})
     with pytest.raises(StaleError, match=r"encoder\.weights was 'random' and is now 'imagenet'"):
@@ -200,7 +200,7 @@ def test_other_splits_or_features_than_those_trained_with_are_refused(made, tmp_
 
 
 def test_what_does_not_fit_is_left_out_with_a_line(made, capsys, monkeypatch):
-    folder, _ = finished(made)
+    folder, _ = finished(made, "numpy_lstm")
     torn, _ = finished(made, units=6)
     (torn / "model.weights.h5").write_bytes(b"half")
     nameless, _ = finished(made, units=8)
@@ -216,7 +216,7 @@ def test_what_does_not_fit_is_left_out_with_a_line(made, capsys, monkeypatch):
 
 
 def test_when_nothing_fits_it_is_an_error(made, monkeypatch):
-    finished(made)
+    finished(made, "numpy_lstm")
     assert folder_of(made.project, "mobilenet") != made.store.folder  # no features there
     with pytest.raises(FileNotFoundError, match=r"No experiment .* fits the data"):
         evaluation.evaluate_all(made.project, made.dataset)
@@ -287,7 +287,7 @@ def test_the_mean_of_reports_holds_every_number():
 
 def test_greedy_decoding_is_one_of_those_tried(made):
     """What training reports is greedy; a beam of width 1 with a penalty searches on past the first END."""
-    captioner = bundle.load(finished(made)[0])
+    captioner = bundle.load(finished(made, "numpy_lstm")[0])
     val = made.dataset.split("val")
     state = captioner.initial_state(made.store.rows(val))
     greedy = decoding.greedy(captioner.step, state, captioner.max_length)

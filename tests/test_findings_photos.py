@@ -59,7 +59,7 @@ def test_one_caption_each_has_no_alternative():
     [
         (np.log(2), "The first caption is 2.0 times as probable as the second."),
         (900.0, "The first caption is over 1,000 times as probable as the second."),
-        (-np.log(2), "is 0.5 times as probable as the second. Less probable, and first by the length penalty: 1 of 1."),
+        (-np.log(2), "is 0.5 times as probable as the second. Less probable, and first by the decoding: 1 of 1."),
     ],
 )
 def test_how_far_the_first_caption_is_ahead(behind, said):

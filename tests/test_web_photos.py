@@ -39,8 +39,8 @@ def as_public(monkeypatch):
 
 @pytest.fixture
 def hurried(monkeypatch):
-    monkeypatch.setattr(photo, "LONGEST", 0.5)
-    monkeypatch.setattr(photo, "SILENCE", 0.3)
+    monkeypatch.setattr(photo, "LONGEST", 0.25)
+    monkeypatch.setattr(photo, "SILENCE", 0.2)
 
 
 @contextmanager
@@ -236,13 +236,13 @@ def test_what_never_ends_is_left_in_time(beginning, endless, pause, hurried):
         began = time.monotonic()
         told = refused(address)
     assert time.monotonic() - began < 2
-    assert re.search("it takes longer than 0.5 s|timed out|bytes in|LineTooLong|got more than|BadStatusLine", told)
+    assert re.search("it takes longer than 0.25 s|timed out|bytes in|LineTooLong|got more than|BadStatusLine", told)
 
 
 def test_a_host_that_is_silent_is_left_in_time(hurried):
     with raw(endless=b"a", pause=9) as address:
         began = time.monotonic()
-        assert re.search("it takes longer than 0.5 s|timed out", refused(address))
+        assert re.search("it takes longer than 0.25 s|timed out", refused(address))
     assert time.monotonic() - began < 2
 
 
@@ -255,7 +255,7 @@ def test_a_host_of_many_addresses_where_nobody_answers_is_left_in_time(hurried, 
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
     monkeypatch.setattr(socket, "create_connection", connect)
     began = time.monotonic()
-    assert refused("http://many.example/", allow_private=False) == "it takes longer than 0.5 s."
+    assert refused("http://many.example/", allow_private=False) == "it takes longer than 0.25 s."
     assert time.monotonic() - began < 2
 
 

@@ -180,6 +180,10 @@ def test_photos_that_cannot_be_read_are_told_and_left_out(folder, capsys):
     assert [(record.file.name, record.captions, record.truth) for record in records] == [
         (name, (), None) for name in ("a.jpg", "b.png", "c.jpg")
     ]
+    several = own_photos.records_of([folder, folder / "a.jpg", "https://me:pw@example.org/x.jpg", str(folder / "none")])
+    assert [str(record.file) for record in several[3:]] == [
+        str(folder / "a.jpg"), "https://example.org/x.jpg", str(folder / "none"),
+    ]  # fmt: skip
     read, answers = own_photos.answer(Model(), records)
     assert read == records[:2] and [answer.caption for answer in answers] == ["40 by 30 <0>", "20 by 10 <0>"]
     assert capsys.readouterr().out.startswith(f"Left out: {folder / 'c.jpg'} ")

@@ -212,7 +212,8 @@ class Bundle:
 
         Args:
             pictures: one or several, see `images.ACCEPTED`.
-            n: captions per picture, the best first; fewer if it finds no more. A narrower beam is widened to it.
+            n: captions per picture, fewer if it finds no more. The first is the same for every `n`; where the beam is
+                narrower, the others come from one of width `n`.
             beam: beam width; 1 is greedy; None: what the validation pictures chose.
             attention: whether answers hold where the model looked.
             keep_errors: yield the error of a picture that cannot be read in its place, and caption the others.
@@ -227,14 +228,18 @@ class Bundle:
         """
         words, chosen = len(self.tokenizer), self.chosen
         width = whole("beam", chosen["beam_width"] if beam is None else beam, words)
-        width = max(width, whole("n", n, words))
-        options = {"length_penalty": penalty_for(chosen, width), "return_all": n > 1}
+        wider = max(width, whole("n", n, words))
         batches = encode_each(pictures, self.encoder, keep_errors)
         # The first answers come soon; then decoding takes several batches together, which is faster.
         for count in itertools.chain([1], itertools.repeat(TOGETHER // BATCH)):
             parts = list(itertools.islice(batches, count))
             if not parts:
                 return
-            found = iter(self.decode(np.concatenate([features for _, features in parts]), width, **options))
+            features = np.concatenate([features for _, features in parts])
+            found = self.decode(features, width, length_penalty=penalty_for(chosen, width), return_all=n > 1)
+            if wider > width:
+                others = self.decode(features, wider, length_penalty=penalty_for(chosen, wider), return_all=True)
+                found = [[best, *rest] for (best, *_), rest in zip(found, others, strict=True)]
+            found = iter(found)
             for problem in itertools.chain.from_iterable(problems for problems, _ in parts):
                 yield problem or answer(next(found), n, self.tokenizer, chosen["confidences"], attention)

@@ -27,7 +27,7 @@ _FIELDS |= {"kind": str, "tokenizer": str, "finished": bool}
 _FEW, _TIMES = 1 << 24, 64  # numbers in an array of a packed model, at least; and as against all that it holds
 
 
-def load(path: Path | str, other_code: bool = False, sha256: str | None = None) -> Bundle:
+def load(path: Path | str, other_code: bool = False, sha256: str | None = None, allow_private: bool = False) -> Bundle:
     """Load a bundle; nothing is written, and no random state is touched.
 
     Args:
@@ -35,6 +35,7 @@ def load(path: Path | str, other_code: bool = False, sha256: str | None = None) 
             or an http(s) address, whose checksum is told.
         other_code: load it also where the code of its model has changed since; its captions may be others then.
         sha256: the checksum that the packed model must have.
+        allow_private: fetch it from an address of this machine and its network, too.
 
     Raises:
         FileNotFoundError: the bundle or a file of it is missing.
@@ -42,7 +43,7 @@ def load(path: Path | str, other_code: bool = False, sha256: str | None = None) 
             damaged, not to be trusted, or of a newer version.
         DamagedError, StaleError: the tokenizer of a folder cannot be used.
     """
-    folder = packed.find(path, sha256)
+    folder = packed.find(path, sha256, allow_private)
     travels = isinstance(folder, Packed)
     settings = read_settings(folder)
     if travels:

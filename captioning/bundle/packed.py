@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import io
-import re
 import sys
-import time
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -18,8 +15,7 @@ import numpy as np
 
 from captioning import encoders
 from captioning.bundle.bundle import BundleError
-from captioning.fetching import asking
-from captioning.fetching.photo import ADDRESS
+from captioning.fetching.photo import ADDRESS, WebPhoto, WebPhotoError
 from captioning.fetching.unpack import DAMAGE, UnpackError, checked
 from captioning.files import DamagedError, read_json
 from captioning.provenance import difference
@@ -33,7 +29,7 @@ MEMBERS = NEEDED | {ENCODER, "scores.json", "history.csv", CARD, CARD_TEXT}
 LARGEST = 1 << 30  # bytes, packed and unpacked; VGG16 alone has 537 MB in float32
 LARGEST_TEXT = 1 << 24  # bytes of a member that is no array
 AGAIN = "Fetch it again, or pack it again with `python -m captioning pack`."
-_TIMEOUT = (10.0, 20.0)  # seconds for a connection, and without data
+LONGEST = 1800.0  # seconds to fetch it
 
 
 @dataclass(frozen=True)
@@ -115,21 +111,25 @@ class Packed:
         return encoder
 
 
-def find(path: Path | str, sha256: str | None = None) -> Path | Packed:
+def find(path: Path | str, sha256: str | None = None, allow_private: bool = False) -> Path | Packed:
     """Return the packed model of a file or of an address, else the path of a folder as it is; nothing is written.
 
     Args:
         path: a folder, a file, or an http(s) address, which is fetched; its checksum is told.
         sha256: what the checksum of file or address must be.
+        allow_private: see `WebPhoto`.
 
     Raises:
         BundleError: file or address is no packed model, is damaged, not to be trusted, of a newer version, or of
             another checksum; or a folder is to have one.
     """
-    address = re.sub(r"^(https?):/+", r"\1://", str(path), flags=re.IGNORECASE)  # a Path has lost a slash
-    if ADDRESS.match(address):
-        found = _opened(io.BytesIO(_fetched(address)), address, sha256)
-        print(f"{address}: sha256 {found.checksum}", file=sys.stderr)  # stdout is for captions
+    if ADDRESS.match(str(path)):
+        web = WebPhoto(str(path), allow_private, LARGEST, LONGEST)
+        try:
+            found = _opened(io.BytesIO(web.read()), web.name, sha256)
+        except WebPhotoError as error:
+            raise BundleError(str(error)) from error
+        print(f"{found}: sha256 {found.checksum}", file=sys.stderr)  # stdout is for captions
         return found
     path = Path(path)
     if path.is_file():
@@ -205,28 +205,3 @@ def _content(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, source: str) -> b
         if len(content) < entry.file_size:
             raise zipfile.BadZipFile(f"{entry.filename!r} has not the {entry.file_size:,} bytes that it declares")
     return content
-
-
-def _fetched(address: str) -> bytes:
-    """Return what is at an address, which a person has typed: it may be of the local network."""
-    if not address.lower().startswith(("http://", "https://")):
-        raise BundleError(f"{address}: a model is fetched from http or https addresses only.")
-    try:
-        with asking.patient_session(2, time.sleep) as session:
-            return asking.persist(partial(_attempt, session, address), address, 2, time.sleep)
-    except asking.DownloadError as error:
-        raise BundleError(str(error)) from error
-
-
-def _attempt(session, address: str) -> bytes:
-    content = bytearray()
-    with asking.ask(session, address, _TIMEOUT) as response:
-        # Without a length, a stream that never ends is noticed at the limit.
-        if int(response.headers.get("Content-Length", 0)) > LARGEST:
-            raise asking.RefusedError(f"{address} has more than the limit of {LARGEST:,} bytes.")
-        for piece in asking.pieces(response, _TIMEOUT):
-            content += piece
-            if len(content) > LARGEST:
-                raise asking.RefusedError(f"{address} has more than the limit of {LARGEST:,} bytes.")
-    asking.refuse_page(content[:512])
-    return bytes(content)

@@ -1,4 +1,4 @@
-"""A photo at an address: fetched when it is read, within limits, from public hosts only."""
+"""A photo, or another file, at an address: fetched as it is read, within limits, from public hosts only."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from captioning.lines import printable
 
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # how an address begins, also as `pathlib.Path` has it
 LARGEST = 50_000_000  # bytes of a photo, unpacked
-LONGEST = 30.0  # seconds for all of it: connections, redirects, a second try
+LONGEST = 30.0  # seconds for all of a photo: connections, redirects, a second try
 SILENCE = 10.0  # seconds to wait for a connection, and without data
 REDIRECTS = 5
 AGENT = "Mozilla/5.0 (compatible; captioning)"  # some hosts refuse the names of programming libraries
@@ -47,6 +47,8 @@ class WebPhoto:
 
     address: str
     allow_private: bool = False  # also from hosts of this machine and its local network, and through a proxy
+    largest: int | None = None  # bytes; None: `LARGEST`
+    longest: float | None = None  # seconds; None: `LONGEST`
 
     @property
     def name(self) -> str:
@@ -65,14 +67,15 @@ class WebPhoto:
         """Fetch it.
 
         Args:
-            limit: bytes that it may have, where that is less than `LARGEST`.
+            limit: bytes that it may have, where that is less than `largest`.
 
         Raises:
             WebPhotoError: it cannot be fetched.
         """
-        largest = min(limit, LARGEST) if limit >= 0 else LARGEST
+        largest = self.largest or LARGEST
+        largest = min(limit, largest) if limit >= 0 else largest
         try:
-            with _session(self, time.monotonic() + LONGEST) as session:
+            with _session(self) as session:
                 try:
                     return _body(session, self._url, largest)
                 except Again as error:
@@ -187,8 +190,10 @@ class _Adapter(requests.adapters.HTTPAdapter):
         return manager
 
 
-def _session(photo: WebPhoto, end: float) -> requests.Session:
-    """Return a session for one photo, until a time of `time.monotonic`."""
+def _session(photo: WebPhoto) -> requests.Session:
+    """Return a session for one photo, which ends in time."""
+    longest = photo.longest or LONGEST
+    end = time.monotonic() + longest
     try:
         parts = urlsplit(photo._url)
         known = parts.scheme.lower() in ("http", "https") and parts.hostname and parts.port != 0
@@ -201,7 +206,7 @@ def _session(photo: WebPhoto, end: float) -> requests.Session:
 
     def left() -> float:
         if (seconds := end - time.monotonic()) <= 0:
-            raise RefusedError(f"it takes longer than {LONGEST:g} s.")
+            raise RefusedError(f"it takes longer than {longest:g} s.")
         return min(seconds, SILENCE)
 
     session, adapter = requests.Session(), _Adapter(photo=photo, left=staticmethod(left))

@@ -54,7 +54,7 @@ def alternatives(records: Sequence[Record], answers: Sequence[Answer]) -> Findin
     ahead = [first.log_probability - second.log_probability for first, second in pairs]
     text = f"The first caption is {_times(ahead)} times as probable as the second."
     if behind := sum(gap < 0 for gap in ahead):
-        text += f" Less probable, and first by the length penalty: {behind} of {len(ahead)}."
+        text += f" Less probable, and first by the decoding: {behind} of {len(ahead)}."
     marks = [
         [check(record, candidate.caption)[:1] for candidate in answer.candidates]
         for record, answer in zip(records, answers, strict=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,8 @@ from urllib.parse import unquote, urlsplit
 import mistune
 
 from captioning.files import DamagedError
-from captioning.serving.arguments import Given, given
+from captioning.images import ImageError, Picture
+from captioning.serving.own_photos import Photo, given
 
 if TYPE_CHECKING:
     from captioning.bundle import Answer
@@ -23,15 +24,6 @@ HTML, MARKDOWN = (".html", ".htm", ".xhtml"), (".md", ".markdown")
 # What a screen reader says of every picture anyway.
 _PICTURE = r"an? (?:picture|photo|photograph|image) of"
 _PICTURE_OF = re.compile(rf"^{_PICTURE}\s+(?=\S)|\s+{_PICTURE}$")
-
-
-@dataclass
-class Page:
-    """A page and its pictures."""
-
-    file: Path
-    without: list[str] = field(default_factory=list)  # addresses of the pictures that have no alt text, as written
-    described: int = 0  # pictures that have one, or are marked as decoration by an empty one
 
 
 def alt_text(caption: str) -> str:
@@ -57,24 +49,6 @@ def pages_of(place: Path) -> list[Path]:
     return sorted(file for file in found if file.suffix.lower() in HTML + MARKDOWN)
 
 
-def read_page(file: Path) -> Page:
-    """Return the pictures of a page.
-
-    Raises:
-        DamagedError: it is not in UTF-8.
-        OSError: it cannot be read.
-    """
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DamagedError(f"{file} is not in UTF-8 ({error}). Save it as UTF-8.") from error
-    page = Page(file)
-    parser = _Images(page)
-    parser.feed(_to_html(text) if file.suffix.lower() in MARKDOWN else text)
-    parser.close()
-    return page
-
-
 def where(page: Path, address: str, root: Path) -> Path | str | None:
     """Return the file of a picture, or its http or https address; None for what is neither, such as a data: URI.
 
@@ -98,22 +72,38 @@ def where(page: Path, address: str, root: Path) -> Path | str | None:
     return Path(os.path.normpath(root / path.lstrip("/") if path.startswith("/") else page.parent / path))
 
 
-class _Images(HTMLParser):
-    """Notes the `img` elements of a page."""
+class Page(HTMLParser):
+    """The pictures of a page.
 
-    def __init__(self, page: Page):
+    Attributes:
+        without: addresses of those that have no alt text, as written.
+        described: the number of those that have one, or are marked as decoration by an empty one.
+    """
+
+    def __init__(self, file: Path):
+        """Read it.
+
+        Raises:
+            DamagedError: it is not in UTF-8.
+            OSError: it cannot be read.
+        """
         super().__init__()
-        self.page = page
+        self.without, self.described = [], 0
+        try:
+            text = file.read_text(encoding="utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise DamagedError(f"{file} is not in UTF-8 ({error}). Save it as UTF-8.") from error
+        self.feed(_to_html(text) if file.suffix.lower() in MARKDOWN else text)
+        self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag != "img":
-            return
+        """Note an `img`."""
         said = dict(reversed(attrs))  # of an attribute given twice, the first counts
         source = said.get("src") or (said.get("srcset") or "").strip().split(" ")[0].rstrip(",")
-        if "alt" in said:
-            self.page.described += 1
-        elif source:
-            self.page.without.append(source)
+        if tag == "img" and "alt" in said:
+            self.described += 1
+        elif tag == "img" and source:
+            self.without.append(source)
 
 
 class _Renderer(mistune.HTMLRenderer):
@@ -129,32 +119,34 @@ class _Renderer(mistune.HTMLRenderer):
 _to_html = mistune.create_markdown(renderer=_Renderer(), plugins=["table"])
 
 
-def find(names: Iterable[str], allow_private: bool = False) -> tuple[list[Given], str]:
+def find(names: Iterable[str | Photo], allow_private: bool = False) -> tuple[list[Picture], str]:
     """Return the pictures to describe, each once, and a sentence on how many there are in how many pages.
 
     Args:
-        names: pages, folders with pages in them or in folders below, and what `arguments.given` takes: a folder without
-            pages gives its photos.
-        allow_private: see `arguments.given`.
+        names: pages, folders with pages in them or in folders below, and what `own_photos.given` takes: a folder
+            without pages gives its photos.
+        allow_private: see `own_photos.given`.
     """
     photos, pages, seen = [], [], set()
     for name in names:
-        place = Path(name)
+        place = Path(str(name))
         files = pages_of(place) if place.exists() else []
         photos += [] if files else given([name], allow_private)
         for file in files:
             try:
-                pages.append(page := read_page(file))
+                pages.append(page := Page(file))
             except (OSError, ValueError) as error:
-                photos.append(Given(str(file), error=error))
+                photos.append(Photo(str(file), problem=ImageError(str(error))))
                 continue
             for address in dict.fromkeys(page.without):
                 found = where(file, address, place if place.is_dir() else file.parent)
                 if isinstance(found, Path) and not found.is_file():
-                    photos.append(Given(f"{file}: {address}", error=FileNotFoundError(f"{found} is missing")))
+                    photos.append(
+                        Photo(f"{file}: {address}", problem=ImageError(f"{file}: {address}: {found} is missing"))
+                    )
                 elif found and found not in seen:
                     seen.add(found)
-                    photos += [Given(str(found), found)] if isinstance(found, Path) else given([found], allow_private)
+                    photos += given([found], allow_private)
     without, described = sum(len(page.without) for page in pages), sum(page.described for page in pages)
     if not pages:
         return photos, ""

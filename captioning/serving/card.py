@@ -63,6 +63,12 @@ captioner = bundle.load("model.zip")  # this file, or its address
 print(captioner.caption("photo.jpg"))
 ```"""
 _EVALUATE = "Run notebooks/09_evaluate.ipynb again."
+_SURE = (
+    "An answer's `below` compares the mean log-probability per word with that of the captions of {}: it is the share "
+    "of them of which the model was less sure. It tells how usual a caption is for this model; it is no probability "
+    "of being right."
+)
+_NOT_SURE = f"Not known: nothing was kept of how sure it is of validation pictures. {_EVALUATE}"
 _NOT_EVALUATED = "Not evaluated yet: notebooks/09_evaluate.ipynb makes the numbers; then pack it again."
 
 
@@ -78,14 +84,16 @@ def card_of(bundle: Bundle | Path | str) -> dict:
     bundle = bundle if isinstance(bundle, Bundle) else load(bundle)
     if not isinstance(bundle.folder, Path):
         return read_json(bundle.folder / "model_card.json", "Pack it again.")
-    settings, dataset, scores = bundle.settings, bundle.settings["data"]["dataset"], _scores(bundle.folder)
+    settings, dataset, scores = bundle.settings, bundle.settings["data"]["dataset"], scores_of(bundle.folder)
     what, terms = _DATA.get(dataset, _OWN)
     weights, words = settings["encoder"]["weights"], len(bundle.tokenizer.vocabulary)
+    trained = bundle.model.parameters.values() if bundle.kind.startswith("numpy_") else bundle.model.trainable_weights
+    confidences = len(bundle.chosen["confidences"] or ())
     licenses = {"random": "MIT, as the project", "imagenet": _ENCODER_LICENSES.get(settings["encoder"]["encoder"])}
     return {
         "name": bundle.name,
         "model": {"kind": bundle.kind, "what": _MODELS.get(bundle.kind, bundle.kind)} | settings["model"],
-        "parameters": _parameters(bundle),
+        "parameters": sum(math.prod(array.shape) for array in trained),  # not those of the frozen CNN
         "data": settings["data"] | {"what": what, "words": words},
         "splits": "train: the weights. val: when to stop, and how to decode. test: the numbers of this card, nothing "
         "else. No picture is in two of them.",
@@ -94,7 +102,7 @@ def card_of(bundle: Bundle | Path | str) -> dict:
         "test_pictures": scores.get("images"),
         "scores": dict(_numbers(scores)),
         "decoding": {name: bundle.chosen[name] for name in ("beam_width", "length_penalty")},
-        "confidence": _confidence(len(bundle.chosen["confidences"] or ())),
+        "confidence": _SURE.format(counted(confidences, "validation picture")) if confidences else _NOT_SURE,
         "intended_use": _INTENDED_SCENES if dataset == "scenes" else _INTENDED,
         "limits": list(_limits(settings, scores, words)),
         "licenses": {
@@ -105,7 +113,8 @@ def card_of(bundle: Bundle | Path | str) -> dict:
     }
 
 
-def _scores(folder: Path) -> dict:
+def scores_of(folder: Path) -> dict:
+    """Return what scores.json of a bundle holds; nothing where it was not evaluated."""
     try:
         scores = read_json(folder / "scores.json", _EVALUATE)
     except FileNotFoundError:
@@ -113,13 +122,6 @@ def _scores(folder: Path) -> dict:
     if not isinstance(scores, dict):
         raise DamagedError(f"{folder / 'scores.json'} is damaged. {_EVALUATE}")
     return scores
-
-
-def _parameters(bundle: Bundle) -> int:
-    """Return how many numbers were trained; the frozen CNN's are not."""
-    model = bundle.model
-    arrays = model.parameters.values() if bundle.kind.startswith("numpy_") else model.trainable_weights
-    return sum(math.prod(array.shape) for array in arrays)
 
 
 def _trained(folder: Path) -> dict:
@@ -137,23 +139,10 @@ def _numbers(scores: Mapping) -> Iterator[tuple[str, dict]]:
         if scores.get(name) is not None:
             yield name, {"value": scores[name], "interval": scores.get(f"{name}_interval")}
     truth = scores.get("grounding") or {}
+    intervals, counts = truth.get("intervals") or {}, truth.get("n") or {}
     for name in _TRUTH:
         if truth.get(name) is not None:
-            yield name, {"value": truth[name], "interval": _of(truth, "intervals", name), "n": _of(truth, "n", name)}
-
-
-def _of(truth: Mapping, field: str, name: str):
-    return (truth.get(field) or {}).get(name)
-
-
-def _confidence(captions: int) -> str:
-    if not captions:
-        return f"Not known: nothing was kept of how sure it is of validation pictures. {_EVALUATE}"
-    return (
-        "An answer's `below` compares the mean log-probability per word with that of the captions of "
-        f"{counted(captions, 'validation picture')}: it is the share of them of which the model was less sure. It "
-        "tells how usual a caption is for this model; it is no probability of being right."
-    )
+            yield name, {"value": truth[name], "interval": intervals.get(name), "n": counts.get(name)}
 
 
 def _limits(settings: Mapping, scores: Mapping, words: int) -> Iterator[str]:
@@ -182,49 +171,33 @@ def _limits(settings: Mapping, scores: Mapping, words: int) -> Iterator[str]:
 
 def markdown(card: Mapping) -> str:
     """Return a model card as text for people, from what `card_of` returned."""
-    model, data, encoder = card["model"], card["data"], card["encoder"]
-    lines = [
-        f"# {card['name']}",
-        "",
-        f"Captions pictures: {model['what']}; {card['parameters']:,} trained numbers. Before it works the frozen CNN "
-        f"{encoder['encoder']} up to its layer `{encoder['layer']}`, whose weights are {encoder['what']}.",
-        *_packed(card.get("packed")),
-        *_section("How to use it", _USE),
-        *_section(
-            "Data",
-            f"{data['dataset']}: {data['what']}. Trained on {counted(data['pictures'], 'picture')}; "
-            f"{data['words']:,} words. Digest of the captions `{data['captions']}`, of the features "
-            f"`{data['features']}`.\n\n{card['splits']}",
-        ),
-        *_section("Training", _listed(card["training"])),
-        *_section("Model", _listed(model)),
-        *_section("Encoder", _listed(encoder)),
-        *_section("Scores", _table(card)),
-        *_section("Decoding", _decoding(card)),
-        *_section("How sure it is", card["confidence"]),
-        *_section("Intended use", card["intended_use"]),
-        *_section("Limits", "\n".join(f"- {limit}" for limit in card["limits"])),
-        *_section("Licenses", _listed(card["licenses"])),
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _section(title: str, text: str) -> list[str]:
-    return ["", f"## {title}", "", text]
-
-
-def _decoding(card: Mapping) -> str:
-    width, penalty = card["decoding"]["beam_width"], card["decoding"]["length_penalty"]
+    model, data, encoder, decoding = card["model"], card["data"], card["encoder"], card["decoding"]
     reason = "chosen on validation pictures" if card["scores"] else "the usual ones, since nothing was chosen yet"
-    return f"Beam width {width}, length penalty {penalty:g}: {reason}."
+    sections = {
+        "How to use it": _USE,
+        "Data": f"{data['dataset']}: {data['what']}. Trained on {counted(data['pictures'], 'picture')}; "
+        f"{data['words']:,} words. Digest of the captions `{data['captions']}`, of the features "
+        f"`{data['features']}`.\n\n{card['splits']}",
+        "Training": _listed(card["training"]),
+        "Model": _listed(model),
+        "Encoder": _listed(encoder),
+        "Scores": _table(card),
+        "Decoding": f"Beam width {decoding['beam_width']}, length penalty {decoding['length_penalty']:g}: {reason}.",
+        "How sure it is": card["confidence"],
+        "Intended use": card["intended_use"],
+        "Limits": "\n".join(f"- {limit}" for limit in card["limits"]),
+        "Licenses": _listed(card["licenses"]),
+    }
+    about = f"""# {card["name"]}
 
-
-def _packed(packed: Mapping | None) -> list[str]:
-    if packed is None:
-        return []
-    precision = "in float16 where that is enough" if packed["half"] else "as they were trained"
-    cnn = "travel with it: no network is needed" if packed["encoder"] else "do not: Keras fetches or draws them"
-    return ["", f"This file holds its weights {precision}. Those of the CNN {cnn}."]
+Captions pictures: {model["what"]}; {card["parameters"]:,} trained numbers. Before it works the frozen CNN \
+{encoder["encoder"]} up to its layer `{encoder["layer"]}`, whose weights are {encoder["what"]}.
+"""
+    if packed := card.get("packed"):
+        precision = "in float16 where that is enough" if packed["half"] else "as they were trained"
+        cnn = "travel with it: no network is needed" if packed["encoder"] else "do not: Keras fetches or draws them"
+        about += f"\nThis file holds its weights {precision}. Those of the CNN {cnn}.\n"
+    return about + "".join(f"\n## {title}\n\n{text}\n" for title, text in sections.items())
 
 
 def _listed(fields: Mapping) -> str:
@@ -235,14 +208,10 @@ def _table(card: Mapping) -> str:
     """Return the scores as a table; shares and scores in [0, 1], CIDEr up to 10."""
     if not card["scores"]:
         return _NOT_EVALUATED
-    rows = [
-        f"On {counted(card['test_pictures'], 'test picture')}:",
-        "",
-        "| score | value | 95 % interval |",
-        "| --- | --- | --- |",
-    ]
+    table = f"On {counted(card['test_pictures'], 'test picture')}:\n\n"
+    table += "| score | value | 95 % interval |\n| --- | --- | --- |"
     for name, score in card["scores"].items():
-        low_high = " to ".join(f"{end:.3f}" for end in score["interval"] or ())
+        low_high = " to ".join(f"{end:.3f}" for end in score["interval"] or ()) or "not computed"
         counts = f" (n = {score['n']:,})" if score.get("n") else ""
-        rows.append(f"| {name.replace('_', ' ')}{counts} | {score['value']:.3f} | {low_high or 'not computed'} |")
-    return "\n".join(rows)
+        table += f"\n| {name.replace('_', ' ')}{counts} | {score['value']:.3f} | {low_high} |"
+    return table

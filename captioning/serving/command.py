@@ -15,7 +15,7 @@ from captioning import catalog, lines, settings
 
 if TYPE_CHECKING:
     from captioning.bundle import Bundle
-    from captioning.serving.arguments import Given
+    from captioning.images import Picture
 
 # What subcommands need beside the base installation -> the extra of pyproject.toml that has it.
 _EXTRAS = {"notebooks": "notebooks", "export": "export"}
@@ -96,7 +96,8 @@ def _parser() -> argparse.ArgumentParser:
     option("out", metavar="OUT", type=Path, help="the folder to write")
     formats = "; ".join(f"{name}: {purpose}" for name, purpose in _FORMATS.items())
     option("--format", choices=_FORMATS, default="page", help=f"{formats} (default: page)")
-    option("--precision", help="of the weights, for page and onnx: float32, int16 or int8")
+    option("--precision", help="of the weights, for page and onnx: float32 or int16, half as large")
+    option("--allow-private", action="store_true", help="also fetch the model from this machine and its network")
     option("--serve", nargs="?", const=8000, type=int, metavar="PORT", help="then serve the page on this machine")
     option = add("notebooks", _notebooks, "run the notebooks and write their pages")
     option("names", nargs="*", metavar="NAME", help="such as 04; default: all")
@@ -114,7 +115,7 @@ def _add_caption(option: Callable) -> None:
         form(f"--{name}", dest="form", action="store_const", const=name, default="text", help=f"{what}, in UTF-8")
     option("--attention", type=Path, metavar="OUT", help="also draw where the model looked: a PNG per photo in OUT")
     option("--alt", action="store_true", help="pages: alt texts for pictures without one, as FILE -> ALT TEXT")
-    option("--allow-private", action="store_true", help="also fetch photos from this machine and its network")
+    option("--allow-private", action="store_true", help="also fetch photos and model from this machine and its network")
 
 
 def _few(text: str) -> int:
@@ -159,62 +160,62 @@ def find_model(name: str | None) -> Path | str:
     return experiments.best(active if active in there else there[0])
 
 
-def _load(name: str | None) -> Bundle:
+def _load(name: str | None, allow_private: bool) -> Bundle:
     from captioning import bundle
+    from captioning.fetching.photo import WebPhoto
 
     source = find_model(name)
-    print(f"Model: {lines.short_path(source) if isinstance(source, Path) else source}", file=sys.stderr)
-    return bundle.load(source)
+    told = lines.short_path(source) if isinstance(source, Path) else WebPhoto(source).name  # without the password
+    print(f"Model: {told}", file=sys.stderr)
+    return bundle.load(source, allow_private=allow_private)
 
 
 def _caption(options: argparse.Namespace) -> int:
-    from captioning.serving.arguments import given
+    from captioning.serving.own_photos import Photo, given
     from captioning.serving.reporting import Report
 
+    names = [Photo("standard input", sys.stdin.buffer) if name == "-" else name for name in options.photos]
     out, summary = sys.stdout, ""
     with contextlib.redirect_stdout(sys.stderr):  # what loading prints is no caption
         if options.alt:
             from captioning.serving import alt_texts
 
-            photos, summary = alt_texts.find(options.photos, options.allow_private)
+            photos, summary = alt_texts.find(names, options.allow_private)
         else:
-            photos = list(given(options.photos, options.allow_private))
+            photos = list(given(names, options.allow_private))
         report = Report(options.form, options.n, out, " -> " if options.alt else "\t", bool(options.attention))
-        for photo, answer, error, drawn in _answers(photos, options, out):
-            report.add(photo.name, alt_texts.as_alt_texts(answer) if options.alt and answer else answer, error, drawn)
+        for photo, answer, drawn in _answers(photos, options, out):
+            told = alt_texts.as_alt_texts(answer) if options.alt and not isinstance(answer, Exception) else answer
+            report.add(str(photo), told, drawn)
         if summary:
             print(summary, file=sys.stderr)
     return 1 if report.failed else 0
 
 
-def _answers(photos: Sequence[Given], options: argparse.Namespace, out: TextIO) -> Iterator[tuple]:
-    """Yield each photo with its answer or None, what failed or None, and the picture of the attention or None."""
+def _answers(photos: Sequence[Picture], options: argparse.Namespace, out: TextIO) -> Iterator[tuple]:
+    """Yield each photo with its answer or what failed, and the picture of the attention or None."""
+    from captioning.serving.own_photos import Photo
     from captioning.serving.reporting import progress
 
-    pictures = [photo.picture for photo in photos if not photo.error]
-    if pictures:
-        bundle = _load(options.model)
-        looks = None
-        if options.attention:
-            from captioning.serving.looks import Again, Looks
+    if all(isinstance(photo, Photo) and photo.problem for photo in photos):
+        yield from ((photo, photo.problem, None) for photo in photos)
+        return
+    bundle, looks = _load(options.model, options.allow_private), None
+    if options.attention:
+        from captioning.serving.looks import Looks
 
-            looks = Looks(bundle, options.attention)
-            pictures = [picture if isinstance(picture, Path) else Again(picture) for picture in pictures]
-        found = zip(
-            pictures, bundle.captions(pictures, options.n, options.beam, bool(looks), keep_errors=True), strict=True
-        )
-    for photo in progress(photos, out):
-        answer, error, drawn = None, photo.error, None
-        if not error:
-            picture, answer = next(found)
-            if isinstance(answer, Exception):
-                answer, error = None, answer
-            elif looks:
-                try:
-                    drawn = looks.draw(photo.name, picture, answer)
-                except (OSError, ValueError) as failed:
-                    error = failed
-        yield photo, answer, error, drawn and str(drawn)
+        looks = Looks(bundle, options.attention)
+    found = bundle.captions(photos, options.n, options.beam, bool(looks), keep_errors=True)
+    for photo, answer in zip(progress(photos, out), found, strict=True):
+        drawn = None
+        if looks and not isinstance(answer, Exception):
+            try:
+                drawn = str(looks.draw(str(photo), photo, answer))
+            except (OSError, ValueError) as error:
+                answer = error
+        yield photo, answer, drawn
+        if isinstance(photo, Photo):
+            photo.content = None  # there may be thousands
 
 
 def _models(options: argparse.Namespace) -> int:
@@ -249,7 +250,7 @@ def _export(options: argparse.Namespace) -> int:
         raise ValueError("--serve is for --format page.")
     if options.format == "saved-model" and options.precision:
         raise ValueError("--precision is for --format page and onnx; a SavedModel is in float32.")
-    bundle = _load(options.bundle)
+    bundle = _load(options.bundle, options.allow_private)
     if options.format == "page":
         from captioning.serving import site
 

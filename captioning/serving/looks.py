@@ -5,9 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
 os.environ.setdefault("MPLBACKEND", "Agg")  # files, not windows
@@ -18,26 +16,8 @@ import numpy as np
 from captioning.bundle import Answer, Bundle
 from captioning.fetching.photo import ADDRESS
 from captioning.files import folded, write_atomically
+from captioning.images import Picture
 from captioning.plotting import show_attention
-
-
-@dataclass
-class Again:
-    """A photo that is no file and is read twice, as the model and the figure do; it is fetched once."""
-
-    picture: Any  # has `name` and `read`
-    content: bytes | None = None
-
-    @property
-    def name(self) -> str:
-        """What messages call it."""
-        return self.picture.name
-
-    def read(self, limit: int = -1) -> bytes:
-        """Read it."""
-        if self.content is None:
-            self.content = self.picture.read(limit)
-        return self.content
 
 
 class Looks:
@@ -57,7 +37,7 @@ class Looks:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.taken = folder, set()
 
-    def draw(self, name: str, picture: Path | Again, answer: Answer) -> Path:
+    def draw(self, name: str, picture: Picture, answer: Answer) -> Path:
         """Draw where the model looked for each word, and return the file.
 
         Raises:

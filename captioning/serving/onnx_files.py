@@ -6,20 +6,14 @@ import logging
 import math
 import os
 import tempfile
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from captioning import decoding
 from captioning.bundle import Bundle
-from captioning.decoding import Step
-from captioning.features import encode_files
-from captioning.files import read_json, write_json
-from captioning.images import Picture, each, load_pixels
+from captioning.files import write_json
 from captioning.quiet import tensorflow as tf
 from captioning.serving import onnx_weights
+from captioning.serving.card import scores_of
 from captioning.serving.graphs import Graphs
 from captioning.tokenizer import SPECIAL
 from captioning.words import writing
@@ -27,8 +21,7 @@ from captioning.words import writing
 OPSET = 17  # the latest that tf2onnx writes without a gap; every onnxruntime since 1.12 reads it, onnxruntime-web too
 FORMAT = 1  # of model.json
 GRAPHS = ("encoder", "start", "step")
-# Bits of the weights of encoder and decoder. An encoder in 8 bits changes one caption in four.
-PRECISIONS = {"float32": (32, 32), "int16": (16, 16), "int8": (16, 8)}
+PRECISIONS = ("float32", "int16")  # of the weights; 8 bits change more than three captions in a hundred
 
 
 def write(bundle: Bundle, folder: Path | str, precision: str = "float32") -> dict:
@@ -37,8 +30,8 @@ def write(bundle: Bundle, folder: Path | str, precision: str = "float32") -> dic
     Args:
         bundle: any captioner.
         folder: made where it is missing; files of these names are replaced.
-        precision: "float32"; "int16", half as large, which hardly changes a caption; "int8", with the decoder's weights
-            in 8 bits, which changes a few in a hundred. Weights are stored so; what is computed is float32.
+        precision: "float32"; or "int16", half as large, which hardly changes a caption. Weights are stored so; what is
+            computed is float32.
 
     Returns:
         What model.json holds.
@@ -53,9 +46,8 @@ def write(bundle: Bundle, folder: Path | str, precision: str = "float32") -> dic
     folder, graphs = Path(folder), Graphs(bundle)
     description = _describe(bundle, graphs, precision)
     for name, model in _convert(graphs).items():
-        bits = PRECISIONS[precision][name != "encoder"]
-        if bits < 32:
-            onnx_weights.shorten(model, bits)
+        if precision == "int16":
+            onnx_weights.shorten(model)
         description["graphs"][name]["data"] = onnx_weights.save(model, folder / f"{name}.onnx")
         onnx.checker.check_model(folder / f"{name}.onnx", full_check=True)
     write_json(folder / "model.json", description)
@@ -63,71 +55,6 @@ def write(bundle: Bundle, folder: Path | str, precision: str = "float32") -> dic
         if not any(file.name in graph["data"] for graph in description["graphs"].values()):
             file.unlink()
     return description
-
-
-class Session:
-    """The three graphs around onnxruntime: `encode`, `start` and `step` as `captioning.decoding` takes them.
-
-    Attributes:
-        description: what model.json holds.
-    """
-
-    def __init__(self, folder: Path, description: dict):
-        runtime = _require("onnxruntime")
-        self.description = description
-        self._graphs = {
-            name: (runtime.InferenceSession(folder / graph["file"], providers=["CPUExecutionProvider"]), graph)
-            for name, graph in description["graphs"].items()
-        }
-
-    def encode(self, pixels: np.ndarray) -> np.ndarray:
-        """Pixels uint8 (batch, size, size, 3) -> features float32 (batch, regions, channels)."""
-        return self._run("encoder", pixels)[0]
-
-    def start(self, features: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Features float32 (batch, regions, channels) -> the state that a decoding starts from."""
-        return tuple(self._run("start", features))
-
-    def step(self, tokens: np.ndarray, state: tuple[np.ndarray, ...]) -> Step:
-        """Read one token per row and score the next one."""
-        logits, *rest = self._run("step", tokens, *state)
-        return Step(logits, tuple(rest[: len(state)]), *rest[len(state) :])
-
-    def _run(self, name: str, *inputs: np.ndarray) -> list[np.ndarray]:
-        session, graph = self._graphs[name]
-        return session.run(graph["outputs"], dict(zip(graph["inputs"], inputs, strict=True)))
-
-
-def load(folder: Path | str) -> Session:
-    """Open what `write` has written.
-
-    Raises:
-        FileNotFoundError: a file is missing.
-        DamagedError: model.json is damaged.
-        ImportError: onnxruntime is not installed.
-    """
-    return Session(Path(folder), read_json(Path(folder) / "model.json", "Export the model again."))
-
-
-def compare(bundle: Bundle, folder: Path | str, pictures: Picture | Iterable[Picture]) -> tuple[int, int]:
-    """Caption pictures greedily by Keras and by the files.
-
-    Args:
-        bundle: what the files were written from.
-        folder: where they are.
-        pictures: all can be read, see `images.ACCEPTED`.
-
-    Returns:
-        How many captions are equal, and the number of pictures.
-    """
-    session, equal, total = load(folder), 0, 0
-    for picture in each(pictures):
-        pixels = load_pixels(picture, session.description["image_size"])[None]
-        found = decoding.greedy(session.step, session.start(session.encode(pixels)), session.description["max_length"])
-        expected = bundle.decode(encode_files(pixels[0], bundle.encoder), beam_width=1, length_penalty=0.0)
-        equal += found[0].tokens == expected[0].tokens
-        total += 1
-    return equal, total
 
 
 def _require(name: str) -> Any:
@@ -173,7 +100,7 @@ def _round(model: Any) -> None:
 def _describe(bundle: Bundle, graphs: Graphs, precision: str) -> dict:
     """Return what model.json holds."""
     encoder, chosen, side = bundle.settings["encoder"], bundle.chosen, math.isqrt(bundle.settings["encoder"]["regions"])
-    rules = writing.rules(bundle.tokenizer.vocabulary)
+    rules, scores = writing.rules(bundle.tokenizer.vocabulary), scores_of(bundle.folder)
     shift = len(SPECIAL)  # ids of words follow those of the special tokens
     return {
         "format": FORMAT,
@@ -193,19 +120,10 @@ def _describe(bundle: Bundle, graphs: Graphs, precision: str) -> dict:
         "max_length": bundle.max_length,
         "decoding": {name: chosen[name] for name in ("beam_width", "length_penalty")},
         "confidences": chosen["confidences"],
-        "scores": _scores(bundle),
+        "scores": {name: scores.get(name) for name in ("images", "Bleu_4", "ROUGE_L", "CIDEr")} if scores else None,
         "special": {name.strip("<>"): token for token, name in enumerate(SPECIAL)},
         "words": [*SPECIAL, *rules["spellings"]],
         "close": [index + shift for index in rules["close"]],
         "open": [index + shift for index in rules["open"]],
         "pairs": [[left + shift, right + shift] for left, right in rules["pairs"]],
     }
-
-
-def _scores(bundle: Bundle) -> dict | None:
-    """Return the main scores on the test split, None where the model was not evaluated."""
-    try:
-        scores = read_json(bundle.folder / "scores.json", "Run notebooks/09_evaluate.ipynb again.")
-    except FileNotFoundError:
-        return None
-    return {name: scores.get(name) for name in ("images", "Bleu_4", "ROUGE_L", "CIDEr")}

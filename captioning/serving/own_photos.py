@@ -1,52 +1,84 @@
-"""Photos that a reader gives, as records: figures and findings take them like those of a dataset."""
+"""Photos that people give: paths, folders, addresses; as they are, and as records like those of a dataset."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
 
 from captioning import images
-from captioning.bundle import Answer, Bundle
 from captioning.datasets.dataset import Record
 from captioning.fetching.photo import ADDRESS, WebPhoto
 from captioning.images import ImageError, Picture
-from captioning.images.opening import LIMIT
+
+if TYPE_CHECKING:
+    from captioning.bundle import Answer, Bundle
 
 
-@dataclass(frozen=True)
+@dataclass
 class Photo:
-    """A photo in memory; its name is shown, and never opened as a path."""
+    """A photo that is no file; every model and figure reads it, and its name is shown, never opened as a path."""
 
     name: str
-    content: bytes = field(repr=False)
-    problem: ValueError | None = None  # why there is no content
+    source: WebPhoto | IO[bytes] | None = field(default=None, repr=False)  # read once
+    content: bytes | None = field(default=None, repr=False)
+    problem: Exception | None = None  # why there is no content
 
     def __str__(self) -> str:
         return self.name
 
     def read(self, limit: int = -1) -> bytes:
-        """Return the bytes from the start, at most `limit` of them: every figure and every model reads them again.
+        """Return the bytes from the start, at most `limit` of them.
 
         Raises:
-            ValueError: the photo could not be fetched.
+            ImageError, OSError, WebPhotoError: there is no photo.
         """
+        if self.content is None and not self.problem:
+            try:
+                self.content = self.source.read(limit)
+            except (OSError, ValueError) as error:
+                self.problem = error
         if self.problem:
             raise self.problem
         return self.content if limit < 0 else self.content[:limit]
 
 
-def records_of(pictures: Picture | Iterable[Picture]) -> list[Record]:
-    """Return photos as records without captions and without truth; what is at an address is fetched once.
+def given(pictures: Picture | Iterable[Picture], allow_private: bool = False) -> Iterator[Picture]:
+    """Yield the photos that people mean, folders as their photos; nothing is read yet.
 
     Args:
-        pictures: a path, a folder, an address, or several of these. One that cannot be read is a record, too, whose
-            error comes when it is captioned.
+        pictures: a path, a folder, an http(s) address, or several of these, or other pictures. What is no photo is
+            yielded, too, and tells why as it is read.
+        allow_private: fetch photos from addresses of this machine and its network, too.
 
     Raises:
-        ImageError: a folder without photos.
         TypeError: they are no pictures.
     """
-    return [Record(number, _kept(each), (), "test") for number, each in enumerate(images.each(pictures), start=1)]
+    for picture in [pictures] if isinstance(pictures, str | os.PathLike) else images.each(pictures):
+        if not isinstance(picture, str | os.PathLike):
+            yield picture
+        elif ADDRESS.match(os.fspath(picture)):
+            web = WebPhoto(os.fspath(picture), allow_private)
+            yield Photo(web.name, web)
+        else:
+            try:
+                yield from images.each(Path(picture))
+            except (OSError, ValueError) as error:
+                yield Photo(os.fspath(picture), problem=error)
+
+
+def records_of(pictures: Picture | Iterable[Picture]) -> list[Record]:
+    """Return photos as records without captions and without truth, which figures and findings take.
+
+    Args:
+        pictures: see `given`. One that cannot be read is a record, too, whose error comes when it is captioned.
+
+    Raises:
+        TypeError: they are no pictures.
+    """
+    return [Record(number, photo, (), "test") for number, photo in enumerate(given(pictures), start=1)]
 
 
 def answer(captioner: Bundle, records: Sequence[Record], **options) -> tuple[list[Record], list[Answer]]:
@@ -63,22 +95,14 @@ def answer(captioner: Bundle, records: Sequence[Record], **options) -> tuple[lis
     Raises:
         ImageError: none can be read.
     """
-    found = list(captioner.captions([record.file for record in records], keep_errors=True, **options))
-    for error in (each for each in found if isinstance(each, ImageError)):
-        print(f"Left out: {error}")
-    read = [pair for pair in zip(records, found, strict=True) if isinstance(pair[1], Answer)]
+    read, answers = [], []
+    found = captioner.captions([record.file for record in records], keep_errors=True, **options)
+    for record, said in zip(records, found, strict=True):
+        if isinstance(said, ImageError):
+            print(f"Left out: {said}")
+        else:
+            read.append(record)
+            answers.append(said)
     if not read:
         raise ImageError(f"Of the photos given, {len(records)}, none can be read.")
-    return [record for record, _ in read], [answer for _, answer in read]
-
-
-def _kept(picture: Picture) -> Picture:
-    """Return a picture in such a way that it can be read several times without a network."""
-    if isinstance(picture, str) and ADDRESS.match(picture):
-        picture = WebPhoto(picture)
-    if not isinstance(picture, WebPhoto):
-        return picture
-    try:
-        return Photo(picture.name, picture.read(LIMIT))
-    except ValueError as error:
-        return Photo(picture.name, b"", error)
+    return read, answers

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, TextIO
 
 from tqdm import tqdm
 
-from captioning.serving.arguments import Given
-
 if TYPE_CHECKING:
     from captioning.bundle import Answer
+    from captioning.images import Picture
 
 MANY = 50  # photos from which on progress is shown where nobody may be watching
 
@@ -44,7 +43,7 @@ class Report:
         self.attention = attention
         if form == "csv":
             more = [f"{field}_{place}" for place in range(2, n + 1) for field in ("caption", "log_probability")]
-            fields = [
+            fields = (
                 "file",
                 "caption",
                 "log_probability",
@@ -53,17 +52,17 @@ class Report:
                 *more,
                 *["attention"] * attention,
                 "error",
-            ]
+            )
             self.rows = csv.DictWriter(out, fields, extrasaction="ignore", lineterminator="\n")
             self.rows.writeheader()
 
-    def add(self, name: str, answer: Answer | None, error: Exception | None, drawn: str | None = None) -> None:
+    def add(self, name: str, answer: Answer | Exception, drawn: str | None = None) -> None:
         """Tell of the next photo: its answer, or the error that there was instead."""
         said = None
-        if error:
+        if isinstance(answer, Exception):
             self.failed += 1
-            said = " ".join(str(error).split())
-            said = _one_line(said if name in said else f"{name}: {said}")
+            said = " ".join(str(answer).split())
+            said, answer = _one_line(said if name in said else f"{name}: {said}"), None
             tqdm.write(f"captioning: {said}", file=sys.stderr)
         record = told(name, answer, said) | ({"attention": drawn} if self.attention else {})
         if self.form == "json":
@@ -83,7 +82,7 @@ def _one_line(name: str) -> str:
     return re.sub(r"[\x00-\x1f\x7f]", lambda found: repr(found[0])[1:-1], name)
 
 
-def progress(photos: Sequence[Given], out: TextIO) -> Iterator[Given]:
+def progress(photos: Sequence[Picture], out: TextIO) -> Iterator[Picture]:
     """Yield the photos; show on stderr how far it is, unless there are few or the lines of the report show it."""
     watched, many = sys.stderr.isatty(), len(photos) > MANY
     options = {"mininterval": 0.5 if watched else 10, "leave": False, "unit": " photos"}

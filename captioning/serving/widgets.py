@@ -67,7 +67,7 @@ class Panel(ipywidgets.VBox):
             continuous_update=False,
             **wide,
         )
-        self.camera = Camera(lambda content: self._give([Photo("photo of the camera", content)]))
+        self.camera = Camera(lambda content: self._give([Photo("photo of the camera", content=content)]))
         self.attention = ipywidgets.Checkbox(True, description="Show where it looks", indent=False)
         self.said, self.answers = ipywidgets.HTML(), ipywidgets.HTML()
         self.model.observe(lambda change: self._caption(), "value")
@@ -80,7 +80,7 @@ class Panel(ipywidgets.VBox):
     def _uploaded(self, files: Iterable[dict]) -> None:
         if files:
             self.upload.value = ()  # so that the same file can be given again, and its bytes are in no saved state
-            self._give([Photo(file["name"], bytes(file["content"])) for file in files])
+            self._give([Photo(file["name"], content=bytes(file["content"])) for file in files])
 
     def _give(self, pictures) -> None:
         try:
