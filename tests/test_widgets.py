@@ -74,7 +74,10 @@ def test_uploads_are_captioned_under_their_names_which_are_text_alone(panel, fol
     panel.upload.value = uploaded(*((name, (folder / "a.jpg").read_bytes()) for name in names))
     shown = panel.answers.value
     assert shown.count("<b>40 by 30 &lt;0&gt;</b>") == 2 and "20 by 10" not in shown
-    assert "<li>40 by 30 &lt;1&gt; (-1.5)</li>" in shown and "Surer than of 40 % of the validation captions." in shown
+    assert (
+        "<li>40 by 30 &lt;1&gt; (-1.5)</li>" in shown
+        and "Surer of it than of 40 % of the validation captions." in shown
+    )
     assert "b.png" in shown and str(folder) not in shown and "onerror=&quot;" in shown
     assert "<img src=x" not in shown and shown.count("<img ") == 4  # two photos, and where the model looked in each
     assert panel.said.value == "<p>Captioned with first: 2 of 2.</p>"

@@ -11,7 +11,7 @@ from captioning.bundle import Answer
 from captioning.datasets.dataset import Record
 from captioning.evaluation import check, references_of
 from captioning.findings.captions import side_by_side
-from captioning.findings.finding import NO_TRUTH, Finding
+from captioning.findings.finding import Finding
 from captioning.findings.looking import looks
 from captioning.findings.wording import counted, listed, percent, span
 from captioning.metrics import CiderD
@@ -20,6 +20,7 @@ from captioning.words import tokenize
 CHANCE = 0.5  # share of pairs that a coin orders rightly
 MANY = 1000  # larger ratios of probabilities are not told
 DRAWS = 500  # of the bootstrap
+LISTED = 6  # pictures told one by one
 
 
 def sureness(answers: Sequence[Answer]) -> Finding:
@@ -34,10 +35,10 @@ def sureness(answers: Sequence[Answer]) -> Finding:
     if None in shares:
         return Finding(f"{text} There are no validation captions to compare it with: run 09_evaluate.")
     if len(set(shares)) == 1:
-        of = "this caption" if len(shares) == 1 else f"each of these {len(shares)} captions"
-        return Finding(f"{text} The model is surer of {of} than of {percent(shares[0], 0)} of the validation captions.")
-    ends = [_pictures(shares, end) + f" (than of {percent(end, 0)})" for end in (max(shares), min(shares))]
-    return Finding(f"{text} Surer than of so many validation captions: most for {ends[0]}, least for {ends[1]}.")
+        each = "It" if len(shares) == 1 else "Each"
+        return Finding(f"{text} {each} is above {percent(shares[0], 0)} of those of the validation captions.")
+    most, least = (f"{_pictures(shares, end)} ({percent(end, 0)})" for end in (max(shares), min(shares)))
+    return Finding(f"{text} Share of the validation captions below it: largest for {most}, smallest for {least}.")
 
 
 def alternatives(records: Sequence[Record], answers: Sequence[Answer]) -> Finding:
@@ -59,7 +60,7 @@ def alternatives(records: Sequence[Record], answers: Sequence[Answer]) -> Findin
         for record, answer in zip(records, answers, strict=True)
     ]
     if not any(map(any, marks)):
-        return Finding(f"{text} {NO_TRUTH}")
+        return Finding(text)  # the truth is not known
     first, any_of = sum(mark[0] == "✓" for mark in marks), sum("✓" in mark for mark in marks)
     return Finding(
         f"{text} Of {counted(len(marks), 'picture')}, the first caption is right for {first}, any for {any_of}."
@@ -86,7 +87,7 @@ def confidence(records: Sequence[Record], answers: Sequence[Answer]) -> Finding:
     else:
         ids = {record.image_id: text for record, text in zip(records, texts, strict=True)}
         better = CiderD(references_of(records)).score(ids)[1]
-        text = f"CIDEr of {counted(len(texts), 'caption')}: {np.mean(better):.2f} on average. {NO_TRUTH}"
+        text = f"CIDEr of {counted(len(texts), 'caption')}: {np.mean(better):.2f} on average."
         pair = "Of two captions, the model is surer of the one with the higher CIDEr"
     share = _ordered(sure, better)
     if share is None:
@@ -120,7 +121,11 @@ def disagreement(records: Sequence[Record], results: Mapping[str, Mapping]) -> F
         records: the pictures shown.
         results: name of a model -> image id -> caption.
     """
-    text = side_by_side(records, results)
+    if len(records) <= LISTED:
+        text = side_by_side(records, results)
+    else:
+        alike = sum(len({of_model[record.image_id] for of_model in results.values()}) == 1 for record in records)
+        text = f"The same caption of {counted(len(results), 'model')}: {alike} of {len(records)} pictures."
     if len(results) < 2:
         return Finding(f"{text} Train another model to compare with.")
     shared = [_shared([of_model[record.image_id] for of_model in results.values()]) for record in records]

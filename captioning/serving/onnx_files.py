@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,8 @@ def _convert(graphs: Graphs) -> dict[str, Any]:
     """
     _, tf2onnx = packages()
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
+    # Else it copies all weights before each of 84 passes, to undo one that fails: twice the time and the memory.
+    os.environ.setdefault("TF2ONNX_CATCH_ERRORS", "FALSE")
     found = {}
     for name in GRAPHS:  # one by one: tf2onnx reads all of a SavedModel for each signature of it
         module, signatures = graphs.module([name])

@@ -126,7 +126,9 @@ def as_html(record: Record, answer: Answer, attention: bool = True) -> str:
     """
     name = html.escape(Path(getattr(record.file, "name", record.file)).name)
     others = [f"<li>{html.escape(each.caption)} ({each.log_probability:.1f})</li>" for each in answer.candidates]
-    sure = "" if answer.below is None else f"Surer than of {100 * answer.below:.0f} % of the validation captions. "
+    sure = (
+        "" if answer.below is None else f"Surer of it than of {100 * answer.below:.0f} % of the validation captions. "
+    )
     caption = html.escape(answer.caption or "(empty)")
     parts = [
         "<hr>", _image(_encoded(images.open_image(record.file, SIDE)), answer.caption, f"max-width:{SIDE}px"),
