@@ -1,7 +1,5 @@
 """Features + token ids -> tf.data batches; each picture's features are read once for all its captions."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 import numpy as np

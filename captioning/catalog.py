@@ -1,7 +1,5 @@
 """The trained models on the disk: found, listed and deleted without loading any; no TensorFlow."""
 
-from __future__ import annotations
-
 import contextlib
 import shutil
 import zipfile

@@ -1,7 +1,5 @@
 """The frozen CNNs: which layer, which input, which weights."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import random

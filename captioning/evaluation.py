@@ -1,7 +1,5 @@
 """Caption the test split with a bundle or a baseline, and score it; captions are kept, scores always computed."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
 

@@ -1,7 +1,5 @@
 """Experiments side by side, one folder per set of settings, none deleted but by name."""
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import itertools

@@ -1,7 +1,5 @@
 """Files that are whole or not there, one writer at a time, and space on the disk before writing."""
 
-from __future__ import annotations
-
 import errno
 import json
 import os

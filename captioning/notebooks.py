@@ -1,7 +1,5 @@
 """Run every notebook top to bottom and turn the executed copies into pages: `python -m captioning.notebooks`."""
 
-from __future__ import annotations
-
 import ast
 import contextlib
 import importlib.metadata

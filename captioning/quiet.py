@@ -1,7 +1,5 @@
 """TensorFlow and Keras, ready to train and without start-up notes: import it before anything that needs them."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import logging

@@ -1,7 +1,5 @@
 """Which dataset, which folders, quick or full: chosen by notebook 01, read by all others."""
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 import json

@@ -9,7 +9,7 @@ import pytest
 
 from captioning import catalog
 from captioning.bundle import BundleError
-from captioning.serving import command, onnx_files, reporting
+from captioning.serving import command, reporting
 from captioning.serving.alt_texts import Page
 from captioning.serving.command import main
 from captioning.serving.looks import Looks
@@ -129,12 +129,6 @@ def test_progress_in_a_log_has_lines_of_its_own(capsys, monkeypatch):
     assert "\r" not in err and err.splitlines()[-1] == "captioning: 59 of 60 photos"
     list(progress(range(50), command.sys.stdout))
     assert not capsys.readouterr().err
-
-
-def test_what_exports_need_is_named_as_the_repository_has_it(monkeypatch):
-    with pytest.raises(ModuleNotFoundError, match=r"pip install '\.\[export\]' in the repository") as found:
-        onnx_files._require("no_such_package")
-    assert found.value.name == "no_such_package"
 
 
 def test_pages_are_read_as_they_declare_and_without_their_front_matter(tmp_path):

@@ -1,7 +1,5 @@
 """What a captioner says of one picture: captions with their log-probabilities, how sure it is, where it looked."""
 
-from __future__ import annotations
-
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """A trained captioner, ready to use on features and on photos."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass

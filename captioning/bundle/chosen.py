@@ -1,7 +1,5 @@
 """The decoding that the validation pictures chose, as scores.json holds it, which may come from anyone."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Load a bundle; refuse one whose files do not fit each other, or not the code that is here now."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 import textwrap

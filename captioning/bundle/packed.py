@@ -1,7 +1,5 @@
 """Read a packed model, a zip that may come from anywhere: in memory, checked before use, and nothing in it is run."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import sys

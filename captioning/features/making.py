@@ -1,7 +1,5 @@
 """Run an encoder once per picture."""
 
-from __future__ import annotations
-
 import dataclasses
 import itertools
 import os

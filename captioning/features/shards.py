@@ -1,7 +1,5 @@
 """Rows of numbers on disk: shards that only grow, and an index that says which row is whose."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import math

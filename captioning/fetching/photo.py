@@ -1,7 +1,5 @@
 """A photo, or another file, at an address: fetched as it is read, within limits, from public hosts only."""
 
-from __future__ import annotations
-
 import http.client
 import io
 import ipaddress

@@ -1,7 +1,5 @@
 """What answers to photos amount to: how sure a model is, whether that means anything, where models disagree."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 

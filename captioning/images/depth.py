@@ -1,7 +1,5 @@
 """Pictures of more than 8 bits: scaled by the numbers that are in them."""
 
-from __future__ import annotations
-
 import numpy as np
 from PIL import Image
 

@@ -1,7 +1,5 @@
 """Which files are opened as pictures; what the others are."""
 
-from __future__ import annotations
-
 import re
 import struct
 from typing import IO

@@ -1,7 +1,5 @@
 """Pictures as people give them: one or several, as paths, bytes, arrays."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path

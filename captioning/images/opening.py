@@ -1,7 +1,5 @@
 """Open, check, resize and preprocess pictures, however people have them."""
 
-from __future__ import annotations
-
 import io
 import os
 import re

@@ -1,7 +1,5 @@
 """The model card: what a bundle was made of, what it scores, what it is for and what not, under which licenses."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path

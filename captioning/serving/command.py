@@ -274,7 +274,7 @@ def _export(options: argparse.Namespace) -> int:
         from captioning.serving import onnx_files
 
         onnx_files.write(bundle, options.out, options.precision or "float32")
-        print(f"{options.out}: {', '.join(f'{name}.onnx' for name in onnx_files.GRAPHS)} and model.json")
+        print(f"{options.out}: encoder.onnx, start.onnx, step.onnx and model.json")
     else:
         from captioning.serving import saved_model
 

@@ -1,7 +1,5 @@
 """Any captioner as three TensorFlow graphs of fixed form: what the exports are made of."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from functools import cached_property
 

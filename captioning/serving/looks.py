@@ -1,7 +1,5 @@
 """Pictures of where a model looked, one file per photo."""
 
-from __future__ import annotations
-
 import itertools
 import os
 import re

@@ -1,7 +1,5 @@
 """A captioner as three ONNX files and a JSON file, for a browser, a server, or any language with a runtime."""
 
-from __future__ import annotations
-
 import logging
 import math
 import os
@@ -21,6 +19,7 @@ from captioning.words import writing
 OPSET = 17  # the latest that tf2onnx writes without a gap; every onnxruntime since 1.12 reads it, onnxruntime-web too
 FORMAT = 1  # of model.json
 GRAPHS = ("encoder", "start", "step")
+LARGE = 100_000_000  # weights of an encoder, of which tf2onnx makes many copies
 PRECISIONS = ("float32", "int16")  # of the weights; 8 bits change more than three captions in a hundred
 
 
@@ -44,6 +43,10 @@ def write(bundle: Bundle, folder: Path | str, precision: str = "float32") -> dic
         raise ValueError(f"precision is {precision!r}; known: {', '.join(PRECISIONS)}.")
     onnx, _ = packages()
     folder, graphs = Path(folder), Graphs(bundle)
+    weights = sum(array.size for array in bundle.encoder.arrays())
+    if weights > LARGE:
+        name = bundle.settings["encoder"]["encoder"]
+        print(f"{name} has {weights / 1e6:.0f} million weights: converting it takes more than 14 GB of memory.")
     description = _describe(bundle, graphs, precision)
     for name, model in _convert(graphs).items():
         if precision == "int16":

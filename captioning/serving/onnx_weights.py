@@ -1,7 +1,5 @@
 """Weights of ONNX graphs: stored in 16 bits, and in files that any host of static pages takes."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

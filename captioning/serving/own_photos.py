@@ -64,7 +64,7 @@ def given(pictures: Picture | Iterable[Picture], allow_private: bool = False) ->
             yield Photo(web.name, web)
         else:
             try:
-                yield from images.each(Path(picture))
+                yield from images.each(Path(picture).expanduser())
             except (OSError, ValueError) as error:
                 yield Photo(os.fspath(picture), problem=error)
 

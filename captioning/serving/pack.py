@@ -1,7 +1,5 @@
 """Pack a trained bundle into one file that travels: no pickle, no code, no path of this machine."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import json
@@ -14,6 +12,7 @@ import numpy as np
 from captioning.bundle import Bundle, BundleError, load, maker, packed, read_settings
 from captioning.fetching.photo import ADDRESS
 from captioning.files import write_atomically
+from captioning.lines import short_path
 from captioning.provenance import content_digest, digest
 from captioning.serving import card
 
@@ -64,7 +63,7 @@ def pack(folder: Path | str, target: Path | str, half: bool = False, encoder: bo
     _write(target, {packed.MANIFEST: _json(manifest)} | members)
     with target.open("rb") as file:
         checksum = hashlib.file_digest(file, "sha256").hexdigest()
-    print(f"{target}: {target.stat().st_size / 1e6:.1f} MB, sha256 {checksum}")
+    print(f"{short_path(target)}: {target.stat().st_size / 1e6:.1f} MB, sha256 {checksum}")
     return target
 
 

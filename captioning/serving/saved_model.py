@@ -1,7 +1,5 @@
 """A captioner as a TensorFlow SavedModel, from pixels to the ids of the words: for TensorFlow Serving."""
 
-from __future__ import annotations
-
 import tempfile
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """A captioner as a static page: photos are captioned in the visitor's browser, and stay there."""
 
-from __future__ import annotations
-
 import errno
 import hashlib
 import html

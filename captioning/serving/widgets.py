@@ -1,7 +1,5 @@
 """A panel for live notebooks: choose a model, give photos by hand, see what it says and where it looks."""
 
-from __future__ import annotations
-
 import base64
 import html
 import io
