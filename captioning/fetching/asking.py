@@ -129,15 +129,19 @@ def ask(session: requests.Session, url: str, timeout: float | tuple[float, float
             if response.headers.get("Content-Type", "").lower().startswith("text/html"):
                 refuse_page(b"<html>")
             yield response
-    except requests.TooManyRedirects as error:
-        raise RefusedError(f"{url}: it redirects more than {session.max_redirects} times.") from error
-    except requests.exceptions.InvalidSchema as error:
-        raise RefusedError(f"{url}: it leads to an address that is neither http nor https.") from error
     except (requests.RequestException, faults.HTTPError, ValueError) as error:  # some addresses are a ValueError
-        reason = f"the connection failed ({_innermost(error)!r})"
         if response is not None:
-            raise Again(f"{reason}.") from error
-        raise UnreachableError(f"{url}: {urlsplit(url).netloc} cannot be reached, {reason}. {WAY_OUT}") from error
+            raise Again(f"the connection failed ({_innermost(error)!r}).") from error
+        raise UnreachableError(f"{url}: {_failure(error, session, urlsplit(url).netloc)} {WAY_OUT}") from error
+
+
+def _failure(error: Exception, session: requests.Session, host: str) -> str:
+    """Say why there is no answer."""
+    if isinstance(error, requests.TooManyRedirects):
+        return f"it redirects more than {session.max_redirects} times."
+    if isinstance(error, requests.exceptions.InvalidSchema) and "adapters" in str(error):  # not of a proxy
+        return "it leads to an address that is neither http nor https."
+    return f"{host} cannot be reached, the connection failed ({_innermost(error)!r})."
 
 
 def refuse_page(beginning: bytes) -> None:
