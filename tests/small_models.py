@@ -9,6 +9,7 @@ from captioning.models.bahdanau import BahdanauConfig
 from captioning.models.bilstm import BiLSTMConfig
 from captioning.models.gru import GRUConfig
 from captioning.models.merge import MergeConfig
+from captioning.models.transformer import TransformerConfig
 from captioning.tokenizer import START
 
 SIZES = {"vocabulary": 11, "regions": 4, "channels": 6, "embedding": 5, "units": 7}
@@ -17,6 +18,7 @@ CONFIGS = [
     BahdanauConfig(**SIZES, attention=3, dropout=0.5),
     MergeConfig(**SIZES, dropout=0.5),
     BiLSTMConfig(**SIZES, attention=3, dropout=0.5, longest=8),
+    TransformerConfig(11, 4, 6, units=8, heads=2, dropout=0.5, longest=16),
 ]
 CLASS_OF = {model.config_class: model for model in models.CLASSES.values()}
 BY_KIND = pytest.mark.parametrize("config", CONFIGS, ids=lambda config: CLASS_OF[type(config)].kind)

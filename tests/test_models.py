@@ -154,7 +154,7 @@ def test_dropout_is_on_in_training_alone(config):
 
 @pytest.mark.parametrize("model_class", models.CLASSES.values(), ids=models.CLASSES)
 def test_the_first_weights_are_those_of_keras_seeded_as_a_whole(model_class):
-    config = model_class.config_class(**SIZES)
+    config = next(config for config in CONFIGS if type(config) is model_class.config_class)
     keras.utils.set_random_seed(5)
     expected = model_class(config)
     expected.build()
@@ -234,9 +234,10 @@ def test_statistics_and_features_that_are_no_numbers_are_refused():
         initial_state(features() * np.inf)
 
 
+@pytest.mark.parametrize("config", CONFIGS[3:], ids=["bilstm", "transformer"])
 @pytest.mark.parametrize("compiled", [False, True])
-def test_more_words_than_the_bilstm_holds_are_an_error(compiled):
-    model = build(replace(CONFIGS[3], longest=4))
+def test_more_words_than_a_state_holds_are_an_error(config, compiled):
+    model = build(replace(config, longest=4))
     initial_state, step = model.compile_step() if compiled else (model.initial_state, model.step)
     state = initial_state(features())
     for _ in range(4):
@@ -273,7 +274,8 @@ def test_the_table_of_weights_names_every_array_with_its_axes(config):
     sizes = [int(line.split()[-1].replace(",", "")) for line in table.splitlines()[1:-1]]
     assert sum(sizes) == model.count_params() - 1  # the normalization's count
     words = next(line for line in table.splitlines() if line.startswith("embedding "))
-    assert words.split() == ["embedding", "embeddings", "11", "words,", "5", "numbers", "55"]
+    width = model.embedding.embeddings.shape[1]
+    assert words.split() == ["embedding", "embeddings", "11", "words,", f"{width}", "numbers", f"{11 * width}"]
     assert len(set(map(len, table.splitlines()))) == 1
 
 

@@ -70,7 +70,7 @@ class TestClassesOfOnesOwn:
         for model in models.CLASSES.values():
             assert models.find_class(model.__qualname__, model.__module__) is model
         kinds = {name: model.kind for name, model in models.CLASSES.items()}
-        assert sorted(kinds.values()) == ["bahdanau", "bilstm", "gru", "merge"]
+        assert sorted(kinds.values()) == ["bahdanau", "bilstm", "gru", "merge", "transformer"]
         with pytest.raises(ValueError, match=r"no decoder 'Transformer'; known: GRUDecoder"):
             models.find_class("Transformer", "captioning.models.transformer")
 

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 import captioning.quiet  # noqa: F401
+from captioning.models.transformer import Attention
 from captioning.tokenizer import END, PAD, START
 from captioning.training.loss import masked_crossentropy
 from tests.small_models import CONFIGS, build, features, tokens
@@ -190,3 +191,59 @@ class TestBiLSTM:
         model = build(replace(self.config, blind=True), seed=3)
         one, other = (np.asarray(model({"features": features(seed=s), "tokens": tokens()})) for s in (0, 9))
         np.testing.assert_array_equal(one, other)
+
+
+class TestTransformer:
+    config = CONFIGS[4]
+
+    def test_attention_equals_that_of_keras(self):
+        """Keras's layer has a kernel per head; the same numbers are side by side here."""
+        ours, theirs = Attention(8, 2), keras.layers.MultiHeadAttention(num_heads=2, key_dim=4)
+        random = np.random.default_rng(0)
+        asked, places = (random.normal(size=shape).astype(np.float32) for shape in ((3, 5, 8), (3, 7, 8)))
+        mask = random.random((3, 5, 7)) < 0.7
+        mask[..., 0] = True
+        ours(asked, *ours.project(places))
+        expected, scores = theirs(asked, places, attention_mask=mask, return_attention_scores=True)
+        weights = [random.normal(size=array.shape).astype(np.float32) for array in theirs.get_weights()]
+        theirs.set_weights(weights)
+        for layer, kernel, bias in zip((ours.query, ours.key, ours.value, ours.mix), weights[::2], weights[1::2]):
+            layer.set_weights([kernel.reshape(8, 8), bias.reshape(8)])
+        expected, scores = theirs(asked, places, attention_mask=mask, return_attention_scores=True)
+        mixed, heads = ours(asked, *ours.project(places), mask[:, None])
+        np.testing.assert_allclose(mixed, expected, atol=1e-5)
+        np.testing.assert_allclose(heads, scores, atol=1e-6)
+        assert (np.asarray(heads)[~np.broadcast_to(mask[:, None], heads.shape)] == 0).all()
+
+    def test_the_weights_of_each_head_sum_to_one_and_differ(self):
+        model = build(self.config, seed=3)
+        _, state, _ = model.step_with_heads(np.array([START] * 3), model.initial_state(features()))
+        logits, _, maps = model.step_with_heads(np.array([5, 6, 7]), state)
+        assert [array.shape for array in maps] == [(3, 2, 4)] * 2  # blocks of (pictures, heads, regions)
+        np.testing.assert_allclose(np.sum(maps, axis=-1), 1, atol=1e-6)
+        assert np.abs(np.asarray(maps[1])[:, 0] - np.asarray(maps[1])[:, 1]).max() > 1e-4
+        step = model.step(np.array([5, 6, 7]), state)
+        np.testing.assert_allclose(step.attention, np.mean(maps[-1], axis=1), atol=1e-6)
+        np.testing.assert_allclose(step.logits, logits, atol=1e-6)
+
+    def test_the_position_of_a_word_and_of_a_region_matters(self):
+        model = build(self.config, seed=3)
+        rows = tokens(captions=1, steps=4)
+        swapped = rows[..., [0, 2, 1, 3]]
+        one, other = (np.asarray(model({"features": features(), "tokens": t})) for t in (rows, swapped))
+        assert np.abs(one[..., 3, :] - other[..., 3, :]).max() > 1e-4  # the same words before it
+        turned = model({"features": features()[:, ::-1], "tokens": rows})
+        assert np.abs(one - turned).max() > 1e-4
+
+    def test_without_the_mask_the_future_is_seen(self):
+        for causal in (True, False):
+            model = build(replace(self.config, causal=causal), seed=3)
+            changed = tokens()
+            changed[..., 4:] = 7
+            one, other = (np.asarray(model({"features": features(), "tokens": t})) for t in (tokens(), changed))
+            assert (np.abs(one - other)[..., :4, :].max() < 1e-6) == causal
+
+    def test_more_words_than_it_holds_are_refused_in_training_too(self):
+        model = build(replace(self.config, longest=5), seed=3)
+        with pytest.raises(tf.errors.InvalidArgumentError, match="room for 4 words"):
+            model({"features": features(), "tokens": tokens(steps=6)})

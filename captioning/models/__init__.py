@@ -18,9 +18,10 @@ from captioning.models.bilstm import BiLSTMDecoder
 from captioning.models.decoder import Decoder, DecoderConfig
 from captioning.models.gru import GRUDecoder
 from captioning.models.merge import MergeDecoder
+from captioning.models.transformer import TransformerDecoder
 
 CLASSES: dict[str, type[Decoder]] = {
-    model.__name__: model for model in (GRUDecoder, BahdanauDecoder, MergeDecoder, BiLSTMDecoder)
+    model.__name__: model for model in (GRUDecoder, BahdanauDecoder, MergeDecoder, BiLSTMDecoder, TransformerDecoder)
 }
 
 

@@ -1,0 +1,196 @@
+"""A Transformer decoder: causal self-attention over the words, cross-attention over the regions, keys kept per word."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import tensorflow as tf
+from keras import layers, ops
+
+from captioning.decoding import Step
+from captioning.models.decoder import Decoder, DecoderConfig
+
+MASKED = -1e4  # a score that leaves no weight, also in float16
+
+
+@dataclass(frozen=True)
+class TransformerConfig(DecoderConfig):
+    """Sizes of the Transformer decoder."""
+
+    units: int = 256  # width of words, regions and everything between the blocks
+    heads: int = 4  # per attention; `units` is a multiple of it
+    blocks: int = 2
+    dropout: float = 0.3  # on regions, embedded words and what each sublayer adds
+    longest: int = 51  # words that the state can hold, START included; one more is an error
+    causal: bool = True  # False is a mistake: in training every word sees the ones that it has to predict
+
+
+class Attention(layers.Layer):
+    """Scaled dot-product attention with several heads, written out: no mask is lost, and the weights can be drawn.
+
+    Definition: Vaswani et al., "Attention Is All You Need" (2017), sections 3.2.1 and 3.2.2.
+    """
+
+    def __init__(self, units: int, heads: int, **kwargs):
+        super().__init__(**kwargs)
+        self.heads = heads
+        names = ("query", "key", "value", "output")
+        self.query, self.key, self.value, self.mix = (layers.Dense(units, name=name) for name in names)
+
+    def project(self, inputs):
+        """Return the keys and values of inputs (batch, places, units): each (batch, places, units)."""
+        return self.key(inputs), self.value(inputs)
+
+    def call(self, inputs, keys, values, mask=None):
+        """Mix the values of all places for each position.
+
+        Args:
+            inputs: (batch, positions, units).
+            keys, values: (batch, places, units), from `project`.
+            mask: whether a position may look at a place, bool, broadcast to (batch, heads, positions, places).
+
+        Returns:
+            (batch, positions, units), and the weights (batch, heads, positions, places), which sum to 1 over places.
+        """
+        queries, keys, values = (self._split(array) for array in (self.query(inputs), keys, values))
+        scores = ops.einsum("bqhd,bkhd->bhqk", queries, keys) / math.sqrt(queries.shape[-1])
+        if mask is not None:
+            scores = ops.where(mask, scores, ops.cast(MASKED, scores.dtype))
+        weights = ops.exp(scores - ops.logsumexp(scores, axis=-1, keepdims=True))
+        mixed = ops.einsum("bhqk,bkhd->bqhd", weights, values)
+        return self.mix(ops.reshape(mixed, ops.shape(inputs))), weights
+
+    def _split(self, array):
+        batch, places, units = ops.shape(array)
+        return ops.reshape(array, (batch, places, self.heads, units // self.heads))
+
+
+class Block(layers.Layer):
+    """Self-attention, cross-attention and a feed-forward layer; each reads what is normalized, and adds to its input.
+
+    Pre-norm: Xiong et al., "On Layer Normalization in the Transformer Architecture" (2020), figure 1 (b).
+    """
+
+    def __init__(self, units: int, heads: int, dropout: float, **kwargs):
+        super().__init__(**kwargs)
+        self.self_attention = Attention(units, heads, name="self_attention")
+        self.cross_attention = Attention(units, heads, name="cross_attention")
+        self.widen = layers.Dense(4 * units, activation="gelu", name="widen")
+        self.narrow = layers.Dense(units, name="narrow")
+        self.norms = [layers.LayerNormalization(epsilon=1e-5, name=f"norm_{k + 1}") for k in range(3)]
+        self.dropouts = [layers.Dropout(dropout) for _ in range(3)]
+
+    def words(self, states):
+        """Return the keys and values of self-attention of states (rows, positions, units)."""
+        return self.self_attention.project(self.norms[0](states))
+
+    def call(self, states, words, regions, mask, training: bool = False):
+        """Move the states of all positions on by one block.
+
+        Args:
+            states: (rows, positions, units).
+            words: keys and values of the words, each (rows, places, units).
+            regions: keys and values of the regions, each (pictures, regions, units); rows of a picture are adjacent.
+            mask: which words a position sees, bool, broadcast to (rows, heads, positions, places).
+            training: whether dropout is on.
+
+        Returns:
+            (rows, positions, units), and the weights over the regions (rows, heads, positions, regions).
+        """
+        seen, _ = self.self_attention(self.norms[0](states), *words, mask)
+        states = states + self.dropouts[0](seen, training=training)
+        rows, positions, units = ops.shape(states)
+        pictures = ops.shape(regions[0])[0]
+        asked = ops.reshape(self.norms[1](states), (pictures, -1, units))  # all captions of a picture share its regions
+        seen, weights = self.cross_attention(asked, *regions)
+        states = states + self.dropouts[1](ops.reshape(seen, (rows, positions, units)), training=training)
+        added = self.narrow(self.widen(self.norms[2](states)))
+        heads, places = weights.shape[1], ops.shape(weights)[-1]
+        weights = ops.reshape(ops.transpose(weights, (0, 2, 1, 3)), (rows, positions, heads, places))
+        return states + self.dropouts[2](added, training=training), ops.transpose(weights, (0, 2, 1, 3))
+
+
+class TransformerDecoder(Decoder):
+    """Blocks of self-attention over the words so far and cross-attention over the regions, as in Vaswani et al. (2017).
+
+    Positions are learned, those of the regions, too; the output layer shares the embedding's weights (Press and Wolf,
+    "Using the Output Embedding to Improve Language Models", 2017). A step computes the new word alone: the keys and
+    values of earlier words are kept in the state. State: (number of words, for each block: keys and values of the words
+    (batch, longest, units), keys and values of the regions (batch, regions, units)).
+    """
+
+    kind = "transformer"
+    config_class = TransformerConfig
+
+    def __init__(self, config: TransformerConfig):
+        super().__init__(config)
+        units = config.units
+        self.region_projection = layers.Dense(units, name="region_projection")
+        self.region_norm = layers.LayerNormalization(epsilon=1e-5, name="region_norm")
+        self.region_positions = layers.Embedding(config.regions, units, name="region_positions")
+        self.embedding = layers.Embedding(config.vocabulary, units, name="embedding")
+        self.positions = layers.Embedding(config.longest, units, name="positions")
+        self.blocks = [Block(units, config.heads, config.dropout, name=f"block_{k + 1}") for k in range(config.blocks)]
+        self.norm = layers.LayerNormalization(epsilon=1e-5, name="norm")
+        self.feature_dropout = layers.Dropout(config.dropout)
+        self.word_dropout = layers.Dropout(config.dropout)
+
+    def initial_state(self, features, training: bool = False):
+        """Project the regions (batch, regions, channels) once, for every block; no word has been said."""
+        regions = self.region_projection(self.feature_dropout(self.standardize(features), training=training))
+        regions = self.region_norm(regions + self.region_positions(ops.arange(self.config.regions)))
+        empty = ops.zeros((ops.shape(features)[0], self.config.longest, self.config.units), regions.dtype)
+        count = ops.zeros((ops.shape(features)[0],), dtype="int32")
+        return count, *((empty, empty, *block.cross_attention.project(regions)) for block in self.blocks)
+
+    def step(self, tokens, state) -> Step:
+        """Predict the word after the words so far and `tokens` (batch,); the attention is the mean of the last heads.
+
+        Raises:
+            tf.errors.InvalidArgumentError: more words than `config.longest`.
+        """
+        logits, state, weights = self.step_with_heads(tokens, state)
+        return Step(logits, state, ops.mean(weights[-1], axis=1))
+
+    def step_with_heads(self, tokens, state):
+        """Take a step; return logits, state, and the weights of each block over the regions (batch, heads, regions)."""
+        count, *caches = state
+        longest = self.config.longest
+        self._require_space(count)
+        here = ops.equal(ops.arange(longest), ops.expand_dims(count, 1))  # (batch, longest)
+        seen = ops.less_equal(ops.arange(longest), ops.expand_dims(count, 1))[:, None, None]
+        states = ops.expand_dims(self._embed(tokens, ops.minimum(count, longest - 1)), 1)
+        after, maps = [], []
+        for block, (*words, keys, values) in zip(self.blocks, caches, strict=True):
+            new = block.words(states)
+            words = [ops.where(here[..., None], one, kept) for one, kept in zip(new, words, strict=True)]
+            states, weights = block(states, words, (keys, values), seen)
+            after.append((*words, keys, values))
+            maps.append(weights[:, :, 0])
+        return self._logits(states)[:, 0], (count + 1, *after), maps
+
+    def unroll(self, tokens, state, training: bool = False):
+        """Take all steps of the captions (batch, captions, steps) at once; the mask hides the later words."""
+        _, *caches = state
+        steps = ops.shape(tokens)[2]
+        self._require_space(steps - 1)
+        tokens, places = ops.reshape(tokens, (-1, steps)), ops.arange(steps)
+        mask = ops.less_equal(places[None, :], places[:, None]) if self.config.causal else None
+        states = self.word_dropout(self._embed(tokens, places), training=training)
+        for block, (_, _, keys, values) in zip(self.blocks, caches, strict=True):
+            states, _ = block(states, block.words(states), (keys, values), mask, training=training)
+        return self._logits(states)
+
+    def _require_space(self, count) -> None:
+        longest = self.config.longest
+        tf.debugging.assert_less(
+            count, longest, f"The model has room for {longest - 1} words: decode shorter captions, or build it longer."
+        )
+
+    def _embed(self, tokens, places):
+        return self.embedding(tokens) * math.sqrt(self.config.units) + self.positions(places)
+
+    def _logits(self, states):
+        table = ops.cast(self.embedding.embeddings, states.dtype)
+        return ops.matmul(self.norm(states), ops.transpose(table))
