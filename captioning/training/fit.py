@@ -10,6 +10,7 @@ from captioning.models.decoder import Decoder
 from captioning.provenance import code_digest
 from captioning.quiet import keras
 from captioning.tokenizer import Tokenizer
+from captioning.training.averaging import AveragedWeights
 from captioning.training.config import TrainingConfig
 from captioning.training.folder import run_name, training_in
 from captioning.training.free_running import PICTURES, FreeRunning
@@ -87,6 +88,8 @@ def fit(
             board = keras.callbacks.TensorBoard(snapshots.folder / "logs", write_graph=False)
             # The order matters: val_CIDEr must be in the logs before the others read them.
             after_each_epoch = [free, snapshots, row, board, *callbacks, interrupts]
+            if config.averaging:
+                after_each_epoch.insert(0, AveragedWeights(swapped=first_epoch > 0))
             with interrupts.listening():
                 model.fit(
                     train.training(first_epoch, config.epochs),
@@ -112,7 +115,10 @@ def compile_model(model: Decoder, config: TrainingConfig, steps: int) -> None:
     )
     loss = masked_crossentropy(config.label_smoothing, config.mask_padding)
     with model.distribute_strategy.scope():
-        optimizer = keras.optimizers.AdamW(schedule, weight_decay=config.weight_decay, global_clipnorm=config.clip_norm)
+        averaging = {"use_ema": bool(config.averaging), "ema_momentum": config.averaging}
+        optimizer = keras.optimizers.AdamW(
+            schedule, weight_decay=config.weight_decay, global_clipnorm=config.clip_norm, **averaging
+        )
         # Keras's own average of the loss over batches is hidden by the metric of the same name, which is over words.
         metrics = [WordLoss(), MaskedAccuracy()]
         model.compile(optimizer=optimizer, loss=loss, metrics=metrics, jit_compile=False)
