@@ -100,7 +100,7 @@ def _cells(experiment: Path) -> tuple[str, ...]:
         try:
             test = f"{read_json(folder / 'scores.json', '')['CIDEr']:.3f}"
         except (DamagedError, KeyError, TypeError, ValueError):
-            remarks.append("scores.json is damaged: run notebooks/09_evaluate.ipynb again")
+            remarks.append("scores.json is damaged: run notebooks/11_evaluate.ipynb again")
     name = experiment.name or experiment.resolve().name  # of the current folder
     return name, epochs, best, test, minutes, f"{_megabytes(experiment):.1f}", ", ".join(remarks)
 

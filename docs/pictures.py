@@ -30,9 +30,9 @@ def main() -> None:
     project = settings.active()
     dataset = prepare.load(project)
     folders = experiments.find(project.checkpoints)
-    scores = {folder: read_json(folder / "scores.json", "Run 09_evaluate.") for folder in folders}
+    scores = {folder: read_json(folder / "scores.json", "Run 11_evaluate.") for folder in folders}
     best = max(scores, key=lambda folder: scores[folder]["decoding"]["validation_CIDEr"])
-    kept = {row["image_id"]: row["caption"] for row in read_json(best / "captions.json", "Run 09_evaluate.")}
+    kept = {row["image_id"]: row["caption"] for row in read_json(best / "captions.json", "Run 11_evaluate.")}
     save_captions(dataset.split("test")[:SHOWN], kept, f"The first {SHOWN} test pictures, {best.name}")
     captioner = bundle.load(project.checkpoints / ATTENTION)
     save_page(captioner, save_attention(captioner, project, dataset.split("val")))

@@ -41,7 +41,7 @@ def test_damaged_scores_are_one_line_and_the_usual_decoding(content, tmp_path, c
     chosen, said = read(tmp_path, content, capsys)
     assert chosen == USUAL
     assert said.startswith(f"{tmp_path / 'scores.json'} is damaged: ") and said.count("\n") == 1
-    assert "09_evaluate" in said
+    assert "11_evaluate" in said
 
 
 def test_a_width_that_was_not_tried_has_the_chosen_penalty():

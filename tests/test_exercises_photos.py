@@ -1,4 +1,4 @@
-"""The exercises of notebook 10, and what it leaves behind, on a few scenes."""
+"""The exercises of notebook 12, and what it leaves behind, on a few scenes."""
 
 import json
 
@@ -24,7 +24,7 @@ def notebook(executed):
     """The executed notebook; the experiments that it uses must stay as they are."""
     checkpoints = settings.active().checkpoints
     kept = files_of(checkpoints)
-    yield executed / "runs" / "10_caption_your_photos.ipynb"
+    yield executed / "runs" / "12_caption_your_photos.ipynb"
     assert files_of(checkpoints) == kept
 
 
@@ -36,7 +36,7 @@ def test_photos_of_your_own_one_of_which_is_none(notebook, executed, tmp_path):
     (own / "notes.jpg").write_text("these are notes")
     name = next(folder.name for folder in experiments.find(settings.active().checkpoints))
     knobs = [("MODEL = None", f"MODEL = {name!r}"), ("PHOTOS = None", f"PHOTOS = {str(own)!r}")]
-    said = run_changed("10", {"settings": knobs, "wrong": (None, "")}, tmp_path / "series", until="models-finding")
+    said = run_changed("12", {"settings": knobs, "wrong": (None, "")}, tmp_path / "series", until="models-finding")
     assert f"Left out: {own / 'notes.jpg'} " in said and "picture 1: -" in said and "picture 2" not in said
 
 
@@ -44,7 +44,7 @@ def test_a_picture_that_is_turned_silence_and_more_captions(notebook, tmp_path):
     """Exercises 2 to 4 in one run, each its code as the notebook gives it."""
     changes = {"look": (None, code_of(notebook, 2)), "look-finding": (None, code_of(notebook, 3))}
     changes["models"] = (None, code_of(notebook, 4))
-    said = run_changed("10", changes, tmp_path, until="models")
+    said = run_changed("12", changes, tmp_path, until="models")
     assert all(f"{turned} degrees: " in said for turned in (0, 90, 180)) and said.count("Right: ") == 2
     assert "\n2 The first caption is " in said and "\n5 The first caption is " in said
 
@@ -72,7 +72,7 @@ def test_what_is_taken_away(notebook, tmp_path):
     kept = {"setup", "settings", "quick", "choose", "photos", *needed}
     code = {cell.id for cell in nbformat.read(notebook, as_version=4).cells if cell.cell_type == "code"}
     changes = {name: (None, "") for name in code - kept - {"onnx-same", "page"}} | needed
-    said = run_changed("10", changes, tmp_path, until="onnx-run")
+    said = run_changed("12", changes, tmp_path, until="onnx-run")
     assert "drawn: 2 " in said
 
 

@@ -36,7 +36,7 @@ def answer(*captions, below=None, per_word=-0.5, behind=1.0, **more):
         ([0.8, 0.8], "Each is above 80 % of those of the validation captions."),
         ([0.1, 0.8], "captions below it: largest for picture 2 (80 %), smallest for picture 1 (10 %)."),
         ([0.8, 0.1, 0.8, 0.1], "largest for pictures 1 and 3 (80 %), smallest for pictures 2 and 4 (10 %)."),
-        ([None, None], "There are no validation captions to compare it with: run 09_evaluate."),
+        ([None, None], "There are no validation captions to compare it with: run 11_evaluate."),
         ([0.0], "It is above 0 % of those of the validation captions."),
     ],
 )

@@ -24,7 +24,7 @@ def test_fields():
     assert scores["images"] == 3
     mean, per_image = CiderD(REFERENCES).score(RESULTS)
     assert scores["CIDEr"] == pytest.approx(mean)
-    assert scores["CIDEr_interval"] == pytest.approx(bootstrap_interval(per_image))  # that of notebook 09
+    assert scores["CIDEr_interval"] == pytest.approx(bootstrap_interval(per_image))  # that of notebook 11
     assert scores["METEOR"] is scores["SPICE"] is None
     assert "Java" in scores["METEOR_reason"]
     assert "Java" in scores["SPICE_reason"]

@@ -207,7 +207,9 @@ class TestTransformer:
         expected, scores = theirs(asked, places, attention_mask=mask, return_attention_scores=True)
         weights = [random.normal(size=array.shape).astype(np.float32) for array in theirs.get_weights()]
         theirs.set_weights(weights)
-        for layer, kernel, bias in zip((ours.query, ours.key, ours.value, ours.mix), weights[::2], weights[1::2]):
+        for layer, kernel, bias in zip(
+            (ours.query, ours.key, ours.value, ours.mix), weights[::2], weights[1::2], strict=False
+        ):
             layer.set_weights([kernel.reshape(8, 8), bias.reshape(8)])
         expected, scores = theirs(asked, places, attention_mask=mask, return_attention_scores=True)
         mixed, heads = ours(asked, *ours.project(places), mask[:, None])

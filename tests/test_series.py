@@ -82,7 +82,7 @@ def test_knobs_and_code_changed_and_changed_back(executed, tmp_path, capsys):
     assert f"{first}: trained with these very settings; it is loaded." in said
     names = {folder.name for folder in experiments.find(checkpoints) if folder.name.startswith("gru")}
     assert names == {first, f"{first}-dropout-0.25", f"{first}-other-code"} and files_of(checkpoints / first) == kept
-    said = run_changed("09", {}, tmp_path / "evaluation", until="table")
+    said = run_changed("11", {}, tmp_path / "evaluation", until="table")
     assert f"{first}-other-code: left out. " in said and "'GRUDecoder' was defined in a notebook" in said
     assert said.count(f"\n{first}-dropout-0.25 ") >= 3  # among the experiments, the decodings and the scores
     experiments.delete(checkpoints, sorted(names - {first}))

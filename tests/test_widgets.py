@@ -1,4 +1,4 @@
-"""The panel of notebook 10 without a browser: what a reader does by hand is done by setting what the widgets hold."""
+"""The panel of notebook 12 without a browser: what a reader does by hand is done by setting what the widgets hold."""
 
 import json
 import re

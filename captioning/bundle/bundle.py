@@ -30,7 +30,9 @@ MADE_BY = {
     "bilstm": "07_bilstm_dot_attention",
     "numpy_rnn": "08_rnn_from_scratch",
     "numpy_lstm": "08_rnn_from_scratch",
+    "transformer": "09_transformer",
 }
+SELF_CRITICAL = "10_self_critical"  # trains any of them further
 
 
 class BundleError(ValueError):

@@ -39,7 +39,7 @@ def read_chosen(file: Path, vocabulary: int) -> dict:
     except (DamagedError, KeyError, TypeError, ValueError):
         print(
             f"{file} is damaged: captions are decoded with beam width {USUAL['beam_width']}, not as validation chose. "
-            "Run notebooks/09_evaluate.ipynb again."
+            "Run notebooks/11_evaluate.ipynb again."
         )
         return USUAL
 

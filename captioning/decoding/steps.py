@@ -47,9 +47,7 @@ def advance(step: StepFunction, tokens: np.ndarray, state: Any) -> tuple[np.ndar
         attention = np.array(attention)  # a copy: the step may use the same memory again
         if attention.ndim != 2 or len(attention) != rows:
             raise ValueError(f"step returned attention {attention.shape}; expected ({rows}, regions).")
-    with np.errstate(invalid="ignore"):
-        scores -= scores.max(axis=1, keepdims=True)
-        scores -= np.log(np.exp(scores).sum(axis=1, keepdims=True))
+    scores = log_softmax(scores)
     if np.isnan(scores[:, END]).any():
         raise ValueError(
             "step returned logits with NaN or infinity: weights or features are no finite numbers. Has the training "
@@ -57,6 +55,14 @@ def advance(step: StepFunction, tokens: np.ndarray, state: Any) -> tuple[np.ndar
         )
     scores[:, [PAD, UNK, START]] = -np.inf
     return scores, state, attention
+
+
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+    """Return logits (rows, columns) in float64 as log-probabilities, in place; NaN in a row that has no finite sum."""
+    with np.errstate(invalid="ignore"):
+        logits -= logits.max(axis=1, keepdims=True)
+        logits -= np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    return logits
 
 
 def largest(scores: np.ndarray, count: int) -> np.ndarray:

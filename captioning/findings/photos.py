@@ -31,7 +31,7 @@ def sureness(answers: Sequence[Answer]) -> Finding:
     text = f"Mean log-probability of a word: {span(means, '.2f')}."
     shares = [answer.below for answer in answers]
     if None in shares:
-        return Finding(f"{text} There are no validation captions to compare it with: run 09_evaluate.")
+        return Finding(f"{text} There are no validation captions to compare it with: run 11_evaluate.")
     if len(set(shares)) == 1:
         each = "It" if len(shares) == 1 else "Each"
         return Finding(f"{text} {each} is above {percent(shares[0], 0)} of those of the validation captions.")

@@ -60,14 +60,14 @@ from captioning import bundle
 captioner = bundle.load("model.zip")  # this file, or its address
 print(captioner.caption("photo.jpg"))
 ```"""
-_EVALUATE = "Run notebooks/09_evaluate.ipynb again."
+_EVALUATE = "Run notebooks/11_evaluate.ipynb again."
 _SURE = (
     "An answer's `below` compares the mean log-probability per word with that of the captions of {}: it is the share "
     "of them of which the model was less sure. It tells how usual a caption is for this model; it is no probability "
     "of being right."
 )
 _NOT_SURE = f"Not known: nothing was kept of how sure it is of validation pictures. {_EVALUATE}"
-_NOT_EVALUATED = "Not evaluated yet: notebooks/09_evaluate.ipynb makes the numbers; then pack it again."
+_NOT_EVALUATED = "Not evaluated yet: notebooks/11_evaluate.ipynb makes the numbers; then pack it again."
 
 
 def card_of(bundle: Bundle | Path | str) -> dict:

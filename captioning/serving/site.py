@@ -170,7 +170,7 @@ def _facts(bundle: Bundle, precision: str) -> Iterator[str]:
     if data["dataset"].startswith("scenes"):
         facts["Trained on"] = f"{data['pictures']:,} drawn scenes: of photos it knows nothing"
     with suppress(FileNotFoundError, KeyError, TypeError):  # not evaluated, or on a single picture
-        scores = read_json(bundle.folder / "scores.json", "Run notebooks/09_evaluate.ipynb again.")
+        scores = read_json(bundle.folder / "scores.json", "Run notebooks/11_evaluate.ipynb again.")
         facts["Scores"] = (
             f"CIDEr {scores['CIDEr']:.3f}, BLEU-4 {scores['Bleu_4']:.3f} on {scores['images']} test pictures; "
             f"CIDEr {scores['shuffled_CIDEr']:.3f} where its captions are given to the wrong pictures"

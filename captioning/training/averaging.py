@@ -1,4 +1,4 @@
-"""The moving average of the weights: what is validated, captions and is kept, while training moves on from the others."""
+"""The moving average of the weights, which is validated and kept, while training moves on from the others."""
 
 from captioning.quiet import keras
 
@@ -6,8 +6,8 @@ from captioning.quiet import keras
 class AveragedWeights(keras.callbacks.Callback):
     """Puts the average that the optimizer keeps (`use_ema`) into the model between epochs, and takes it out again.
 
-    Polyak and Juditsky, "Acceleration of Stochastic Approximation by Averaging" (1992). (Keras's SwapEMAWeights swaps by
-    adding and subtracting, which rounds, and forgets after a kill which of the two is in the model.)
+    Polyak and Juditsky, "Acceleration of Stochastic Approximation by Averaging" (1992). (Keras's SwapEMAWeights swaps
+    by adding and subtracting, which rounds, and forgets after a kill which of the two is in the model.)
     """
 
     def __init__(self, swapped: bool):
@@ -30,7 +30,9 @@ class AveragedWeights(keras.callbacks.Callback):
     def _swap(self, wanted: bool) -> None:
         if self._swapped == wanted:
             return
-        optimizer = getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer)  # of one that scales the loss
+        optimizer = getattr(
+            self.model.optimizer, "inner_optimizer", self.model.optimizer
+        )  # of one that scales the loss
         averages = optimizer._model_variables_moving_average
         for weight, average in zip(self.model.trainable_variables, averages, strict=True):
             kept = keras.ops.copy(weight)

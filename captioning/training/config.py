@@ -15,7 +15,9 @@ class TrainingConfig:
     weight_decay: float = 0.01
     label_smoothing: float = 0.1  # share of the target spread over all words
     clip_norm: float = 5.0  # of the whole gradient
-    averaging: float = 0.0  # momentum of the moving average of the weights, which is what is validated and kept; 0: none
+    averaging: float = (
+        0.0  # momentum of the moving average of the weights, which is what is validated and kept; 0: none
+    )
     mask_padding: bool = True  # False is a mistake: padding is learned, and counted in the mean
 
 
