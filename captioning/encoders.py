@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -29,16 +30,19 @@ class EncoderSpec:
     options: dict  # for the builder
     preprocess: Callable  # float pixels in [0, 255] -> what this CNN was trained on
     preprocessing: str  # the name of that convention, for the manifest
-    layer: str
+    layer: str  # the last one where there is no top; Keras gives MobileNetV3's another number each time
     size: int  # side of the square input, pixels
     regions: int
     channels: int
     file: str  # the weights file under Keras's own name
+    gain: float = 1.0  # of random kernels: swish and gates halve a signal, and float16 would not hold what is left
 
 
 _APPS = keras.applications
 _REGIONS = {"include_top": False}
-_BGR, _RGB = "BGR, mean colour subtracted", "RGB in [-1, 1]"
+_BARE = _REGIONS | {"include_preprocessing": False}  # it is done outside of the CNN, as for all others
+_BGR, _RGB, _UNIT = "BGR, mean colour subtracted", "RGB in [-1, 1]", "RGB, mean subtracted, divided by the deviation"
+_unit = partial(_APPS.imagenet_utils.preprocess_input, mode="torch")
 _TF_WEIGHTS = "weights_tf_dim_ordering_tf_kernels"
 SPECS = {
     spec.name: spec
@@ -51,6 +55,11 @@ SPECS = {
                     224, *ENCODERS["resnet50"], file=f"resnet50_{_TF_WEIGHTS}_notop.h5"),
         EncoderSpec("mobilenet", _APPS.MobileNet, _REGIONS | {"alpha": 0.75}, _APPS.mobilenet.preprocess_input, _RGB,
                     "conv_pw_13_relu", 224, *ENCODERS["mobilenet"], file="mobilenet_7_5_224_tf_no_top.h5"),
+        EncoderSpec("mobilenet_v3", _APPS.MobileNetV3Large, _BARE, _APPS.mobilenet.preprocess_input, _RGB,
+                    "conv_1_hard_silu", 224, *ENCODERS["mobilenet_v3"],
+                    file="weights_mobilenet_v3_large_224_1.0_float_no_top_v2.h5", gain=1.25),
+        EncoderSpec("efficientnet_v2", _APPS.EfficientNetV2B0, _BARE, _unit, _UNIT, "top_activation",
+                    224, *ENCODERS["efficientnet_v2"], file="efficientnetv2-b0_notop.h5", gain=1.5),
     )
 }  # fmt: skip
 
@@ -160,7 +169,8 @@ def _build(spec: EncoderSpec, weights: str | None) -> keras.Model:
         model = spec.builder(weights=weights, input_shape=(spec.size, spec.size, 3), **spec.options)
     finally:
         random.setstate(kept)
-    return keras.Model(model.input, model.get_layer(spec.layer).output, name=spec.name)
+    output = model.get_layer(spec.layer).output if spec.options["include_top"] else model.output
+    return keras.Model(model.input, output, name=spec.name)
 
 
 def _imagenet(spec: EncoderSpec) -> keras.Model:
@@ -198,7 +208,7 @@ def _random(spec: EncoderSpec, folder: Path | None) -> keras.Model:
         if variable.path in depthwise:
             variable.assign(_depthwise(variable.shape, SEED + number))
         elif len(variable.shape) > 1:
-            variable.assign(keras.initializers.GlorotUniform(seed=SEED + number)(variable.shape))
+            variable.assign(spec.gain * keras.initializers.GlorotUniform(seed=SEED + number)(variable.shape))
     if file is not None:
         with write_atomically(file) as draft:
             model.save_weights(draft)

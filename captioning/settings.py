@@ -15,7 +15,10 @@ from captioning.files import DamagedError, read_json, write_json
 
 DATASETS = ("scenes", "coco2014", "flickr8k", "open-images", "folder")
 # Encoder -> (regions, channels) of its features; the rest is in `encoders`.
-ENCODERS = {"vgg16": (1, 4096), "inception_v3": (64, 2048), "resnet50": (49, 2048), "mobilenet": (49, 768)}
+ENCODERS = {
+    "vgg16": (1, 4096), "inception_v3": (64, 2048), "resnet50": (49, 2048), "mobilenet": (49, 768),
+    "mobilenet_v3": (49, 960), "efficientnet_v2": (49, 1280),
+}  # fmt: skip
 PREFIX = "CAPTIONING_"
 VARIABLES = ("DATASET", "ROOT", "LIMIT", "WEIGHTS", "ENCODER", "QUICK", "HOME", "MIRROR")  # MIRROR: `asking.mirror`
 RESOLVED = PREFIX + "PROJECT"  # how the runner hands a whole project to its kernels; nobody else sets it

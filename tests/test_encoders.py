@@ -41,11 +41,21 @@ def test_keras_gives_what_is_written_down(name, cheap_weights, monkeypatch):
     spec, asked = encoders.spec_of(name), []
     monkeypatch.setattr("keras.src.utils.file_utils.get_file", lambda fname, *_, **__: asked.append(fname))
     monkeypatch.setattr(keras.Model, "load_weights", lambda *_: None)
-    model = spec.builder(weights="imagenet", input_shape=(spec.size, spec.size, 3), **spec.options)
-    shape = model.get_layer(spec.layer).output.shape
+    options = {name: value for name, value in spec.options.items() if name != "include_preprocessing"}
+    model = spec.builder(weights="imagenet", input_shape=(spec.size, spec.size, 3), **options)
+    shape, last = model.output.shape, model.layers[-1]
+    if spec.options["include_top"]:
+        shape, last = model.get_layer(spec.layer).output.shape, model.layers[-2]
     assert asked == [spec.file]
-    assert spec.layer == model.layers[-2 if spec.options["include_top"] else -1].name
+    unnamed = model.layers[-2].name.removesuffix("bn") + str(last.get_config().get("activation"))
+    assert spec.layer == (last.name if not last.name.startswith("activation") else unnamed)
     assert shape[-1] == spec.channels and np.prod(shape[1:]) == spec.regions * spec.channels
+    if any(isinstance(layer, keras.layers.Rescaling) for layer in model.layers):  # it may be done in the CNN, or before
+        first = next(layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D))
+        pixels = np.random.default_rng(1).integers(0, 256, (1, spec.size, spec.size, 3)).astype("float32")
+        inside = keras.Model(model.input, first.input)(pixels)
+        assert spec.options["include_preprocessing"] is False
+        np.testing.assert_allclose(spec.preprocess(pixels), inside, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ENCODERS)
@@ -55,6 +65,7 @@ def test_the_preprocessing_is_the_one_that_is_named(name):
     expected = {
         "BGR, mean colour subtracted": [255 - 103.939, 100 - 116.779, 0 - 123.68],
         "RGB in [-1, 1]": [-1, 100 / 127.5 - 1, 1],
+        "RGB, mean subtracted, divided by the deviation": [-0.485 / 0.229, (100 / 255 - 0.456) / 0.224, 0.594 / 0.225],
     }[spec.preprocessing]
     np.testing.assert_allclose(seen, expected, rtol=1e-5)
 
@@ -116,6 +127,7 @@ def test_random_weights_are_kept_for_ever(tiny, pixels, tmp_path, monkeypatch):
 # Side of the square: smaller where the whole CNN takes seconds; the depth and the kernels are the same.
 @pytest.mark.parametrize(("name", "size", "regions"), [
     ("vgg16", 32, 1), ("inception_v3", 75, 1), ("resnet50", 64, 4), ("mobilenet", 224, 49),
+    ("mobilenet_v3", 224, 49), ("efficientnet_v2", 224, 49),
 ])  # fmt: skip
 def test_random_weights_of_every_encoder_say_something(name, size, regions, tmp_path, monkeypatch):
     spec = dataclasses.replace(encoders.SPECS[name], size=size, regions=regions)

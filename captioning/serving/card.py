@@ -34,6 +34,8 @@ _ENCODER_LICENSES = {
     "resnet50": "MIT, by Kaiming He",
     "inception_v3": "Apache 2.0, by the TensorFlow authors",
     "mobilenet": "Apache 2.0, by the TensorFlow authors",
+    "mobilenet_v3": "Apache 2.0, by the TensorFlow authors",
+    "efficientnet_v2": "Apache 2.0, by the authors of google/automl",
 }
 _WEIGHTS = {
     "imagenet": "trained on ImageNet, by way of Keras",
