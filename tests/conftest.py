@@ -30,4 +30,18 @@ def closed_figures():
         sys.modules["matplotlib.pyplot"].close("all")
 
 
-from tests.series import executed, executed_once  # noqa: E402, F401 (fixtures; the path above is needed first)
+from tests.series import WAIT, executed, running  # noqa: E402, F401 (a fixture; the path above is needed first)
+
+
+def pytest_collection_modifyitems(items):
+    """Put the tests that need the executed series last."""
+    items.sort(key=lambda item: "executed" in item.fixturenames)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtestloop(session):
+    """Execute the series beside the tests, where one of them needs it."""
+    if session.config.option.collectonly or not any("executed" in item.fixturenames for item in session.items):
+        return (yield)
+    with running() as session.config.stash[WAIT]:
+        return (yield)

@@ -122,10 +122,9 @@ def every_dataset(tmp_path, monkeypatch):
         yield offer
 
 
-@pytest.mark.parametrize("photos", ["made up", pytest.param("real", marks=originals.needs_real)])
 @pytest.mark.parametrize("name", ["coco2014", "flickr8k", "open-images", "folder"])
-def test_the_first_two_notebooks_prepare_every_dataset(name, photos, every_dataset, tmp_path):
-    every_dataset(name, originals.real_photos() if photos == "real" else originals.made_up)
+def test_the_first_two_notebooks_prepare_every_dataset(name, every_dataset, tmp_path):
+    every_dataset(name, originals.real_photos() if originals.REAL.is_dir() else originals.made_up)
     notebooks.run([path for path in FILES if path.name[:2] in ("01", "02")], tmp_path / "runs")
     data = settings.active().data
     assert data.parent == tmp_path / "home" / "data" and data.name.startswith(name)

@@ -93,9 +93,19 @@ def _convert(graphs: Graphs) -> dict[str, Any]:
             graph, inputs, outputs, names = tf2onnx.tf_loader.from_saved_model(
                 folder, None, None, ["serve"], [name], return_tensors_to_rename=True
             )
+        if name == "encoder":
+            _give_a_dimension(graph)
         found[name], _ = tf2onnx.convert.from_graph_def(graph, name, inputs, outputs, OPSET, tensors_to_rename=names)
     _round(found["encoder"])
     return found
+
+
+def _give_a_dimension(graph: Any) -> None:
+    """Make numbers that are added arrays of one: tf2onnx cannot swap the former with a convolution (MobileNetV3)."""
+    added = {name for node in graph.node if node.op == "AddV2" for name in node.input}
+    for node in graph.node:
+        if node.op == "Const" and node.name in added and not node.attr["value"].tensor.tensor_shape.dim:
+            node.attr["value"].tensor.tensor_shape.dim.add(size=1)
 
 
 def _round(model: Any) -> None:
