@@ -150,16 +150,15 @@ class Photos:
 
 def entries(folder: Path, unreadable: list[str] | None = None) -> list[os.DirEntry]:
     """List a folder by name, without hidden files and what a Mac leaves in zips; empty where it cannot be opened."""
+    unreadable = [] if unreadable is None else unreadable
     try:
         with os.scandir(folder) as found:
             listed = sorted(found, key=lambda entry: entry.name)
     except OSError as error:
-        if unreadable is not None:
-            unreadable.append(f"{folder}: {error.strerror}")
+        unreadable.append(f"{folder}: {error.strerror}")
         return []
     odd = [entry for entry in listed if entry.name.encode(errors="ignore").decode() != entry.name]
-    if unreadable is not None:
-        unreadable += [f"{entry.path!a}: the name is not in UTF-8, rename it" for entry in odd]
+    unreadable += [f"{entry.path!a}: the name is not in UTF-8, rename it" for entry in odd]
     return [entry for entry in listed if entry not in odd and entry.name[0] != "." and entry.name not in _LEFT_BEHIND]
 
 

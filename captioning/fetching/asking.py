@@ -58,6 +58,15 @@ class UnusableError(DownloadError):
     """The host sends something else than the file: a part, a web page."""
 
 
+def is_address(url: str) -> bool:
+    """Return whether this is an http or https address with a host."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # of a port or a host in brackets
+        return False
+
+
 def mirror(url: str) -> str:
     """Return the address under which the mirror of the setting CAPTIONING_MIRROR serves a file: `mirror`/host/path.
 
@@ -67,11 +76,7 @@ def mirror(url: str) -> str:
     base = os.environ.get("CAPTIONING_MIRROR", "").strip().rstrip("/")
     if not base or url.startswith(base + "/"):
         return url
-    try:
-        known = urlsplit(base).scheme in ("http", "https") and urlsplit(base).hostname and urlsplit(base).port != 0
-    except ValueError:  # of a port or a host in brackets
-        known = False
-    if not known:
+    if not is_address(base):
         raise DownloadError(f"CAPTIONING_MIRROR is {base!r}: give an address like https://mirror.example/files.")
     return f"{base}/{url.partition('://')[2]}"
 

@@ -10,7 +10,6 @@ import textwrap
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 import requests
 import urllib3
@@ -192,12 +191,7 @@ def _session(photo: WebPhoto) -> requests.Session:
     """Return a session for one photo, which ends in time."""
     longest = photo.longest or LONGEST
     end = time.monotonic() + longest
-    try:
-        parts = urlsplit(photo._url)
-        known = parts.scheme.lower() in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:  # of a port or a host in brackets
-        known = False
-    if not known:
+    if not asking.is_address(photo._url):
         raise RefusedError(
             "no http or https address that can be asked, like https://host.example/dog.jpg; give a file by its path."
         )
