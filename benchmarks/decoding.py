@@ -1,4 +1,4 @@
-"""Time the beam search around a small recurrent step in NumPy: a batch or one image at a time; several length penalties.
+"""Time the beam search around a small recurrent step in NumPy: batched or not, one length penalty or two.
 
 Run it with `python benchmarks/decoding.py`; `--help` lists the sizes. On a busy machine set OPENBLAS_NUM_THREADS=1:
 otherwise the small matrix products wait for their threads, and the clock tells more about that than about the search.
