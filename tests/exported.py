@@ -15,7 +15,8 @@ from captioning.from_scratch.rnn import CaptioningRNN, CaptioningRNNConfig
 from captioning.models.bahdanau import BahdanauConfig
 from captioning.models.bilstm import BiLSTMConfig
 from captioning.models.gru import GRUConfig
-from captioning.models.merge import MergeConfig, MergeDecoder
+from captioning.models.merge import MergeConfig
+from captioning.models.transformer import TransformerConfig
 from captioning.tokenizer import Tokenizer
 from tests.tiny_encoder import CHANNELS, REGIONS, SIZE, tiny_encoder
 
@@ -23,30 +24,13 @@ WORDS = ("a", "red", "dog", "'s", "house", "is", "n't", "green")
 SIZES = {"vocabulary": len(WORDS) + 4, "channels": CHANNELS, "embedding": 5, "units": 40}
 
 
-class Nested(MergeDecoder):
-    """A decoder as a notebook may define one: its state is nested, and its picture comes last."""
-
-    def initial_state(self, features, training=False):
-        image, hidden, cell = super().initial_state(features, training)
-        return (hidden, (cell,)), image
-
-    def step(self, tokens, state):
-        ((hidden, (cell,)), image) = state
-        logits, (image, hidden, cell), _ = super().step(tokens, (image, hidden, cell))
-        return Step(logits, ((hidden, (cell,)), image), None)
-
-    def unroll(self, tokens, state, training=False):
-        ((hidden, (cell,)), image) = state
-        return super().unroll(tokens, (image, hidden, cell), training)
-
-
-CLASSES = {model.kind: model for model in models.CLASSES.values()} | {"nested": Nested}
+CLASSES = {model.kind: model for model in models.CLASSES.values()}
 CONFIGS = {
+    "transformer": TransformerConfig(SIZES["vocabulary"], REGIONS, CHANNELS, units=8, heads=2, longest=31),
     "gru": GRUConfig(**SIZES, regions=1),
     "bahdanau": BahdanauConfig(**SIZES, regions=REGIONS, attention=3),
     "merge": MergeConfig(**SIZES, regions=1),
     "bilstm": BiLSTMConfig(**SIZES, regions=REGIONS, attention=3),
-    "nested": MergeConfig(**SIZES, regions=1),
     "numpy_rnn": CaptioningRNNConfig(**SIZES, cell="rnn"),
     "numpy_lstm": CaptioningRNNConfig(**SIZES, cell="lstm"),
 }

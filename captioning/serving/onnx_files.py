@@ -7,6 +7,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from captioning.bundle import Bundle
 from captioning.files import write_json
 from captioning.quiet import tensorflow as tf
@@ -93,9 +95,18 @@ def _convert(graphs: Graphs) -> dict[str, Any]:
             graph, inputs, outputs, names = tf2onnx.tf_loader.from_saved_model(
                 folder, None, None, ["serve"], [name], return_tensors_to_rename=True
             )
-        found[name], _ = tf2onnx.convert.from_graph_def(graph, name, inputs, outputs, OPSET, tensors_to_rename=names)
+        found[name], _ = tf2onnx.convert.from_graph_def(
+            graph, name, inputs, outputs, OPSET, custom_op_handlers={"Erfc": (_erfc, [])}, tensors_to_rename=names
+        )
     _round(found["encoder"])
     return found
+
+
+def _erfc(graph: Any, node: Any, name: str, _: list) -> None:
+    """Write erfc(x), which a GELU holds and tf2onnx does not know, as 1 - erf(x)."""
+    erf = graph.make_node("Erf", node.input)
+    node.type = "Sub"
+    graph.replace_inputs(node, [graph.make_const(f"{name}/one", np.ones((), np.float32)).output[0], erf.output[0]])
 
 
 def _round(model: Any) -> None:
