@@ -62,8 +62,9 @@ def model_of(kind):
     return model
 
 
+@functools.cache
 def captioner(kind):
-    """A bundle that was never on disk."""
+    """A bundle that was never on disk; one for all tests, so that its graphs are traced once."""
     encoder = tiny_encoder()
     settings = {"kind": kind, "encoder": encoder.identity, "model": {}, "batches": {}}
     made = Bundle(Path("tiny"), model_of(kind), Tokenizer(WORDS), settings)

@@ -32,17 +32,20 @@ ATTENTION = np.full((2, 4), 0.25)
 class Stub:
     """A model that says how wide a picture is, and sees only those that can be opened."""
 
-    name, settings, attends = "stub", {"encoder": {"regions": 4, "channels": 3}}, True
+    name, attends, encoders = "stub", True, {"tiny": SimpleNamespace(spec=SPEC)}
 
     def __init__(self):
         self.asked = []
 
+    def features_of(self, features):
+        return features["tiny"]
+
     def decode(self, features):
         return [Caption([], 0.0, 0.0, True, ATTENTION[:0] if self.attends else None)] * len(features)
 
-    def captions(self, pictures, n=1, beam=None, attention=False, keep_errors=False):
+    def captions(self, pictures, n=1, beam=None, attention=False, consensus=False, keep_errors=False):
         assert keep_errors
-        self.asked.append((n, beam, attention))
+        self.asked.append((n, beam, attention, *["consensus"] * consensus))
         self.pictures = pictures
         for picture in pictures:
             try:

@@ -18,9 +18,9 @@ pytest.importorskip("onnxruntime")
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
-    """A model with attention and a picture of several regions, written once."""
+    """A model with attention, a picture of several regions and a nested state with whole numbers, written once."""
     folder = tmp_path_factory.mktemp("onnx") / "new"
-    bundle = captioner("bahdanau")
+    bundle = captioner("transformer")
     return bundle, folder, onnx_files.write(bundle, folder)
 
 

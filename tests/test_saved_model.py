@@ -19,7 +19,7 @@ def expected(bundle, pixels):
     return [c.tokens for c in bundle.decode(encode_files(pixels, bundle.encoder), beam_width=1, length_penalty=0.0)]
 
 
-@pytest.mark.parametrize("kind", ["bahdanau", "numpy_lstm"])
+@pytest.mark.parametrize("kind", ["transformer", "numpy_lstm"])
 def test_tokens_are_those_of_greedy_decoding(kind, tmp_path):
     bundle = captioner(kind)
     where = saved_model.write(bundle, tmp_path / "servable")

@@ -26,7 +26,7 @@ class Model:
     def __init__(self, attends=True, problem=None):
         self.attends, self.problem, self.asked = attends, problem, []
 
-    def captions(self, pictures, n=1, beam=None, attention=False, keep_errors=False):
+    def captions(self, pictures, n=1, beam=None, attention=False, consensus=False, keep_errors=False):
         if self.problem:
             raise self.problem
         for picture in images.each(pictures):

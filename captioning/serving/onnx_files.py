@@ -122,6 +122,7 @@ def _describe(bundle: Bundle, graphs: Graphs, precision: str) -> dict:
     """Return what model.json holds."""
     encoder, chosen, side = bundle.settings["encoder"], bundle.chosen, math.isqrt(bundle.settings["encoder"]["regions"])
     rules, scores = writing.rules(bundle.tokenizer.vocabulary), scores_of(bundle.folder)
+    once = bundle.options(chosen["beam_width"]).get("once")
     shift = len(SPECIAL)  # ids of words follow those of the special tokens
     return {
         "format": FORMAT,
@@ -139,7 +140,8 @@ def _describe(bundle: Bundle, graphs: Graphs, precision: str) -> dict:
         "grid": [side, side] if side**2 == encoder["regions"] and graphs.attends else None,
         "channels": encoder["channels"],
         "max_length": bundle.max_length,
-        "decoding": {name: chosen[name] for name in ("beam_width", "length_penalty")},
+        "decoding": {name: chosen[name] for name in ("beam_width", "length_penalty")}
+        | {"may_repeat": None if once is None else np.flatnonzero(~once).tolist()},
         "confidences": chosen["confidences"],
         "scores": {name: scores.get(name) for name in ("images", "Bleu_4", "ROUGE_L", "CIDEr")} if scores else None,
         "special": {name.strip("<>"): token for token, name in enumerate(SPECIAL)},

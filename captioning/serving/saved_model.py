@@ -41,7 +41,8 @@ def write(bundle: Bundle, folder: Path | str) -> Path:
 
 def _greedy(graphs: Graphs):
     """Return a function from pixels to tokens that decodes as the bundle does with a beam of 1."""
-    longest, size, once = graphs.bundle.max_length, len(graphs.bundle.tokenizer), once_of(graphs.bundle)
+    longest, size = graphs.bundle.max_length, len(graphs.bundle.tokenizer)
+    once = graphs.bundle.options(1).get("once", False)  # the words that no caption holds twice
     first_words = ~np.isin(np.arange(size), (PAD, UNK, START))
 
     def caption(pixels):

@@ -97,7 +97,9 @@ class Panel(ipywidgets.VBox):
         self.answers.value = ""
         try:
             captioner = self._bundles[self.model.value]
-            found = captioner.captions([record.file for record in shown], self._candidates, None, True, True)
+            found = captioner.captions(
+                [record.file for record in shown], self._candidates, attention=True, keep_errors=True
+            )
             for record, answer in zip(shown, found, strict=True):
                 if isinstance(answer, ImageError):
                     lines.append(str(answer))
