@@ -114,7 +114,7 @@ def evaluate(bundle: Bundle, store: FeatureStore, dataset: CaptionDataset, val_p
     Raises:
         StaleError: see `Bundle.check_fits`.
     """
-    bundle.check_fits(store, dataset)
+    bundle.check_fits({store.identity["encoder"]: store}, dataset)
     val, test = (store.readable(dataset.split(split)) for split in ("val", "test"))
     kept = KeptCaptions(bundle, store)
     val = val[:val_pictures]

@@ -100,7 +100,7 @@ def test_of_a_generator_only_some_pictures_are_in_memory(made, with_photos, monk
     folder, _, _ = with_photos
     loaded, file, asked, decoded = bundle.load(folder), made.dataset.records[0].file, [], []
 
-    def decode(features, width, **options):
+    def decode(features, beam_width, **options):
         decoded.append((len(asked), len(features)))
         return [decoding.Caption([], 0, 0, True, None)] * len(features)
 

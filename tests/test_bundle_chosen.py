@@ -5,7 +5,9 @@ import json
 import pytest
 
 from captioning.bundle.chosen import USUAL, penalty_for, read_chosen
+from captioning.tokenizer import Tokenizer
 
+TOKENIZER = Tokenizer([f"word{number}" for number in range(26)])  # 30 ids
 DECODING = {
     "beam_width": 5,
     "length_penalty": 1.0,
@@ -16,15 +18,15 @@ DECODING = {
 
 def read(folder, content, capsys):
     (folder / "scores.json").write_text(content if isinstance(content, str) else json.dumps(content))
-    chosen = read_chosen(folder / "scores.json", 30)
+    chosen = read_chosen(folder / "scores.json", TOKENIZER)
     return chosen, capsys.readouterr().out
 
 
 def test_it_is_read_and_without_a_file_the_usual_one_is_used(tmp_path, capsys):
-    assert read_chosen(tmp_path / "scores.json", 30) == USUAL
-    assert read(tmp_path, {"decoding": DECODING}, capsys) == (DECODING, "")
+    assert read_chosen(tmp_path / "scores.json", TOKENIZER) == USUAL
+    assert read(tmp_path, {"decoding": DECODING}, capsys) == (USUAL | DECODING, "")
     older = {name: value for name, value in DECODING.items() if name != "confidences"}
-    assert read(tmp_path, {"decoding": older}, capsys) == (older | {"confidences": None}, "")
+    assert read(tmp_path, {"decoding": older}, capsys) == (USUAL | older | {"confidences": None}, "")
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ def _checked(folder: Path) -> Bundle:
         raise BundleError(f"{folder} is an ensemble, which is not packed: pack one of its members.")
     settings = read_settings(folder)
     if not settings["finished"]:
-        made_by = maker(settings["kind"])
+        made_by = maker(settings)
         raise BundleError(f"{folder} is not packed: its training is unfinished. Run notebooks/{made_by}.ipynb again.")
     name, module = settings["class"].get("name"), str(settings["class"].get("module"))
     if module.partition(".")[0] != "captioning":
