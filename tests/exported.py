@@ -27,7 +27,7 @@ SIZES = {"vocabulary": len(WORDS) + 4, "channels": CHANNELS, "embedding": 5, "un
 
 CLASSES = {model.kind: model for model in models.CLASSES.values()}
 CONFIGS = {
-    "transformer": TransformerConfig(SIZES["vocabulary"], REGIONS, CHANNELS, units=8, heads=2, longest=31),
+    "transformer": TransformerConfig(SIZES["vocabulary"], REGIONS, CHANNELS, units=40, heads=2, longest=31),
     "gru": GRUConfig(**SIZES, regions=1),
     "bahdanau": BahdanauConfig(**SIZES, regions=REGIONS, attention=3),
     "merge": MergeConfig(**SIZES, regions=1),
@@ -57,9 +57,10 @@ def model_of(kind):
         return model
     model = models.build(CLASSES[kind], config, seed=3)
     model.scale_features(mean, deviation**2)
+    large = "positions" if kind == "transformer" else "embedding"  # whose words go into the output, too
     for weights in model.trainable_weights:
         if len(weights.shape) > 1:
-            weights.assign((20 if "embedding" in weights.path else 2) * weights)
+            weights.assign((20 if large in weights.path else 2) * weights)
     return model
 
 

@@ -24,11 +24,12 @@ class Model:
     """A captioner that reads its pictures and says how large they are."""
 
     def __init__(self, attends=True, problem=None):
-        self.attends, self.problem, self.asked = attends, problem, []
+        self.attends, self.problem, self.asked, self.reranked = attends, problem, [], []
 
     def captions(self, pictures, n=1, beam=None, attention=False, consensus=False, keep_errors=False):
         if self.problem:
             raise self.problem
+        self.reranked.append(consensus)
         for picture in images.each(pictures):
             self.asked.append(picture)
             try:
@@ -148,6 +149,12 @@ def test_another_model_captions_the_same_photos(panel, folder):
     assert "attention" not in panel.answers.value.lower()
 
 
+def test_similar_train_pictures_decide_where_that_is_asked_for(panel, folder):
+    panel.place.value = str(folder / "a.jpg")
+    panel.consensus.value = True
+    assert panel._bundles["first"].reranked == [False, True] and panel.answers.value.count("<b>") == 1
+
+
 def test_a_model_that_cannot_caption_is_a_line(folder):
     for problem in (BundleError("other <weights>"), OSError("disk"), settings.SettingError("no such weights")):
         panel = widgets.panel({"broken": Model(problem=problem)})
@@ -169,7 +176,7 @@ def test_a_photo_of_the_camera(panel, folder):
 
 
 def test_every_control_has_a_name(panel):
-    assert all(widget.description for widget in (panel.model, panel.upload, panel.place, panel.attention))
+    assert all(widget.description for widget in (panel.model, panel.upload, panel.place, panel.attention, panel.consensus))
 
 
 def test_where_the_runner_executes_there_is_a_sentence_and_no_widget(monkeypatch):

@@ -87,6 +87,8 @@ def _convert(graphs: Graphs) -> dict[str, Any]:
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
     # Else it copies all weights before each of 84 passes, to undo one that fails: twice the time and the memory.
     os.environ.setdefault("TF2ONNX_CATCH_ERRORS", "FALSE")
+    # It drops the first of two reshapes also where the second copies a length from it.
+    tf2onnx.optimizer.back_to_back_optimizer._func_map.pop("Reshape", None)
     found = {}
     for name in GRAPHS:  # one by one: tf2onnx reads all of a SavedModel for each signature of it
         module, signatures = graphs.module([name])
@@ -122,7 +124,7 @@ def _describe(bundle: Bundle, graphs: Graphs, precision: str) -> dict:
     """Return what model.json holds."""
     encoder, chosen, side = bundle.settings["encoder"], bundle.chosen, math.isqrt(bundle.settings["encoder"]["regions"])
     rules, scores = writing.rules(bundle.tokenizer.vocabulary), scores_of(bundle.folder)
-    once = bundle.options(chosen["beam_width"]).get("once")
+    once = bundle.options(chosen["beam_width"])["once"]
     shift = len(SPECIAL)  # ids of words follow those of the special tokens
     return {
         "format": FORMAT,

@@ -42,7 +42,7 @@ def write(bundle: Bundle, folder: Path | str) -> Path:
 def _greedy(graphs: Graphs):
     """Return a function from pixels to tokens that decodes as the bundle does with a beam of 1."""
     longest, size = graphs.bundle.max_length, len(graphs.bundle.tokenizer)
-    once = graphs.bundle.options(1).get("once", False)  # the words that no caption holds twice
+    once = graphs.bundle.options(1)["once"]  # the words that no caption holds twice; None: there are none
     first_words = ~np.isin(np.arange(size), (PAD, UNK, START))
 
     def caption(pixels):
@@ -55,7 +55,8 @@ def _greedy(graphs: Graphs):
             last = tf.where(last == END, END, best)
             words = tf.where(last == END, PAD, last)
             tokens += words[:, None] * tf.one_hot(position, longest, dtype=tf.int32)
-            allowed &= ~(tf.one_hot(last, size, True, False) & once)
+            if once is not None:
+                allowed &= ~(tf.one_hot(last, size, True, False) & once)
             return position + 1, last, allowed, tokens, *rest[: len(state)]
 
         allowed, tokens = tf.tile(first_words[None], [rows, 1]), tf.zeros([rows, longest], tf.int32)
