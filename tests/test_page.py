@@ -205,7 +205,9 @@ def test_the_search_ranks_as_that_of_python(page):
     The state, whole numbers as a Transformer has, tells what was said before; words may be repeated, or some alone.
     """
     label = """(scores) => {
-        const kept = model.scores, { label } = ((model.scores = scores), searches({ beam_width: 3, length_penalty: 0.7 })[0]);
+        const kept = model.scores;
+        model.scores = scores;
+        const [{ label }] = searches({ beam_width: 3, length_penalty: 0.7 });
         model.scores = kept;
         return label;
     }"""
@@ -231,7 +233,14 @@ def test_the_search_ranks_as_that_of_python(page):
         Object.assign(model, kept);
         return found;
     }"""
-    for width, penalty, free in ((1, 0.0, None), (3, 0.0, None), (3, 0.7, [5]), (5, 1.5, None), (1, 0.0, []), (5, 1.0, [])):
+    for width, penalty, free in (
+        (1, 0.0, None),
+        (3, 0.0, None),
+        (3, 0.7, [5]),
+        (5, 1.5, None),
+        (1, 0.0, []),
+        (5, 1.0, []),
+    ):
         once = None if free is None else ~np.isin(np.arange(9), [*range(4), *free])
         state = np.zeros(1, np.int32)
         (expected,) = decoding.beam_search(step, state, width, 6, penalty, once=once, return_all=True)

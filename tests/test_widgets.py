@@ -176,7 +176,9 @@ def test_a_photo_of_the_camera(panel, folder):
 
 
 def test_every_control_has_a_name(panel):
-    assert all(widget.description for widget in (panel.model, panel.upload, panel.place, panel.attention, panel.consensus))
+    assert all(
+        widget.description for widget in (panel.model, panel.upload, panel.place, panel.attention, panel.consensus)
+    )
 
 
 def test_where_the_runner_executes_there_is_a_sentence_and_no_widget(monkeypatch):

@@ -47,7 +47,7 @@ _MODELS = {
     "bilstm": "a bidirectional LSTM over the words with dot-product attention over the regions of the picture",
     "numpy_rnn": "a vanilla RNN in NumPy that starts from one vector per picture",
     "numpy_lstm": "an LSTM in NumPy that starts from one vector per picture",
-    "transformer": "a Transformer with self-attention over the words and cross-attention over the regions of the picture",
+    "transformer": "a Transformer that attends to the words so far and to the regions of the picture",
 }
 _PARENT = "Trained further from `{name}` (its weights: `{weights}`), by the CIDEr-D of captions that it sampled."
 _AVERAGED = "The weights are the moving average of those of all training steps."

@@ -258,7 +258,9 @@ def _score(options: argparse.Namespace) -> int:
 def _pack(options: argparse.Namespace) -> int:
     from captioning.serving.pack import pack
 
-    pack(find_model(options.bundle), options.target, options.half, options.encoder, options.consensus)  # says what it has written
+    pack(
+        find_model(options.bundle), options.target, options.half, options.encoder, options.consensus
+    )  # says what it has written
     return 0
 
 

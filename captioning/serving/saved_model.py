@@ -15,9 +15,10 @@ from captioning.tokenizer import END, PAD, SPECIAL, START, UNK
 def write(bundle: Bundle, folder: Path | str) -> Path:
     """Write a captioner as the next version of a servable: FOLDER/1, then FOLDER/2, as TensorFlow Serving has them.
 
-    Its one signature, `serving_default`, takes "pixels", uint8 (batch, size, size, 3), resized as `images.load_pixels`
-    does, and gives "tokens", int32 (batch, longest caption): the ids of the words of the greedy caption, then zeros;
-    where validation chose that words are not said twice, none is. Line i of its asset vocabulary.txt, counted from 0, is the word of id i. Loading it needs TensorFlow only.
+    Its one signature, `serving_default`, takes "pixels", uint8 (batch, size, size, 3), resized as
+    `images.load_pixels` does, and gives "tokens", int32 (batch, longest caption): the ids of the words of the
+    greedy caption, then zeros; where validation chose that words are not said twice, none is. Line i of its asset
+    vocabulary.txt, counted from 0, is the word of id i. Loading it needs TensorFlow only.
 
     Args:
         bundle: any captioner.
