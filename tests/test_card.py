@@ -76,9 +76,30 @@ def test_on_scenes_it_says_how_often_the_model_is_wrong_and_that_it_knows_no_pho
     assert "relation" not in text
 
 
+def test_it_tells_how_captions_are_searched_and_what_was_trained_further(folder):
+    rule = {"beam_width": 10, "k": 30, "mix": 0.5, "encoder": "mobilenet", "neighbors": "0", "validation_CIDEr": 0.6}
+    words = list(bundle.load(folder).tokenizer.vocabulary[:2])
+    decoding = SCORES["decoding"] | {"may_repeat": words, "consensus": rule}
+    write(folder, "scores.json", SCORES | {"decoding": decoding, "consensus": {"CIDEr": 0.875}})
+    settings = edit(folder, parent={"name": "numpy_lstm-mobilenet", "weights": "abc"})
+    edit(folder, training=settings["training"] | {"averaging": 0.999})
+    text = card.markdown(card.card_of(folder))
+    for said in (
+        "| CIDEr | 0.800 | 0.700 to 0.912 | 0.875 |", "| Bleu 4 | 0.250 | not computed | |",
+        "no word twice, but for 2 words",
+        "the captions of the 30 train pictures", "Trained further from `numpy_lstm-mobilenet` (its weights: `abc`)",
+        "moving average",
+    ):  # fmt: skip
+        assert said in text
+    assert "not in this file" not in text
+    packed = card.card_of(folder) | {"packed": {"half": False, "encoder": False, "consensus": False}}
+    assert "What that needs is not in this file." in card.markdown(packed)
+
+
 def test_without_an_evaluation_it_says_so(folder):
     found = card.card_of(folder)
     text = card.markdown(found)
+    assert "moving average" not in text and "Trained further" not in text and "consensus" not in text
     assert found["scores"] == {} and text.count("Not evaluated yet") == 2
     assert "the usual ones, since nothing was chosen yet" in text and "nothing was kept of how sure it is" in text
 
@@ -100,7 +121,7 @@ def test_every_encoder_and_every_kind_of_model_has_its_words():
 def test_a_packed_model_holds_its_card(folder, tmp_path):
     expected = card.card_of(folder)
     found = card.card_of(pack(folder, tmp_path / "model.zip", half=True))
-    assert found == expected | {"packed": {"half": True, "encoder": False}}
+    assert found == expected | {"packed": {"half": True, "encoder": False, "consensus": False}}
     text = card.markdown(found)
     assert "in float16" in text and "Keras fetches or draws them" in text
     assert bundle.load(tmp_path / "model.zip").folder.members["MODEL_CARD.md"].decode() == text

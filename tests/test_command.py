@@ -32,17 +32,20 @@ ATTENTION = np.full((2, 4), 0.25)
 class Stub:
     """A model that says how wide a picture is, and sees only those that can be opened."""
 
-    name, settings, attends = "stub", {"encoder": {"regions": 4, "channels": 3}}, True
+    name, attends, encoders = "stub", True, {"tiny": SimpleNamespace(spec=SPEC)}
 
     def __init__(self):
         self.asked = []
 
+    def features_of(self, features):
+        return features["tiny"]
+
     def decode(self, features):
         return [Caption([], 0.0, 0.0, True, ATTENTION[:0] if self.attends else None)] * len(features)
 
-    def captions(self, pictures, n=1, beam=None, attention=False, keep_errors=False):
+    def captions(self, pictures, n=1, beam=None, attention=False, consensus=False, keep_errors=False):
         assert keep_errors
-        self.asked.append((n, beam, attention))
+        self.asked.append((n, beam, attention, *["consensus"] * consensus))
         self.pictures = pictures
         for picture in pictures:
             try:
@@ -95,6 +98,7 @@ def test_what_fails_is_told_and_the_others_are_done(stub, photos, capsys):
     told = [("none.jpg", "No such file"), ("empty", "holds no photos"), ("text.jpg", "it is a text")]
     assert all(name in line and why in line for line, (name, why) in zip(failures, told, strict=True))
     assert stub.asked == [(2, 7, False)]
+    assert main(["caption", "b.png", "--consensus"]) == 0 and stub.asked[1:] == [(1, None, False, "consensus")]
 
 
 def test_nothing_to_caption_needs_no_model(photos, capsys, monkeypatch):
@@ -384,7 +388,7 @@ def test_pack_and_export_hand_over_what_was_asked(stub, tmp_path, capsys, monkey
     calls, target = [], tmp_path / "model.zip"
 
     put(monkeypatch, "pack", pack=lambda *given: calls.append(given))
-    assert main(["pack", "gru", str(target), "--half"]) == 0
+    assert main(["pack", "gru", str(target), "--half"]) == main(["pack", "gru", str(target), "--consensus"]) == 0
     note = {name: lambda *given, name=name: calls.append((name, *given)) for name in ("page", "serve", "onnx", "saved")}
     put(monkeypatch, "site", write=note["page"], serve=note["serve"])
     put(monkeypatch, "onnx_files", write=note["onnx"])
@@ -393,7 +397,8 @@ def test_pack_and_export_hand_over_what_was_asked(stub, tmp_path, capsys, monkey
     for options in ([], ["--serve"], ["--format", "onnx", "--precision", "int16"], ["--format", "saved-model"]):
         assert main(["export", "gru", str(out), *options]) == 0
     assert calls == [
-        (Path("gru"), target, True, False),
+        (Path("gru"), target, True, False, False),
+        (Path("gru"), target, False, False, True),
         ("page", stub, out, None),
         ("page", stub, out, None),
         ("serve", out, 8000),

@@ -112,7 +112,10 @@ def test_a_full_disk_is_one_line(tmp_path, monkeypatch, capsys):
 
 def test_pictures_of_attention_need_a_folder(tmp_path):
     class Attends:
-        name, settings = "bahdanau", {"encoder": {"regions": 1, "channels": 1}}
+        name, encoders = "bahdanau", {}
+
+        def features_of(self, features):
+            return [features]
 
         def decode(self, features):
             return [type("Caption", (), {"attention": features})]

@@ -54,6 +54,14 @@ def test_one_caption_each_has_no_alternative():
     assert said == "There is one caption for each picture: nothing to compare it with."
 
 
+def test_reranking():
+    plain, other, rule = [answer(RIGHT), answer(WRONG)], [answer(RIGHT), answer(RIGHT)], {"k": 30}
+    text = "Captions of 30 similar train pictures choose another caption for 1 of 2 pictures."
+    assert findings.reranking([photo(), photo(1)], plain, other, rule) == text
+    assert findings.reranking([scene(), scene(1)], plain, other, rule) == f"{text} Right: 1 without them, 2 with them."
+    assert "run 11_evaluate" in findings.reranking([photo(), photo(1)], plain, plain, None)
+
+
 @pytest.mark.parametrize(
     ("behind", "said"),
     [
@@ -131,7 +139,7 @@ def test_on_photos_the_higher_cider_is_the_better_one():
 
 
 def test_where_a_model_without_attention_looked():
-    assert findings.looked([]) == "This model has no attention to show; those of notebooks 05 and 07 have."
+    assert findings.looked([]) == "This model has no attention to show; those of notebooks 05, 07 and 09 have."
     words = ("a", "red", "boat")
     seen = answer("a red boat", words=words, attention=np.array([[0.25] * 4, [0.25] * 4, [0.5, 0, 0.5, 0]]))
     assert "at word 3, “boat”, 100 % of the weight is in the box" in findings.looked([(scene(), seen)])

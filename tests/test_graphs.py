@@ -15,7 +15,10 @@ from tests.exported import CONFIGS, captioner, numbers, photos
 def test_every_kind_of_model_steps_as_in_python(kind):
     bundle = captioner(kind)
     graphs = Graphs(bundle)
-    features = encode_files(photos(3), bundle.encoder).astype(np.float32)
+    features = encode_files(photos(), bundle.encoder).astype(np.float32)
+    found = decoding.greedy(bundle.step, bundle.initial_state(features), 12)
+    assert len({tuple(caption.tokens) for caption in found}) > 1  # of equal captions, no comparison could fail
+    features = features[:3]
     expected = bundle.initial_state(features)
     states = {3: graphs.start(features), 1: graphs.start(features[:1])}
     tokens = np.full(3, START, np.int32)
@@ -51,11 +54,3 @@ def test_the_encoder_gives_the_features_that_are_kept_on_disk():
     features = numbers(Graphs(bundle).encode(pixels))
     assert features.dtype == np.float32 and np.array_equal(features, features.astype(np.float16))
     np.testing.assert_allclose(features, encode_files(pixels, bundle.encoder), rtol=2**-10)
-
-
-@pytest.mark.parametrize("kind", CONFIGS)
-def test_the_captioners_of_these_tests_say_different_things(kind):
-    """Of equal captions for all pictures, no comparison could fail."""
-    bundle = captioner(kind)
-    found = decoding.greedy(bundle.step, bundle.initial_state(encode_files(photos(), bundle.encoder)), 12)
-    assert len({tuple(caption.tokens) for caption in found}) > 1

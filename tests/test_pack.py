@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from captioning import bundle, encoders
-from captioning.bundle import BundleError
+from captioning.bundle import BundleError, Neighbors
 from captioning.bundle.packed import MANIFEST, MEMBERS
 from captioning.models.bahdanau import BahdanauDecoder
 from captioning.serving import pack as packing
@@ -35,15 +35,17 @@ def arrays_of(content, name="weights.npz"):
 
 
 def test_what_is_in_it(made, tmp_path, capsys):
-    _, folder, _ = made
+    things, folder, _ = made
     (folder / "history.csv").write_text("epoch,val_CIDEr,seconds\n0,0.5,60\n")
-    (folder / "scores.json").write_text(
-        '{"images": 3, "CIDEr": 0.5, "decoding": {"beam_width": 2, "length_penalty": 1}}'
-    )
+    near = Neighbors.make(things.store, things.dataset.split("train"), things.dataset)
+    near.write(folder.with_name(f"neighbors-{SPEC.name}.npz"))
+    rule = {"beam_width": 5, "k": 3, "mix": 0.0, "encoder": SPEC.name, "neighbors": near.digest}
+    decoding = {"beam_width": 2, "length_penalty": 1, "consensus": rule}
+    (folder / "scores.json").write_text(json.dumps({"images": 3, "CIDEr": 0.5, "decoding": decoding}))
     (folder / "decoded.json").write_text("{}")
     (folder / "last").mkdir()
     before = everything_in(folder)
-    target = pack(folder, tmp_path / "new" / "model.zip", encoder=True)
+    target = pack(folder, tmp_path / "new" / "model.zip", encoder=True, consensus=True)
     assert everything_in(folder) == before and [*target.parent.iterdir()] == [target]
     members = members_of(target.read_bytes())
     assert members.keys() == MEMBERS | {MANIFEST}
@@ -53,9 +55,13 @@ def test_what_is_in_it(made, tmp_path, capsys):
     kept = json.loads((folder / "settings.json").read_text())
     assert json.loads(members["settings.json"]) == {name: kept[name] for name in kept if name != "weights_folder"}
     loaded = bundle.load(target)
-    assert loaded.chosen["beam_width"] == 2
+    assert loaded.chosen["beam_width"] == 2 and loaded.neighbors.digest == near.digest
     told = capsys.readouterr().out
-    assert f"{target}: {target.stat().st_size / 1e6:.1f} MB, sha256 {loaded.folder.checksum}" in told
+    assert f"{target}: {target.stat().st_size / 1e6:.1f} MB (0.0 MB of them for the consensus), sha256 " in told
+    assert loaded.folder.checksum in told
+    without = bundle.load(pack(folder, tmp_path / "without.zip"))
+    with pytest.raises(BundleError, match=r"Pack it again with `python -m captioning pack --consensus`"):
+        without.neighbors  # noqa: B018
 
 
 def test_the_same_bundle_gives_the_same_bytes(made, tmp_path, monkeypatch):
@@ -92,6 +98,12 @@ def test_what_is_refused(made, tmp_path):
     with pytest.raises(FileNotFoundError, match="is no trained bundle"):
         pack(tmp_path / "nothing", tmp_path / "model.zip")
     assert everything_in(tmp_path) == before
+    with pytest.raises(BundleError, match="has no consensus reranking: run notebooks/11"):
+        pack(folder, tmp_path / "model.zip", consensus=True)
+    (tmp_path / "together").mkdir()
+    (tmp_path / "together" / "members.json").write_text("{}")
+    with pytest.raises(BundleError, match="together is an ensemble, which is not packed: pack one of its members"):
+        pack(tmp_path / "together", tmp_path / "model.zip")
     edit(folder, finished=False)
     with pytest.raises(BundleError, match=r"unfinished\. Run notebooks/05_inceptionv3"):
         pack(folder, tmp_path / "model.zip")

@@ -24,11 +24,12 @@ class Model:
     """A captioner that reads its pictures and says how large they are."""
 
     def __init__(self, attends=True, problem=None):
-        self.attends, self.problem, self.asked = attends, problem, []
+        self.attends, self.problem, self.asked, self.reranked = attends, problem, [], []
 
-    def captions(self, pictures, n=1, beam=None, attention=False, keep_errors=False):
+    def captions(self, pictures, n=1, beam=None, attention=False, consensus=False, keep_errors=False):
         if self.problem:
             raise self.problem
+        self.reranked.append(consensus)
         for picture in images.each(pictures):
             self.asked.append(picture)
             try:
@@ -51,7 +52,9 @@ def folder(tmp_path):
 
 @pytest.fixture
 def panel():
-    return widgets.panel({"first": Model(), "second": Model(attends=False)}, candidates=2)
+    panel = widgets.panel({"first": Model(), "second": Model(attends=False)}, candidates=2)
+    panel.attention.value = False  # drawing takes most of the time
+    return panel
 
 
 def uploaded(*files):
@@ -70,6 +73,7 @@ def uploaded(*files):
 
 def test_uploads_are_captioned_under_their_names_which_are_text_alone(panel, folder):
     """A name that is a path of another photo, and one that would be HTML."""
+    panel.attention.value = True
     names = str(folder / "b.png"), '<img src="x" onerror="alert(1)">.jpg'
     panel.upload.value = uploaded(*((name, (folder / "a.jpg").read_bytes()) for name in names))
     shown = panel.answers.value
@@ -135,13 +139,20 @@ def test_an_address_is_fetched_once_and_an_error_is_a_line(panel, folder, monkey
 
 
 def test_another_model_captions_the_same_photos(panel, folder):
-    panel.place.value = str(folder)
+    panel.attention.value = True
+    panel.place.value = str(folder / "a.jpg")
     assert 'alt="Attention' in panel.answers.value
     panel.model.value = "second"
-    assert panel.said.value == "<p>Captioned with second: 2 of 2.</p>"
+    assert panel.said.value == "<p>Captioned with second: 1 of 1.</p>"
     assert "This model has no attention to show." in panel.answers.value
     panel.attention.value = False
     assert "attention" not in panel.answers.value.lower()
+
+
+def test_similar_train_pictures_decide_where_that_is_asked_for(panel, folder):
+    panel.place.value = str(folder / "a.jpg")
+    panel.consensus.value = True
+    assert panel._bundles["first"].reranked == [False, True] and panel.answers.value.count("<b>") == 1
 
 
 def test_a_model_that_cannot_caption_is_a_line(folder):
@@ -165,7 +176,9 @@ def test_a_photo_of_the_camera(panel, folder):
 
 
 def test_every_control_has_a_name(panel):
-    assert all(widget.description for widget in (panel.model, panel.upload, panel.place, panel.attention))
+    assert all(
+        widget.description for widget in (panel.model, panel.upload, panel.place, panel.attention, panel.consensus)
+    )
 
 
 def test_where_the_runner_executes_there_is_a_sentence_and_no_widget(monkeypatch):

@@ -65,6 +65,30 @@ def alternatives(records: Sequence[Record], answers: Sequence[Answer]) -> Findin
     )
 
 
+def reranking(
+    records: Sequence[Record], plain: Sequence[Answer], reranked: Sequence[Answer], rule: Mapping | None
+) -> Finding:
+    """Tell what changes where the captions of similar train pictures decide.
+
+    Args:
+        records: of the pictures.
+        plain, reranked: answers for each, without and with consensus.
+        rule: how they were reranked, `chosen["consensus"]` of the captioner; None: not at all.
+    """
+    if rule is None:
+        return Finding("No consensus was chosen for this model, so nothing is reranked: run 11_evaluate.")
+    pairs = [(first.caption, second.caption) for first, second in zip(plain, reranked, strict=True)]
+    text = (
+        f"Captions of {counted(rule['k'], 'similar train picture')} choose another caption for "
+        f"{sum(first != second for first, second in pairs)} of {counted(len(pairs), 'picture')}."
+    )
+    marks = [[check(record, said)[:1] for said in pair] for record, pair in zip(records, pairs, strict=True)]
+    if any(map(any, marks)):  # the truth is known
+        before, after = (sum(mark[place] == "✓" for mark in marks) for place in (0, 1))
+        text += f" Right: {before} without them, {after} with them."
+    return Finding(text)
+
+
 def confidence(records: Sequence[Record], answers: Sequence[Answer]) -> Finding:
     """Tell whether a model is surer of its better captions: in what share of all pairs of pictures that differ.
 
@@ -107,7 +131,7 @@ def looked(shown: Sequence[tuple[Record, Answer]]) -> Finding:
         shown: pictures with their answers, those with attention.
     """
     if not shown:
-        return Finding("This model has no attention to show; those of notebooks 05 and 07 have.")
+        return Finding("This model has no attention to show; those of notebooks 05, 07 and 09 have.")
     records, answers = zip(*shown, strict=True)
     return looks(records, [answer.words for answer in answers], [answer.attention for answer in answers])
 

@@ -49,7 +49,10 @@ _MODELS = {
     "bilstm": "a bidirectional LSTM over the words with dot-product attention over the regions of the picture",
     "numpy_rnn": "a vanilla RNN in NumPy that starts from one vector per picture",
     "numpy_lstm": "an LSTM in NumPy that starts from one vector per picture",
+    "transformer": "a Transformer that attends to the words so far and to the regions of the picture",
 }
+_PARENT = "Trained further from `{name}` (its weights: `{weights}`), by the CIDEr-D of captions that it sampled."
+_AVERAGED = "The weights are the moving average of those of all training steps."
 _SCORES = ("CIDEr", "Bleu_1", "Bleu_4", "ROUGE_L", "shuffled_CIDEr", "distinct_captions", "novel_captions")
 _TRUTH = ("exact", "place", "object", "colour", "pair", "relation", "false_named", "repeats")
 _INTENDED = (
@@ -92,6 +95,7 @@ def card_of(bundle: Bundle | Path | str) -> dict:
     licenses = {"random": "MIT, as the project", "imagenet": _ENCODER_LICENSES.get(settings["encoder"]["encoder"])}
     return {
         "name": bundle.name,
+        "parent": settings.get("parent"),  # of a model that was trained further, self-critically
         "model": {"kind": bundle.kind, "what": _MODELS.get(bundle.kind, bundle.kind)} | settings["model"],
         "parameters": sum(math.prod(array.shape) for array in trained),  # not those of the frozen CNN
         "data": settings["data"] | {"what": what, "words": words},
@@ -101,7 +105,8 @@ def card_of(bundle: Bundle | Path | str) -> dict:
         "encoder": settings["encoder"] | {"what": _WEIGHTS.get(weights, weights)},
         "test_pictures": scores.get("images"),
         "scores": dict(_numbers(scores)),
-        "decoding": {name: bundle.chosen[name] for name in ("beam_width", "length_penalty")},
+        "consensus_scores": dict(_numbers(scores.get("consensus") or {})),
+        "decoding": {name: bundle.chosen[name] for name in ("beam_width", "length_penalty", "may_repeat", "consensus")},
         "confidence": _SURE.format(counted(confidences, "validation picture")) if confidences else _NOT_SURE,
         "intended_use": _INTENDED_SCENES if dataset == "scenes" else _INTENDED,
         "limits": list(_limits(settings, scores, words)),
@@ -171,18 +176,19 @@ def _limits(settings: Mapping, scores: Mapping, words: int) -> Iterator[str]:
 
 def markdown(card: Mapping) -> str:
     """Return a model card as text for people, from what `card_of` returned."""
-    model, data, encoder, decoding = card["model"], card["data"], card["encoder"], card["decoding"]
-    reason = "chosen on validation pictures" if card["scores"] else "the usual ones, since nothing was chosen yet"
+    model, data, encoder, training = card["model"], card["data"], card["encoder"], card["training"]
+    told = [_PARENT.format(**card["parent"])] if card["parent"] else []
+    told += [_AVERAGED] if training.get("averaging") else []
     sections = {
         "How to use it": _USE,
         "Data": f"{data['dataset']}: {data['what']}. Trained on {counted(data['pictures'], 'picture')}; "
         f"{data['words']:,} words. Digest of the captions `{data['captions']}`, of the features "
         f"`{data['features']}`.\n\n{card['splits']}",
-        "Training": _listed(card["training"]),
+        "Training": "\n\n".join([*told, _listed(training)]),
         "Model": _listed(model),
         "Encoder": _listed(encoder),
         "Scores": _table(card),
-        "Decoding": f"Beam width {decoding['beam_width']}, length penalty {decoding['length_penalty']:g}: {reason}.",
+        "Decoding": " ".join(_decoding(card)),
         "How sure it is": card["confidence"],
         "Intended use": card["intended_use"],
         "Limits": "\n".join(f"- {limit}" for limit in card["limits"]),
@@ -200,6 +206,22 @@ Captions pictures: {model["what"]}; {card["parameters"]:,} trained numbers. Befo
     return about + "".join(f"\n## {title}\n\n{text}\n" for title, text in sections.items())
 
 
+def _decoding(card: Mapping) -> Iterator[str]:
+    """Yield sentences on how captions are searched."""
+    chosen, packed = card["decoding"], card.get("packed")
+    reason = "chosen on validation pictures" if card["scores"] else "the usual ones, since nothing was chosen yet"
+    yield f"Beam width {chosen['beam_width']}, length penalty {chosen['length_penalty']:g}: {reason}."
+    if chosen["may_repeat"] is not None:
+        yield f"A caption holds no word twice, but for {counted(len(chosen['may_repeat']), 'word')} that people repeat."
+    if rule := chosen["consensus"]:
+        yield (
+            f"With `consensus=True`, the captions of the {counted(rule['k'], 'train picture')} with the most similar "
+            f"features decide which of a beam of {rule['beam_width']} is the best."
+        )
+        if packed and not packed["consensus"]:
+            yield "What that needs is not in this file."
+
+
 def _listed(fields: Mapping) -> str:
     return "\n".join(f"- {name.replace('_', ' ')}: {value}" for name, value in fields.items())
 
@@ -209,9 +231,11 @@ def _table(card: Mapping) -> str:
     if not card["scores"]:
         return _NOT_EVALUATED
     table = f"On {counted(card['test_pictures'], 'test picture')}:\n\n"
-    table += "| score | value | 95 % interval |\n| --- | --- | --- |"
+    others = card["consensus_scores"]
+    table += f"| score | value | 95 % interval |{' with consensus |' * bool(others)}\n|{' --- |' * (3 + bool(others))}"
     for name, score in card["scores"].items():
         low_high = " to ".join(f"{end:.3f}" for end in score["interval"] or ()) or "not computed"
         counts = f" (n = {score['n']:,})" if score.get("n") else ""
         table += f"\n| {name.replace('_', ' ')}{counts} | {score['value']:.3f} | {low_high} |"
+        table += f" {others[name]['value']:.3f} |" if name in others else " |" * bool(others)
     return table

@@ -101,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     option("target", metavar="model.zip", type=Path)
     option("--half", action="store_true", help="weights in float16: half the size")
     option("--encoder", action="store_true", help="with the encoder's weights: runs where there is no network")
+    option("--consensus", action="store_true", help="with what consensus reranking looks at: train features, captions")
     option = add("export", _export, "write a model for a web page or a server")
     option("bundle", metavar="BUNDLE", help="name, folder, zip or address of a model; best: that on validation")
     option("out", metavar="OUT", type=Path, help="the folder to write")
@@ -119,6 +120,7 @@ def _add_caption(option: Callable) -> None:
     option("photos", nargs="+", metavar="PHOTO", help="a file, a folder, an http or https address, or -")
     option("--model", metavar="MODEL", help="name, folder, zip or address; default: the best one on validation")
     option("--beam", type=_few, metavar="WIDTH", help="beam width, 1 is greedy; default: as validation chose")
+    option("--consensus", action="store_true", help="let captions of similar train pictures decide which is best")
     option("--n", type=_few, default=1, metavar="N", help="captions per photo, the best first (default: 1)")
     form = option.__self__.add_mutually_exclusive_group().add_argument
     for name, what in {"json": "one JSON object per line (JSON Lines)", "csv": "CSV with a header"}.items():
@@ -220,7 +222,7 @@ def _answers(photos: Sequence[Picture], options: argparse.Namespace, out: TextIO
         from captioning.serving.looks import Looks
 
         looks = Looks(bundle, options.attention)
-    found = bundle.captions(photos, options.n, options.beam, bool(looks), keep_errors=True)
+    found = bundle.captions(photos, options.n, options.beam, bool(looks), options.consensus, keep_errors=True)
     for photo, answer in zip(progress(photos, out), found, strict=True):
         drawn = None
         if looks and not isinstance(answer, Exception):
@@ -256,7 +258,9 @@ def _score(options: argparse.Namespace) -> int:
 def _pack(options: argparse.Namespace) -> int:
     from captioning.serving.pack import pack
 
-    pack(find_model(options.bundle), options.target, options.half, options.encoder)  # says what it has written
+    pack(
+        find_model(options.bundle), options.target, options.half, options.encoder, options.consensus
+    )  # says what it has written
     return 0
 
 

@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from captioning.bundle import Bundle
+from captioning.bundle import Bundle, BundleError, Ensemble
 from captioning.decoding import Step
 from captioning.from_scratch.rnn import CaptioningRNN
 from captioning.quiet import start_quietly
@@ -23,7 +23,13 @@ class Graphs:
     """
 
     def __init__(self, bundle: Bundle):
-        """Trace the decoder of a bundle; the encoder is only needed for `encode`."""
+        """Trace the decoder of a bundle; the encoder is only needed for `encode`.
+
+        Raises:
+            BundleError: it is an ensemble.
+        """
+        if isinstance(bundle, Ensemble):
+            raise BundleError(f"{bundle.folder} is an ensemble, which is not exported: export one of its members.")
         start_quietly()
         self.bundle, encoder = bundle, bundle.settings["encoder"]
         features = tf.TensorSpec((None, encoder["regions"], encoder["channels"]), tf.float32, "features")

@@ -11,7 +11,7 @@ os.environ.setdefault("MPLBACKEND", "Agg")  # files, not windows
 import matplotlib.pyplot as plt
 import numpy as np
 
-from captioning.bundle import Answer, Bundle
+from captioning.bundle import Answer, Captioner
 from captioning.fetching.photo import ADDRESS
 from captioning.files import folded, write_atomically
 from captioning.images import Picture
@@ -21,17 +21,19 @@ from captioning.plotting import show_attention
 class Looks:
     """Draws where a model looked, a file per photo."""
 
-    def __init__(self, bundle: Bundle, folder: Path):
+    def __init__(self, bundle: Captioner, folder: Path):
         """Make the folder.
 
         Raises:
             ValueError: the model has no attention.
             OSError: the folder cannot be made.
         """
-        encoder = bundle.settings["encoder"]
-        (probe,) = bundle.decode(np.zeros((1, encoder["regions"], encoder["channels"]), np.float16))
+        specs = {name: encoder.spec for name, encoder in bundle.encoders.items()}
+        black = {name: np.zeros((1, spec.regions, spec.channels), np.float16) for name, spec in specs.items()}
+        (probe,) = bundle.decode(bundle.features_of(black))
         if probe.attention is None:
-            raise ValueError(f"{bundle.name} has no attention to draw: choose a bahdanau or bilstm model with --model.")
+            kinds = "a bahdanau, bilstm or transformer model"
+            raise ValueError(f"{bundle.name} has no attention to draw: choose {kinds} with --model.")
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except FileExistsError as error:

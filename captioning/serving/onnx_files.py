@@ -7,6 +7,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from captioning.bundle import Bundle
 from captioning.files import write_json
 from captioning.quiet import tensorflow as tf
@@ -95,7 +97,9 @@ def _convert(graphs: Graphs) -> dict[str, Any]:
             )
         if name == "encoder":
             _give_a_dimension(graph)
-        found[name], _ = tf2onnx.convert.from_graph_def(graph, name, inputs, outputs, OPSET, tensors_to_rename=names)
+        found[name], _ = tf2onnx.convert.from_graph_def(
+            graph, name, inputs, outputs, OPSET, custom_op_handlers={"Erfc": (_erfc, [])}, tensors_to_rename=names
+        )
     _round(found["encoder"])
     return found
 
@@ -106,6 +110,13 @@ def _give_a_dimension(graph: Any) -> None:
     for node in graph.node:
         if node.op == "Const" and node.name in added and not node.attr["value"].tensor.tensor_shape.dim:
             node.attr["value"].tensor.tensor_shape.dim.add(size=1)
+
+
+def _erfc(graph: Any, node: Any, name: str, _: list) -> None:
+    """Write erfc(x), which a GELU holds and tf2onnx does not know, as 1 - erf(x)."""
+    erf = graph.make_node("Erf", node.input)
+    node.type = "Sub"
+    graph.replace_inputs(node, [graph.make_const(f"{name}/one", np.ones((), np.float32)).output[0], erf.output[0]])
 
 
 def _round(model: Any) -> None:
@@ -121,6 +132,7 @@ def _describe(bundle: Bundle, graphs: Graphs, precision: str) -> dict:
     """Return what model.json holds."""
     encoder, chosen, side = bundle.settings["encoder"], bundle.chosen, math.isqrt(bundle.settings["encoder"]["regions"])
     rules, scores = writing.rules(bundle.tokenizer.vocabulary), scores_of(bundle.folder)
+    once = bundle.options(chosen["beam_width"])["once"]
     shift = len(SPECIAL)  # ids of words follow those of the special tokens
     return {
         "format": FORMAT,
@@ -138,7 +150,8 @@ def _describe(bundle: Bundle, graphs: Graphs, precision: str) -> dict:
         "grid": [side, side] if side**2 == encoder["regions"] and graphs.attends else None,
         "channels": encoder["channels"],
         "max_length": bundle.max_length,
-        "decoding": {name: chosen[name] for name in ("beam_width", "length_penalty")},
+        "decoding": {name: chosen[name] for name in ("beam_width", "length_penalty")}
+        | {"may_repeat": None if once is None else np.flatnonzero(~once).tolist()},
         "confidences": chosen["confidences"],
         "scores": {name: scores.get(name) for name in ("images", "Bleu_4", "ROUGE_L", "CIDEr")} if scores else None,
         "special": {name.strip("<>"): token for token, name in enumerate(SPECIAL)},

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from captioning.bundle import Bundle, BundleError, load, maker, packed, read_settings
+from captioning.catalog import MEMBERS
 from captioning.fetching.photo import ADDRESS
 from captioning.files import write_atomically
 from captioning.lines import short_path
@@ -20,7 +21,9 @@ SMALL = 10_000  # numbers; smaller arrays stay in float32
 _HALVED = 2.0**-10, 2.0**15  # largest magnitudes of a matrix that float16 can hold well
 
 
-def pack(folder: Path | str, target: Path | str, half: bool = False, encoder: bool = False) -> Path:
+def pack(
+    folder: Path | str, target: Path | str, half: bool = False, encoder: bool = False, consensus: bool = False
+) -> Path:
     """Write a trained bundle as one zip, which `bundle.load` reads; the same bundle gives the same bytes.
 
     Args:
@@ -28,13 +31,15 @@ def pack(folder: Path | str, target: Path | str, half: bool = False, encoder: bo
         target: the file; one that is there is replaced once the new one is whole.
         half: large matrices in float16, half the size; the last digits of scores may differ.
         encoder: put the frozen CNN's weights up to the layer in, so that no network is needed.
+        consensus: put in what consensus reranking looks at: directions and captions of all train pictures.
 
     Returns:
         The target; a line tells its size and checksum.
 
     Raises:
         FileNotFoundError: the folder is no bundle.
-        BundleError: it is unfinished, its class is a notebook's, its files do not fit; or the target is a folder.
+        BundleError: it is an ensemble, unfinished, its class is a notebook's, its files do not fit; it has no consensus
+            reranking; or the target is a folder.
         SettingError: the weights of the encoder are asked for and cannot be had.
     """
     if ADDRESS.match(str(folder)) or Path(folder).is_file():
@@ -46,12 +51,14 @@ def pack(folder: Path | str, target: Path | str, half: bool = False, encoder: bo
     members = {packed.WEIGHTS: _npz(_arrays(captioner), half)}
     if encoder:
         members[packed.ENCODER] = _npz(_numbered(captioner.encoder.arrays()), half)
+    if consensus:
+        members[packed.NEIGHBORS] = _npz(captioner.neighbors.arrays(), half=False)
     settings = {name: value for name, value in captioner.settings.items() if name != "weights_folder"}
     members["settings.json"] = _json(settings)
     for name in ("tokenizer.json", "scores.json", "history.csv"):
         if (folder / name).is_file():
             members[name] = (folder / name).read_bytes()
-    facts = card.card_of(captioner) | {"packed": {"half": half, "encoder": encoder}}
+    facts = card.card_of(captioner) | {"packed": {"half": half, "encoder": encoder, "consensus": consensus}}
     members |= {packed.CARD: _json(facts), packed.CARD_TEXT: card.markdown(facts).encode()}
     manifest = {
         "format": packed.FORMAT,
@@ -63,12 +70,18 @@ def pack(folder: Path | str, target: Path | str, half: bool = False, encoder: bo
     _write(target, {packed.MANIFEST: _json(manifest)} | members)
     with target.open("rb") as file:
         checksum = hashlib.file_digest(file, "sha256").hexdigest()
-    print(f"{short_path(target)}: {target.stat().st_size / 1e6:.1f} MB, sha256 {checksum}")
+    size = f"{target.stat().st_size / 1e6:.1f} MB"
+    if consensus:
+        with zipfile.ZipFile(target) as archive:
+            size += f" ({archive.getinfo(packed.NEIGHBORS).compress_size / 1e6:.1f} MB of them for the consensus)"
+    print(f"{short_path(target)}: {size}, sha256 {checksum}")
     return target
 
 
 def _checked(folder: Path) -> Bundle:
     """Return a bundle that can travel."""
+    if (folder / MEMBERS).is_file():
+        raise BundleError(f"{folder} is an ensemble, which is not packed: pack one of its members.")
     settings = read_settings(folder)
     if not settings["finished"]:
         made_by = maker(settings)

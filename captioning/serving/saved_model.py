@@ -15,9 +15,10 @@ from captioning.tokenizer import END, PAD, SPECIAL, START, UNK
 def write(bundle: Bundle, folder: Path | str) -> Path:
     """Write a captioner as the next version of a servable: FOLDER/1, then FOLDER/2, as TensorFlow Serving has them.
 
-    Its one signature, `serving_default`, takes "pixels", uint8 (batch, size, size, 3), resized as `images.load_pixels`
-    does, and gives "tokens", int32 (batch, longest caption): the ids of the words of the greedy caption, then zeros.
-    Line i of its asset vocabulary.txt, counted from 0, is the word of id i. Loading it needs TensorFlow only.
+    Its one signature, `serving_default`, takes "pixels", uint8 (batch, size, size, 3), resized as
+    `images.load_pixels` does, and gives "tokens", int32 (batch, longest caption): the ids of the words of the
+    greedy caption, then zeros; where validation chose that words are not said twice, none is. Line i of its asset
+    vocabulary.txt, counted from 0, is the word of id i. Loading it needs TensorFlow only.
 
     Args:
         bundle: any captioner.
@@ -40,25 +41,28 @@ def write(bundle: Bundle, folder: Path | str) -> Path:
 
 
 def _greedy(graphs: Graphs):
-    """Return a function from pixels to tokens that decodes as `decoding.greedy` does."""
-    longest = graphs.bundle.max_length
-    banned = np.zeros(len(graphs.bundle.tokenizer), np.float32)
-    banned[[PAD, UNK, START]] = -np.inf
+    """Return a function from pixels to tokens that decodes as the bundle does with a beam of 1."""
+    longest, size = graphs.bundle.max_length, len(graphs.bundle.tokenizer)
+    once = graphs.bundle.options(1)["once"]  # the words that no caption holds twice; None: there are none
+    first_words = ~np.isin(np.arange(size), (PAD, UNK, START))
 
     def caption(pixels):
         state = graphs.start(graphs.encode(pixels))
         rows = tf.shape(pixels)[0]
 
-        def body(position, last, tokens, *state):
+        def body(position, last, allowed, tokens, *state):
             logits, *rest = graphs.step(last, *state)
-            best = tf.argmax(logits + banned, axis=1, output_type=tf.int32)
+            best = tf.argmax(tf.where(allowed, logits, -np.inf), axis=1, output_type=tf.int32)
             last = tf.where(last == END, END, best)
             words = tf.where(last == END, PAD, last)
             tokens += words[:, None] * tf.one_hot(position, longest, dtype=tf.int32)
-            return position + 1, last, tokens, *rest[: len(state)]
+            if once is not None:
+                allowed &= ~(tf.one_hot(last, size, True, False) & once)
+            return position + 1, last, allowed, tokens, *rest[: len(state)]
 
-        first = 0, tf.fill([rows], START), tf.zeros([rows, longest], tf.int32), *state
+        allowed, tokens = tf.tile(first_words[None], [rows, 1]), tf.zeros([rows, longest], tf.int32)
+        first = 0, tf.fill([rows], START), allowed, tokens, *state
         unfinished = lambda position, last, *_: (position < longest) & tf.reduce_any(last != END)  # noqa: E731
-        return {"tokens": tf.while_loop(unfinished, body, first)[2]}
+        return {"tokens": tf.while_loop(unfinished, body, first)[3]}
 
     return tf.function(caption, input_signature=graphs.encode.input_signature)

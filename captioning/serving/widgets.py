@@ -67,13 +67,15 @@ class Panel(ipywidgets.VBox):
         )
         self.camera = Camera(lambda content: self._give([Photo("photo of the camera", content=content)]))
         self.attention = ipywidgets.Checkbox(True, description="Show where it looks", indent=False)
+        self.consensus = ipywidgets.Checkbox(False, description="Similar train pictures decide", indent=False)
         self.said, self.answers = ipywidgets.HTML(), ipywidgets.HTML()
-        self.model.observe(lambda change: self._caption(), "value")
-        self.attention.observe(lambda change: self._caption(), "value")
+        for control in (self.model, self.attention, self.consensus):
+            control.observe(lambda change: self._caption(), "value")
         self.upload.observe(lambda change: self._uploaded(change.new), "value")
         self.place.observe(lambda change: change.new.strip() and self._give(change.new.strip()), "value")
         by_hand = ipywidgets.HBox([self.upload, self.camera])
-        super().__init__([self.model, by_hand, self.place, self.attention, self.said, self.answers])
+        switches = ipywidgets.HBox([self.attention, self.consensus])
+        super().__init__([self.model, by_hand, self.place, switches, self.said, self.answers])
 
     def _uploaded(self, files: Iterable[dict]) -> None:
         if files:
@@ -97,7 +99,8 @@ class Panel(ipywidgets.VBox):
         self.answers.value = ""
         try:
             captioner = self._bundles[self.model.value]
-            found = captioner.captions([record.file for record in shown], self._candidates, None, True, True)
+            options = {"attention": True, "consensus": self.consensus.value, "keep_errors": True}
+            found = captioner.captions([record.file for record in shown], self._candidates, **options)
             for record, answer in zip(shown, found, strict=True):
                 if isinstance(answer, ImageError):
                     lines.append(str(answer))

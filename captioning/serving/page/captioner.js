@@ -258,10 +258,14 @@ function logProbabilities(logits) {
   return Float64Array.from(logits, (value) => value - shift);
 }
 
-/** The `width` likeliest next words of all beams, the best first; ties: the likelier beam, then the lower id. */
+/**
+ * The `width` likeliest next words of all beams, the best first; ties: the likelier beam, then the lower id. No word
+ * follows twice but those that may, if model.json lists any.
+ */
 function continuations(beams, scores, width) {
-  const best = [], banned = new Set(Object.values(model.special));
+  const best = [], special = Object.values(model.special), { may_repeat: free } = model.decoding;
   scores.forEach((row, beam) => {
+    const banned = new Set([...special, ...(free ? beams[beam].words.filter((word) => !free.includes(word)) : [])]);
     row.forEach((score, word) => {
       const sum = beams[beam].sum + score;
       if (banned.has(word) || !(sum > (best.length < width ? -Infinity : best[width - 1].sum))) return;
