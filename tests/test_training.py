@@ -403,7 +403,7 @@ folder = Path(sys.argv[1])
 dataset = tiny_dataset(folder, pictures=16, splits=("train", "train", "train", "val"))
 made = dataset, store_of(dataset, folder), tokenizer_of(dataset)
 mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-for kind in ("bahdanau", "bilstm"):  # the others consist of layers of Keras's own
+for kind in ("bahdanau", "bilstm", "transformer"):  # the others consist of layers of Keras's own
     runs = []
     for strategy in (tf.distribute.get_strategy(), mirrored):
         with strategy.scope():  # batches of 3: two pictures on one device, one on the other; then 1 and 0
