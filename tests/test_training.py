@@ -52,12 +52,14 @@ def parts(made, kind="merge", dropout=0.3, captions=2, batch=5):
     dataset, store, tokenizer = made
     averaged = CLASSES[kind].averaged
     sizes = {"vocabulary": len(tokenizer), "channels": store.channels, "embedding": 8, "units": 12, "dropout": dropout}
-    sizes |= {"regions": 1 if averaged else store.regions} | ({} if averaged else {"attention": 6})
+    sizes |= {"regions": 1 if averaged else store.regions, "attention": 6}
     train, validation = (
         CaptionBatches(dataset.split(split), store, tokenizer, batch_size=batch, captions=captions, averaged=averaged)
         for split in ("train", "val")
     )
-    model = models.build(CLASSES[kind], CLASSES[kind].config_class(**sizes), seed=1)
+    config = CLASSES[kind].config_class
+    known = {field.name for field in fields(config)}
+    model = models.build(CLASSES[kind], config(**{name: sizes[name] for name in known & sizes.keys()}), seed=1)
     model.scale_features(*train.statistics())
     return model, train, validation
 
