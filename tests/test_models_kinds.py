@@ -197,7 +197,7 @@ class TestTransformer:
     config = CONFIGS[4]
 
     def test_attention_equals_that_of_keras(self):
-        """Keras's layer has a kernel per head; the same numbers are side by side here."""
+        """Keras's layer has a kernel per head; the same numbers are side by side here. Its bias of the keys is idle."""
         ours, theirs = Attention(8, 2), keras.layers.MultiHeadAttention(num_heads=2, key_dim=4)
         random = np.random.default_rng(0)
         asked, places = (random.normal(size=shape).astype(np.float32) for shape in ((3, 5, 8), (3, 7, 8)))
@@ -210,7 +210,7 @@ class TestTransformer:
         for layer, kernel, bias in zip(
             (ours.query, ours.key, ours.value, ours.mix), weights[::2], weights[1::2], strict=False
         ):
-            layer.set_weights([kernel.reshape(8, 8), bias.reshape(8)])
+            layer.set_weights([kernel.reshape(8, 8), bias.reshape(8)][: len(layer.weights)])
         expected, scores = theirs(asked, places, attention_mask=mask, return_attention_scores=True)
         mixed, heads = ours(asked, *ours.project(places), mask[:, None])
         np.testing.assert_allclose(mixed, expected, atol=1e-5)
@@ -232,6 +232,11 @@ class TestTransformer:
         for position, read in enumerate([np.array([START] * 3), words[:, 0], words[:, 1]]):
             _, state, attention = model.step(read, state)
             np.testing.assert_allclose(attention, maps[:, position, -1].mean(axis=1), atol=1e-6)
+
+    @pytest.mark.parametrize("wrong", [{"heads": 3}, {"heads": 0}, {"blocks": 0}])
+    def test_sizes_that_make_no_model_are_refused(self, wrong):
+        with pytest.raises(ValueError, match=r"UNITS = 8, HEADS = \d, BLOCKS = \d.*multiple"):
+            replace(self.config, **wrong)
 
     def test_the_position_of_a_word_and_of_a_region_matters(self):
         model = build(self.config, seed=3)

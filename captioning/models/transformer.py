@@ -28,6 +28,14 @@ class TransformerConfig(DecoderConfig):
     longest: int = 51  # words that the state can hold, START included; one more is an error
     causal: bool = True  # False is a mistake: in training every word sees the ones that it has to predict
 
+    def __post_init__(self):
+        """Refuse sizes that make no model."""
+        if self.heads < 1 or self.blocks < 1 or self.units % self.heads:
+            raise ValueError(
+                f"UNITS = {self.units}, HEADS = {self.heads}, BLOCKS = {self.blocks}: there must be a head and a block "
+                "at least, and the units must be a multiple of the heads, each of which gets an equal part of them."
+            )
+
 
 class Attention(layers.Layer):
     """Scaled dot-product attention with several heads, written out: no mask is lost, and the weights can be drawn.
@@ -38,8 +46,9 @@ class Attention(layers.Layer):
     def __init__(self, units: int, heads: int, **kwargs):
         super().__init__(**kwargs)
         self.heads = heads
-        names = ("query", "key", "value", "output")
-        self.query, self.key, self.value, self.mix = (layers.Dense(units, name=name) for name in names)
+        self.query, self.value, self.mix = (layers.Dense(units, name=name) for name in ("query", "value", "output"))
+        # A bias of the keys would add the same to all scores of a query, which the softmax does not see.
+        self.key = layers.Dense(units, use_bias=False, name="key")
 
     def project(self, inputs):
         """Return the keys and values of inputs (batch, places, units): each (batch, places, units)."""

@@ -47,7 +47,7 @@ def advice(project: Project) -> Advice:
             batch=32,
             learning_rate=3e-3,
             transformer_dropout=0.1,
-            transformer_learning_rate=7e-4,
+            transformer_learning_rate=1e-3,
         ),
         "open-images": Advice(max_words=50),  # whole paragraphs, spoken
     }.get(project.dataset, Advice())
