@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +37,13 @@ class TransformerConfig(DecoderConfig):
             )
 
 
+def _build(parts: Iterable[layers.Layer], units: int) -> None:
+    """Create the weights of parts that take (batch, places, units) and have none yet."""
+    for part in parts:
+        if not part.built:
+            part.build((None, None, units))
+
+
 class Attention(layers.Layer):
     """Scaled dot-product attention with several heads, written out: no mask is lost, and the weights can be drawn.
 
@@ -46,9 +53,15 @@ class Attention(layers.Layer):
     def __init__(self, units: int, heads: int, **kwargs):
         super().__init__(**kwargs)
         self.heads = heads
-        self.query, self.value, self.mix = (layers.Dense(units, name=name) for name in ("query", "value", "output"))
+        self.query = layers.Dense(units, name="query")
         # A bias of the keys would add the same to all scores of a query, which the softmax does not see.
         self.key = layers.Dense(units, use_bias=False, name="key")
+        self.value, self.mix = layers.Dense(units, name="value"), layers.Dense(units, name="output")
+        self.units = units
+
+    def build(self, _=None):
+        """Create the weights under the name of this layer, whichever of its parts is used first."""
+        _build((self.query, self.key, self.value, self.mix), self.units)
 
     def project(self, inputs):
         """Return the keys and values of inputs (batch, places, units): each (batch, places, units)."""
@@ -87,12 +100,18 @@ class Block(layers.Layer):
 
     def __init__(self, units: int, heads: int, dropout: float, **kwargs):
         super().__init__(**kwargs)
+        self.units = units
         self.self_attention = Attention(units, heads, name="self_attention")
         self.cross_attention = Attention(units, heads, name="cross_attention")
         self.widen = layers.Dense(4 * units, activation="gelu", name="widen")
         self.narrow = layers.Dense(units, name="narrow")
         self.norms = [layers.LayerNormalization(epsilon=1e-5, name=f"norm_{k + 1}") for k in range(3)]
         self.dropouts = [layers.Dropout(dropout) for _ in range(3)]
+
+    def build(self, _=None):
+        """Create the weights under the name of this layer."""
+        _build((self.self_attention, self.cross_attention, self.widen, *self.norms), self.units)
+        _build([self.narrow], 4 * self.units)
 
     def words(self, states):
         """Return the keys and values of self-attention of states (rows, positions, units)."""
@@ -146,6 +165,13 @@ class TransformerDecoder(Decoder):
         self.norm = layers.LayerNormalization(epsilon=1e-5, name="norm")
         self.feature_dropout = layers.Dropout(config.dropout)
         self.word_dropout = layers.Dropout(config.dropout)
+
+    def build(self, _=None) -> None:
+        """Create all weights, those of the blocks first: they are asked for keys before they are called."""
+        if not self.built:
+            for block in self.blocks:
+                block.build()
+        super().build()
 
     def initial_state(self, features, training: bool = False):
         """Project the regions (batch, regions, channels) once, for every block; no word has been said."""
