@@ -40,18 +40,17 @@ def checkpoints(executed):
     experiments.delete(folder, sorted(made.name for made in set(experiments.find(folder)) - before))
 
 
-def test_one_head_the_first_block_no_cache_and_own_photos(checkpoints, tmp_path):
-    changes = {"quick": ("HEADS=2", "HEADS=1"), "measured-heads": (None, FIRST_BLOCK_AGAIN_AND_OWN_PHOTO)}
-    said = run_changed("09", changes, tmp_path, until="measured-heads")
-    assert "heads-1: a new experiment." in said
-    assert "first block: Mean of the largest weight" in said and "in common" not in said
-    assert "same captions True" in said and "\nown photo: " in said
-
-
-def test_without_positions(checkpoints, tmp_path):
+def test_one_head_no_positions_the_first_block_no_cache_and_own_photos(checkpoints, tmp_path):
+    """In one run, which is one training: each exercise works on its own if all of them do together."""
     source = inspect.getsource(TransformerDecoder)
     changed = source.replace("* math.sqrt(self.config.units) + positions", "* math.sqrt(self.config.units)")
     assert changed != source
-    cell = f"from captioning.models.transformer import *\n\n\n{changed}"
-    said = run_changed("09", {"source": (None, cell)}, tmp_path, until="captions-finding")
-    assert "other-code: a new experiment." in said
+    changes = {
+        "quick": ("HEADS=2", "HEADS=1"),
+        "source": (None, f"from captioning.models.transformer import *\n\n\n{changed}"),
+        "measured-heads": (None, FIRST_BLOCK_AGAIN_AND_OWN_PHOTO),
+    }
+    said = run_changed("09", changes, tmp_path, until="measured-heads")
+    assert "transformer-inception_v3-other-code-heads-1: a new experiment." in said
+    assert "first block: Mean of the largest weight" in said and "in common" not in said
+    assert "same captions True" in said and "\nown photo: " in said
