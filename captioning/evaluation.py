@@ -7,7 +7,6 @@ import numpy as np
 
 from captioning import bundle, experiments, features, metrics
 from captioning.bundle import Bundle, BundleError
-from captioning.bundle.answers import per_word
 from captioning.datasets.dataset import CaptionDataset, Record
 from captioning.datasets.scenes.words import NAMES
 from captioning.features import FeatureStore
@@ -42,7 +41,7 @@ def caption_records(
     """
     parts = (records[start : start + 256] for start in range(0, len(records), 256))
     decoded = (bundle.decode(store.rows(part), beam_width, length_penalty=length_penalty) for part in parts)
-    return [(bundle.tokenizer.decode(c.tokens), round(per_word(c), 4)) for captions in decoded for c in captions]
+    return [(bundle.tokenizer.decode(c.tokens), round(c.per_word, 4)) for captions in decoded for c in captions]
 
 
 class KeptCaptions:
@@ -114,7 +113,7 @@ def evaluate(bundle: Bundle, store: FeatureStore, dataset: CaptionDataset, val_p
     Raises:
         StaleError: see `Bundle.check_fits`.
     """
-    bundle.check_fits(store, dataset)
+    bundle.check_fits({store.identity["encoder"]: store}, dataset)
     val, test = (store.readable(dataset.split(split)) for split in ("val", "test"))
     kept = KeptCaptions(bundle, store)
     val = val[:val_pictures]

@@ -1,8 +1,11 @@
 """A trained captioner: model, settings, tokenizer and encoder in one folder or one file, used on any photo."""
 
 from captioning.bundle.answers import Answer, Candidate
-from captioning.bundle.bundle import MADE_BY, Bundle, BundleError, data_of, maker
+from captioning.bundle.bundle import MADE_BY, Bundle, data_of, maker
+from captioning.bundle.captioner import BundleError, Captioner
+from captioning.bundle.ensemble import Ensemble
 from captioning.bundle.loading import FORMAT, load, read_settings
+from captioning.bundle.neighbors import Neighbors
 
-__all__ = ["FORMAT", "MADE_BY", "Answer", "Bundle", "BundleError", "Candidate"]
+__all__ = ["FORMAT", "MADE_BY", "Answer", "Bundle", "BundleError", "Candidate", "Captioner", "Ensemble", "Neighbors"]
 __all__ += ["data_of", "load", "maker", "read_settings"]

@@ -1,13 +1,23 @@
 """The decoding that the validation pictures chose, as scores.json holds it, which may come from anyone."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from captioning.files import DamagedError, read_json
+from captioning.tokenizer import Tokenizer
 
-USUAL = {"beam_width": 3, "length_penalty": 0.7, "tried": [], "confidences": None}
+USUAL = {
+    "beam_width": 3,
+    "length_penalty": 0.7,
+    "may_repeat": None,
+    "tried": [],
+    "confidences": None,
+    "consensus": None,
+}
+MOST_NEIGHBORS = 1000
 
 
 def whole(name: str, value: Any, most: int) -> int:
@@ -17,22 +27,31 @@ def whole(name: str, value: Any, most: int) -> int:
     return int(value)
 
 
-def read_chosen(file: Path, vocabulary: int) -> dict:
+def read_chosen(file: Path, tokenizer: Tokenizer) -> dict:
     """Return the chosen decoding; the usual one without scores, and with a line that says so where they are damaged.
+
+    Its fields: `beam_width`, `length_penalty`, `may_repeat` (the words that may fall twice; None: all), `tried` (rows
+    of width, penalty, CIDEr), `confidences`, `consensus` (None, or how to rerank: `beam_width`, `k`, `mix`, `encoder`,
+    `neighbors`, the digest of these).
 
     Args:
         file: scores.json.
-        vocabulary: number of token ids, the largest beam width.
+        tokenizer: the number of its token ids is the largest beam width.
     """
     try:
         chosen = USUAL | read_json(file, "")["decoding"]
         for row in (chosen, *chosen["tried"]):
-            whole("beam_width", row["beam_width"], vocabulary)
+            whole("beam_width", row["beam_width"], len(tokenizer))
             if not 0 <= row["length_penalty"] < np.inf:
                 raise ValueError(f"length_penalty is {row['length_penalty']}")
         best = [float(row["validation_CIDEr"]) for row in chosen["tried"]]
         if not np.isfinite([*best, *(chosen["confidences"] or [])]).all():
             raise ValueError("a number is missing")
+        words = chosen["may_repeat"]
+        if words is not None and not (isinstance(words, list) and set(words) <= set(tokenizer.vocabulary)):
+            raise ValueError("may_repeat is no list of words of the vocabulary")
+        if (rule := chosen["consensus"]) is not None:
+            _check_consensus(rule, len(tokenizer))
         return chosen
     except FileNotFoundError:
         return USUAL
@@ -44,11 +63,25 @@ def read_chosen(file: Path, vocabulary: int) -> dict:
         return USUAL
 
 
-def penalty_for(chosen: dict, width: int) -> float:
-    """Return the length penalty that did best on validation with a beam width, else the chosen one; 0 for greedy."""
+def _check_consensus(rule: dict, vocabulary: int) -> None:
+    """Raise a ValueError, a KeyError or a TypeError where it is not a way to rerank."""
+    whole("beam_width", rule["beam_width"], vocabulary)
+    whole("k", rule["k"], MOST_NEIGHBORS)
+    if not 0 <= rule["mix"] < np.inf:
+        raise ValueError(f"mix is {rule['mix']}")
+    if not (isinstance(rule["encoder"], str) and isinstance(rule["neighbors"], str)):
+        raise ValueError("encoder or neighbors is no text")
+
+
+def penalty_for(chosen: Mapping, width: int) -> float:
+    """Return the length penalty that did best on validation with a beam width, else the chosen one; 0 for greedy.
+
+    Of what was tried, rows count in which words might fall twice, or not (`words_once`), as in the chosen decoding.
+    """
     if width == chosen["beam_width"]:
         return chosen["length_penalty"]
-    tried = [row for row in chosen["tried"] if row["beam_width"] == width]
+    once = chosen["may_repeat"] is not None
+    tried = [row for row in chosen["tried"] if row["beam_width"] == width and row.get("words_once", False) is once]
     if tried:
         return max(tried, key=lambda row: row["validation_CIDEr"])["length_penalty"]
     return 0.0 if width == 1 else chosen["length_penalty"] or USUAL["length_penalty"]

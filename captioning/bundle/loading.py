@@ -10,9 +10,11 @@ import numpy as np
 
 from captioning import models
 from captioning.bundle import packed
-from captioning.bundle.bundle import Bundle, BundleError, maker, weights_file
+from captioning.bundle.bundle import Bundle, maker, weights_file
+from captioning.bundle.captioner import BundleError
+from captioning.bundle.ensemble import Ensemble
 from captioning.bundle.packed import Member, Packed
-from captioning.catalog import FORMAT
+from captioning.catalog import FORMAT, MEMBERS
 from captioning.files import DamagedError, read_json
 from captioning.from_scratch.rnn import CaptioningRNN
 from captioning.models.decoder import Decoder
@@ -25,12 +27,14 @@ _FIELDS |= {"kind": str, "tokenizer": str, "finished": bool}
 _FEW, _TIMES = 1 << 24, 64  # numbers in an array of a packed model, at least; and as against all that it holds
 
 
-def load(path: Path | str, other_code: bool = False, sha256: str | None = None, allow_private: bool = False) -> Bundle:
-    """Load a bundle; nothing is written, and no random state is touched.
+def load(
+    path: Path | str, other_code: bool = False, sha256: str | None = None, allow_private: bool = False
+) -> Bundle | Ensemble:
+    """Load a bundle or an ensemble; nothing is written, and no random state is touched.
 
     Args:
-        path: a folder as an experiment left it, where a line tells of an unfinished training; or a packed model: a file
-            or an http(s) address, whose checksum is told.
+        path: a folder as an experiment left it, where a line tells of an unfinished training; that of an ensemble; or
+            a packed model: a file or an http(s) address, whose checksum is told.
         other_code: load it also where the code of its model has changed since; its captions may be others then.
         sha256: the checksum that the packed model must have.
         allow_private: fetch it from an address of this machine and its network, too.
@@ -38,15 +42,17 @@ def load(path: Path | str, other_code: bool = False, sha256: str | None = None, 
     Raises:
         FileNotFoundError: the bundle or a file of it is missing.
         BundleError: settings, tokenizer, weights and the model's code do not belong together; or a packed model is
-            damaged, not to be trusted, or of a newer version.
+            damaged, not to be trusted, or of a newer version; or a member of an ensemble is no longer what it was.
         DamagedError, StaleError: the tokenizer of a folder cannot be used.
     """
     folder = packed.find(path, sha256, allow_private)
     travels = isinstance(folder, Packed)
+    if not travels and (folder / MEMBERS).is_file():
+        return Ensemble.read(folder, lambda member: load(member, other_code))
     settings = read_settings(folder)
     if travels:
         settings.pop("weights_folder", None)  # a place on another machine, if not an attempt to read here
-    kind, made_by = settings["kind"], maker(settings["kind"])
+    kind, made_by = settings["kind"], maker(settings)
     tokenizer = _tokenizer(folder, settings)
     weights = require(folder / (packed.WEIGHTS if travels else weights_file(kind)), made_by)
     try:
@@ -65,12 +71,11 @@ def load(path: Path | str, other_code: bool = False, sha256: str | None = None, 
         raise BundleError(f"{weights} does not fit {folder}/settings.json: {reason}") from error
     if not settings["finished"]:
         print(f"{folder.name}: its training is unfinished; these are the best weights so far.")
-    encoder = folder.encoder if travels and (folder / packed.ENCODER).exists() else None
-    return Bundle(folder, model, tokenizer, settings, encoder)
+    return Bundle(folder, model, tokenizer, settings)
 
 
 def _tokenizer(folder: Path | Packed, settings: dict) -> Tokenizer:
-    made_by = maker(settings["kind"])
+    made_by = maker(settings)
     way_out = f"Put the right one back, or delete {folder} and run notebooks/{made_by}.ipynb again."
     if isinstance(folder, Packed):
         way_out = packed.AGAIN

@@ -12,7 +12,7 @@ from typing import IO
 import numpy as np
 
 from captioning import encoders
-from captioning.bundle.bundle import BundleError
+from captioning.bundle.captioner import BundleError
 from captioning.catalog import PACKED_FORMAT as FORMAT
 from captioning.fetching.photo import ADDRESS, WebPhoto, WebPhotoError
 from captioning.fetching.unpack import DAMAGE, UnpackError, checked
@@ -20,10 +20,10 @@ from captioning.files import DamagedError, read_json
 from captioning.provenance import difference
 from captioning.settings import SettingError
 
-MANIFEST, WEIGHTS, ENCODER = "manifest.json", "weights.npz", "encoder.npz"
+MANIFEST, WEIGHTS, ENCODER, NEIGHBORS = "manifest.json", "weights.npz", "encoder.npz", "neighbors.npz"
 CARD, CARD_TEXT = "model_card.json", "MODEL_CARD.md"
 NEEDED = {"settings.json", "tokenizer.json", WEIGHTS}
-MEMBERS = NEEDED | {ENCODER, "scores.json", "history.csv", CARD, CARD_TEXT}
+MEMBERS = NEEDED | {ENCODER, NEIGHBORS, "scores.json", "history.csv", CARD, CARD_TEXT}
 LARGEST = 1 << 30  # bytes, packed and unpacked; VGG16 alone has 537 MB in float32
 LARGEST_TEXT = 1 << 24  # bytes of a member that is no array
 AGAIN = "Fetch it again, or pack it again with `python -m captioning pack`."

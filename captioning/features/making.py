@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from tqdm import tqdm
@@ -61,28 +62,32 @@ def extract(records: Sequence[Record], encoder: Encoder, folder: Path) -> Featur
 
 
 def encode_each(
-    pictures: Picture | Iterable[Picture], encoder: Encoder, keep_errors: bool = False
-) -> Iterator[tuple[list[ImageError | None], np.ndarray]]:
+    pictures: Picture | Iterable[Picture], encoders: Sequence[Encoder], keep_errors: bool = False
+) -> Iterator[tuple[list[ImageError | None], list[np.ndarray]]]:
     """Encode pictures without keeping the result, a batch at a time: a generator of them may be endless.
 
     Args:
-        pictures: one or several, see `images.ACCEPTED`.
-        encoder: the frozen CNN.
+        pictures: one or several, see `images.ACCEPTED`. One at an address is fetched for each size of the encoders.
+        encoders: the frozen CNNs.
         keep_errors: pass over pictures that cannot be read, and say why, instead of raising the first error.
 
     Yields:
-        What is wrong with each picture of a batch, or None; float16 (pictures that can be read, regions, channels).
+        What is wrong with each picture of a batch, or None; float16 (pictures that can be read, regions, channels) of
+        each encoder.
 
     Raises:
         ImageError: one cannot be read; its name, or its number where it has none, is told.
         TypeError: they are no pictures.
         FeatureError: float16 cannot hold the features.
     """
+    sizes = {encoder.spec.size for encoder in encoders}
 
-    def load(numbered: tuple[int, Picture]) -> np.ndarray | ImageError:
+    def load(numbered: tuple[int, Picture]) -> dict[int, np.ndarray] | ImageError:
         number, picture = numbered
+        name = _name_of(picture) or f"Picture {number}"
+        picture = _Again(picture) if hasattr(picture, "read") else picture
         try:
-            return load_pixels(picture, encoder.spec.size, _name_of(picture) or f"Picture {number}")
+            return {size: load_pixels(picture, size, name) for size in sizes}
         except ImageError as error:
             if keep_errors:
                 return error
@@ -90,18 +95,32 @@ def encode_each(
 
     alive = False  # features other than zero have been seen
     for _, loaded in _batches(enumerate(each(pictures), start=1), load):
-        pixels = [item for item in loaded if not isinstance(item, ImageError)]
-        features = np.empty((0, encoder.spec.regions, encoder.spec.channels), np.float16)
-        if pixels:
-            features = _to_float16(encoder.run(np.stack(pixels)), encoder, alive)
+        read = [item for item in loaded if not isinstance(item, ImageError)]
+        features = [np.empty((0, encoder.spec.regions, encoder.spec.channels), np.float16) for encoder in encoders]
+        if read:
+            encoded = (encoder.run(np.stack([item[encoder.spec.size] for item in read])) for encoder in encoders)
+            features = [_to_float16(*pair, alive) for pair in zip(encoded, encoders, strict=True)]
             alive = True
         yield [item if isinstance(item, ImageError) else None for item in loaded], features
+
+
+class _Again:
+    """A file open for reading that can be read more than once."""
+
+    def __init__(self, file: IO[bytes]):
+        self._file, self._content = file, None
+
+    def read(self, limit: int) -> bytes:
+        """Return what the file holds; it is read at the first call."""
+        if self._content is None:
+            self._content = self._file.read(limit)
+        return self._content
 
 
 def encode_files(pictures: Picture | Iterable[Picture], encoder: Encoder) -> np.ndarray:
     """Return the features of pictures that can all be read, in one array: float16 (pictures, regions, channels)."""
     none = np.empty((0, encoder.spec.regions, encoder.spec.channels), np.float16)
-    return np.concatenate([none, *(features for _, features in encode_each(pictures, encoder))])
+    return np.concatenate([none, *(features for _, (features,) in encode_each(pictures, [encoder]))])
 
 
 def _name_of(picture: Picture) -> str:

@@ -238,7 +238,7 @@ def _models(options: argparse.Namespace) -> int:
     for folder in {catalog.named(home, name): None for name in options.delete}:
         catalog.delete(folder.parent, [folder.name])
     if options.paths:
-        print(catalog.table([folder for path in options.paths for folder in catalog.folders(path) or [path]]))
+        print(catalog.table([folder for path in options.paths for folder in catalog.folders(path, True) or [path]]))
         return 0
     for checkpoints in catalog.datasets(home):
         print(f"{checkpoints.name}\n{catalog.table(checkpoints)}\n")

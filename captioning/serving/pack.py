@@ -71,7 +71,7 @@ def _checked(folder: Path) -> Bundle:
     """Return a bundle that can travel."""
     settings = read_settings(folder)
     if not settings["finished"]:
-        made_by = maker(settings["kind"])
+        made_by = maker(settings)
         raise BundleError(f"{folder} is not packed: its training is unfinished. Run notebooks/{made_by}.ipynb again.")
     name, module = settings["class"].get("name"), str(settings["class"].get("module"))
     if module.partition(".")[0] != "captioning":
