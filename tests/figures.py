@@ -35,6 +35,10 @@ def looks(length, regions):
     return np.random.default_rng(0).dirichlet(np.ones(regions), length).reshape(length, regions)
 
 
+def several(length, heads=4, regions=49):
+    return looks(length * heads, regions).reshape(length, heads, regions)
+
+
 def run(epochs, *names, start=0.0):
     return [{"epoch": e} | {name: start + e + 0.1 * i for i, name in enumerate(names)} for e in range(epochs)]
 
@@ -54,6 +58,8 @@ EXAMPLES = {
     ),
     "attention to 40 words": lambda f: plotting.show_attention(f[1], caption(40).split(), looks(40, 64), caption(40)),
     "attention to a vector": lambda f: plotting.show_attention(f[2], ["dog"], np.ones((1, 1))),
+    "heads": lambda f: plotting.show_heads(f[0], caption(12).split(), several(12), "Heads", boxes={2: (0, 0, 1, 1)}),
+    "heads at one word": lambda f: plotting.show_heads(f[1], ["umbrella"], several(1)),
     "history": lambda f: plotting.plot_history({"GRU": run(3, *KERAS)}, "GRU"),
     "two histories": lambda f: plotting.plot_history({"RNN": run(12, *NUMPY), "LSTM": run(9, *NUMPY)}, "NumPy"),
     "bars": lambda f: plotting.plot_bars({"GRU": 0.5, "most common": 0.1}, "Models", "CIDEr", {"GRU": (0.4, 0.7)},

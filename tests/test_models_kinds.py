@@ -197,7 +197,7 @@ class TestTransformer:
     config = CONFIGS[4]
 
     def test_attention_equals_that_of_keras(self):
-        """Keras's layer has a kernel per head; the same numbers are side by side here."""
+        """Keras's layer has a kernel per head; the same numbers are side by side here. Its bias of the keys is idle."""
         ours, theirs = Attention(8, 2), keras.layers.MultiHeadAttention(num_heads=2, key_dim=4)
         random = np.random.default_rng(0)
         asked, places = (random.normal(size=shape).astype(np.float32) for shape in ((3, 5, 8), (3, 7, 8)))
@@ -210,7 +210,7 @@ class TestTransformer:
         for layer, kernel, bias in zip(
             (ours.query, ours.key, ours.value, ours.mix), weights[::2], weights[1::2], strict=False
         ):
-            layer.set_weights([kernel.reshape(8, 8), bias.reshape(8)])
+            layer.set_weights([kernel.reshape(8, 8), bias.reshape(8)][: len(layer.weights)])
         expected, scores = theirs(asked, places, attention_mask=mask, return_attention_scores=True)
         mixed, heads = ours(asked, *ours.project(places), mask[:, None])
         np.testing.assert_allclose(mixed, expected, atol=1e-5)
@@ -219,14 +219,24 @@ class TestTransformer:
 
     def test_the_weights_of_each_head_sum_to_one_and_differ(self):
         model = build(self.config, seed=3)
-        _, state, _ = model.step_with_heads(np.array([START] * 3), model.initial_state(features()))
-        logits, _, maps = model.step_with_heads(np.array([5, 6, 7]), state)
-        assert [array.shape for array in maps] == [(3, 2, 4)] * 2  # blocks of (pictures, heads, regions)
-        np.testing.assert_allclose(np.sum(maps, axis=-1), 1, atol=1e-6)
-        assert np.abs(np.asarray(maps[1])[:, 0] - np.asarray(maps[1])[:, 1]).max() > 1e-4
-        step = model.step(np.array([5, 6, 7]), state)
-        np.testing.assert_allclose(step.attention, np.mean(maps[-1], axis=1), atol=1e-6)
-        np.testing.assert_allclose(step.logits, logits, atol=1e-6)
+        captions = [[5, 6, 7], [], [8]]
+        maps = model.look(features(), captions)
+        assert [array.shape for array in maps] == [(3, 2, 2, 4), (0, 2, 2, 4), (1, 2, 2, 4)]  # blocks, heads, regions
+        np.testing.assert_allclose(np.sum(np.concatenate(maps), axis=-1), 1, atol=1e-6)
+        assert np.abs(maps[0][:, :, 0] - maps[0][:, :, 1]).max() > 1e-4
+
+    def test_the_attention_of_a_step_is_the_mean_of_the_last_heads_as_the_word_is_chosen(self):
+        model = build(self.config, seed=3)
+        words = np.array([[5, 6, 7], [6, 6, 8], [9, 5, 4]])
+        state, maps = model.initial_state(features()), np.stack(model.look(features(), words.tolist()))
+        for position, read in enumerate([np.array([START] * 3), words[:, 0], words[:, 1]]):
+            _, state, attention = model.step(read, state)
+            np.testing.assert_allclose(attention, maps[:, position, -1].mean(axis=1), atol=1e-6)
+
+    @pytest.mark.parametrize("wrong", [{"heads": 3}, {"heads": 0}, {"blocks": 0}])
+    def test_sizes_that_make_no_model_are_refused(self, wrong):
+        with pytest.raises(ValueError, match=r"UNITS = 8, HEADS = \d, BLOCKS = \d.*multiple"):
+            replace(self.config, **wrong)
 
     def test_the_position_of_a_word_and_of_a_region_matters(self):
         model = build(self.config, seed=3)
@@ -247,5 +257,9 @@ class TestTransformer:
 
     def test_more_words_than_it_holds_are_refused_in_training_too(self):
         model = build(replace(self.config, longest=5), seed=3)
-        with pytest.raises(tf.errors.InvalidArgumentError, match="room for 4 words"):
-            model({"features": features(), "tokens": tokens(steps=6)})
+        signature = [tf.TensorSpec((None, 4, 6)), tf.TensorSpec((None, None, None), tf.int32)]
+        graph = tf.function(lambda pictures, rows: model({"features": pictures, "tokens": rows}), signature)
+        for call in (graph, graph.python_function):
+            assert call(features(), tokens(steps=5)).shape[2] == 5
+            with pytest.raises(tf.errors.InvalidArgumentError, match="room for 4 words"):
+                call(features(), tokens(steps=9))

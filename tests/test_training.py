@@ -52,12 +52,14 @@ def parts(made, kind="merge", dropout=0.3, captions=2, batch=5):
     dataset, store, tokenizer = made
     averaged = CLASSES[kind].averaged
     sizes = {"vocabulary": len(tokenizer), "channels": store.channels, "embedding": 8, "units": 12, "dropout": dropout}
-    sizes |= {"regions": 1 if averaged else store.regions} | ({} if averaged else {"attention": 6})
+    sizes |= {"regions": 1 if averaged else store.regions, "attention": 6}
     train, validation = (
         CaptionBatches(dataset.split(split), store, tokenizer, batch_size=batch, captions=captions, averaged=averaged)
         for split in ("train", "val")
     )
-    model = models.build(CLASSES[kind], CLASSES[kind].config_class(**sizes), seed=1)
+    config = CLASSES[kind].config_class
+    known = {field.name for field in fields(config)}
+    model = models.build(CLASSES[kind], config(**{name: sizes[name] for name in known & sizes.keys()}), seed=1)
     model.scale_features(*train.statistics())
     return model, train, validation
 
@@ -403,7 +405,7 @@ folder = Path(sys.argv[1])
 dataset = tiny_dataset(folder, pictures=16, splits=("train", "train", "train", "val"))
 made = dataset, store_of(dataset, folder), tokenizer_of(dataset)
 mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-for kind in ("bahdanau", "bilstm"):  # the others consist of layers of Keras's own
+for kind in ("bahdanau", "bilstm", "transformer"):  # the others consist of layers of Keras's own
     runs = []
     for strategy in (tf.distribute.get_strategy(), mirrored):
         with strategy.scope():  # batches of 3: two pictures on one device, one on the other; then 1 and 0

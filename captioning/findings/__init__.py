@@ -12,6 +12,7 @@ from captioning.findings.data import (
 )
 from captioning.findings.finding import Finding, claim
 from captioning.findings.from_scratch import clipping, forgotten, gradients_agree, memorized, of_each
+from captioning.findings.heads import heads
 from captioning.findings.looking import depends, evenness, looking, looks, right_and_wrong
 from captioning.findings.photos import alternatives, confidence, disagreement, looked, reranking, sureness
 from captioning.findings.pictures import contrast, neighbors, scales, similar, speed

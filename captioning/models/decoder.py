@@ -80,7 +80,7 @@ class Decoder(keras.Model):
         rows = [("layer", "array", "shape", "parameters")]
         for layer, arrays in itertools.groupby(self.weights, lambda weight: _layer_of(weight.path)):
             shapes = {weight.name: tuple(weight.shape) for weight in arrays if len(weight.shape)}
-            rows += [(layer, name, _axes(name, shapes), f"{math.prod(shapes[name]):,}") for name in shapes]
+            rows += [(layer, name, _axes(layer, name, shapes), f"{math.prod(shapes[name]):,}") for name in shapes]
         seen = [""] + [row[0] for row in rows]
         rows = [("" if row[0] == before else row[0], *row[1:]) for before, row in zip(seen, rows, strict=False)]
         trained = sum(math.prod(weight.shape) for weight in self.trainable_weights)
@@ -164,14 +164,14 @@ def _layer_of(path: str) -> str:
     return "/".join(part for part in parts if part not in ("gru_cell", "lstm_cell"))
 
 
-def _axes(name: str, shapes: dict[str, tuple[int, ...]]) -> str:
+def _axes(layer: str, name: str, shapes: dict[str, tuple[int, ...]]) -> str:
     """Return the shape of one array of a layer in words, for example "512 inputs, 3 x 256 units"."""
     *first, last = shapes[name]
     if "recurrent_kernel" in shapes:  # the parts of a recurrent cell, as the gates of an LSTM, side by side
         units = shapes["recurrent_kernel"][0]
         axis, width = {"kernel": "inputs", "bias": "biases"}.get(name, "units"), f"{last // units} x {units} units"
     else:
-        axis = "words" if name == "embeddings" else "inputs"
+        axis = {"kernel": "inputs", "embeddings": "places" if "positions" in layer else "words"}.get(name, "inputs")
         named = {"kernel": "output", "bias": "output", "mean": "channel", "variance": "channel"}.get(name, "number")
         width = f"{last:,} {named}{'' if last == 1 else 's'}"
     return ", ".join([*(f"{size:,} {axis}" for size in first), width])

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import tensorflow as tf
 from keras import layers, ops
 
 from captioning.decoding import Step
 from captioning.models.decoder import Decoder, DecoderConfig
+from captioning.tokenizer import PAD, START
 
 MASKED = -1e4  # a score that leaves no weight, also in float16
 
@@ -25,6 +28,21 @@ class TransformerConfig(DecoderConfig):
     longest: int = 51  # words that the state can hold, START included; one more is an error
     causal: bool = True  # False is a mistake: in training every word sees the ones that it has to predict
 
+    def __post_init__(self):
+        """Refuse sizes that make no model."""
+        if self.heads < 1 or self.blocks < 1 or self.units % self.heads:
+            raise ValueError(
+                f"UNITS = {self.units}, HEADS = {self.heads}, BLOCKS = {self.blocks}: there must be a head and a block "
+                "at least, and the units must be a multiple of the heads, each of which gets an equal part of them."
+            )
+
+
+def _build(parts: Iterable[layers.Layer], units: int) -> None:
+    """Create the weights of parts that take (batch, places, units) and have none yet."""
+    for part in parts:
+        if not part.built:
+            part.build((None, None, units))
+
 
 class Attention(layers.Layer):
     """Scaled dot-product attention with several heads, written out: no mask is lost, and the weights can be drawn.
@@ -35,8 +53,15 @@ class Attention(layers.Layer):
     def __init__(self, units: int, heads: int, **kwargs):
         super().__init__(**kwargs)
         self.heads = heads
-        names = ("query", "key", "value", "output")
-        self.query, self.key, self.value, self.mix = (layers.Dense(units, name=name) for name in names)
+        self.query = layers.Dense(units, name="query")
+        # A bias of the keys would add the same to all scores of a query, which the softmax does not see.
+        self.key = layers.Dense(units, use_bias=False, name="key")
+        self.value, self.mix = layers.Dense(units, name="value"), layers.Dense(units, name="output")
+        self.units = units
+
+    def build(self, _=None):
+        """Create the weights under the name of this layer, whichever of its parts is used first."""
+        _build((self.query, self.key, self.value, self.mix), self.units)
 
     def project(self, inputs):
         """Return the keys and values of inputs (batch, places, units): each (batch, places, units)."""
@@ -57,6 +82,7 @@ class Attention(layers.Layer):
         scores = ops.einsum("bqhd,bkhd->bhqk", queries, keys) / math.sqrt(queries.shape[-1])
         if mask is not None:
             scores = ops.where(mask, scores, ops.cast(MASKED, scores.dtype))
+        # The softmax, written out: that of Keras warns of a single place, as the first word and a vector have.
         weights = ops.exp(scores - ops.logsumexp(scores, axis=-1, keepdims=True))
         mixed = ops.einsum("bhqk,bkhd->bqhd", weights, values)
         return self.mix(ops.reshape(mixed, ops.shape(inputs))), weights
@@ -74,12 +100,18 @@ class Block(layers.Layer):
 
     def __init__(self, units: int, heads: int, dropout: float, **kwargs):
         super().__init__(**kwargs)
+        self.units = units
         self.self_attention = Attention(units, heads, name="self_attention")
         self.cross_attention = Attention(units, heads, name="cross_attention")
         self.widen = layers.Dense(4 * units, activation="gelu", name="widen")
         self.narrow = layers.Dense(units, name="narrow")
         self.norms = [layers.LayerNormalization(epsilon=1e-5, name=f"norm_{k + 1}") for k in range(3)]
         self.dropouts = [layers.Dropout(dropout) for _ in range(3)]
+
+    def build(self, _=None):
+        """Create the weights under the name of this layer."""
+        _build((self.self_attention, self.cross_attention, self.widen, *self.norms), self.units)
+        _build([self.narrow], 4 * self.units)
 
     def words(self, states):
         """Return the keys and values of self-attention of states (rows, positions, units)."""
@@ -96,19 +128,17 @@ class Block(layers.Layer):
             training: whether dropout is on.
 
         Returns:
-            (rows, positions, units), and the weights over the regions (rows, heads, positions, regions).
+            (rows, positions, units), and the weights over the regions (pictures, heads, positions of all rows of a
+            picture, regions).
         """
         seen, _ = self.self_attention(self.norms[0](states), *words, mask)
         states = states + self.dropouts[0](seen, training=training)
-        rows, positions, units = ops.shape(states)
-        pictures = ops.shape(regions[0])[0]
+        pictures, units = ops.shape(regions[0])[0], states.shape[-1]
         asked = ops.reshape(self.norms[1](states), (pictures, -1, units))  # all captions of a picture share its regions
         seen, weights = self.cross_attention(asked, *regions)
-        states = states + self.dropouts[1](ops.reshape(seen, (rows, positions, units)), training=training)
+        states = states + self.dropouts[1](ops.reshape(seen, ops.shape(states)), training=training)
         added = self.narrow(self.widen(self.norms[2](states)))
-        heads, places = weights.shape[1], ops.shape(weights)[-1]
-        weights = ops.reshape(ops.transpose(weights, (0, 2, 1, 3)), (rows, positions, heads, places))
-        return states + self.dropouts[2](added, training=training), ops.transpose(weights, (0, 2, 1, 3))
+        return states + self.dropouts[2](added, training=training), weights
 
 
 class TransformerDecoder(Decoder):
@@ -136,6 +166,13 @@ class TransformerDecoder(Decoder):
         self.feature_dropout = layers.Dropout(config.dropout)
         self.word_dropout = layers.Dropout(config.dropout)
 
+    def build(self, _=None) -> None:
+        """Create all weights, those of the blocks first: they are asked for keys before they are called."""
+        if not self.built:
+            for block in self.blocks:
+                block.build()
+        super().build()
+
     def initial_state(self, features, training: bool = False):
         """Project the regions (batch, regions, channels) once, for every block; no word has been said."""
         regions = self.region_projection(self.feature_dropout(self.standardize(features), training=training))
@@ -150,46 +187,57 @@ class TransformerDecoder(Decoder):
         Raises:
             tf.errors.InvalidArgumentError: more words than `config.longest`.
         """
-        logits, state, weights = self.step_with_heads(tokens, state)
-        return Step(logits, state, ops.mean(weights[-1], axis=1))
-
-    def step_with_heads(self, tokens, state):
-        """Take a step; return logits, state, and the weights of each block over the regions (batch, heads, regions)."""
         count, *caches = state
-        longest = self.config.longest
-        self._require_space(count)
-        here = ops.equal(ops.arange(longest), ops.expand_dims(count, 1))  # (batch, longest)
-        seen = ops.less_equal(ops.arange(longest), ops.expand_dims(count, 1))[:, None, None]
-        states = ops.expand_dims(self._embed(tokens, ops.minimum(count, longest - 1)), 1)
-        after, maps = [], []
-        for block, (*words, keys, values) in zip(self.blocks, caches, strict=True):
+        places, last = ops.arange(self.config.longest), ops.expand_dims(count, 1)
+        here, seen = places == last, (places <= last)[:, None, None]  # (batch, longest), for each head and position
+        states, after = ops.expand_dims(self._embed(tokens, count), 1), []
+        for block, (*kept, keys, values) in zip(self.blocks, caches, strict=True):
             new = block.words(states)
-            words = [ops.where(here[..., None], one, kept) for one, kept in zip(new, words, strict=True)]
+            words = [ops.where(here[..., None], one, others) for one, others in zip(new, kept, strict=True)]
             states, weights = block(states, words, (keys, values), seen)
             after.append((*words, keys, values))
-            maps.append(weights[:, :, 0])
-        return self._logits(states)[:, 0], (count + 1, *after), maps
+        return Step(self._logits(states)[:, 0], (count + 1, *after), ops.mean(weights[:, :, 0], axis=1))
 
     def unroll(self, tokens, state, training: bool = False):
         """Take all steps of the captions (batch, captions, steps) at once; the mask hides the later words."""
-        _, *caches = state
-        steps = ops.shape(tokens)[2]
-        self._require_space(steps - 1)
-        tokens, places = ops.reshape(tokens, (-1, steps)), ops.arange(steps)
-        mask = ops.less_equal(places[None, :], places[:, None]) if self.config.causal else None
-        states = self.word_dropout(self._embed(tokens, places), training=training)
-        for block, (_, _, keys, values) in zip(self.blocks, caches, strict=True):
-            states, _ = block(states, block.words(states), (keys, values), mask, training=training)
-        return self._logits(states)
+        return self._read(tokens, state, training)[0]
 
-    def _require_space(self, count) -> None:
-        longest = self.config.longest
-        tf.debugging.assert_less(
-            count, longest, f"The model has room for {longest - 1} words: decode shorter captions, or build it longer."
-        )
+    def look(self, features, captions: Sequence[Sequence[int]]) -> list[np.ndarray]:
+        """Return where each head looks as the words of a caption are chosen.
+
+        Args:
+            features: of the pictures, (pictures, regions, channels), raw.
+            captions: the words of one caption for each, without START and END.
+
+        Returns:
+            The weights of each caption, (words, blocks, heads, regions), which sum to 1 over the regions.
+        """
+        longest = max(1, *map(len, captions))
+        tokens = np.array([[START, *words, *[PAD] * longest][:longest] for words in captions])
+        _, maps = self._read(tokens[:, None], self.initial_state(features))
+        maps = np.stack([np.asarray(weights, np.float32) for weights in maps]).transpose(1, 3, 0, 2, 4)
+        return [weights[: len(words)] for weights, words in zip(maps, captions, strict=True)]
+
+    def _read(self, tokens, state, training: bool = False):
+        """Return the logits after every word of captions (batch, captions, steps), and the weights of each block."""
+        steps = ops.shape(tokens)[2]
+        tokens, places = ops.reshape(tokens, (-1, steps)), ops.arange(steps)
+        mask = places[None] <= places[:, None] if self.config.causal else None
+        states, maps = self.word_dropout(self._embed(tokens, places), training=training), []
+        for block, (_, _, *regions) in zip(self.blocks, state[1:], strict=True):
+            states, weights = block(states, block.words(states), regions, mask, training=training)
+            maps.append(weights)
+        return self._logits(states), maps
 
     def _embed(self, tokens, places):
-        return self.embedding(tokens) * math.sqrt(self.config.units) + self.positions(places)
+        """Return words at their places, and refuse a place that there is not."""
+        longest = self.config.longest
+        tf.debugging.assert_less(
+            places, longest, f"The model has room for {longest - 1} words: decode shorter captions, or build it longer."
+        )
+        # Never beyond the end: TensorFlow may gather before it checks the above, with an error that says less.
+        positions = self.positions(ops.minimum(places, longest - 1))
+        return self.embedding(tokens) * math.sqrt(self.config.units) + positions
 
     def _logits(self, states):
         table = ops.cast(self.embedding.embeddings, states.dtype)

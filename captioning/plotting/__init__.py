@@ -4,5 +4,6 @@ from captioning.plotting.attention import show_attention
 from captioning.plotting.bars import plot_bars, plot_lengths
 from captioning.plotting.captions import show_captions
 from captioning.plotting.curves import plot_curves, plot_history
+from captioning.plotting.heads import show_heads
 from captioning.plotting.points import plot_points
 from captioning.plotting.similarities import show_similarities

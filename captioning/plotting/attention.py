@@ -48,11 +48,8 @@ def show_attention(
     """
     if len(words) != len(attention):
         raise ValueError(f"{len(words)} words but {len(attention)} rows of attention.")
-    side = math.isqrt(attention.shape[-1])
-    if side * side != attention.shape[-1]:
-        raise ValueError(f"{attention.shape[-1]} regions form no square grid.")
-    grids = np.asarray(attention, np.float64).reshape(-1, side, side) * side * side
-    scale = Normalize(0, max(2.0, grids.max(initial=0.0)))  # so that an even look is never drawn as a strong one
+    grids = as_grids(attention)
+    side, scale = grids.shape[-1], scale_of(grids)
     boxes = [(boxes or {}).get(number) for number in range(len(words))]
     notes = ["" if box is None else _note(weights, box) for weights, box in zip(attention, boxes, strict=True)]
     below = [[], *([(note, {})] if note else [] for note in notes)]
@@ -63,14 +60,34 @@ def show_attention(
     axes[0].set_title("the picture", loc="left", fontsize=TEXT)
     told = []
     for axis, word, grid, box, note in zip(axes[1:], words, grids, boxes, notes, strict=True):
-        _draw(axis, picture, word, grid, scale, box)
+        draw_weights(axis, picture, grid, scale, box)
+        axis.set_title(word, loc="left", fontsize=TEXT, fontweight="bold")
+        axis.set_title(f"×{grid.max():.1f}", loc="right", fontsize=TEXT)
         row, column = np.unravel_index(grid.argmax(), grid.shape)
         told.append(f"{word} ×{grid.max():.1f} at row {row + 1}, column {column + 1}{note and ', '}{note};")
     if len(words):
-        _add_scale(figure, scale)
+        add_scale(figure, scale)
     shown = Path(getattr(file, "name", file)).name
     seen = f"{shown}, {side} by {side} regions; the largest weight per word, in multiples of an even look:"
     return figure.describe(f"Attention{title and ': '}{title}. Picture {seen}", *told)
+
+
+def as_grids(weights: np.ndarray) -> np.ndarray:
+    """Return weights (..., regions) in multiples of an even look, (..., side, side).
+
+    Raises:
+        ValueError: the regions form no square.
+    """
+    regions = weights.shape[-1]
+    side = math.isqrt(regions)
+    if side * side != regions:
+        raise ValueError(f"{regions} regions form no square grid.")
+    return np.asarray(weights, np.float64).reshape(*weights.shape[:-1], side, side) * regions
+
+
+def scale_of(grids: np.ndarray) -> Normalize:
+    """Return one scale for all grids, on which an even look is never drawn as a strong one."""
+    return Normalize(0, max(2.0, grids.max(initial=0.0)))
 
 
 def _columns(panels: int, columns: int) -> int:
@@ -85,20 +102,18 @@ def _note(weights: np.ndarray, box: Box) -> str:
     return f"box: {100 * share_inside(weights, box):.0f} % of the weight, {100 * area:.0f} % of the area"
 
 
-def _draw(axis: Axes, picture, word: str, grid: np.ndarray, scale: Normalize, box: Box | None) -> None:
-    """Draw the weights of one word, and the box of what it names."""
+def draw_weights(axis: Axes, picture, grid: np.ndarray, scale: Normalize, box: Box | None) -> None:
+    """Draw the weights of one word on the grey picture, and the box of what it names."""
     extent = (0, 1, 1, 0)
     axis.imshow(picture.convert("L"), cmap="gray", vmin=-300, vmax=270, extent=extent, aspect="auto")  # no black in it
     axis.imshow(grid, cmap=OVERLAY, norm=scale, extent=extent, aspect="auto", interpolation="nearest")
-    axis.set_title(word, loc="left", fontsize=TEXT, fontweight="bold")
-    axis.set_title(f"×{grid.max():.1f}", loc="right", fontsize=TEXT)
     if box is not None:
         left, top, right, bottom = box
         for color, style in (("white", "-"), ("black", "--")):
             axis.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, lw=2, ec=color, ls=style))
 
 
-def _add_scale(figure: Figure, scale: Normalize) -> None:
+def add_scale(figure: Figure, scale: Normalize) -> None:
     """Draw the scale that all words share, below them."""
     wide, high = figure.get_size_inches()
     axis = figure.add_axes((0, 0.5 / high, min(4.5, wide) / wide, 0.16 / high), label="scale")

@@ -1,0 +1,70 @@
+"""Where each head of a Transformer looks for each word."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from captioning.images import open_image
+from captioning.plotting.attention import Box, add_scale, as_grids, draw_weights, scale_of
+from captioning.plotting.figure import TEXT
+from captioning.plotting.fonts import find_fonts
+from captioning.plotting.grid import NEAR, new_grid
+
+FEWEST = 4  # columns, so that a caption of one word does not fill the page
+
+
+def show_heads(
+    file: Path | str,
+    words: Sequence[str],
+    heads: np.ndarray,
+    title: str = "",
+    columns: int = 9,
+    boxes: Mapping[int, Box] | None = None,
+) -> Figure:
+    """Draw a row per head and a column per word: cells on the grey picture, all on one scale.
+
+    The number below a picture is its largest weight times the number of regions: 1 is a look that is even everywhere.
+
+    Args:
+        file: the picture: a path, or something with a `name` that can be read twice.
+        words: of the caption.
+        heads: (words, heads, regions), summing to 1 over the regions, which form a square grid, row by row.
+        title: of the figure.
+        columns: words side by side at most; those of a longer caption follow below, a row per head again.
+        boxes: number of a word -> (left, top, right, bottom) of what it names, as shares of the width and height.
+
+    Raises:
+        ValueError: maps and words differ in number, or the regions form no square.
+    """
+    if len(words) != len(heads):
+        raise ValueError(f"{len(words)} words but the maps of {len(heads)}.")
+    grids = as_grids(heads)  # (words, heads, side, side), in multiples of an even look
+    scale = scale_of(grids)
+    rows = max(1, math.ceil(len(words) / columns))
+    wide = max(FEWEST, math.ceil(len(words) / rows))  # rows of equal length
+    places = [
+        (number, head) for first in range(0, len(words), wide) for head in range(grids.shape[1])
+        for number in range(first, first + wide)
+    ]  # fmt: skip
+    find_fonts(title, *words)
+    picture = open_image(file, NEAR)
+    below = [[(f"head {head + 1} ×{grids[n, head].max():.1f}", {})] if n < len(words) else [] for n, head in places]
+    figure, axes = new_grid(title, [picture] * len(places), below, wide, above=0.28, bottom=0.85)
+    for axis, (number, head) in zip(axes, places, strict=True):
+        if number < len(words):
+            draw_weights(axis, picture, grids[number, head], scale, (boxes or {}).get(number))
+            axis.set_title(words[number], loc="left", fontsize=TEXT, fontweight="bold")
+    add_scale(figure, scale)
+    strongest = (
+        f"{word} " + " ".join(f"×{grid.max():.1f}" for grid in of_word)
+        for word, of_word in zip(words, grids, strict=True)
+    )
+    shown = f"{Path(getattr(file, 'name', file)).name}, {grids.shape[2]} by {grids.shape[2]} regions"
+    return figure.describe(
+        f"Attention per head{title and ': '}{title}. Picture {shown}; the largest weight of each of "
+        f"{grids.shape[1]} heads per word, in multiples of an even look:",
+        "; ".join(strongest),
+    )
