@@ -32,9 +32,7 @@ class Advice:
     attention: int = 256  # width of the additive score
     batch: int = 16  # pictures per step
     learning_rate: float = 2e-3
-    # Of the Transformer, chosen in the same way:
-    transformer_dropout: float = 0.4
-    transformer_learning_rate: float = 7e-4
+    transformer_dropout: float = 0.5
 
 
 def advice(project: Project) -> Advice:
@@ -47,7 +45,6 @@ def advice(project: Project) -> Advice:
             batch=32,
             learning_rate=3e-3,
             transformer_dropout=0.1,
-            transformer_learning_rate=1e-3,
         ),
         "open-images": Advice(max_words=50),  # whole paragraphs, spoken
     }.get(project.dataset, Advice())
