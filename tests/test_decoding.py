@@ -14,6 +14,7 @@ from toy_steps import (
     hashed_step,
     images,
     log_softmax,
+    mask,
     replay,
     scripted_step,
 )
@@ -22,7 +23,7 @@ from captioning.decoding import Caption, Step, beam_search, greedy, sample
 from captioning.tokenizer import END, START
 
 
-def slow_beam_search(step, state, width, max_length, alpha, ngram=0):
+def slow_beam_search(step, state, width, max_length, alpha, once=()):
     """Beam search of one image with Python lists; it never stops before max_length."""
     live, finished = [(0.0, [], state)], []
     for position in range(max_length + 1):
@@ -32,9 +33,7 @@ def slow_beam_search(step, state, width, max_length, alpha, ngram=0):
             scores = log_softmax(logits[0])
             ends.append((-(total + scores[END]), 0, beam, END, after))
             for token in WORDS:
-                longer = [*prefix, token]
-                runs = [tuple(longer[i : i + ngram]) for i in range(len(longer) - ngram + 1)]
-                if not ngram or len(set(runs)) == len(runs):
+                if token not in once or token not in prefix:
                     steps.append((-(total + scores[token]), 1, beam, token, after))
         for negative, _, beam, token, _ in sorted(ends + steps, key=lambda item: item[:4])[:width]:
             if token == END:
@@ -65,18 +64,76 @@ def test_a_wide_beam_finds_what_enumeration_finds(alpha):
             assert_caption(step, images(1, image), caption, alpha)
 
 
-@pytest.mark.parametrize("alpha", [0, 0.7, 1])
-@pytest.mark.parametrize(("width", "ngram"), [(1, 0), (2, 0), (3, 0), (5, 0), (3, 1), (3, 2), (2, 3)])
-def test_a_narrow_beam_equals_the_slow_beam_search(width, ngram, alpha):
-    step, count, length = hashed_step(spread=1.5), 10, 6
-    found = beam_search(step, images(count), width, length, alpha, ngram, return_all=True)
-    best = beam_search(step, images(count), width, length, alpha, ngram)
-    for image, captions in enumerate(found):
-        expected = slow_beam_search(step, images(1, image), width, length, alpha, ngram)
-        assert [(c.tokens, c.finished) for c in captions] == [(words, ended) for _, words, ended in expected]
-        assert_same(best[image], captions[0])
-        for caption in captions:
-            assert_caption(step, images(1, image), caption, alpha)
+@pytest.mark.parametrize("once", [(), (4,), (4, 6), WORDS])
+@pytest.mark.parametrize("width", [1, 2, 3, 5])
+def test_a_narrow_beam_equals_the_slow_beam_search(width, once):
+    step, count, length, alphas = hashed_step(spread=1.5), 10, 6, (1, 0, 0.7)
+    ways = dict(beam_width=width, max_length=length, length_penalty=alphas, once=mask(once))
+    found = beam_search(step, images(count), **ways, return_all=True)
+    best = beam_search(step, images(count), **ways)
+    for alpha, of_images, best_of in zip(alphas, found, best, strict=True):
+        for image, captions in enumerate(of_images):
+            expected = slow_beam_search(step, images(1, image), width, length, alpha, once)
+            assert [(c.tokens, c.finished) for c in captions] == [(words, ended) for _, words, ended in expected]
+            assert_same(best_of[image], captions[0])
+            for caption in captions:
+                assert_caption(step, images(1, image), caption, alpha)
+
+
+@pytest.mark.parametrize("return_all", [False, True])
+@pytest.mark.parametrize("end_bonus", [-1, 0.5, 2])
+def test_several_penalties_in_one_search_equal_their_own_searches(end_bonus, return_all):
+    step, alphas = hashed_step(vocabulary=9, end_bonus=end_bonus), (0.7, 0, 2, 1, 0.7)
+    for width, once in [(1, None), (3, None), (4, mask([4, 5], 9))]:
+        found = beam_search(step, images(11), width, 8, alphas, once, return_all)
+        assert len(found) == len(alphas)
+        tokens = set()
+        for alpha, captions in zip(alphas, found, strict=True):
+            own = beam_search(step, images(11), width, 8, alpha, once, return_all)
+            tokens.add(str([c.tokens for c in itertools.chain(*own)] if return_all else [c.tokens for c in own]))
+            for one, other in zip(captions, own, strict=True):
+                if not return_all:
+                    one, other = [one], [other]
+                for a, b in zip(one, other, strict=True):
+                    assert_same(a, b)
+        assert len(tokens) > 1 or width == 1  # the penalties do choose
+
+
+def test_several_penalties_cost_the_steps_of_the_longest_search():
+    step, sizes = counted(hashed_step(end_bonus=0.5))
+    counts = []
+    for alpha in (0, 1, (0, 1), (1, 0, 0.5)):
+        sizes.clear()
+        beam_search(step, images(16), 3, 20, alpha)
+        counts.append(sum(sizes))
+    assert counts[0] < counts[1] == counts[2] == counts[3]
+    assert beam_search(step, images(0), 3, 20, [0, 1]) == [[], []]
+    (only,) = beam_search(step, images(2), 3, 20, np.array([0.5]))
+    assert_same(only[0], beam_search(step, images(2), 3, 20, 0.5)[0])
+
+
+@pytest.mark.parametrize("once", [(4,), (5, 6), WORDS])
+def test_what_may_occur_once_occurs_once_and_the_best_such_caption_is_found(once):
+    step, length = hashed_step(end_bonus=-1), 4
+    free = beam_search(step, images(6), 121, length, 0.7)
+    found = beam_search(step, images(6), 121, length, 0.7, mask(once))
+    every = [list(words) for n in range(length + 1) for words in itertools.product(WORDS, repeat=n)]
+    allowed = [words for words in every if all(words.count(token) < 2 for token in once)]
+    differs = 0
+    for image, caption in enumerate(found):
+        scores = [replay(step, images(1, image), words, True)[0] / (len(words) + 1) ** 0.7 for words in allowed]
+        assert caption.tokens == allowed[int(np.argmax(scores))] and caption.finished
+        assert_caption(step, images(1, image), caption, 0.7)  # the model's own probability, not renormalized
+        differs += caption.tokens != free[image].tokens
+    assert differs
+
+
+def test_once_leaves_end_and_the_words_of_other_prefixes_alone():
+    step = scripted_step([{4: 0.6, 5: 0.4}, {4: 0.9, 5: 0.1}, {END: 1.0}])
+    (captions,) = beam_search(step, np.zeros(1, int), 2, 3, 0.0, np.ones(VOCABULARY, bool), return_all=True)
+    assert [caption.tokens for caption in captions] == [[5, 4], [4, 5]]
+    for caption in beam_search(hashed_step(end_bonus=-50), images(5), 3, 8, 0.7, np.ones(VOCABULARY, bool)):
+        assert sorted(caption.tokens) == list(WORDS) and caption.finished  # no word is left: END
 
 
 @pytest.mark.parametrize("alpha", [0, 0.7, 1])
@@ -85,7 +142,7 @@ def test_a_batch_equals_one_image_at_a_time(alpha):
     decoders = [
         lambda state: greedy(step, state, 12),
         lambda state: beam_search(step, state, 3, 12, alpha),
-        lambda state: beam_search(step, state, 4, 12, alpha, no_repeat_ngram=2),
+        lambda state: beam_search(step, state, 4, 12, alpha, once=mask([4, 5])),
     ]
     for decode in decoders:
         together = decode(images(count))
@@ -212,20 +269,6 @@ def test_ties_go_to_the_end_then_to_the_better_prefix_then_to_the_lower_id():
     assert [caption.tokens for caption in captions] == [[4, 4], [4, 5], [4, 6], [5, 4]]
 
 
-@pytest.mark.parametrize("size", [1, 2, 3])
-def test_no_run_of_words_repeats(size):
-    def runs(caption):
-        words = caption.tokens
-        return Counter(tuple(words[i : i + size]) for i in range(len(words) - size + 1))
-
-    step = hashed_step(spread=0.5, end_bonus=-3)
-    free = beam_search(step, images(8), 3, 12, 0.7)
-    assert any(max(runs(caption).values()) > 1 for caption in free)
-    for captions in beam_search(step, images(8), 3, 12, 0.7, no_repeat_ngram=size, return_all=True):
-        for caption in captions:
-            assert max(runs(caption).values(), default=0) <= 1
-
-
 def assert_frequencies(observed, expected, draws):
     """Check counts against probabilities: chi-square within 4.5 deviations of its mean (its seed is fixed)."""
     assert set(observed) <= set(expected)
@@ -247,6 +290,29 @@ def test_samples_have_the_right_frequencies(temperature, top_k):
     if len(expected) > 1:
         assert_frequencies(observed, expected, draws)
     assert set(observed) == set(expected)
+
+
+@pytest.mark.parametrize("top_k", [None, 3])
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+@pytest.mark.parametrize("top_p", [0.01, 0.3, 0.55, 0.75, 0.93, 0.999, 1])
+def test_a_nucleus_is_what_enumeration_finds(top_p, temperature, top_k):
+    probabilities = {0: 0.2, END: 0.1, 4: 0.4, 5: 0.05, 6: 0.25}
+    draws = 5_000
+    captions = sample(scripted_step([probabilities]), np.zeros(draws, int), 1, temperature, top_k, 5, top_p)
+    kept = sorted((END, 4, 5, 6), key=lambda token: -probabilities[token])[:top_k]
+    weights = {token: probabilities[token] ** (1 / temperature) for token in kept}  # temperature, top_k, then top_p
+    sets = [s for n in range(1, len(kept) + 1) for s in itertools.combinations(kept, n)]
+    enough = [s for s in sets if sum(weights[t] for t in s) >= (top_p - 1e-9) * sum(weights.values())]
+    fewest = [s for s in enough if len(s) == min(map(len, enough))]
+    best = max(fewest, key=lambda s: sum(weights[t] for t in s))
+    expected = {token: weights[token] / sum(weights[t] for t in best) for token in best}
+    observed = Counter(caption.tokens[0] if caption.tokens else END for caption in captions)
+    assert set(observed) == set(expected)
+    if len(expected) > 1:
+        assert_frequencies(observed, expected, draws)
+    for caption in captions[:20]:
+        tokens = caption.tokens + [END] * caption.finished
+        assert caption.log_probability == pytest.approx(sum(math.log(probabilities[token]) for token in tokens))
 
 
 def test_samples_at_two_positions_are_independent():
@@ -279,12 +345,13 @@ def test_an_empty_batch_gives_no_captions():
     [
         (beam_search, "beam_width", (0, -1, 2.0, True)),
         (beam_search, "max_length", (0, 1.5)),
-        (beam_search, "length_penalty", (-0.1, math.nan, math.inf)),
-        (beam_search, "no_repeat_ngram", (-1, 0.5)),
+        (beam_search, "length_penalty", (-0.1, math.nan, math.inf, "1", None, [], [0.7, -1], [[0.7]])),
+        (beam_search, "once", ([4], [True] * VOCABULARY, np.ones(VOCABULARY), np.ones(VOCABULARY - 1, bool))),
         (greedy, "max_length", (0, None)),
         (sample, "max_length", (0,)),
         (sample, "temperature", (0, -1, math.nan, math.inf)),
         (sample, "top_k", (0, 1.5)),
+        (sample, "top_p", (0, -0.1, 1.1, math.nan, "0.9")),
     ],
 )
 def test_bad_arguments_are_named(decode, name, values):

@@ -5,7 +5,7 @@ import pytest
 from toy_steps import VOCABULARY, assert_same, hashed_step, images
 
 from captioning.decoding import Step, beam_search, greedy, sample
-from captioning.decoding.steps import draw, largest, survivors
+from captioning.decoding.steps import draw, largest, nucleus, survivors
 from captioning.tokenizer import END
 
 
@@ -25,6 +25,25 @@ def test_the_largest_scores_are_those_of_a_stable_sort(columns):
     for scores in (rough, missing, random.normal(size=(20, columns)), -np.sort(-missing)):
         expected = np.argsort(-scores, axis=1, kind="stable")[:, :3]
         np.testing.assert_array_equal(largest(scores, 3), expected)
+
+
+def test_a_nucleus_holds_as_few_of_the_likeliest_as_reach_the_probability():
+    random = np.random.default_rng(0)
+    rough = random.integers(1, 4, (50, 40)).astype(float)  # many ties
+    steep = random.random((50, 40)) ** 9 * (random.random((50, 40)) < 0.5)
+    for weights in (rough, steep):
+        for probability in (0.0011, 0.2003, 0.5007, 0.9011, 0.9999):
+            with np.errstate(divide="ignore"):
+                scores = np.log(weights) + 5  # not normalized
+            kept = nucleus(scores, probability)
+            for row, before, after in zip(weights, scores, kept, strict=True):
+                order = np.argsort(-row, kind="stable")
+                sums = np.cumsum(row[order]) / row.sum()
+                expected = order[: np.searchsorted(sums, probability - 1e-12) + 1]
+                assert sorted(np.flatnonzero(after > -np.inf)) == sorted(expected)
+                np.testing.assert_array_equal(after[expected], before[expected])
+    nothing = nucleus(np.full((2, 5), -np.inf), 0.5)
+    assert np.isneginf(nothing).all()  # which the caller tells about
 
 
 def test_a_draw_at_the_edge_never_takes_what_is_impossible():

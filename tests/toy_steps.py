@@ -52,6 +52,11 @@ def scripted_step(rows):
     return step
 
 
+def mask(tokens, vocabulary=VOCABULARY):
+    """The bool array of the vocabulary that is True for the tokens."""
+    return np.isin(np.arange(vocabulary), list(tokens))
+
+
 def log_softmax(logits):
     """Plain Python, one row."""
     logits = [float(value) for value in logits]

@@ -21,6 +21,27 @@ class Step(NamedTuple):
 StepFunction = Callable[[np.ndarray, Any], Step]
 
 
+class Caption(NamedTuple):
+    """One decoded caption."""
+
+    tokens: list[int]  # word ids, without START and END
+    log_probability: float  # sum over the words, and over END if finished
+    score: float  # what it was ranked by: higher is better
+    finished: bool  # ended by END rather than cut off at max_length
+    attention: np.ndarray | None  # (words, regions): where the decoder looked as it chose each word
+
+    @property
+    def per_word(self) -> float:
+        """The mean log-probability of its words, and of END where it is finished."""
+        return self.log_probability / max(1, len(self.tokens) + self.finished)
+
+
+NOTHING_ALLOWED = (
+    "At position {position} the step gives probability 0 to END and to every word that may follow: "
+    "its logits are -inf for them. Does its vocabulary belong to this tokenizer?"
+)
+
+
 def advance(step: StepFunction, tokens: np.ndarray, state: Any) -> tuple[np.ndarray, Any, np.ndarray | None]:
     """Call the step once and turn its logits into log-probabilities.
 
@@ -92,6 +113,24 @@ def keep_largest(scores: np.ndarray, count: int) -> np.ndarray:
     return kept
 
 
+def nucleus(scores: np.ndarray, probability: float) -> np.ndarray:
+    """Return the scores with -inf for all but the likeliest columns of each row that together reach a probability.
+
+    Args:
+        scores: logarithms of what the probabilities are proportional to, (rows, columns), -inf allowed.
+        probability: above 0, below 1. As few columns as possible (ties: the lower column).
+    """
+    with np.errstate(invalid="ignore"):
+        weights = np.exp(scores - scores.max(axis=1, keepdims=True))
+    ordered = -np.sort(-weights, axis=1)
+    sums = ordered.cumsum(axis=1)
+    last = (sums < probability * sums[:, -1:]).sum(axis=1, keepdims=True)
+    least = np.take_along_axis(ordered, last, axis=1)
+    tied = weights == least
+    fit = last + 1 - (weights > least).sum(axis=1, keepdims=True)  # so many of the tied ones
+    return np.where((weights > least) | (tied & (tied.cumsum(axis=1) <= fit)), scores, -np.inf)
+
+
 def draw(scores: np.ndarray, chances: np.ndarray) -> np.ndarray:
     """Draw a column of each row with a probability proportional to exp(score).
 
@@ -103,22 +142,6 @@ def draw(scores: np.ndarray, chances: np.ndarray) -> np.ndarray:
         cumulative = np.exp(scores - scores.max(axis=1, keepdims=True)).cumsum(axis=1)
     # Strictly above: a column of weight 0 never raises the sum, so it is never the first one above.
     return (cumulative > chances[:, None] * cumulative[:, -1:]).argmax(axis=1)
-
-
-def ban_repeats(scores: np.ndarray, prefixes: np.ndarray, size: int) -> None:
-    """Set to -inf every word that would complete a run of `size` words that its prefix already holds.
-
-    Args:
-        scores: log-probabilities (rows, vocabulary), changed in place.
-        prefixes: the words so far, (rows, words).
-        size: 1 forbids to repeat a word, 2 a pair of words, and so on.
-    """
-    if prefixes.shape[1] < size:
-        return
-    runs = np.lib.stride_tricks.sliding_window_view(prefixes, size, axis=1)  # (rows, runs, size)
-    tail = prefixes[:, prefixes.shape[1] - size + 1 :]
-    rows, starts = np.nonzero((runs[:, :, :-1] == tail[:, None]).all(axis=2))
-    scores[rows, runs[rows, starts, -1]] = -np.inf
 
 
 def batch_size(state: Any) -> int:
@@ -181,3 +204,9 @@ def _leaves(state: Any) -> Iterator[Any]:
             yield from _leaves(part)
     else:
         yield state
+
+
+def require_whole(name: str, value: Any, least: int) -> None:
+    """Raise a ValueError unless the value is a whole number of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise ValueError(f"{name} must be a whole number of at least {least}, not {value!r}.")

@@ -1,0 +1,134 @@
+"""The live prefixes and the finished captions of a beam search; NumPy only."""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from captioning.decoding.steps import NOTHING_ALLOWED, Caption, largest, survivors, trace
+from captioning.tokenizer import END, START
+
+
+class _Found(NamedTuple):
+    """A caption without its attention, which only those that are returned get."""
+
+    log_probability: float
+    score: float
+    finished: bool
+    words: np.ndarray  # (words,)
+    rows: np.ndarray  # the row of the batch in which each word was chosen, (words,)
+
+
+class Beams:
+    """The search of a batch of images: what is alive does not depend on the length penalty, what is finished does.
+
+    A slot is an image that is still in the batch; row `slot * width + beam` is one of its prefixes.
+    """
+
+    def __init__(self, images: int, width: int, max_length: int, penalties: Sequence[float], wanted: int):
+        """Begin with an empty prefix per image.
+
+        Args:
+            images: how many.
+            width: prefixes per image.
+            max_length: words of the longest caption.
+            penalties: the exponents alpha, each with finished captions of its own.
+            wanted: captions per image and penalty.
+        """
+        self.width, self.max_length, self.penalties, self.wanted = width, max_length, penalties, wanted
+        self.image = np.arange(images)  # (slots,)
+        self.open = np.ones((images, len(penalties)), bool)  # (slots, penalties): still searched
+        self.sums = np.full((images, width), -np.inf)  # log-probability of each prefix; -inf: there is none
+        self.sums[:, 0] = 0.0  # one empty prefix per image, not `width` equal ones
+        self.words = np.zeros((images * width, 0), np.int32)  # of each prefix: (rows, position)
+        self.rows = np.zeros((images * width, 0), np.int64)  # the row of the batch in which each was chosen
+        self.attention: list[np.ndarray | None] = []  # one per position, (rows, regions)
+        self.found: list[list[list[_Found]]] = [[[] for _ in range(images)] for _ in penalties]  # the best first
+        self.least = np.full((images, len(penalties)), -np.inf)  # the score of the last of those wanted
+
+    def last_words(self) -> np.ndarray:
+        """Return what the step reads next: int32 (rows,)."""
+        return self.words[:, -1] if self.words.size else np.full(self.sums.size, START, np.int32)
+
+    def extend(self, scores: np.ndarray, attention: np.ndarray | None) -> np.ndarray:
+        """Move on by one token and return the rows of the old batch that the new rows continue.
+
+        Args:
+            scores: log-probabilities (rows, vocabulary) with -inf for what is banned; overwritten.
+            attention: (rows, regions) or None.
+        """
+        self.attention.append(attention)
+        vocabulary = scores.shape[1]
+        scores += self.sums.reshape(-1, 1)
+        ends = scores[:, END].copy().reshape(self.sums.shape)
+        scores[:, END] = -np.inf
+        scores = scores.reshape(len(self.sums), -1)  # (slots, width * vocabulary)
+        best = largest(scores, self.width)
+        sums = np.take_along_axis(scores, best, axis=1)
+        self._finish(ends, sums)
+        if self.words.shape[1] == self.max_length:
+            self.open[:] = False
+            return np.arange(self.sums.size)
+        return self._move(best // vocabulary, best % vocabulary, sums)
+
+    def captions(self) -> list[list[list[Caption]]]:
+        """Return those of each penalty and image: finished ones, then cut-off ones where too few are finished."""
+        for slot, beam in zip(*np.nonzero(self.sums > -np.inf), strict=True):
+            for of_images, alpha in zip(self.found, self.penalties, strict=True):
+                captions = of_images[self.image[slot]]
+                if len(captions) < self.wanted:
+                    captions.append(self._found(slot, beam, self.sums[slot, beam], False, alpha))
+        return [[[self._caption(found) for found in captions] for captions in of_images] for of_images in self.found]
+
+    def _finish(self, ends: np.ndarray, sums: np.ndarray) -> None:
+        """Keep each END (slots, width) that is among the `width` best of all continuations of its image."""
+        order = np.argsort(-np.concatenate([ends, sums], axis=1), axis=1, kind="stable")[:, : self.width]
+        for slot, rank in zip(*np.nonzero(order < self.width), strict=True):
+            beam, image = order[slot, rank], self.image[slot]
+            for penalty in np.flatnonzero(self.open[slot]):
+                found = self._found(slot, beam, ends[slot, beam], True, self.penalties[penalty])
+                if found.score > self.least[image, penalty]:
+                    captions = self.found[penalty][image]
+                    insort(captions, found, key=lambda caption: -caption.score)
+                    del captions[self.wanted :]
+                    if len(captions) == self.wanted:
+                        self.least[image, penalty] = captions[-1].score
+
+    def _move(self, parents: np.ndarray, words: np.ndarray, sums: np.ndarray) -> np.ndarray:
+        """Make the `width` best continuations by a word the live prefixes; all arguments (slots, width)."""
+        self._close(sums)
+        kept = survivors(self.open.any(axis=1))
+        rows = (kept[:, None] * self.width + parents[kept]).ravel()
+        self.image, self.open, self.sums = self.image[kept], self.open[kept], sums[kept]
+        words = np.where(self.sums > -np.inf, words[kept], END).ravel()
+        self.words = np.column_stack([self.words[rows], words.astype(np.int32)])
+        self.rows = np.column_stack([self.rows[rows], rows])
+        return rows
+
+    def _close(self, sums: np.ndarray) -> None:
+        """End the search of every image whose live prefixes can no longer change the result.
+
+        A prefix of log-probability L <= 0 ends at best with L, and L / length ** alpha is largest at the
+        greatest length: max_length words and END. A smaller bound would not be safe, since all the tokens to
+        come may be certain.
+        """
+        most = sums[:, :1]  # (slots, 1)
+        for slot in np.flatnonzero(self.open.any(axis=1) & np.isneginf(most[:, 0])):
+            if not any(of_images[self.image[slot]] for of_images in self.found):
+                raise ValueError(NOTHING_ALLOWED.format(position=self.words.shape[1]))
+        bounds = most / [(self.max_length + 1) ** alpha for alpha in self.penalties]
+        self.open &= (most > -np.inf) & (self.least[self.image] < bounds)
+
+    def _found(self, slot: int, beam: int, log_probability: float, finished: bool, alpha: float) -> _Found:
+        """Return a prefix as a caption, with or without an END after it."""
+        row, total = slot * self.width + beam, float(log_probability)
+        score = total / (self.words.shape[1] + finished) ** alpha
+        return _Found(total, score, finished, self.words[row], self.rows[row])
+
+    def _caption(self, found: _Found) -> Caption:
+        """Return a caption with its attention."""
+        attention = trace(self.attention, found.rows)
+        return Caption(found.words.tolist(), found.log_probability, found.score, found.finished, attention)
