@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 
 from captioning import decoding, metrics
-from captioning.bundle.answers import per_word
+from captioning.bundle.chosen import penalty_for
 from captioning.datasets.dataset import CaptionDataset, Record
 from captioning.evaluation.kept import KeptCaptions
 from captioning.evaluation.near import NearPictures
@@ -50,7 +50,7 @@ def choose_decoding(kept: KeptCaptions, val: Sequence[Record], dataset: CaptionD
     return chosen | {
         "may_repeat": some if tried[number]["words_once"] else None,
         "tried": tried,
-        "confidences": sorted(round(per_word(caption), 4) for caption in found[number]),
+        "confidences": sorted(round(caption.per_word, 4) for caption in found[number]),
     }
 
 
@@ -75,8 +75,7 @@ class Consensus:
             encoder: in whose features they are near.
             chosen: see `choose_decoding`.
         """
-        options = kept.captioner.options(BEAM, chosen)
-        self.beams = kept.beams(records, BEAM, options["length_penalty"], chosen["may_repeat"])
+        self.beams = kept.beams(records, BEAM, penalty_for(chosen, BEAM), chosen["may_repeat"])
         self._compare = near.neighbors(encoder).similarity, kept.captioner.tokenizer
         self._texts, self.nearest = lambda captions: kept.texts(records, captions), near.nearest(encoder, records)
         self.similarities = self.similarity_to(self.nearest)
