@@ -36,6 +36,10 @@ class Caption(NamedTuple):
         return self.log_probability / max(1, len(self.tokens) + self.finished)
 
 
+NOT_FINITE = (
+    "step returned logits with NaN or infinity: weights or features are no finite numbers. Has the training "
+    "diverged (see the loss in its history; lower the learning rate)?"
+)
 NOTHING_ALLOWED = (
     "At position {position} the step gives probability 0 to END and to every word that may follow: "
     "its logits are -inf for them. Does its vocabulary belong to this tokenizer?"
@@ -70,10 +74,7 @@ def advance(step: StepFunction, tokens: np.ndarray, state: Any) -> tuple[np.ndar
             raise ValueError(f"step returned attention {attention.shape}; expected ({rows}, regions).")
     scores = log_softmax(scores)
     if np.isnan(scores[:, END]).any():
-        raise ValueError(
-            "step returned logits with NaN or infinity: weights or features are no finite numbers. Has the training "
-            "diverged (see the loss in its history; lower the learning rate)?"
-        )
+        raise ValueError(NOT_FINITE)
     scores[:, [PAD, UNK, START]] = -np.inf
     return scores, state, attention
 
