@@ -92,6 +92,21 @@ class CiderD:
             scores[these] = self._compare(vectors, lengths, candidate[these], image[these])
         return scores
 
+    def score_references(self) -> np.ndarray:
+        """Score each reference against the others of its image: (references,), in their order.
+
+        Raises:
+            ValueError: an image has a single one.
+        """
+        image, captions = self._ngrams.image, self._ngrams.captions
+        if np.any(captions < 2):
+            raise ValueError("An image has a single reference: there is no other to compare it to.")
+        everyone = [tokens for of_one in self.references.tokens for tokens in of_one]
+        scores = self.score_pairs(everyone, range(len(everyone)), image)
+        # Taken out again: each compared to itself, where every order with a weight is a perfect match.
+        itself = 10 / ORDERS * np.sum([norms > 0 for norms in self._norms], axis=0)
+        return (scores * captions[image] - itself) / (captions[image] - 1)
+
     def _vectors(self, words: Sequence[Sequence[str]]) -> list[_Vectors]:
         """Weigh the n-grams of captions, order by order."""
         vectors = []

@@ -86,13 +86,17 @@ class ImageCounts:
         """Return in how many images each n-gram occurs (document frequency): (ngrams,)."""
         return np.bincount(self._pairs & _LOW, minlength=ngrams)
 
-    def largest_count(self, image: np.ndarray, ngram: np.ndarray) -> np.ndarray:
-        """Return the largest count of an n-gram in one reference of an image, 0 where there is none: (asked,)."""
-        largest = np.maximum.reduceat(self.count, self._first) if len(self._first) else self.count
-        place, found = _look_up(_pack(image, ngram), self._pairs)
-        counts = np.zeros(len(place), np.int64)
-        counts[found] = largest[place[found]]
-        return counts
+    def largest_count(self, image: np.ndarray, ngram: np.ndarray, without: np.ndarray) -> np.ndarray:
+        """Return the largest count of an n-gram in one reference of an image, 0 where there is none: (asked,).
+
+        Args:
+            image, ngram: (asked,).
+            without: (asked,) a sentence that does not count, or -1.
+        """
+        asked, row = self.rows_of(image, ngram)
+        largest = np.zeros(len(image), np.int64)
+        np.maximum.at(largest, asked, np.where(self.sentence[row] == without[asked], 0, self.count[row]))
+        return largest
 
     def rows_of(self, image: np.ndarray, ngram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Find the reference rows of pairs of image and n-gram.
