@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from captioning.bundle.answers import Candidate, answer, per_word
+from captioning.bundle.answers import Candidate, answer
 from captioning.decoding import Caption
 from captioning.tokenizer import Tokenizer
 
@@ -23,12 +23,6 @@ def test_a_text_that_was_found_twice_is_one_candidate():
     )
     assert len(answer(found, 1, TOKENIZER, None, False).candidates) == 1
     assert answer(found[0], 1, TOKENIZER, None, False) == answer(found, 1, TOKENIZER, None, False)
-
-
-def test_the_mean_counts_the_end_only_where_there_is_one():
-    assert per_word(caption([A, DOG], -3.0)) == -1.0
-    assert per_word(caption([A, DOG], -3.0, finished=False)) == -1.5
-    assert per_word(caption([], -0.5)) == -0.5
 
 
 @pytest.mark.parametrize(

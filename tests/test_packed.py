@@ -21,7 +21,7 @@ from captioning.bundle.packed import MANIFEST
 from captioning.provenance import digest
 from captioning.serving.pack import pack
 from tests.bundles import edit, everything_in, finished, made_in
-from tests.packed_models import bundle_in, changed, edited, members_of, with_arrays, zipped
+from tests.packed_models import Run, bundle_in, changed, edited, members_of, with_arrays, zipped
 from tests.server import Fault, Server
 from tests.small_models import BY_KIND, build, features, tokens
 from tests.tiny_encoder import SPEC
@@ -422,15 +422,6 @@ def test_a_tokenizer_of_another_model_is_refused(content, refuse):
         content, tokenizer_json=edited(vocabulary=words[1:]), settings_json=edited(tokenizer=digest(words[1:]))
     )
     refuse(other, "not the tokenizer")
-
-
-class Run:
-    """Would leave a trace if it were unpickled."""
-
-    ran = False
-
-    def __reduce__(self):
-        return setattr, (Run, "ran", True)
 
 
 def test_nothing_is_unpickled(content, refuse):

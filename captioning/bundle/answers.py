@@ -57,13 +57,8 @@ def answer(
     candidates: dict[str, Candidate] = {}
     for caption in found:
         text = tokenizer.decode(caption.tokens)
-        candidates.setdefault(text, Candidate(text, caption.log_probability, per_word(caption)))
+        candidates.setdefault(text, Candidate(text, caption.log_probability, caption.per_word))
     first, *others = candidates.values()
     below = bisect_left(validation, first.per_word) / len(validation) if validation else None
     seen = (tuple(map(tokenizer.word, found[0].tokens)), found[0].attention) if attention else ()
     return Answer((first, *others[: n - 1]), below, *seen)
-
-
-def per_word(caption: Caption) -> float:
-    """Return the mean log-probability of a caption's words, and of END where it is finished."""
-    return caption.log_probability / max(1, len(caption.tokens) + caption.finished)

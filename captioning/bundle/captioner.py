@@ -111,11 +111,12 @@ class Captioner(ABC):
         Raises:
             ValueError: `max_length` is more than the model has room for.
         """
-        options = {"max_length": self.max_length, "length_penalty": 0.7} | options
+        options = {"max_length": self.max_length} | options
         if self.longest is not None and options["max_length"] > self.longest:
             raise ValueError(f"{self.name} has room for {self.longest} words, not for {options['max_length']}.")
-        several = not isinstance(options["length_penalty"], int | float)
-        found: list[list] = [[] for _ in options["length_penalty"]] if several else [[]]
+        penalties = options.get("length_penalty")
+        several = isinstance(penalties, Sequence | np.ndarray)
+        found: list[list] = [[] for _ in penalties] if several else [[]]
         count = max(1, min(TOGETHER, ROWS // beam_width))
         for start in range(0, _count(features), count):
             state = self.initial_state(_part(features, slice(start, start + count)))
@@ -137,12 +138,8 @@ class Captioner(ABC):
             chosen: see `read_chosen`; None: what is in scores.json.
         """
         chosen = self.chosen if chosen is None else chosen
-        options = {"beam_width": beam_width, "length_penalty": penalty_for(chosen, beam_width)}
-        if chosen["may_repeat"] is not None:
-            from captioning.decoding import repeats
-
-            options["once"] = repeats.once_mask(self.tokenizer.vocabulary, chosen["may_repeat"])
-        return options
+        once = decoding.once_mask(self.tokenizer, chosen["may_repeat"])
+        return {"beam_width": beam_width, "length_penalty": penalty_for(chosen, beam_width), "once": once}
 
     def decode_chosen(
         self, features: Features, beam_width: int | None = None, return_all: bool = False, consensus: bool = False
@@ -162,11 +159,9 @@ class Captioner(ABC):
         found = self.decode(features, **options, return_all=return_all or consensus)
         if not consensus:
             return found
-        from captioning.decoding.consensus import rerank
-
         nearest = self.neighbors.nearest(_of(features, rule["encoder"]), rule["k"])
         similar = self.neighbors.similarity(found, self.tokenizer, nearest)
-        ranked = [rerank(*pair, rule["k"], rule["mix"]) for pair in zip(found, similar, strict=True)]
+        ranked = [decoding.rerank(*pair, rule["k"], rule["mix"]) for pair in zip(found, similar, strict=True)]
         return ranked if return_all else [captions[0] for captions in ranked]
 
     @property

@@ -85,7 +85,7 @@ class Neighbors:
                 arrays = dict(file)
         except FileNotFoundError:
             raise
-        except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, EOFError, TypeError, MemoryError, zipfile.BadZipFile) as error:
             raise DamagedError(f"{path} is damaged ({error}).") from error
         return cls.from_arrays(arrays, path)
 

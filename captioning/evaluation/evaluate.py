@@ -16,7 +16,8 @@ from captioning.files import DamagedError, write_json
 from captioning.provenance import StaleError
 from captioning.settings import Project
 
-ENSEMBLE, RERANKED = "ensemble", "captions_consensus.json"
+ENSEMBLE = "ensemble"
+CONSENSUS, RERANKED = " + consensus", "captions_consensus.json"
 SAMPLES = 5  # captions per picture whose diversity is measured
 
 
@@ -80,7 +81,8 @@ def evaluate(
     scores = score_results(results, test, dataset, decoding)
     scores["consensus"] = score_results(reranked, test, dataset, {"method": "consensus"} | rule)
     scores["oracle_CIDEr"] = float(oracle(metrics.CiderD(references_of(test)), consensus.candidates()).mean())
-    scores["samples"] = metrics.diversity([kept.texts(test, each) for each in kept.samples(test, SAMPLES)])
+    drawn = [kept.texts(test, each) for each in kept.samples(test, SAMPLES)]
+    scores["samples"] = metrics.diversity({image_id: [texts[image_id] for texts in drawn] for image_id in results})
     for name, texts in (("captions.json", results), (RERANKED, reranked)):
         # COCO's results layout: `python -m captioning.metrics` scores the file too.
         rows = [{"image_id": image_id, "caption": text} for image_id, text in texts.items()]
@@ -136,7 +138,7 @@ def _with_consensus(project: Project, scores: Mapping[str, dict]) -> tuple[dict[
     """Return scores and captions, the reranked ones beside the others under a name of their own."""
     rows, results = {}, {}
     for name, row in scores.items():
-        for added, file, part in (("", "captions.json", row), (" + consensus", RERANKED, row["consensus"])):
+        for added, file, part in (("", "captions.json", row), (CONSENSUS, RERANKED, row["consensus"])):
             rows[name + added] = part
             results[name + added] = metrics.read_results(project.checkpoints / name / file)
     return rows, results

@@ -1,6 +1,7 @@
 """Score captions against what people wrote, and against the truth where it is known."""
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from captioning import metrics
 from captioning.datasets.dataset import CaptionDataset, Record
@@ -28,8 +29,13 @@ def check(record: Record, text: str) -> str:
 
 
 def score_results(results: Mapping, records: Sequence[Record], dataset: CaptionDataset, decoding: dict) -> dict:
-    """Return the whole report of one set of captions; with the truth where the pictures are drawn."""
+    """Return the whole report of one set of captions, with their `language`; with the truth of pictures drawn here."""
     truth = {record.image_id: record.truth for record in records if record.truth is not None}
-    return metrics.report(
-        references_of(records), dict(results), dataset.captions("train"), decoding, truth=truth or None, names=NAMES
-    )
+    train = dataset.captions("train")
+    scores = metrics.report(references_of(records), dict(results), train, decoding, truth=truth or None, names=NAMES)
+    return scores | {"language": metrics.language(results, _endings(tuple(train)))}
+
+
+@lru_cache(maxsize=4)
+def _endings(captions: tuple[str, ...]) -> frozenset[str]:
+    return metrics.bad_endings(captions)  # once for all models
