@@ -63,9 +63,7 @@ def _said_twice(captions: tuple[str, ...]) -> tuple[str, ...]:
 class Consensus:
     """The beams of some pictures and how similar their captions are to those of the nearest train pictures."""
 
-    def __init__(
-        self, kept: KeptCaptions, near: NearPictures, records: Sequence[Record], encoder: str, chosen: dict
-    ):
+    def __init__(self, kept: KeptCaptions, near: NearPictures, records: Sequence[Record], encoder: str, chosen: dict):
         """Search the beams, and compare them.
 
         Args:
