@@ -41,10 +41,10 @@ def together(scores: Mapping[str, Mapping], ensemble: str = "ensemble") -> Findi
     decoding = scores[ensemble]["decoding"]
     names = [row["member"] for row in decoding["members"] if row["added"]]
     alone = scores[names[0]]["decoding"]["validation_CIDEr"]
-    gain = decoding["validation_CIDEr"] - alone
+    tried, gain = counted(len(decoding["members"]), "model"), decoding["validation_CIDEr"] - alone
     return Finding(
-        f"Members: {listed(names)}, of {counted(len(decoding['members']), 'model')} tried. Each with its best decoding, "
-        f"they have {abs(gain):.3f} {'more' if gain >= 0 else 'less'} CIDEr on validation pictures than {names[0]} alone."
+        f"Members: {listed(names)}, of {tried} tried. Each with its best decoding, together they have {abs(gain):.3f} "
+        f"{'more' if gain >= 0 else 'less'} CIDEr on validation pictures than {names[0]} alone."
     )
 
 
@@ -52,18 +52,18 @@ def rankings(scores: Mapping[str, Mapping], per_picture: Mapping[str, np.ndarray
     """Tell what the gain of a consensus is, and how much of it other or fewer train pictures give.
 
     Args:
-        scores, per_picture: how a beam is ranked -> its scores, and its CIDEr of each picture: by the model alone first,
-            then by near train pictures, by fewer of them, by those near another picture.
+        scores, per_picture: how a beam is ranked -> its scores, and its CIDEr of each picture: by the model alone,
+            by near train pictures, by fewer of them, by those near another picture; in this order.
         best: CIDEr of the best captions of the beams.
     """
-    alone, near, fewer, other = scores
-    gains = {name: scores[name]["CIDEr"] - scores[alone]["CIDEr"] for name in (near, fewer, other)}
-    lead = paired_bootstrap(per_picture[near], per_picture[other])
+    alone, near, fewer, other = scores.values()
+    gains = [row["CIDEr"] - alone["CIDEr"] for row in (near, fewer, other)]
+    others = ", ".join(f"{m} {near[m] - alone[m]:+.3f}" for m in _MEASURES[1:])
+    _, mine, _, foreign = per_picture.values()
+    lead = paired_bootstrap(mine, foreign)
     text = (
-        f"reranking changes CIDEr by {gains[near]:+.3f} (Bleu_4 by {scores[near]['Bleu_4'] - scores[alone]['Bleu_4']:+.3f}, "
-        f"ROUGE_L by {scores[near]['ROUGE_L'] - scores[alone]['ROUGE_L']:+.3f}); with fewer train pictures by "
-        f"{gains[fewer]:+.3f}, with those near another picture by {gains[other]:+.3f}; the best of each beam would have "
-        f"{best - scores[alone]['CIDEr']:+.3f}. Near against other: {lead.mean:.3f} (95 % interval {lead.low:.3f} to "
-        f"{lead.high:.3f})."
+        f"reranking changes CIDEr by {gains[0]:+.3f} ({others}); with fewer train pictures by {gains[1]:+.3f}, with "
+        f"those near another picture by {gains[2]:+.3f}. The best of each beam would have {best - alone['CIDEr']:+.3f}. Near "
+        f"against other: {lead.mean:.3f} (95 % interval {lead.low:.3f} to {lead.high:.3f})."
     )
     return claim(lead.low > 0, text, "What near pictures add cannot be told from chance on these pictures.")
