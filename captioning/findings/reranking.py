@@ -61,9 +61,10 @@ def rankings(scores: Mapping[str, Mapping], per_picture: Mapping[str, np.ndarray
     others = ", ".join(f"{m} {near[m] - alone[m]:+.3f}" for m in _MEASURES[1:])
     _, mine, _, foreign = per_picture.values()
     lead = paired_bootstrap(mine, foreign)
+    oracle = f"The best of each beam would have {best - alone['CIDEr']:+.3f}."
     text = (
         f"reranking changes CIDEr by {gains[0]:+.3f} ({others}); with fewer train pictures by {gains[1]:+.3f}, with "
-        f"those near another picture by {gains[2]:+.3f}. The best of each beam would have {best - alone['CIDEr']:+.3f}. Near "
-        f"against other: {lead.mean:.3f} (95 % interval {lead.low:.3f} to {lead.high:.3f})."
+        f"those near another picture by {gains[2]:+.3f}. {oracle} Near against other: {lead.mean:.3f} (95 % interval "
+        f"{lead.low:.3f} to {lead.high:.3f})."
     )
     return claim(lead.low > 0, text, "What near pictures add cannot be told from chance on these pictures.")

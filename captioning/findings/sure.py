@@ -40,8 +40,10 @@ def seeds(groups: Mapping[str, Sequence[str]], scores: Mapping[str, Mapping]) ->
     return Finding(f"Mean and deviation (n - 1): {'; '.join(said)}.")
 
 
-def people(crowd: Mapping, models: Mapping[str, Mapping]) -> Finding:
+def people(crowd: Mapping | None, models: Mapping[str, Mapping]) -> Finding:
     """Tell which models score above people, each against equally many references, see `metrics.leave_one_out`."""
+    if crowd is None:
+        return Finding("Some pictures have fewer than four references: too few to score one against the others.")
     above = {m: [name for name, row in models.items() if row[m] > crowd[m]] for m in MEASURES}
     said = "; ".join(f"by {measure} {listed(names or ['no model'])}" for measure, names in above.items())
     scored = ", ".join(f"{measure} {crowd[measure]:.3f}" for measure in MEASURES)
