@@ -1,4 +1,4 @@
-"""Time the batched beam search against one image at a time, around a small recurrent step in NumPy.
+"""Time the beam search around a small recurrent step in NumPy: batched or not, one length penalty or two.
 
 Run it with `python benchmarks/decoding.py`; `--help` lists the sizes. On a busy machine set OPENBLAS_NUM_THREADS=1:
 otherwise the small matrix products wait for their threads, and the clock tells more about that than about the search.
@@ -43,7 +43,7 @@ def seconds(work, repeats: int = 5) -> float:
 
 
 def main() -> None:
-    """Time both ways on the same images, check that they agree, print the ratio."""
+    """Time both ways on the same images, check that they agree, print the ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
     for name, default in (("images", 64), ("width", 3), ("units", 256), ("vocabulary", 5000)):
         parser.add_argument(f"--{name}", type=int, default=default)
@@ -52,8 +52,8 @@ def main() -> None:
     hidden = np.random.default_rng(1).normal(size=(sizes.images, sizes.units)).astype(np.float32)
     state = hidden, np.zeros(sizes.images, np.float32)
 
-    def batched():
-        return beam_search(step, state, sizes.width)
+    def batched(length_penalty=0.7, once=None):
+        return beam_search(step, state, sizes.width, length_penalty=length_penalty, once=once)
 
     def one_at_a_time():
         rows = range(sizes.images)
@@ -67,6 +67,14 @@ def main() -> None:
     print(f"batched        {together:6.3f} s  {sizes.images / together:7.1f} captions/s")
     print(f"one at a time  {apart:6.3f} s  {sizes.images / apart:7.1f} captions/s")
     print(f"ratio {apart / together:.2f}; {equal} of {sizes.images} captions are the same")
+    penalties = (0.7, 1.0)
+    each = [seconds(lambda alpha=alpha: batched(alpha)) for alpha in penalties]
+    shared = seconds(lambda: batched(penalties))
+    print(
+        f"penalties {penalties} in one search {shared:6.3f} s; searches of their own {each[0]:6.3f} + {each[1]:6.3f} s"
+    )
+    banned = seconds(lambda: batched(once=np.ones(sizes.vocabulary, bool)))
+    print(f"no word twice  {banned:6.3f} s")
 
 
 if __name__ == "__main__":

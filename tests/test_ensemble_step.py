@@ -104,7 +104,7 @@ def test_keras_and_numpy_decoders_decode_together():
         return tuple(initial_state(pictures[rows]) for initial_state, _ in parts)
 
     once = mask([5, 6], SIZES["vocabulary"])
-    found = beam_search(ensemble(steps), start(slice(None)), 3, 6, 0.7, once)
+    found = beam_search(ensemble(steps), start(slice(None)), 2, 4, 0.7, once)
     assert all(type(token) is int for caption in found for token in caption.tokens)
     assert len({str(caption.tokens) for caption in found}) > 1
     for image, caption in enumerate(found):
