@@ -117,14 +117,25 @@ def _remarks(folder: Path | zipfile.Path) -> list[str]:
 def _remarks_of_ensemble(folder: Path) -> list[str]:
     """Return how many models caption together, and which of them are gone."""
     try:
-        content = read_json(folder / MEMBERS, "")
-        if content["format"] != ENSEMBLE_FORMAT:
-            return ["of another version"]
-        names = list(content["members"])
-        gone = [name for name in names if not (folder.absolute().with_name(name) / "settings.json").is_file()]
-    except (DamagedError, KeyError, TypeError, ValueError):
-        return [f"{MEMBERS} is damaged"]
+        names = members(folder)
+    except DamagedError:
+        return [f"{MEMBERS} is damaged, or of another version"]
+    gone = [name for name in names if not (folder.absolute().with_name(name) / "settings.json").is_file()]
     return [f"{len(names)} models together", *(f"{name} is missing" for name in gone)]
+
+
+def members(ensemble: Path) -> dict[str, str]:
+    """Return the names of the experiments that caption together -> the digest of their weights.
+
+    Raises:
+        DamagedError: the ensemble's list of them is damaged, or of another version of this package.
+    """
+    file, way_out = ensemble / MEMBERS, "Run notebooks/11_evaluate.ipynb again, or delete the ensemble by its name."
+    content = read_json(file, way_out)
+    names = content.get("members") if isinstance(content, dict) and content.get("format") == ENSEMBLE_FORMAT else None
+    if not isinstance(names, dict) or not all(name not in ("", "..") and Path(name).name == name for name in names):
+        raise DamagedError(f"{file} is no list of members, or of another version of this package. {way_out}")
+    return names
 
 
 def _packed_newer(folder: Path | zipfile.Path) -> bool:

@@ -3,6 +3,8 @@
 import json
 from dataclasses import dataclass
 
+import numpy as np
+
 from captioning import experiments, models
 from captioning.datasets.dataset import CaptionDataset
 from captioning.features import FeatureStore
@@ -11,7 +13,7 @@ from captioning.from_scratch.rnn import CaptioningRNN, CaptioningRNNConfig
 from captioning.models.bahdanau import BahdanauDecoder
 from captioning.models.gru import GRUDecoder
 from captioning.settings import Project
-from captioning.tokenizer import Tokenizer
+from captioning.tokenizer import END, Tokenizer
 from captioning.training.config import TrainingConfig
 from tests.tiny import store_of, tiny_dataset, tokenizer_of
 
@@ -86,3 +88,12 @@ def edit(folder, **fields):
 
 def everything_in(folder):
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def talkative(arrays, bias):
+    """Set weights under which pictures of different colors have different captions, and some of them an end."""
+    generator = np.random.default_rng(0)
+    for array in arrays:
+        value = generator.normal(size=array.shape)
+        value += 2 * np.eye(1, *array.shape, END)[0] if array is bias else 0
+        array.assign(value) if hasattr(array, "assign") else array.__setitem__(slice(None), value)

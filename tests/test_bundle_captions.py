@@ -16,8 +16,7 @@ from captioning.features import encode_files, extract
 from captioning.images import ImageError
 from captioning.models.bahdanau import BahdanauConfig, BahdanauDecoder
 from captioning.settings import SettingError
-from captioning.tokenizer import END
-from tests.bundles import edit, everything_in, finished, made_in
+from tests.bundles import edit, everything_in, finished, made_in, talkative
 
 
 @pytest.fixture
@@ -42,15 +41,6 @@ def with_photos(made, monkeypatch):
     settings = edit(folder, encoder=encoder.identity)
     edit(folder, model=settings["model"] | sizes)
     return folder, encoder, asked
-
-
-def talkative(arrays, bias):
-    """Set weights under which pictures of different colors have different captions, and some of them an end."""
-    generator = np.random.default_rng(0)
-    for array in arrays:
-        value = generator.normal(size=array.shape)
-        value += 2 * np.eye(1, *array.shape, END)[0] if array is bias else 0
-        array.assign(value) if hasattr(array, "assign") else array.__setitem__(slice(None), value)
 
 
 def texts(answers):

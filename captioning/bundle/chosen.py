@@ -1,5 +1,6 @@
 """The decoding that the validation pictures chose, as scores.json holds it, which may come from anyone."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +47,9 @@ def read_chosen(file: Path, tokenizer: Tokenizer) -> dict:
         best = [float(row["validation_CIDEr"]) for row in chosen["tried"]]
         if not np.isfinite([*best, *(chosen["confidences"] or [])]).all():
             raise ValueError("a number is missing")
-        if (words := chosen["may_repeat"]) is not None and not set(words) <= set(tokenizer.vocabulary):
-            raise ValueError("may_repeat holds what is no word of the vocabulary")
+        words = chosen["may_repeat"]
+        if words is not None and not (isinstance(words, list) and set(words) <= set(tokenizer.vocabulary)):
+            raise ValueError("may_repeat is no list of words of the vocabulary")
         if (rule := chosen["consensus"]) is not None:
             _check_consensus(rule, len(tokenizer))
         return chosen
@@ -71,11 +73,15 @@ def _check_consensus(rule: dict, vocabulary: int) -> None:
         raise ValueError("encoder or neighbors is no text")
 
 
-def penalty_for(chosen: dict, width: int) -> float:
-    """Return the length penalty that did best on validation with a beam width, else the chosen one; 0 for greedy."""
+def penalty_for(chosen: Mapping, width: int) -> float:
+    """Return the length penalty that did best on validation with a beam width, else the chosen one; 0 for greedy.
+
+    Of what was tried, rows count in which words might fall twice, or not (`words_once`), as in the chosen decoding.
+    """
     if width == chosen["beam_width"]:
         return chosen["length_penalty"]
-    tried = [row for row in chosen["tried"] if row["beam_width"] == width]
+    once = chosen["may_repeat"] is not None
+    tried = [row for row in chosen["tried"] if row["beam_width"] == width and row.get("words_once", False) is once]
     if tried:
         return max(tried, key=lambda row: row["validation_CIDEr"])["length_penalty"]
     return 0.0 if width == 1 else chosen["length_penalty"] or USUAL["length_penalty"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,19 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from captioning import decoding
+from captioning import catalog, decoding
 from captioning.bundle.bundle import Bundle
 from captioning.bundle.captioner import EVALUATION, BundleError, Captioner
-from captioning.catalog import ENSEMBLE_FORMAT as FORMAT
-from captioning.catalog import MEMBERS
 from captioning.datasets.dataset import CaptionDataset
 from captioning.encoders import Encoder
 from captioning.features import FeatureStore
-from captioning.files import DamagedError, read_json, write_json
+from captioning.files import DamagedError, write_json
 from captioning.provenance import StaleError, difference
 from captioning.tokenizer import Tokenizer
 
-_STALE = ("scores.json", "captions.json", "decoded.json")  # what other members have given
 _AGAIN = f"Run {EVALUATION} again, or delete the ensemble by its name."
 
 
@@ -41,14 +39,13 @@ class Ensemble(Captioner):
             BundleError: the members cannot caption together, are packed, or are in another folder.
         """
         ensemble = cls(folder := Path(folder), _checked(members, folder))
-        file, kept = folder / MEMBERS, None
-        content = {"format": FORMAT, "members": {m.name: m.made_from["weights"] for m in ensemble.members}}
-        if file.is_file():
-            kept = read_json(file, f"Delete {file}.")
-        if kept != content:
-            for name in _STALE:
-                (folder / name).unlink(missing_ok=True)
-            write_json(file, content)
+        now, kept = {member.name: member.made_from["weights"] for member in ensemble.members}, None
+        with suppress(FileNotFoundError, DamagedError):
+            kept = catalog.members(folder)
+        if kept != now:
+            for stale in (folder / "scores.json", *folder.glob("captions*.json")):
+                stale.unlink(missing_ok=True)
+            write_json(folder / catalog.MEMBERS, {"format": catalog.ENSEMBLE_FORMAT, "members": now})
         return ensemble
 
     @classmethod
@@ -62,21 +59,11 @@ class Ensemble(Captioner):
         Raises:
             BundleError: a member is missing, has changed since, is unfinished, or cannot be loaded.
         """
-        file = folder / MEMBERS
         try:
-            content = read_json(file, _AGAIN)
-            if content["format"] != FORMAT or not all(Path(name).name == name for name in content["members"]):
-                raise ValueError(f"it is no list of members of format {FORMAT}")
-            members = tuple(_member(folder, load, *member) for member in content["members"].items())
-        except BundleError:
-            raise
+            listed = catalog.members(folder)
         except DamagedError as error:
             raise BundleError(str(error)) from error
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise BundleError(
-                f"{file} is of another version of this package, or edited: {error!r}. {_AGAIN}"
-            ) from error
-        return cls(folder, _checked(members, folder))
+        return cls(folder, _checked([_member(folder, load, *member) for member in listed.items()], folder))
 
     @property
     def tokenizer(self) -> Tokenizer:
