@@ -289,8 +289,10 @@ def test_every_model_and_an_ensemble_and_what_does_not_fit(made, capsys, monkeyp
     (nameless / "tokenizer.json").write_text("{}")
     start(made, units=7)
     monkeypatch.setattr("captioning.features.folder_of", lambda project, encoder: made.store.folder)
-    monkeypatch.setattr(ensembles, "choose_members", lambda models, *_: (models, [{"member": m.name} for m in models]))
-    monkeypatch.setattr("captioning.evaluation.evaluate.choose_members", ensembles.choose_members)
+    monkeypatch.setattr(
+        "captioning.evaluation.evaluating.choose_members",
+        lambda models, *_: (models, [{"member": m.name} for m in models]),
+    )
     scores, results = evaluation.evaluate_all(made.project, made.dataset)
     names = [name + part for name in (*kept, "ensemble") for part in ("", " + consensus")]
     assert list(scores) == list(results) == names and list(evaluation.plain(scores)) == names[::2]

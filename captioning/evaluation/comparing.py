@@ -9,7 +9,7 @@ import numpy as np
 from captioning import bundle, metrics
 from captioning.datasets.dataset import Record
 from captioning.evaluation.choosing import Consensus, oracle
-from captioning.evaluation.evaluate import CONSENSUS
+from captioning.evaluation.evaluating import CONSENSUS
 from captioning.evaluation.kept import KeptCaptions
 from captioning.evaluation.near import NearPictures
 from captioning.evaluation.scoring import references_of
