@@ -285,7 +285,7 @@ def test_every_model_and_an_ensemble_and_what_does_not_fit(made, capsys, monkeyp
     kept = [finished(made, "numpy_lstm")[0].name, finished(made, "numpy_rnn")[0].name]
     torn, _ = finished(made, units=6)
     (torn / "model.weights.h5").write_bytes(b"half")
-    nameless, _ = finished(made, units=8)
+    nameless, _ = finished(made, "numpy_rnn", units=8)
     (nameless / "tokenizer.json").write_text("{}")
     start(made, units=7)
     monkeypatch.setattr("captioning.features.folder_of", lambda project, encoder: made.store.folder)

@@ -3,10 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from captioning import decoding
 from captioning.bundle import Captioner
 from captioning.datasets.dataset import Record
 from captioning.decoding import Caption
+from captioning.decoding.steps import batch_size, take
 from captioning.features import FeatureStore
 from captioning.files import DamagedError, read_json, write_json
 from captioning.provenance import difference, digest
@@ -70,13 +73,15 @@ class KeptCaptions:
         return self._search(records, beam_width, [penalty], may_repeat, return_all=True)[0]
 
     def samples(self, records: Sequence[Record], count: int) -> list[list[Caption]]:
-        """Return captions drawn from the model's own distribution: for each of `count` seeds one of each picture."""
+        """Return captions drawn from the model's own distribution: `count` lists with one of each picture."""
         captioner, key = self.captioner, f"{count} samples, features {self._digest(records)}"
         if len(self._kept.get(key, ())) != count:
 
             def draw(features: Mapping) -> list[list[Caption]]:
                 state = captioner.initial_state(features)
-                return [decoding.sample(captioner.step, state, captioner.max_length, seed=s) for s in range(count)]
+                rows = np.repeat(np.arange(batch_size(state)), count)
+                drawn = decoding.sample(captioner.step, take(state, rows), captioner.max_length)
+                return [drawn[number::count] for number in range(count)]
 
             self._keep({key: self._in_parts(records, count, draw)})
         return self._kept[key]
