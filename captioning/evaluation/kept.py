@@ -1,6 +1,7 @@
 """What a captioner has said so far, in a file: nothing is decoded twice, and nothing that is stale is used."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,7 @@ class KeptCaptions:
         self.captioner, self.stores = captioner, stores
         self._file, self._label = file or captioner.folder / "decoded.json", digest(captioner.made_from)
         self._made_from = {"format": 3, "captioner": dict(made_from or captioner.made_from)}
+        self._write = cache(captioner.tokenizer.decode)  # the captions of a beam are ranked in many ways
         self._kept: dict[str, list[list[Caption]]] = {}
         try:
             kept = read_json(self._file, "")
@@ -50,8 +52,8 @@ class KeptCaptions:
 
     def texts(self, records: Sequence[Record], captions: Sequence[Caption]) -> dict[int | str, str]:
         """Return image id -> what is written."""
-        write = self.captioner.tokenizer.decode
-        return {record.image_id: write(caption.tokens) for record, caption in zip(records, captions, strict=True)}
+        pairs = zip(records, captions, strict=True)
+        return {record.image_id: self._write(tuple(caption.tokens)) for record, caption in pairs}
 
     def best(
         self, records: Sequence[Record], beam_width: int, penalties: Sequence[float], may_repeat: list[str] | None
