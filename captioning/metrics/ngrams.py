@@ -74,7 +74,8 @@ class ImageCounts:
     def __init__(self, counts: Counts, image: np.ndarray):
         keys = _pack(image[counts.sentence], counts.ngram)
         order = np.argsort(keys, kind="stable")
-        self.sentence, self.count = counts.sentence[order].astype(np.int32), counts.count[order]  # (rows,)
+        self.sentence = counts.sentence[order].astype(np.int32)  # (rows,) half of the memory for all of COCO
+        self.count = counts.count[order].astype(np.int32)  # (rows,)
         self._pairs, self._first, self._rows = np.unique(keys[order], return_index=True, return_counts=True)
 
     @property
