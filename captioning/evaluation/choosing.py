@@ -19,7 +19,7 @@ from captioning.words import tokenize
 DECODINGS = {1: (0.0,), 3: (0.7, 1.0), 5: (0.7, 1.0)}
 BEAM = 10  # captions that a consensus is found among
 NEIGHBORS = (5, 10, 20, 40, 60)
-MIXES = (0.0, 0.25, 0.5, 1.0, 2.0)  # weights of the log-probability per word
+MIXES = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)  # weights of the log-probability per word
 
 
 def choose_decoding(kept: KeptCaptions, val: Sequence[Record], dataset: CaptionDataset) -> dict:
