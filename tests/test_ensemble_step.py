@@ -96,7 +96,7 @@ def test_keras_and_numpy_decoders_decode_together():
     """States of tensors and of arrays, nested, of one another's batch; the beam reorders all of them."""
     models = [build(config) for config in CONFIGS if isinstance(config, BahdanauConfig | TransformerConfig)]
     config = CaptioningRNNConfig(vocabulary=SIZES["vocabulary"], channels=SIZES["channels"], cell="lstm")
-    scratch, pictures = CaptioningRNN(config), features(3)
+    scratch, pictures = CaptioningRNN(config), features(2)
     parts = [(model.initial_state, model.step) for model in (*models, scratch)]
     steps = [step for _, step in parts]
 
