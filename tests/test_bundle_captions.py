@@ -112,7 +112,7 @@ def test_a_photo_has_the_caption_of_the_evaluation(made, with_photos, tmp_path):
     assert texts(loaded.caption([record.file for record in reversed(records)])) == told[::-1]
 
 
-@pytest.mark.parametrize("decodings", [((1, 0.0),), ((3, 0.7), (3, 1.0))])
+@pytest.mark.parametrize("decodings", [{1: (0.0,)}, {3: (0.7, 1.0)}])
 def test_a_photo_has_the_caption_that_was_scored(made, with_photos, tmp_path, monkeypatch, decodings):
     """All the way: with the decoding that the evaluation has chosen, alone and in batches."""
     _, encoder, _ = with_photos
@@ -120,8 +120,8 @@ def test_a_photo_has_the_caption_that_was_scored(made, with_photos, tmp_path, mo
     folder, model = finished(dataclasses.replace(made, store=store), "numpy_lstm")
     talkative(model.parameters.values(), model.parameters["output_bias"])
     model.save(folder / "model.npz")
-    monkeypatch.setattr(evaluation, "DECODINGS", decodings)
-    scores = evaluation.evaluate(bundle.load(folder), store, made.dataset)
+    monkeypatch.setattr("captioning.evaluation.choosing.DECODINGS", decodings)
+    scores = evaluation.evaluate(bundle.load(folder), {store.identity["encoder"]: store}, made.dataset)
     test, loaded = made.dataset.split("test"), bundle.load(folder)
     told = list(metrics.read_results(folder / "captions.json").values())
     assert loaded.chosen == scores["decoding"] and len(set(told)) > 1

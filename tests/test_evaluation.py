@@ -2,18 +2,28 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import captioning.quiet  # noqa: F401
-from captioning import bundle, decoding, evaluation, findings, metrics
+from captioning import bundle, evaluation, metrics
+from captioning.bundle import Neighbors
 from captioning.datasets.scenes.words import NAMES
+from captioning.decoding import Caption, Step
+from captioning.evaluation import ensembles
+from captioning.evaluation.baselines import _mean, most_frequent_caption, nearest_neighbor
+from captioning.evaluation.choosing import BEAM, DECODINGS
 from captioning.features import folder_of
 from captioning.metrics import cider, grounding
 from captioning.provenance import StaleError
+from captioning.tokenizer import END
 from tests.bundles import finished, made_in, start
 from tests.tiny import store_of, tiny_dataset
+
+WALL = "a white wall"
+GRID = [(width, penalty, once) for once in (False, True) for width, ps in DECODINGS.items() for penalty in ps]
 
 
 @pytest.fixture
@@ -21,201 +31,281 @@ def made(tmp_path):
     return made_in(tmp_path)
 
 
-@pytest.fixture
-def decoded(monkeypatch):
-    """How often pictures were decoded: (ids, beam width, length penalty)."""
-    asked, caption_records = [], evaluation.caption_records
+class Parrot:
+    """A captioner without a model: says what a function of record, width, penalty and once gives, and notes it."""
 
-    def note(bundle, store, records, *decoding):
-        asked.append(([record.image_id for record in records], *decoding))
-        return caption_records(bundle, store, records, *decoding)
+    encoder_names = ("mobilenet",)
+    max_length = 8
 
-    monkeypatch.setattr(evaluation, "caption_records", note)
-    return asked
+    def __init__(self, made, say, made_from="parrot"):
+        self.folder, self.name, self.made_from = made.project.checkpoints / "parrot", "parrot", {"weights": made_from}
+        self.tokenizer, self._say, self.asked = made.tokenizer, say, []
 
+    def check_fits(self, stores, dataset):
+        pass
 
-def evaluate(made, folder, pictures=None):
-    return evaluation.evaluate(bundle.load(folder), made.store, made.dataset, pictures)
+    def rows(self, stores, records):
+        return records
 
+    def decode(self, records, beam_width, length_penalty, once, return_all):
+        self.asked.append((records[0].split, len(records), beam_width, tuple(length_penalty), once is not None))
+        given = [[self._say(r, beam_width, p, once is not None) for r in records] for p in length_penalty]
+        return [[self._beam(texts) if return_all else self._beam(texts)[0] for texts in each] for each in given]
 
-def test_the_beam_is_chosen_on_validation(made, monkeypatch):
-    folder, _ = finished(made, "numpy_lstm")
-    val, test = (made.dataset.split(split) for split in ("val", "test"))
-    best, asked = evaluation.DECODINGS[2], []
+    def _beam(self, texts):
+        texts = [texts] if isinstance(texts, str) else texts
+        tokens = [self.tokenizer.encode(text)[1:-1] for text in texts]
+        return [Caption(each, -1.0 - place, -1.0 - place, True, None) for place, each in enumerate(tokens)]
 
-    def captions(bundle, store, records, *decoding):
-        asked.append(([record.image_id for record in records], decoding))
-        return [(r.captions[0] if decoding == best else "a wall", -float(r.image_id)) for r in records]
+    def initial_state(self, records):
+        self.asked.append(("samples", len(records)))
+        return np.zeros((len(records), 1))
 
-    monkeypatch.setattr(evaluation, "caption_records", captions)
-    scores = evaluate(made, folder)
-    *tried, (scored, decoding) = asked
-    assert tried == [([record.image_id for record in val], decoding) for decoding in evaluation.DECODINGS]
-    assert scored == [record.image_id for record in test] and decoding == best
-    assert scores["images"] == len(test) and scores["Bleu_1"] == pytest.approx(1)
-    assert (scores["decoding"]["beam_width"], scores["decoding"]["length_penalty"]) == best
-    assert scores["decoding"]["confidences"] == [-float(record.image_id) for record in reversed(val)]
-    assert metrics.read_results(folder / "captions.json") == {record.image_id: record.captions[0] for record in test}
-    assert json.loads((folder / "scores.json").read_text()) == scores
+    def step(self, tokens, state):
+        return Step(np.eye(1, len(self.tokenizer), END).repeat(len(tokens), 0) * 9, state, None)
 
 
-@pytest.mark.parametrize("said, caption", [(True, "zebra"), (False, None)])
-def test_a_validation_that_says_nothing_is_named(said, caption, made, monkeypatch, capsys):
-    folder, _ = finished(made, "numpy_lstm")
-    monkeypatch.setattr(
-        evaluation,
-        "caption_records",
-        lambda bundle, store, records, *decoding: [(caption or r.captions[0], -1.0) for r in records],
-    )
-    evaluate(made, folder)
-    assert ("CIDEr on validation is 0 for every decoding" in capsys.readouterr().out) == said
+def evaluate(made, captioner, pictures=None):
+    return evaluation.evaluate(captioner, {"mobilenet": made.store}, made.dataset, pictures)
 
 
-@pytest.mark.parametrize("kind", ["bahdanau", "numpy_lstm"])
-def test_a_second_evaluation_decodes_nothing(made, decoded, kind):
-    folder, _ = finished(made, kind)
-    first = evaluate(made, folder)
-    assert len(decoded) == len(evaluation.DECODINGS) + 1
-    decoded.clear()
-    assert evaluate(made, folder) == first and decoded == []
+def told(parrot, name="captions.json"):
+    return metrics.read_results(parrot.folder / name)
 
 
-def test_kept_captions_of_an_older_version_are_made_again(made, decoded, capsys):
-    """It did not keep how sure the model was."""
-    folder, _ = finished(made, "numpy_lstm")
-    first = evaluate(made, folder)
-    kept = json.loads((folder / "decoded.json").read_text())
-    older = {key: [text for text, _ in rows] for key, rows in kept["captions"].items()}
-    made_from = {name: value for name, value in kept["made_from"].items() if name != "format"}
-    (folder / "decoded.json").write_text(json.dumps({"made_from": made_from, "captions": older}))
-    capsys.readouterr()
-    decoded.clear()
-    assert evaluate(made, folder) == first and len(decoded) == len(evaluation.DECODINGS) + 1
-    assert "damaged" not in capsys.readouterr().out
+@pytest.mark.parametrize("best", [GRID[0], GRID[3], GRID[-1]])
+def test_the_decoding_is_chosen_on_validation(made, best):
+    parrot = Parrot(made, lambda record, *decoding: record.captions[0] if decoding == best else WALL)
+    scores, test = evaluate(made, parrot), made.dataset.split("test")
+    chosen = scores["decoding"]
+    assert (chosen["beam_width"], chosen["length_penalty"], chosen["may_repeat"] is not None) == best
+    rows = [(row["beam_width"], row["length_penalty"], row["words_once"]) for row in chosen["tried"]]
+    assert rows == GRID and chosen["validation_CIDEr"] == max(row["validation_CIDEr"] for row in chosen["tried"])
+    assert scores["Bleu_1"] == pytest.approx(1) and told(parrot) == {r.image_id: r.captions[0] for r in test}
+    assert json.loads((parrot.folder / "scores.json").read_text()) == scores
+    val = [each[2:] for each in parrot.asked if each[0] == "val" and each[2] != BEAM]
+    assert val == [(width, penalties, once) for once in (False, True) for width, penalties in DECODINGS.items()]
+    assert [each[2:] for each in parrot.asked if each[0] == "test" and each[2] != BEAM] == [
+        (best[0], (best[1],), best[2])
+    ]
 
 
 def test_how_sure_the_model_is_of_validation_captions_is_kept(made):
-    folder, _ = finished(made, "numpy_lstm")
-    chosen = evaluate(made, folder, 3)["decoding"]
-    captioner, val = bundle.load(folder), made.dataset.split("val")[:3]
-    found = captioner.decode(made.store.rows(val), chosen["beam_width"], length_penalty=chosen["length_penalty"])
-    means = [each.log_probability / (len(each.tokens) + each.finished) for each in found]
-    assert chosen["confidences"] == sorted(chosen["confidences"]) == pytest.approx(sorted(means), abs=1e-4)
-    assert captioner.chosen == chosen
+    """Of a caption of three words and END, and of one of four."""
+    parrot = Parrot(made, lambda record, *decoding: WALL if record.image_id == 2 else f"{WALL} wall")
+    val = made.dataset.split("val")
+    assert evaluate(made, parrot)["decoding"]["confidences"] == [-0.25] + [-0.2] * (len(val) - 1)
 
 
-def test_a_change_of_the_metrics_changes_the_scores_and_decodes_nothing(made, decoded, monkeypatch):
-    folder, _ = finished(made, "numpy_lstm")
-    first = evaluate(made, folder)
-    decoded.clear()
+@pytest.mark.parametrize("said, caption", [(True, "the"), (False, None)])
+def test_a_validation_that_says_nothing_is_named(said, caption, made, capsys):
+    evaluate(made, Parrot(made, lambda record, *decoding: caption or record.captions[0]))
+    assert ("CIDEr on validation is 0 for every decoding" in capsys.readouterr().out) == said
+
+
+def test_a_second_evaluation_decodes_nothing(made):
+    parrot = Parrot(made, lambda record, *decoding: [record.captions[0], WALL])
+    first = evaluate(made, parrot)
+    assert ("samples", 5) in parrot.asked
+    parrot.asked.clear()
+    assert evaluate(made, parrot) == first and parrot.asked == []
+
+
+def test_a_change_of_the_metrics_changes_the_scores_and_decodes_nothing(made, monkeypatch):
+    parrot = Parrot(made, lambda record, *decoding: record.captions[0])
+    first = evaluate(made, parrot)
+    parrot.asked.clear()
     score = cider.CiderD.score_tokens
     monkeypatch.setattr(cider.CiderD, "score_tokens", lambda *a: (score(*a)[0] + 1, score(*a)[1]))
-    second = evaluate(made, folder)
-    assert second["CIDEr"] == pytest.approx(first["CIDEr"] + 1)
-    assert json.loads((folder / "scores.json").read_text())["CIDEr"] == second["CIDEr"]
-    assert all(ids == [r.image_id for r in made.dataset.split("test")] for ids, *_ in decoded)
+    assert evaluate(made, parrot)["CIDEr"] == pytest.approx(first["CIDEr"] + 1) and parrot.asked == []
 
 
-def test_what_captions_are_compared_with_is_read_again(made, decoded):
-    folder, _ = finished(made, "numpy_lstm")
-    first = evaluate(made, folder)
-    decoded.clear()
-    texts = metrics.read_results(folder / "captions.json")
-    records = tuple(
-        replace(r, captions=(texts.get(r.image_id, "x"),)) if r.split == "test" else r for r in made.dataset.records
-    )
-    second = evaluate(replace(made, dataset=replace(made.dataset, records=records)), folder)
-    assert second["Bleu_1"] == pytest.approx(1) != first["Bleu_1"] and decoded == []
+def test_what_captions_are_compared_with_is_read_again(made):
+    parrot = Parrot(made, lambda record, *decoding: WALL)
+    first = evaluate(made, parrot)
+    parrot.asked.clear()
+    records = tuple(replace(r, captions=(WALL,)) if r.split == "test" else r for r in made.dataset.records)
+    second = evaluate(replace(made, dataset=replace(made.dataset, records=records)), parrot)
+    assert second["Bleu_1"] == pytest.approx(1) != first["Bleu_1"] and parrot.asked == []
 
 
-def test_another_choice_of_decodings_decodes_what_is_new(made, decoded, monkeypatch):
-    folder, _ = finished(made, "numpy_lstm")
-    evaluate(made, folder)
-    decoded.clear()
-    monkeypatch.setattr(evaluation, "DECODINGS", (*evaluation.DECODINGS, (2, 0.5)))
-    scores = evaluate(made, folder)
-    assert len(scores["decoding"]["tried"]) == 6
-    assert decoded[0][1:] == (2, 0.5) and len(decoded) <= 2
-
-
-def test_another_number_of_validation_pictures_decodes_them(made, decoded):
-    folder, _ = finished(made, "numpy_lstm")
-    evaluate(made, folder)
-    decoded.clear()
-    evaluate(made, folder, 3)
-    assert {len(ids) for ids, *_ in decoded} <= {3, len(made.dataset.split("test"))} and len(decoded) >= 5
-
-
-@pytest.mark.parametrize("kind", ["bahdanau", "numpy_lstm"])
-def test_other_weights_are_decoded_again(made, decoded, kind):
-    folder, model = finished(made, kind)
-    evaluate(made, folder)
-    decoded.clear()
-    if kind == "bahdanau":
-        model.logits.bias.assign(np.arange(len(made.tokenizer)))
-        model.save_weights(folder / "model.weights.h5")
+@pytest.mark.parametrize("change", ["weights", "pictures", "photos", "decodings"])
+def test_what_is_stale_is_decoded_again(made, change, tmp_path, monkeypatch):
+    parrot = Parrot(made, lambda record, *decoding: WALL)
+    evaluate(made, parrot)
+    asked = [each for each in parrot.asked if each[0] != "samples"]
+    parrot.asked.clear()
+    if change == "weights":
+        parrot.made_from = {"weights": "others"}
+        evaluate(made, parrot)
+        assert [each for each in parrot.asked if each[0] != "samples"] == asked
+    elif change == "pictures":
+        evaluate(made, parrot, 3)
+        assert {each[:2] for each in parrot.asked} == {("val", 3)} and len(parrot.asked) == 7
+    elif change == "decodings":
+        monkeypatch.setitem(DECODINGS, 3, (0.7, 0.8, 1.0))
+        evaluate(made, parrot)
+        assert [each[2:] for each in parrot.asked] == [(3, (0.8,), False), (3, (0.8,), True)]
     else:
-        model.parameters["output_bias"][:] += np.arange(model.config.vocabulary)
-        model.save(folder / "model.npz")
-    evaluate(made, folder)
-    assert len(decoded) == len(evaluation.DECODINGS) + 1
+        records = tuple(replace(r, content="e" * 32) if r.split == "test" else r for r in made.dataset.records)
+        dataset = replace(made.dataset, records=records)
+        evaluate(replace(made, dataset=dataset, store=store_of(dataset, tmp_path / "other")), parrot)
+        assert {each[0] for each in parrot.asked} == {"test", "samples"}
 
 
 @pytest.mark.parametrize(
     "content", ["", "{", "[]", '{"captions": {}}', '{"made_from": 1, "captions": {}}', '["a", "b"]']
 )
-def test_kept_captions_that_are_damaged_are_made_again(made, decoded, content, capsys):
-    folder, _ = finished(made, "numpy_lstm")
-    first = evaluate(made, folder)
+def test_kept_captions_that_are_damaged_are_made_again(made, content, capsys):
+    parrot = Parrot(made, lambda record, *decoding: WALL)
+    first, asked = evaluate(made, parrot), list(parrot.asked)
     if "a" in content and content.startswith("["):  # the rows of a key
-        kept = json.loads((folder / "decoded.json").read_text())
+        kept = json.loads((parrot.folder / "decoded.json").read_text())
         content = json.dumps(kept | {"captions": dict.fromkeys(kept["captions"], json.loads(content))})
-    (folder / "decoded.json").write_text(content)
-    decoded.clear()
-    assert evaluate(made, folder) == first and len(decoded) == len(evaluation.DECODINGS) + 1
+    (parrot.folder / "decoded.json").write_text(content)
+    parrot.asked.clear()
+    assert evaluate(made, parrot) == first and parrot.asked == asked
     assert "decoded.json is damaged" in capsys.readouterr().out
 
 
-def test_test_photos_replaced_under_the_same_ids_are_captioned_again(made, decoded, tmp_path):
-    folder, _ = finished(made, "numpy_lstm")
-    evaluate(made, folder)
-    decoded.clear()
-    records = tuple(replace(r, content="e" * 32) if r.split == "test" else r for r in made.dataset.records)
-    dataset = replace(made.dataset, records=records)
-    evaluate(replace(made, dataset=dataset, store=store_of(dataset, tmp_path / "other")), folder)
-    assert [ids for ids, *_ in decoded] == [[r.image_id for r in made.dataset.split("test")]]
+# Consensus
+
+
+def test_the_consensus_finds_what_people_wrote_of_similar_pictures(made):
+    """The features hold color and shape: the nearest train pictures have the caption that the model puts second."""
+    parrot = Parrot(made, lambda record, *decoding: ["a black flag", f"a {record.captions[0].split()[1]} square"])
+    scores = evaluate(made, parrot)
+    rule, test = scores["decoding"]["consensus"], made.dataset.split("test")
+    assert set(told(parrot).values()) == {"a black flag"}
+    right = {r.image_id: f"a {r.captions[0].split()[1]} square" for r in test if "black" not in r.captions[0]}
+    assert right.items() <= told(parrot, "captions_consensus.json").items()
+    assert scores["consensus"]["CIDEr"] > scores["CIDEr"] and scores["consensus"]["decoding"]["k"] == rule["k"]
+    assert rule["validation_CIDEr"] > scores["decoding"]["validation_CIDEr"] and rule["encoder"] == "mobilenet"
+    assert scores["oracle_CIDEr"] >= scores["consensus"]["CIDEr"]
+    assert rule["neighbors"] == Neighbors.read(made.project.checkpoints / "neighbors-mobilenet.npz").digest
+
+
+def test_a_bundle_gives_the_reranked_captions_that_were_scored(made):
+    folder, model = finished(made, "numpy_lstm")
+    generator = np.random.default_rng(0)
+    for array in model.parameters.values():
+        array[:] = generator.normal(size=array.shape)
+    model.parameters["output_bias"][END] += 2
+    model.save(folder / "model.npz")
+    evaluate(made, bundle.load(folder))
+    loaded, test = bundle.load(folder), made.dataset.split("test")
+    for consensus, file in ((False, "captions.json"), (True, "captions_consensus.json")):
+        given = loaded.decode_chosen(made.store.rows(test), consensus=consensus)
+        texts = [loaded.tokenizer.decode(caption.tokens) for caption in given]
+        assert texts == list(metrics.read_results(folder / file).values()) and len(set(texts)) > 1
+
+
+@pytest.mark.parametrize("change", ["captions", "damage", "nothing"])
+def test_neighbors_are_made_once(made, change, capsys):
+    file = made.project.checkpoints / "neighbors-mobilenet.npz"
+    near = evaluation.NearPictures(made.project.checkpoints, {"mobilenet": made.store}, made.dataset)
+    first, before = near.neighbors("mobilenet"), file.stat().st_mtime_ns
+    dataset = made.dataset
+    if change == "captions":
+        dataset = replace(dataset, records=tuple(replace(r, captions=(WALL,)) for r in dataset.records))
+    elif change == "damage":
+        file.write_bytes(b"PK")
+    again = evaluation.NearPictures(made.project.checkpoints, {"mobilenet": made.store}, dataset)
+    assert (again.neighbors("mobilenet").digest == first.digest) == (change != "captions")
+    assert (file.stat().st_mtime_ns == before) == (change == "nothing")
+    assert ("made again" in capsys.readouterr().out) == (change == "damage")
+
+
+def test_rankings_by_near_and_other_pictures(made):
+    say = lambda record, *decoding: ["a black flag", record.captions[0], "the wall"]  # noqa: E731
+    parrot, test = Parrot(made, say), made.dataset.split("test")
+    decoding = evaluate(made, parrot)["decoding"]
+    kept = evaluation.KeptCaptions(parrot, {"mobilenet": made.store})
+    near = evaluation.NearPictures(made.project.checkpoints, {"mobilenet": made.store}, made.dataset)
+    ranked, best = evaluation.rankings(kept, near, test, decoding)
+    alone, mine, fewer, other = ranked.values()
+    assert mine == told(parrot, "captions_consensus.json") and set(alone.values()) == {"a black flag"}
+    assert alone.keys() == fewer.keys() == other.keys() and best == pytest.approx(
+        np.mean(metrics.CiderD(evaluation.references_of(test)).score({r.image_id: r.captions[0] for r in test})[1])
+    )
+
+
+# Several models
+
+
+def test_members_are_added_as_long_as_validation_gains(made, monkeypatch, tmp_path):
+    """B makes it worse, C better; D has other words; each is asked with those before it."""
+    right = {("A",): 2, ("A", "B"): 1, ("A", "C"): 4, ("A", "C", "E"): 4}
+    val = made.dataset.split("val")
+
+    class Kept:
+        def __init__(self, captioner, stores, *file):
+            self.names = tuple(m.name for m in getattr(captioner, "members", [captioner]))
+
+        def best(self, records, width, penalties, may_repeat):
+            return [self.names] * len(penalties)
+
+        def texts(self, records, names):
+            return {r.image_id: r.captions[0] if i < right[names] else "x" for i, r in enumerate(records)}
+
+    monkeypatch.setattr(ensembles, "KeptCaptions", Kept)
+    models = [SimpleNamespace(name=n, tokenizer=n == "D", made_from={}) for n in "ABDCE"]
+    members, tried = ensembles.choose_members(models, {}, val, tmp_path)
+    assert [m.name for m in members] == ["A", "C"]
+    assert [(row["member"], row["added"]) for row in tried] == [("A", True), ("B", False), ("C", True), ("E", False)]
+
+
+def test_experiments_that_differ_in_the_seed_are_grouped(made):
+    names = [finished(made, "numpy_lstm", batches={"seed": seed})[0].name for seed in (0, 1)]
+    other = finished(made, "numpy_lstm", units=6, batches={"seed": 0})[0].name
+    assert evaluation.by_seed(made.project.checkpoints, [*names, other, "ensemble"]) == {names[0]: names}
+
+
+def test_leads_are_those_of_the_same_pictures():
+    hard = np.random.default_rng(0).normal(0, 5, 40)
+    found = evaluation.leads({"A": hard + 1, "B": hard, "C": hard[::-1]})
+    assert list(found) == [("A", "B"), ("A", "C"), ("B", "C")]
+    assert found["A", "B"].low == pytest.approx(1) and found["B", "C"].low < 0 < found["B", "C"].high
 
 
 def test_other_splits_or_features_than_those_trained_with_are_refused(made, tmp_path):
     """Under another split the test pictures may have been trained on."""
     loaded = bundle.load(finished(made, "numpy_lstm")[0])
-    evaluation.evaluate(loaded, made.store, made.dataset)
     swapped = {"train": "test", "test": "train", "val": "val"}
     records = tuple(replace(r, split=swapped[r.split]) for r in made.dataset.records)
     with pytest.raises(StaleError, match=r"data\.\w+ was .*08_rnn_from_scratch"):
-        evaluation.evaluate(loaded, made.store, replace(made.dataset, records=records))
+        evaluate(replace(made, dataset=replace(made.dataset, records=records)), loaded)
     other = store_of(made.dataset, tmp_path / "other", identity={"weights": "imagenet"})
     with pytest.raises(StaleError, match=r"encoder\.weights was 'random' and is now 'imagenet'"):
-        evaluation.evaluate(loaded, other, made.dataset)
+        evaluate(replace(made, store=other), loaded)
 
 
-def test_what_does_not_fit_is_left_out_with_a_line(made, capsys, monkeypatch):
-    folder, _ = finished(made, "numpy_lstm")
+def test_every_model_and_an_ensemble_and_what_does_not_fit(made, capsys, monkeypatch):
+    """A line says what is left out and why; a second evaluation gives the same."""
+    kept = [finished(made, "numpy_lstm")[0].name, finished(made, "numpy_rnn")[0].name]
     torn, _ = finished(made, units=6)
     (torn / "model.weights.h5").write_bytes(b"half")
-    nameless, _ = finished(made, units=8)
+    nameless, _ = finished(made, "numpy_rnn", units=8)
     (nameless / "tokenizer.json").write_text("{}")
     start(made, units=7)
-    monkeypatch.setattr(evaluation.features, "folder_of", lambda project, encoder: made.store.folder)
+    monkeypatch.setattr("captioning.features.folder_of", lambda project, encoder: made.store.folder)
+    monkeypatch.setattr(
+        "captioning.evaluation.evaluating.choose_members",
+        lambda models, *_: (models, [{"member": m.name} for m in models]),
+    )
     scores, results = evaluation.evaluate_all(made.project, made.dataset)
-    assert list(scores) == list(results) == [folder.name]
+    names = [name + part for name in (*kept, "ensemble") for part in ("", " + consensus")]
+    assert list(scores) == list(results) == names and list(evaluation.plain(scores)) == names[::2]
+    assert set(bundle.load(made.project.checkpoints / "ensemble").made_from) == set(kept)
     printed = capsys.readouterr().out
     assert f"{torn.name}: left out. " in printed and "does not fit" in printed
     assert f"{nameless.name}: left out. " in printed and "tokenizer.json is not a tokenizer file" in printed
     assert "bahdanau-mobilenet-units-7: left out, its training is unfinished." in printed
+    monkeypatch.setattr(bundle.Captioner, "decode", None)
+    assert evaluation.evaluate_all(made.project, made.dataset) == (scores, results)
 
 
-def test_when_nothing_fits_it_is_an_error(made, monkeypatch):
+def test_when_nothing_fits_it_is_an_error(made):
     finished(made, "numpy_lstm")
     assert folder_of(made.project, "mobilenet") != made.store.folder  # no features there
     with pytest.raises(FileNotFoundError, match=r"No experiment .* fits the data"):
@@ -225,22 +315,14 @@ def test_when_nothing_fits_it_is_an_error(made, monkeypatch):
 # Baselines
 
 
+def neighbors_of(made):
+    return Neighbors.make(made.store, made.dataset.split("train"), made.dataset)
+
+
 def test_the_nearest_neighbor_gives_the_caption_of_an_equal_picture(made):
     train = made.dataset.split("train")
-    results = evaluation.nearest_neighbor(made.store, made.dataset, train)
+    results = nearest_neighbor(neighbors_of(made), made.store, train)
     assert results == {record.image_id: record.captions[0] for record in train}
-
-
-def test_the_nearest_neighbor_of_many_is_that_of_all_at_once(tmp_path, monkeypatch):
-    """The train features are read in pieces."""
-    made = made_in(tmp_path, pictures=60)
-    monkeypatch.setattr(evaluation, "TOGETHER", 7)
-    train, test = (made.dataset.split(split) for split in ("train", "test"))
-    mean, variance = made.store.statistics(train, averaged=True)
-    vectors = [(made.store.averaged(part)[:, 0] - mean) / np.sqrt(variance) for part in (train, test)]
-    known, asked = (part / np.linalg.norm(part, axis=1, keepdims=True) for part in vectors)
-    expected = {r.image_id: train[i].captions[0] for r, i in zip(test, (asked @ known.T).argmax(axis=1), strict=True)}
-    assert evaluation.nearest_neighbor(made.store, made.dataset, test) == expected
 
 
 def test_the_nearest_neighbor_is_not_decided_by_one_large_channel(tmp_path):
@@ -249,27 +331,29 @@ def test_the_nearest_neighbor_is_not_decided_by_one_large_channel(tmp_path):
     store = store_of(dataset, tmp_path / "other", regions=1, channels=3)
     (shard,) = store.folder.glob("rows-*.f16")
     shard.write_bytes(rows.tobytes())
-    results = evaluation.nearest_neighbor(store, dataset, dataset.split("test"))
+    results = nearest_neighbor(Neighbors.make(store, dataset.split("train"), dataset), store, dataset.split("test"))
     assert results == {3: dataset.records[0].captions[0]}
 
 
 def test_the_most_frequent_caption_is_one_for_all(made):
     doubled = replace(made.dataset.records[0], captions=("A Flag.", "a flag"))
     dataset = replace(made.dataset, records=(doubled, *made.dataset.records[1:]))
-    assert set(evaluation.most_frequent_caption(dataset, dataset.split("test")).values()) == {"a flag"}
+    assert set(most_frequent_caption(dataset, dataset.split("test")).values()) == {"a flag"}
 
 
 def test_the_shuffled_baseline_is_the_shuffled_score_of_the_best_model(made):
     """One quantity, one number: the row and the column."""
     test = made.dataset.split("test")
     best = {record.image_id: record.captions[0] for record in test}
-    sets = evaluation.baselines(made.store, made.dataset, test, best)
+    sets = evaluation.baselines(neighbors_of(made), made.store, made.dataset, test, best)
     assert [len(each) for each in sets.values()] == [1, 1, 5]
     row = evaluation.score_sets(sets["best model, shuffled"], test, made.dataset, "shuffled")
     scores = evaluation.score_results(best, test, made.dataset, {})
     assert row["CIDEr"] == pytest.approx(scores["shuffled_CIDEr"])
     assert row["shuffled_CIDEr"] is None and row["decoding"] == {"method": "shuffled"}
-    assert "best model, shuffled" not in evaluation.baselines(made.store, made.dataset, test[:1], best)
+    assert "best model, shuffled" not in evaluation.baselines(
+        neighbors_of(made), made.store, made.dataset, test[:1], best
+    )
 
 
 def test_the_mean_of_reports_holds_every_number():
@@ -278,24 +362,11 @@ def test_the_mean_of_reports_holds_every_number():
         grounding({1: truth, 2: truth}, {1: first, 2: "a lake"}, NAMES)
         for first in ("a red boat", "a red boat and a boat on a lake", "")
     ]
-    mean = evaluation._mean(rows)
+    mean = _mean(rows)
     assert mean["exact"] == mean["unseen"]["exact"] == pytest.approx(1 / 6)
     assert mean["place"] == pytest.approx((1 / 2 + 1 + 1 / 2) / 3)
     assert mean["intervals"]["exact"] == pytest.approx(np.mean([row["intervals"]["exact"] for row in rows], axis=0))
     assert mean["relation"] is None and mean["false_named"] == 0  # of the captions that name something
-
-
-def test_greedy_decoding_is_one_of_those_tried(made):
-    """What training reports is greedy; a beam of width 1 with a penalty searches on past the first END."""
-    captioner = bundle.load(finished(made, "numpy_lstm")[0])
-    val = made.dataset.split("val")
-    state = captioner.initial_state(made.store.rows(val))
-    greedy = decoding.greedy(captioner.step, state, captioner.max_length)
-    expected = {r.image_id: captioner.tokenizer.decode(c.tokens) for r, c in zip(val, greedy, strict=True)}
-    told = evaluation.caption_records(captioner, made.store, val, *evaluation.DECODINGS[0])
-    assert [text for text, _ in told] == list(expected.values())
-    names = ("beam_width", "length_penalty")
-    assert findings.decoding_name(dict(zip(names, evaluation.DECODINGS[0], strict=True))) == "greedy"
 
 
 # Truth

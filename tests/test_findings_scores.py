@@ -11,6 +11,7 @@ from captioning.datasets.scenes.words import NAMES
 from captioning.findings.finding import NO_TRUTH
 from captioning.findings.wording import percent
 from captioning.metrics import grounding
+from captioning.metrics.controls import Lead
 
 CHOSEN = ({"beam_width": 1, "length_penalty": 0.0}, {"beam_width": 3, "length_penalty": 0.7})
 
@@ -53,6 +54,9 @@ RIGHT, WRONG = "a red boat on a lake", "a blue boat"
 def test_decodings_are_grouped_and_what_they_gain_is_told():
     text = findings.decodings({"A": decoded(1.0, 1.25), "B": decoded(1.0, 1.1), "C": decoded(1.0, 0.9)})
     assert "chose 3/0.7 for A and B; greedy for C (" in text and ", 0.000 to 0.250 CIDEr above greedy" in text
+    once = decoded(1.0, 1.25)
+    once["decoding"]["may_repeat"] = ["a"]
+    assert "chose 3/0.7 once for A (" in findings.decodings({"A": once})
     assert ", 0.250 CIDEr above greedy decoding." in findings.decodings({"A": decoded(1.0, 1.25)})
     assert "0 for every decoding of A: there, nothing was chosen" in findings.decodings({"A": decoded(0.0, 0.0)})
 
@@ -130,6 +134,83 @@ def test_orders_by_cider_and_by_truth():
     assert "No pair of models has the opposite order" in findings.orders({"A": scored(3, 36), "B": scored(2, 6)}, [])
     assert findings.orders({"A": scored(3, 36), "base": scored(1, 1)}, ["base"]) == "One model has no order."
     assert "by exact captions no share" in findings.orders({"A": scored(3, 0), "B": scored(2, 0)}, [])
+
+
+# Consensus, ensembles, and how sure an order is
+
+
+def reranked(before, after, exact=(None, None)):
+    rows = [
+        scored(cider, share) | {"novel_captions": cider / 10}
+        for cider, share in zip((before, after), exact, strict=True)
+    ]
+    return dict(zip(("A", "A + consensus"), rows, strict=True))
+
+
+def test_what_a_consensus_changes():
+    text = findings.consensus(reranked(1.0, 1.2) | {"base": scored(3)})
+    assert "CIDEr +0.200 (higher for 1 of 1), Bleu_4 +0.050" in text
+    assert text.endswith("Novel captions: mean 10.0 % before, 12.0 % after.")
+    both = reranked(1.0, 1.2, (10, 20)) | {n.replace("A", "B"): row for n, row in reranked(1.0, 0.9, (10, 20)).items()}
+    text = findings.consensus(both)
+    assert "CIDEr +0.050 (higher for 1 of 2)" in text and "Exact captions: mean 25.0 % before, 50.0 % after." in text
+
+
+def test_who_captions_together():
+    tried = [{"member": name, "added": name != "B"} for name in "ABC"]
+    rows = {"A": {"decoding": {"validation_CIDEr": 1.0}}}
+    rows["ensemble"] = {"decoding": {"validation_CIDEr": 1.1, "members": tried}}
+    text = findings.together(rows)
+    assert "Members: A and C, of 3 models tried." in text and "0.100 more CIDEr" in text and "than A alone." in text
+    rows["ensemble"]["decoding"]["validation_CIDEr"] = 0.9
+    assert "0.100 less CIDEr" in findings.together(rows)
+    assert "there is no ensemble" in findings.together({"A": rows["A"]})
+
+
+@pytest.mark.parametrize("gain, start", [(0.5, "As claimed: "), (0.0, "Not confirmed here: ")])
+def test_what_a_consensus_lives_on(gain, start):
+    values = {"alone": noisy(1), "near": noisy(1 + gain, seed=1), "fewer": noisy(1, seed=2), "other": noisy(1, seed=3)}
+    rows = {name: scored(cider) for name, cider in zip(values, (1.0, 1.3, 1.2, 1.1), strict=True)}
+    text = findings.rankings(rows, values, 2.0)
+    assert text.startswith(f"{start}reranking changes CIDEr by +0.300 (Bleu_4 +0.075, ROUGE_L +0.075)")
+    assert "fewer train pictures by +0.200, with those near another picture by +0.100. The best of each" in text
+    assert "would have +1.000." in text
+
+
+def test_pairs_in_a_sure_order():
+    leads = {
+        ("A", "B"): Lead(0.3, 0.2, 0.4, 0.0),
+        ("A", "C"): Lead(-0.1, -0.2, -0.01, 1.0),
+        ("B", "C"): Lead(0, -1, 1, 0),
+    }
+    text = findings.pairs(leads)
+    assert text == (
+        "In an order that 95 % of the resamples keep: 2 of 3 pairs. The closest of these: A and C, 0.100 apart."
+    )
+    assert findings.pairs({}) == "One model has no order."
+    assert [findings.pair_cell(lead) for lead in (*leads.values(), None)] == ["+0.300 ", "-0.100 ", "+0.000?", ""]
+
+
+def test_several_seeds():
+    rows = {"A": scored(1.0), "A-seed-1": scored(1.2)}
+    text = findings.seeds({"A": ["A", "A-seed-1"]}, rows)
+    assert "A, 2 seeds: CIDEr 1.100 ± 0.141, Bleu_4 0.275 ± 0.035" in text
+    assert "not known here" in findings.seeds({}, rows)
+
+
+def test_people_and_language():
+    text = findings.people(scored(1.0), {"A": scored(1.2), "B": scored(0.8) | {"Bleu_4": 0.5}})
+    assert "CIDEr 1.000" in text and text.endswith("by CIDEr A; by Bleu_4 A and B; by ROUGE_L A.")
+    assert "fewer than four" in findings.people(None, {})
+
+    def row(bad, alike, oracle):
+        said = {"bad_endings": bad, "words": 9.0}
+        return {"CIDEr": 1.0, "oracle_CIDEr": oracle, "language": said, "samples": {"mBLEU_4": alike}}
+
+    text = findings.languages({"A": row(0.0, 0.9, 1.5), "B": row(0.1, 0.5, 1.8)})
+    assert "9.0 words. Most bad endings: B (10.0 %). " in text and "alike for A (mBLEU 0.90)" in text
+    assert "0.500 to 0.800 CIDEr more" in text
+    assert "No caption ends badly." in findings.languages({"A": row(0.0, 0.9, 1.5)})
 
 
 def test_photos_have_no_truth():

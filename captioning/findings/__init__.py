@@ -16,5 +16,7 @@ from captioning.findings.heads import heads
 from captioning.findings.looking import depends, evenness, looking, looks, right_and_wrong
 from captioning.findings.photos import alternatives, confidence, disagreement, looked, reranking, sureness
 from captioning.findings.pictures import contrast, neighbors, scales, similar, speed
+from captioning.findings.reranking import consensus, rankings, together
 from captioning.findings.scores import comparison, decoding_name, decodings, orders, ranking, scored, truth
+from captioning.findings.sure import languages, pair_cell, pairs, people, seeds
 from captioning.findings.training import curves, padding_in_one_loss, padding_in_training, split_by_caption

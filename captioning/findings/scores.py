@@ -36,9 +36,10 @@ def decodings(scores: Scores) -> Finding:
 
 
 def decoding_name(decoding: Mapping) -> str:
-    """Return "greedy", or beam width and length penalty as "5/0.7"."""
+    """Return "greedy", or beam width and length penalty as "5/0.7"; "once" where words of content fall once at most."""
     width, penalty = decoding["beam_width"], decoding["length_penalty"]
-    return "greedy" if width == 1 and not penalty else f"{width}/{penalty:g}"
+    once = decoding.get("words_once", decoding.get("may_repeat") is not None)
+    return ("greedy" if width == 1 and not penalty else f"{width}/{penalty:g}") + " once" * once
 
 
 def comparison(scores: Scores, per_picture: Mapping[str, np.ndarray], baselines: Iterable[str]) -> Finding:

@@ -1,0 +1,124 @@
+"""What validation pictures choose: how captions are searched, and how a beam is reranked."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import product
+
+import numpy as np
+
+from captioning import decoding, metrics
+from captioning.bundle.chosen import penalty_for
+from captioning.datasets.dataset import CaptionDataset, Record
+from captioning.evaluation.kept import KeptCaptions
+from captioning.evaluation.near import NearPictures
+from captioning.evaluation.scoring import references_of
+from captioning.words import tokenize
+
+# Beam width -> length penalties, which share one search. Width 1 without penalty is greedy decoding: with one, the
+# search would go past the first END, and a longer caption could win.
+DECODINGS = {1: (0.0,), 3: (0.7, 1.0), 5: (0.7, 1.0)}
+BEAM = 10  # captions that a consensus is found among
+NEIGHBORS = (5, 10, 20, 40, 60)
+MIXES = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)  # weights of the log-probability per word
+
+
+def choose_decoding(kept: KeptCaptions, val: Sequence[Record], dataset: CaptionDataset) -> dict:
+    """Return the decoding with the highest CIDEr on validation pictures; the test split has no say in it.
+
+    Args:
+        kept: captions of the model.
+        val: validation pictures with features.
+        dataset: its train captions tell which words people say twice.
+
+    Returns:
+        `beam_width`, `length_penalty`, `may_repeat` (the words that a caption may hold twice; None: all) and
+        `validation_CIDEr`; `tried`, a row for each; `confidences`, the mean log-probabilities per word of the
+        validation captions in ascending order.
+    """
+    cider, tokenizer = metrics.CiderD(references_of(val)), kept.captioner.tokenizer
+    known = set(tokenizer.vocabulary)
+    some = [word for word in _said_twice(tuple(dataset.captions("train"))) if word in known]
+    tried, found = [], []
+    for may_repeat, (width, penalties) in product((None, some), DECODINGS.items()):
+        for penalty, captions in zip(penalties, kept.best(val, width, penalties, may_repeat), strict=True):
+            score, _ = cider.score(kept.texts(val, captions))
+            row = {"beam_width": width, "length_penalty": penalty, "words_once": may_repeat is not None}
+            tried.append(row | {"validation_CIDEr": score})
+            found.append(captions)
+    number = max(range(len(tried)), key=lambda place: tried[place]["validation_CIDEr"])
+    chosen = {name: value for name, value in tried[number].items() if name != "words_once"}
+    return chosen | {
+        "may_repeat": some if tried[number]["words_once"] else None,
+        "tried": tried,
+        "confidences": sorted(round(caption.per_word, 4) for caption in found[number]),
+    }
+
+
+@lru_cache(maxsize=4)
+def _said_twice(captions: tuple[str, ...]) -> tuple[str, ...]:
+    """Return `decoding.may_repeat` of train captions; once for all models."""
+    return tuple(decoding.may_repeat(map(tokenize, captions)))
+
+
+class Consensus:
+    """The beams of some pictures and how similar their captions are to those of the nearest train pictures."""
+
+    def __init__(self, kept: KeptCaptions, near: NearPictures, records: Sequence[Record], encoder: str, chosen: dict):
+        """Search the beams, and compare them.
+
+        Args:
+            kept: captions of a model.
+            near: finds the train pictures.
+            records: pictures with features.
+            encoder: in whose features they are near.
+            chosen: see `choose_decoding`.
+        """
+        self.beams = kept.beams(records, BEAM, penalty_for(chosen, BEAM), chosen["may_repeat"])
+        self._compare = near.neighbors(encoder).similarity, kept.captioner.tokenizer
+        self._texts, self.nearest = lambda captions: kept.texts(records, captions), near.nearest(encoder, records)
+        self.similarities = self.similarity_to(self.nearest)
+
+    def similarity_to(self, nearest: np.ndarray) -> list[np.ndarray]:
+        """Return the similarity of each candidate to train pictures: (candidates, most) for each picture.
+
+        Args:
+            nearest: which train pictures, (pictures, most).
+        """
+        similarity, tokenizer = self._compare
+        return similarity(self.beams, tokenizer, nearest)
+
+    def captions(self, k: int, mix: float, similarities: Sequence[np.ndarray] | None = None) -> dict[int | str, str]:
+        """Return image id -> the caption that `decoding.rerank` puts first."""
+        similarities = self.similarities if similarities is None else similarities
+        ranked = (decoding.rerank(*pair, k, mix) for pair in zip(self.beams, similarities, strict=True))
+        return self._texts([captions[0] for captions in ranked])
+
+    def candidates(self) -> list[dict[int | str, str]]:
+        """Return image id -> caption for each place of the beam; where a beam is shorter, its last caption again."""
+        return [self._texts([beam[min(place, len(beam) - 1)] for beam in self.beams]) for place in range(BEAM)]
+
+
+def choose_consensus(kept: KeptCaptions, near: NearPictures, val: Sequence[Record], chosen: dict) -> dict:
+    """Return how a beam is reranked, with the highest CIDEr on validation pictures.
+
+    Args:
+        kept, val, chosen: see `Consensus`.
+        near: finds the nearest train pictures.
+
+    Returns:
+        `beam_width`, `k` train pictures, weight `mix` of the log-probability, `encoder`, digest of the `neighbors`,
+        `validation_CIDEr`.
+    """
+    cider, rows = metrics.CiderD(references_of(val)), []
+    for encoder in kept.captioner.encoder_names:
+        consensus = Consensus(kept, near, val, encoder, chosen)
+        for k, mix in product(NEIGHBORS, MIXES):
+            row = {"beam_width": BEAM, "k": k, "mix": mix, "encoder": encoder}
+            score, _ = cider.score(consensus.captions(k, mix))
+            rows.append(row | {"neighbors": near.neighbors(encoder).digest, "validation_CIDEr": score})
+    return max(rows, key=lambda row: row["validation_CIDEr"])
+
+
+def oracle(cider: metrics.CiderD, candidates: Sequence[dict[int | str, str]]) -> np.ndarray:
+    """Return the CIDEr of the best caption of each beam, as if somebody knew which it is: (pictures,)."""
+    return np.max([cider.score(texts)[1] for texts in candidates], axis=0)

@@ -1,0 +1,70 @@
+"""What captions of near pictures and other models add: consensus reranking, and models that caption together."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from captioning.findings.finding import Finding, claim
+from captioning.findings.wording import counted, listed, percent
+from captioning.metrics import paired_bootstrap
+
+_MEASURES = ("CIDEr", "Bleu_4", "ROUGE_L")
+
+
+def consensus(rows: Mapping[str, Mapping]) -> Finding:
+    """Tell for how many models reranked captions score higher, by each measure, and what else changes.
+
+    Args:
+        rows: name -> row of the table, of models without and with " + consensus".
+    """
+    both = [(rows[name], rows[f"{name} + consensus"]) for name in rows if f"{name} + consensus" in rows]
+    said = []
+    for measure in _MEASURES:
+        changes = [after[measure] - before[measure] for before, after in both]
+        said.append(f"{measure} {np.mean(changes):+.3f} (higher for {sum(c > 0 for c in changes)} of {len(both)})")
+    text = f"Mean change by the consensus: {', '.join(said)}. "
+    for noun, share in (("Novel", lambda row: row["novel_captions"]), ("Exact", _exact)):
+        before, after = ([share(row) for row in side] for side in zip(*both, strict=True))
+        if None not in before:
+            text += f"{noun} captions: mean {percent(np.mean(before))} before, {percent(np.mean(after))} after. "
+    return Finding(text.strip())
+
+
+def _exact(row: Mapping) -> float | None:
+    return row["grounding"]["exact"] if row.get("grounding") else None
+
+
+def together(scores: Mapping[str, Mapping], ensemble: str = "ensemble") -> Finding:
+    """Tell which models caption together, and what that gains on validation pictures."""
+    if ensemble not in scores:
+        return Finding("No second model raised CIDEr on validation pictures: there is no ensemble.")
+    decoding = scores[ensemble]["decoding"]
+    names = [row["member"] for row in decoding["members"] if row["added"]]
+    alone = scores[names[0]]["decoding"]["validation_CIDEr"]
+    tried, gain = counted(len(decoding["members"]), "model"), decoding["validation_CIDEr"] - alone
+    return Finding(
+        f"Members: {listed(names)}, of {tried} tried. Each with its best decoding, together they have {abs(gain):.3f} "
+        f"{'more' if gain >= 0 else 'less'} CIDEr on validation pictures than {names[0]} alone."
+    )
+
+
+def rankings(scores: Mapping[str, Mapping], per_picture: Mapping[str, np.ndarray], best: float) -> Finding:
+    """Tell what the gain of a consensus is, and how much of it other or fewer train pictures give.
+
+    Args:
+        scores, per_picture: how a beam is ranked -> its scores, and its CIDEr of each picture: by the model alone,
+            by near train pictures, by fewer of them, by those near another picture; in this order.
+        best: CIDEr of the best captions of the beams.
+    """
+    alone, near, fewer, other = scores.values()
+    gains = [row["CIDEr"] - alone["CIDEr"] for row in (near, fewer, other)]
+    others = ", ".join(f"{m} {near[m] - alone[m]:+.3f}" for m in _MEASURES[1:])
+    _, mine, _, foreign = per_picture.values()
+    lead = paired_bootstrap(mine, foreign)
+    oracle = f"The best of each beam would have {best - alone['CIDEr']:+.3f}."
+    text = (
+        f"reranking changes CIDEr by {gains[0]:+.3f} ({others}); with fewer train pictures by {gains[1]:+.3f}, with "
+        f"those near another picture by {gains[2]:+.3f}. {oracle} Near against other: {lead.mean:.3f} (95 % interval "
+        f"{lead.low:.3f} to {lead.high:.3f})."
+    )
+    return claim(lead.low > 0, text, "What near pictures add cannot be told from chance on these pictures.")
