@@ -18,7 +18,12 @@ def grams(words, n):
 
 def by_definition(references, results):
     """Equation 5 of Vedantam et al. 2015: min-clipped tf-idf cosine times a Gaussian of the length difference."""
-    split = {image: [text.split() for text in texts] for image, texts in references.items()}
+    return pairs_by_definition(references, [(image, results[image].split()) for image in references])
+
+
+def pairs_by_definition(references, pairs, end=()):
+    """The same of (image, words) in any combination; `end` is appended to every reference."""
+    split = {image: [[*text.split(), *end] for text in texts] for image, texts in references.items()}
     frequency = Counter()
     for texts in split.values():
         frequency.update({gram for words in texts for n in range(1, 5) for gram in grams(words, n)})
@@ -28,8 +33,8 @@ def by_definition(references, results):
         return {gram: count * idf[gram] for gram, count in grams(words, n).items()}
 
     scores = []
-    for image, texts in split.items():
-        candidate, total = results[image].split(), 0.0
+    for image, candidate in pairs:
+        texts, total = split[image], 0.0
         for words in texts:
             delta = max(len(candidate) - 1, 0) - max(len(words) - 1, 0)
             for n in range(1, 5):
@@ -97,3 +102,70 @@ def test_takes_prepared_references_and_counts_a_fraction_as_two_words():
 def test_one_image_scores_zero():
     # log(1 image) = 0 is every weight there is.
     assert CiderD({1: ["a dog"]}).score({1: "a dog"})[0] == 0
+
+
+def random_pairs(seed):
+    """References, candidates of many kinds, and pairs in which a candidate occurs for many images or for none."""
+    references, results = random_captions(seed)
+    rng = random.Random(seed)
+    candidates = [text.split() for text in results.values()]
+    candidates += [[], ["unknown"], ["a"], ["strange", "unknown"] * 3, rng.choice(list(references.values()))[0].split()]
+    pairs = [(rng.randrange(len(candidates) - 1), rng.randrange(len(references))) for _ in range(400)]
+    return references, candidates, *np.transpose(pairs)
+
+
+@pytest.mark.parametrize("together", [4096, 7])
+def test_pairs_equal_the_definition(monkeypatch, together):
+    monkeypatch.setattr("captioning.metrics.cider._TOGETHER", together)
+    references, candidates, candidate, image = random_pairs(5)
+    scores = CiderD(references).score_pairs(candidates, candidate, image)
+    expected = pairs_by_definition(references, [(i, candidates[c]) for c, i in zip(candidate, image, strict=True)])
+    np.testing.assert_allclose(scores, expected, rtol=0, atol=1e-12)
+    assert (scores > 0.1).sum() > 200
+    assert not scores[candidate == len(candidates) - 5].any()  # the empty one
+
+
+def test_pairs_are_what_score_gives_each_image():
+    references, candidates, candidate, image = random_pairs(6)
+    metric = CiderD(references)
+    alone = [metric.score(dict.fromkeys(references, " ".join(words)))[1] for words in candidates]
+    scores = metric.score_pairs(candidates, candidate, image)
+    np.testing.assert_allclose(scores, np.array(alone)[candidate, image], rtol=0, atol=1e-12)
+
+
+def test_each_candidate_is_counted_once(monkeypatch):
+    metric = CiderD({1: ["a dog runs"], 2: ["some cat"]})
+    seen, count = [], metric.references.ngrams.count
+    monkeypatch.setattr(metric.references.ngrams, "count", lambda words: seen.extend(words) or count(words))
+    assert len(metric.score_pairs([["a", "dog"], ["1\xa01/2"]], [0] * 50 + [1], [0] * 51)) == 51
+    assert seen == [["a", "dog"], ["1", "1/2"]]
+
+
+def test_no_pair_at_all_and_pairs_that_are_not_there():
+    metric = CiderD({1: ["a dog runs"], 2: ["some cat"]})
+    assert metric.score_pairs([], [], []).shape == (0,)
+    for candidate, image in (([0, 1], [0, 0]), ([0], [2]), ([0], [-1]), ([-1], [0]), ([0, 0], [1]), ([[0]], [[0]])):
+        with pytest.raises(ValueError, match="indices from 0 to"):
+            metric.score_pairs([["a"]], candidate, image)
+    with pytest.raises(ValueError, match="indices"):
+        metric.score_tokens([["a"], ["b"], ["c"]])
+
+
+def test_with_an_end_a_caption_that_stops_early_scores_less():
+    kinds = ("a dog with a kite", "some dog near a kite"), ("two cats sleep", "cats on a bed"), ("a red boat",)
+    references = {image: kinds[image % 3] for image in range(20)}
+    metric = CiderD(References(references, end="<end>"))
+    whole = ["a", "dog", "with", "a", "kite"]
+    early = whole[:-1]
+    candidates = [[*whole, "<end>"], whole, [*early, "<end>"], early, ["<end>"]]
+    scores = metric.score_pairs(candidates, range(5), [3] * 5)
+    expected = pairs_by_definition(references, [(3, words) for words in candidates], end=["<end>"])
+    np.testing.assert_allclose(scores, expected, rtol=0, atol=1e-12)
+    assert scores[0] > scores[1] > 0
+    assert 0 < scores[2] < scores[3]  # END after "with a" is in no reference
+    without = CiderD(references).score_pairs([whole, early], [0, 1], [3, 3])
+    assert scores[2] / scores[0] < without[1] / without[0]
+    assert scores[4] == 0  # every caption ends: the token alone has no weight
+    for end in ("", "two words", "a\n"):
+        with pytest.raises(ValueError, match="one token"):
+            References(references, end=end)

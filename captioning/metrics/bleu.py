@@ -37,5 +37,4 @@ def _closest_lengths(references: ReferenceNgrams, lengths: np.ndarray) -> np.nda
     """Return per image the reference length that is closest to the candidate's: (images,)."""
     distance = np.abs(references.lengths - lengths[references.image])
     order = np.lexsort((references.lengths, distance, references.image))
-    first = np.cumsum(references.captions) - references.captions
-    return references.lengths[order][first]
+    return references.lengths[order][references.first]

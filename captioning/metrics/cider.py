@@ -1,13 +1,25 @@
 """CIDEr-D (Vedantam et al. 2015) as coco-caption computes it."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from captioning.metrics.ngrams import ORDERS, Counts
+from captioning.metrics.ngrams import ORDERS, spans
 from captioning.metrics.references import ImageId, References, words_of
 
 SIGMA = 6.0
+_TOGETHER = 4096  # pairs compared at a time: some 20 MB with five references each
+
+
+class _Vectors(NamedTuple):
+    """The weighed n-grams of one order of all candidates; those of a candidate lie side by side."""
+
+    start: np.ndarray  # (candidates,) first row of each
+    length: np.ndarray  # (candidates,) number of rows of each
+    ngram: np.ndarray  # (rows,)
+    weight: np.ndarray  # (rows,)
+    norm: np.ndarray  # (candidates,)
 
 
 class CiderD:
@@ -24,13 +36,11 @@ class CiderD:
         """
         self.references = references if isinstance(references, References) else References(references)
         ngrams = self._ngrams = self.references.ngrams
-        # idf = log(images) - log(images with the n-gram in a reference), 1 where there is none.
-        self._idf = [
-            np.log(ngrams.images) - np.log(np.maximum(order.images_with(size), 1))
-            for order, size in zip(ngrams.orders, ngrams.sizes, strict=True)
-        ]
-        self._weights, self._norms = [], []
-        for order, idf in zip(ngrams.orders, self._idf, strict=True):
+        self._idf, self._weights, self._norms = [], [], []
+        for order, size in zip(ngrams.orders, ngrams.sizes, strict=True):
+            # idf = log(images) - log(images with the n-gram in a reference); the last one is for all unknown n-grams.
+            idf = np.log(ngrams.images) - np.log(np.append(order.images_with(size), 1))
+            self._idf.append(idf)
             self._weights.append(order.count * idf[order.ngram])
             self._norms.append(_norms(order.sentence, self._weights[-1], len(ngrams.lengths)))
 
@@ -50,27 +60,68 @@ class CiderD:
 
     def score_tokens(self, candidates: Sequence[Sequence[str]]) -> tuple[float, np.ndarray]:
         """Score captions that are tokenized already, one per image in the order of the references."""
-        ngrams = self._ngrams
-        words = [words_of(tokens) for tokens in candidates]
-        counts = ngrams.count(words)
-        similarity = sum(self._similarity(order, rows) for order, rows in enumerate(counts)) / ORDERS
-        # coco-caption takes the number of bigrams for the length of a caption.
-        bigrams = np.maximum(np.fromiter(map(len, words), np.int64, len(words)) - 1, 0)
-        delta = bigrams[ngrams.image] - np.maximum(ngrams.lengths - 1, 0)
-        similarity = similarity * np.exp(-(delta**2) / (2 * SIGMA**2))
-        scores = 10 * _sums(ngrams.image, similarity, ngrams.images) / ngrams.captions
+        scores = self.score_pairs(candidates, range(len(candidates)), range(len(self.references.ids)))
         return float(scores.mean()), scores
 
-    def _similarity(self, order: int, rows: Counts) -> np.ndarray:
-        """Return the clipped cosine of each reference with the caption of its image: (sentences,)."""
-        ngrams, table = self._ngrams, self._ngrams.orders[order]
-        idf = np.append(self._idf[order], np.log(ngrams.images))  # the last one: for all unknown n-grams
-        weights = rows.count * idf[np.minimum(rows.ngram, len(idf) - 1)]
-        asked, found = table.rows_of(rows.sentence, rows.ngram)
-        theirs = self._weights[order][found]
-        product = _sums(table.sentence[found], np.minimum(weights[asked], theirs) * theirs, len(ngrams.lengths))
-        norm = _norms(rows.sentence, weights, ngrams.images)[ngrams.image] * self._norms[order]
-        return np.divide(product, norm, out=np.zeros_like(product), where=norm > 0)
+    def score_pairs(
+        self, candidates: Sequence[Sequence[str]], candidate: Sequence[int], image: Sequence[int]
+    ) -> np.ndarray:
+        """Score any captions for any images; the time grows with the pairs, not with the references.
+
+        Args:
+            candidates: tokenized captions, each counted once.
+            candidate: (pairs,) index of a caption.
+            image: (pairs,) index of an image, in the order of `references.ids`, to whose references it is compared.
+
+        Returns:
+            (pairs,): what `score` gives that image with that caption.
+
+        Raises:
+            ValueError: pairs without a caption or an image.
+        """
+        candidate, image = np.asarray(candidate, np.int64), np.asarray(image, np.int64)
+        for index, size in ((candidate, len(candidates)), (image, len(self.references.ids))):
+            if index.shape != image.shape or index.ndim != 1 or np.any((index < 0) | (index >= size)):
+                raise ValueError(f"Pairs to score need {image.size} indices from 0 to {size - 1}, not {index}.")
+        words = [words_of(tokens) for tokens in candidates]
+        vectors = self._vectors(words)
+        lengths = np.fromiter(map(len, words), np.int64, len(words))
+        scores = np.empty(len(image))
+        for start in range(0, len(image), _TOGETHER):
+            these = slice(start, start + _TOGETHER)
+            scores[these] = self._compare(vectors, lengths, candidate[these], image[these])
+        return scores
+
+    def _vectors(self, words: Sequence[Sequence[str]]) -> list[_Vectors]:
+        """Weigh the n-grams of captions, order by order."""
+        vectors = []
+        for rows, idf in zip(self._ngrams.count(words), self._idf, strict=True):
+            weight = rows.count * idf[np.minimum(rows.ngram, len(idf) - 1)]
+            length = np.bincount(rows.sentence, minlength=len(words))
+            norm = _norms(rows.sentence, weight, len(words))
+            vectors.append(_Vectors(np.cumsum(length) - length, length, rows.ngram, weight, norm))
+        return vectors
+
+    def _compare(
+        self, vectors: Sequence[_Vectors], lengths: np.ndarray, candidate: np.ndarray, image: np.ndarray
+    ) -> np.ndarray:
+        """Return the score of each pair: (pairs,)."""
+        ngrams = self._ngrams
+        captions = ngrams.captions[image]
+        pair, sentence = spans(ngrams.first[image], captions)  # one row per pair and reference
+        behind = np.cumsum(captions) - captions - ngrams.first[image]  # from a sentence to its row
+        similarity = np.zeros(len(pair))
+        for mine, table, theirs, norms in zip(vectors, ngrams.orders, self._weights, self._norms, strict=True):
+            owner, row = spans(mine.start[candidate], mine.length[candidate])
+            asked, found = table.rows_of(image[owner], mine.ngram[row])
+            products = np.minimum(mine.weight[row[asked]], theirs[found]) * theirs[found]
+            product = _sums(behind[owner[asked]] + table.sentence[found], products, len(pair))
+            norm = mine.norm[candidate[pair]] * norms[sentence]
+            similarity += np.divide(product, norm, out=np.zeros_like(product), where=norm > 0)
+        # coco-caption takes the number of bigrams for the length of a caption.
+        delta = np.maximum(lengths[candidate[pair]] - 1, 0) - np.maximum(ngrams.lengths[sentence] - 1, 0)
+        similarity *= np.exp(-(delta**2) / (2 * SIGMA**2))
+        return 10 / ORDERS * _sums(pair, similarity, len(image)) / captions
 
 
 def _norms(sentence: np.ndarray, weights: np.ndarray, sentences: int) -> np.ndarray:

@@ -8,6 +8,7 @@ from itertools import chain, count
 import numpy as np
 
 ORDERS = 4
+_LOW = 0xFFFFFFFF  # the lower half of a packed pair
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class ReferenceNgrams:
         sentences = list(chain.from_iterable(references))
         self.images = len(references)
         self.captions = np.fromiter(map(len, references), np.int64, self.images)  # (images,)
+        self.first = np.cumsum(self.captions) - self.captions  # (images,) first sentence of each
         self.image = np.repeat(np.arange(self.images), self.captions)  # (sentences,)
         self.lengths = np.fromiter(map(len, sentences), np.int64, len(sentences))  # (sentences,) in words
         self._words = {word: index for index, word in enumerate(dict.fromkeys(chain.from_iterable(sentences)))}
@@ -48,8 +50,9 @@ class ReferenceNgrams:
         return self._count(sentences)[0]
 
     def _count(self, sentences: Sequence[Sequence[str]]) -> tuple[list[Counts], list[np.ndarray]]:
-        ids = defaultdict(count(len(self._words)).__next__, self._words)  # new words get the next numbers
-        words = np.array([ids[word] for word in chain.from_iterable(sentences)], np.int64)
+        known, new_ids = self._words, defaultdict(count(len(self._words)).__next__)  # new words get the next numbers
+        ids = (known[word] if word in known else new_ids[word] for word in chain.from_iterable(sentences))
+        words = np.fromiter(ids, np.int64)
         lengths = np.fromiter(map(len, sentences), np.int64, len(sentences))
         sentence = np.repeat(np.arange(len(sentences)), lengths)
         # How many words follow from here to the end of the sentence, this one included.
@@ -71,19 +74,22 @@ class ImageCounts:
     def __init__(self, counts: Counts, image: np.ndarray):
         keys = _pack(image[counts.sentence], counts.ngram)
         order = np.argsort(keys, kind="stable")
-        self.keys, self.sentence, self.count = keys[order], counts.sentence[order], counts.count[order]
-        self.ngram = counts.ngram[order]
-        # The first row of each pair of image and n-gram.
-        self.first = np.flatnonzero(np.diff(self.keys, prepend=-1))
+        self.sentence, self.count = counts.sentence[order].astype(np.int32), counts.count[order]  # (rows,)
+        self._pairs, self._first, self._rows = np.unique(keys[order], return_index=True, return_counts=True)
+
+    @property
+    def ngram(self) -> np.ndarray:
+        """Return the id of the n-gram of each row: (rows,)."""
+        return np.repeat(self._pairs & _LOW, self._rows)
 
     def images_with(self, ngrams: int) -> np.ndarray:
         """Return in how many images each n-gram occurs (document frequency): (ngrams,)."""
-        return np.bincount(self.ngram[self.first], minlength=ngrams)
+        return np.bincount(self._pairs & _LOW, minlength=ngrams)
 
     def largest_count(self, image: np.ndarray, ngram: np.ndarray) -> np.ndarray:
-        """Return the largest count of an n-gram in one reference of an image, 0 where there is none: (rows,)."""
-        largest = np.maximum.reduceat(self.count, self.first) if len(self.first) else self.count
-        place, found = _look_up(_pack(image, ngram), self.keys[self.first])
+        """Return the largest count of an n-gram in one reference of an image, 0 where there is none: (asked,)."""
+        largest = np.maximum.reduceat(self.count, self._first) if len(self._first) else self.count
+        place, found = _look_up(_pack(image, ngram), self._pairs)
         counts = np.zeros(len(place), np.int64)
         counts[found] = largest[place[found]]
         return counts
@@ -94,12 +100,20 @@ class ImageCounts:
         Returns:
             Two arrays of equal length: which pair was asked for, and one row here that holds it.
         """
-        wanted = _pack(image, ngram)
-        start = np.searchsorted(self.keys, wanted)
-        found = np.searchsorted(self.keys, wanted, "right") - start
-        asked = np.repeat(np.arange(len(wanted)), found)
-        offset = np.arange(len(asked)) - np.repeat(np.cumsum(found) - found, found)
-        return asked, start[asked] + offset
+        place, found = _look_up(_pack(image, ngram), self._pairs)
+        place = place[found]
+        asked, row = spans(self._first[place], self._rows[place])
+        return np.flatnonzero(found)[asked], row
+
+
+def spans(start: np.ndarray, length: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Write ranges of whole numbers one behind the other.
+
+    Returns:
+        Two arrays of equal length: the index of the range, and the number.
+    """
+    owner = np.repeat(np.arange(len(length)), length)
+    return owner, np.arange(len(owner)) + (start - np.cumsum(length) + length)[owner]
 
 
 def _pack(high: np.ndarray, low: np.ndarray) -> np.ndarray:
@@ -109,7 +123,7 @@ def _pack(high: np.ndarray, low: np.ndarray) -> np.ndarray:
 
 def _count_pairs(sentence: np.ndarray, ngram: np.ndarray) -> Counts:
     pairs, count = np.unique(_pack(sentence, ngram), return_counts=True)
-    return Counts(pairs >> 32, pairs & 0xFFFFFFFF, count)
+    return Counts(pairs >> 32, pairs & _LOW, count)
 
 
 def _look_up(keys: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

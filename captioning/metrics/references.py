@@ -12,14 +12,17 @@ ImageId = int | str
 class References:
     """Reference captions per image, in a fixed order of the images."""
 
-    def __init__(self, captions: Mapping[ImageId, Sequence[str]]):
+    def __init__(self, captions: Mapping[ImageId, Sequence[str]], end: str | None = None):
         """Tokenize the captions.
 
         Args:
             captions: image id -> its reference captions (raw text, one or more).
+            end: a token to append to each; a tokenized candidate then has to carry it, too. A score that knows the
+                end of a caption does not reward one that stops early (Rennie et al. 2017 on self-critical training).
 
         Raises:
-            ValueError: no image, an image without a caption, or captions that are not a list of texts.
+            ValueError: no image, an image without a caption, captions that are not a list of texts, or an end that
+                is not one word.
         """
         if not captions:
             raise ValueError("There is no image to score: the references are empty.")
@@ -29,8 +32,11 @@ class References:
                 raise ValueError(f"The references of image {image!r} are not a list of texts: {texts!r}")
         if without := [image for image, texts in captions.items() if not texts]:
             raise ValueError(f"Images without a reference caption: {some_images(without)}. Leave them out.")
+        if end is not None and end.split() != [end]:
+            raise ValueError(f"The end of a caption must be one token without white space, not {end!r}.")
         self.ids = tuple(captions)
-        self.tokens = [[tokenize(text) for text in texts] for texts in captions.values()]
+        last = [] if end is None else [end]
+        self.tokens = [[tokenize(text) + last for text in texts] for texts in captions.values()]
 
     @cached_property
     def ngrams(self) -> ReferenceNgrams:
