@@ -8,6 +8,7 @@ import pytest
 
 import captioning.quiet  # noqa: F401
 from captioning.training import fit
+from captioning.training.history import best_epoch
 from tests.test_training import (  # noqa: F401 (a fixture)
     CONFIG,
     assert_same_weights,
@@ -55,8 +56,7 @@ def averaged(made, tmp_path_factory):  # noqa: F811
 
 def test_the_average_is_what_is_validated_sampled_and_saved(made, averaged):  # noqa: F811
     own, model, history, folder = averaged
-    best = max(range(3), key=lambda epoch: history[epoch]["val_CIDEr"])
-    assert_close([np.asarray(weight) for weight in model.trainable_variables], own.after_epochs[best])
+    assert_close([np.asarray(weight) for weight in model.trainable_variables], own.after_epochs[best_epoch(history)])
     other, _, validation = parts(made, dropout=0.0)
     scores = fit.ValidationCaptions(validation, made[2])._captions
     for row, weights, in_model in zip(history, own.after_epochs, own.in_model, strict=True):
