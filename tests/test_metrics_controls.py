@@ -1,9 +1,9 @@
-"""Chance, spread and novelty."""
+"""Chance and spread."""
 
 import numpy as np
 import pytest
 
-from captioning.metrics import CiderD, bootstrap_interval, distinct_captions, novel_captions, shuffled_cider
+from captioning.metrics import CiderD, bootstrap_interval, mean_and_deviation, paired_bootstrap, shuffled_cider
 from captioning.metrics.controls import _derangement, share_interval, shares_differ, shuffles
 
 REFERENCES = {image: [f"word{image} thing{image} runs near place{image}"] for image in range(6)}
@@ -80,18 +80,41 @@ def test_shuffles_are_what_the_shuffled_cider_scores():
     assert shuffled_cider(references, results) == pytest.approx(np.mean([metric.score(t)[0] for t in shuffled]))
 
 
-def test_distinct_captions_compares_tokens():
-    assert distinct_captions({1: "A dog.", 2: "a dog", 3: "a cat", 4: "a red dog"}) == pytest.approx(3 / 4)
+def test_paired_bootstrap_sees_what_two_intervals_do_not():
+    rng = np.random.default_rng(1)
+    hard = rng.normal(5, 2, 300)  # the same images are hard for both
+    one, other = hard + 0.1 + rng.normal(0, 0.2, 300), hard + rng.normal(0, 0.2, 300)
+    assert bootstrap_interval(one)[0] < bootstrap_interval(other)[1]
+    lead = paired_bootstrap(one, other)
+    assert lead.mean == pytest.approx(one.mean() - other.mean())
+    half = 1.96 * np.std(one - other) / np.sqrt(300)
+    assert (lead.low, lead.high) == pytest.approx((lead.mean - half, lead.mean + half), abs=0.004)
+    assert (lead.low, lead.high) == bootstrap_interval(one - other)
+    assert lead.not_above == 0 and paired_bootstrap(other, one).not_above == 1
 
 
-def test_novel_captions_compares_tokens():
-    train = ["A dog runs.", "Some cat"]
-    results = {1: "a dog runs", 2: "a dog", 3: "some  cat .", 4: "", 5: "a dog", 6: "a dog runs fast"}
-    assert novel_captions(results, train) == pytest.approx(3 / 6)
-    assert novel_captions({1: "new"}, iter(train)) == 1
+def test_share_of_resamples_without_a_lead():
+    # Of two images, a resample is two draws: only a quarter of them holds the second image alone.
+    lead = paired_bootstrap([3.0, 0.0], [0.0, 1.0])
+    assert (lead.mean, lead.low, lead.high) == (1.0, -1.0, 3.0)
+    assert lead.not_above == pytest.approx(1 / 4, abs=0.04)
+    assert paired_bootstrap([1.0, 2.0], [1.0, 2.0]) == (0, 0, 0, 1)  # equal is not above
+    with pytest.raises(ValueError, match="same images"):
+        paired_bootstrap([1.0, 2.0], [1.0])
+    with pytest.raises(ValueError, match="shape"):
+        paired_bootstrap([], [])
 
 
-@pytest.mark.parametrize("share", [distinct_captions, lambda results: novel_captions(results, [])])
-def test_no_result_at_all(share):
-    with pytest.raises(ValueError, match="empty"):
-        share({})
+def test_resamples_do_not_depend_on_how_many_are_drawn_at_a_time(monkeypatch):
+    scores = np.random.default_rng(2).normal(size=31)
+    whole = bootstrap_interval(scores)
+    for drawn in (1, 100, 31_001):
+        monkeypatch.setattr("captioning.metrics.controls._DRAWN", drawn)
+        assert bootstrap_interval(scores) == whole
+
+
+def test_mean_and_deviation_of_seeds():
+    assert mean_and_deviation([1.0, 2.0, 4.0]) == pytest.approx((7 / 3, (7 / 3) ** 0.5))  # (16 + 1 + 25) / 9 / 2
+    assert mean_and_deviation([0.5]) == (0.5, None)
+    with pytest.raises(ValueError, match="no run"):
+        mean_and_deviation([])

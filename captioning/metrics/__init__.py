@@ -2,11 +2,13 @@
 
 from captioning.metrics.cider import CiderD
 from captioning.metrics.coco_files import read_references, read_results
-from captioning.metrics.controls import bootstrap_interval, distinct_captions, novel_captions, shuffled_cider
+from captioning.metrics.controls import bootstrap_interval, mean_and_deviation, paired_bootstrap, shuffled_cider
 from captioning.metrics.grounding import grounding
+from captioning.metrics.language import bad_endings, distinct_captions, diversity, language, novel_captions
 from captioning.metrics.references import References
 from captioning.metrics.report import report, score
 from captioning.words import tokenize
 
-__all__ = ["CiderD", "References", "bootstrap_interval", "distinct_captions", "grounding", "novel_captions"]
-__all__ += ["read_references", "read_results", "report", "score", "shuffled_cider", "tokenize"]
+__all__ = ["CiderD", "References", "bad_endings", "bootstrap_interval", "distinct_captions", "diversity", "grounding"]
+__all__ += ["language", "mean_and_deviation", "novel_captions", "paired_bootstrap", "read_references", "read_results"]
+__all__ += ["report", "score", "shuffled_cider", "tokenize"]

@@ -6,8 +6,9 @@ from typing import Any
 
 from captioning.metrics.bleu import corpus_bleu
 from captioning.metrics.cider import CiderD
-from captioning.metrics.controls import bootstrap_interval, distinct_captions, novel_captions, shuffled_cider
+from captioning.metrics.controls import bootstrap_interval, shuffled_cider
 from captioning.metrics.grounding import Names, Truth, grounding
+from captioning.metrics.language import distinct_captions, novel_captions
 from captioning.metrics.references import ImageId, References, words_of
 from captioning.metrics.rouge import rouge_l
 
