@@ -16,4 +16,5 @@ from captioning.findings.looking import depends, evenness, looking, looks, right
 from captioning.findings.photos import alternatives, confidence, disagreement, looked, sureness
 from captioning.findings.pictures import contrast, neighbors, scales, similar, speed
 from captioning.findings.scores import comparison, decoding_name, decodings, orders, ranking, scored, truth
+from captioning.findings.self_critical import MEASURES, gains, rewarded, sampled, traded, written
 from captioning.findings.training import curves, padding_in_one_loss, padding_in_training, split_by_caption

@@ -46,13 +46,14 @@ class Advice:
     attention: int = 256  # width of the additive score
     batch: int = 16  # pictures per step
     learning_rate: float = 2e-3
+    further: float = 5e-5  # learning rate of self-critical training of recurrent models; Transformers take a fifth
 
 
 def advice(project: Project) -> Advice:
     """Return the advice for the active dataset."""
     return {
         "scenes": Advice(
-            dropout=0.15, longer=1.0, attention=128, batch=32, learning_rate=3e-3
+            dropout=0.15, longer=1.0, attention=128, batch=32, learning_rate=3e-3, further=2e-4
         ),  # they come from one generator
         "open-images": Advice(max_words=50),  # whole paragraphs, spoken
     }.get(project.dataset, Advice())
