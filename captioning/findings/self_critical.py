@@ -22,15 +22,17 @@ MEASURES = {
     "Div_2": ("different pairs in samples", True),
     "mBLEU_4": ("samples alike (mBLEU-4)", False),
     "exact": ("exact", True),
-    "pair": ("pairs", True),
+    "pair": ("pairs of thing and color", True),
     "object": ("objects", True),
     "colour": ("colors", True),
     "place": ("place", True),
-    "relation": ("relations", True),
+    "relation": ("true relations", True),
+    "relations_named": ("relations named", True),
     "false_named": ("false names", False),
     "repeats": ("named twice", False),
 }
-_SHARES = ("bad_endings", "distinct_captions", "novel_captions", "Div_2", *list(MEASURES)[-8:])
+_SHARES = ("bad_endings", "distinct_captions", "novel_captions", "Div_2", "exact", "pair", "object", "colour", "place")
+_SHARES += ("relation", "false_named", "repeats")
 
 
 def sampled(rewards: np.ndarray, advantages: np.ndarray) -> Finding:
@@ -91,7 +93,8 @@ def traded(parent: Mapping, child: Mapping, pictures: int) -> Finding:
             open_.append(text)
         else:
             (better if (after > before) == more else worse).append(text)
-    rose, hacked = child["CIDEr"] > parent["CIDEr"], [text for text in worse if not text.startswith("CIDEr")]
+    rose = float(written("CIDEr", child["CIDEr"])) > float(written("CIDEr", parent["CIDEr"]))  # as shown
+    hacked = [text for text in worse if not text.startswith("CIDEr")]
     told = [f"On {counted(pictures, 'validation picture')}, better: {listed(better or ['nothing'])}."]
     told.append(f"Worse: {listed(worse or ['nothing'])}.")
     if open_:
@@ -126,4 +129,10 @@ def written(name: str, value: float | None) -> str:
         return "-"
     if name in _SHARES:
         return percent(value)
-    return f"{value:.0f}" if name == "vocabulary" else f"{value:.1f}" if name == "words" else f"{value:.3f}"
+    return (
+        f"{value:.0f}"
+        if name in ("vocabulary", "relations_named")
+        else f"{value:.1f}"
+        if name == "words"
+        else f"{value:.3f}"
+    )

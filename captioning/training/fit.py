@@ -91,13 +91,11 @@ def fit(
 
     captions = sum(min(train.captions, len(record.captions)) for record in train.records)
     loss = masked_crossentropy(config.label_smoothing, config.mask_padding)
-    prepare = lambda: compile_model(model, config, train.steps_per_epoch * config.epochs, loss)  # noqa: E731
-    return run(prepare, epochs, model, validation, tokenizer, config, folder, callbacks, stop_after, name, captions)
+    compile_model(model, config, train.steps_per_epoch * config.epochs, loss)
+    return run(model, validation, tokenizer, config, folder, callbacks, stop_after, name, epochs, captions)
 
 
 def run(
-    prepare: Callable[[], None],
-    epochs: Callable[[int, int, Sequence[keras.callbacks.Callback]], None],
     model: Decoder,
     validation: CaptionBatches,
     tokenizer: Tokenizer,
@@ -106,15 +104,16 @@ def run(
     callbacks: Sequence[keras.callbacks.Callback],
     stop_after: int | None,
     name: str,
+    epochs: Callable[[int, int, Sequence[keras.callbacks.Callback]], None],
     captions: int,
     start: Path | None = None,
 ) -> History:
     """Do what all training runs share: hold the folder, resume, log, validate, keep snapshots and the best weights.
 
     Args:
-        prepare: compiles the model.
+        model: compiled.
+        validation, tokenizer, config, folder, callbacks, stop_after, name: see `fit`.
         epochs: trains from the first epoch that is to be done up to a last one, and calls the callbacks.
-        model, validation, tokenizer, config, folder, callbacks, stop_after, name: see `fit`.
         captions: trained on in one epoch, for the log.
         start: a file of weights to start from; None: the model's first ones.
 
@@ -126,7 +125,6 @@ def run(
     """
     with training_in(Path(folder), asdict(model.config), asdict(config), code_digest(type(model))):
         snapshots = Snapshots(folder, config)
-        prepare()
         first_epoch = snapshots.restore(model)
         if start and not first_epoch:
             with without_optimizer(model):

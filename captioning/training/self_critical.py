@@ -112,7 +112,6 @@ def fit(
                 break
         calls.on_train_end()
 
-    prepare = lambda: compile_model(model, config, train.steps_per_epoch * config.epochs)  # noqa: E731
-    captions = config.samples * len(train.records)
-    own = (model, validation, tokenizer, config, folder, callbacks, stop_after, name)
-    return run(prepare, epochs, *own, captions, start=weights)
+    compile_model(model, config, train.steps_per_epoch * config.epochs)
+    common = (model, validation, tokenizer, config, folder, callbacks, stop_after, name)
+    return run(*common, epochs, captions=config.samples * len(train.records), start=weights)
