@@ -63,7 +63,7 @@ def probabilities(model, features, captions):
 def gradient_of(model, function):
     with tf.GradientTape() as tape:
         value = function()
-    return np.concatenate([np.ravel(g) for g in tape.gradient(value, model.trainable_variables)])
+    return np.concatenate([np.ravel(tf.convert_to_tensor(g)) for g in tape.gradient(value, model.trainable_variables)])
 
 
 def estimated(tiny, samples, only_words=True):
