@@ -39,19 +39,40 @@ def policy_loss(logits, samples, advantage, only_words: bool = True):
     return -ops.mean(ops.cast(advantage, "float32") * of_captions)
 
 
-def compile_learning(model: Decoder, config: SelfCriticalConfig):
-    """Return a function of features, samples and advantages that takes one step of the model's optimizer."""
+class Learner:
+    """Samples, scores and learns, batch by batch; nothing is drawn ahead, so samples come from the weights of now."""
 
-    @tf.function(reduce_retracing=True)
-    def learn(features, samples, advantage):
-        tokens = tf.concat([tf.fill(tf.shape(samples[..., :1]), START), samples[..., :-1]], axis=-1)
-        with tf.GradientTape() as tape:
-            logits = model({"features": features, "tokens": tokens}, training=config.dropout)
-            loss = policy_loss(logits, samples, advantage, config.only_words)
-            scaled = model.optimizer.scale_loss(loss)  # with float16
-        model.optimizer.apply(tape.gradient(scaled, model.trainable_variables), model.trainable_variables)
+    def __init__(self, model: Decoder, train: CaptionBatches, tokenizer: Tokenizer, config: SelfCriticalConfig):
+        """Take a compiled model, and the pictures; see `fit`."""
+        self._train = train
+        self._reward = Reward(train.records, tokenizer, config.end_in_reward)
+        self._sample = compile_sampler(model, config.samples, train.max_words)
 
-    return lambda *arrays: learn(*map(tf.constant, arrays))
+        @tf.function(reduce_retracing=True)
+        def learn(features, samples, advantage):
+            tokens = tf.concat([tf.fill(tf.shape(samples[..., :1]), START), samples[..., :-1]], axis=-1)
+            with tf.GradientTape() as tape:
+                logits = model({"features": features, "tokens": tokens}, training=config.dropout)
+                loss = policy_loss(logits, samples, advantage, config.only_words)
+                scaled = model.optimizer.scale_loss(loss)  # with float16
+            model.optimizer.apply(tape.gradient(scaled, model.trainable_variables), model.trainable_variables)
+
+        self._learn = learn
+
+    def epoch(self, epoch: int, calls: keras.callbacks.CallbackList) -> dict[str, float]:
+        """Train on every picture once; return the mean reward and the mean number of words of all samples."""
+        train, rewards, words = self._train, [], []
+        for step, (pictures, features) in enumerate(train.pictures(epoch)):
+            calls.on_train_batch_begin(step)
+            # The same again after a kill: a function of the seed and of how many steps came before.
+            samples = self._sample(features, (train.seed, epoch * train.steps_per_epoch + step))
+            of_samples = self._reward(samples, pictures)
+            arrays = features, samples, advantages(of_samples).astype(np.float32)
+            self._learn(*map(tf.constant, arrays))
+            rewards.append(of_samples.ravel())
+            words.append((samples > END).sum(axis=-1).ravel())
+            calls.on_train_batch_end(step)
+        return {"reward": np.concatenate(rewards).mean(), "words": np.concatenate(words).mean()}
 
 
 def fit(
@@ -88,26 +109,15 @@ def fit(
         raise ValueError("Self-critical training runs on one device: load the model outside of the strategy's scope.")
 
     def epochs(first: int, most: int, callbacks: Sequence[keras.callbacks.Callback]) -> None:
-        reward = Reward(train.records, tokenizer, config.end_in_reward)
-        sample = compile_sampler(model, config.samples, train.max_words)
-        learn = compile_learning(model, config)
+        learner = Learner(model, train, tokenizer, config)
         calls = keras.callbacks.CallbackList(list(callbacks), model=model, epochs=most, steps=train.steps_per_epoch)
         model.stop_training = False
         calls.on_train_begin()
         for epoch in range(first, most):
             calls.on_epoch_begin(epoch)
-            rewards, words = [], []
-            for step, (numbers, features) in enumerate(train.pictures(epoch)):
-                calls.on_train_batch_begin(step)
-                samples = sample(features, (train.seed, epoch * train.steps_per_epoch + step))
-                of_samples = reward(samples, numbers)
-                learn(features, samples, advantages(of_samples).astype(np.float32))
-                rewards.append(of_samples.ravel())
-                words.append((samples > END).sum(axis=-1).ravel())
-                calls.on_train_batch_end(step)
-            logs = {"reward": np.concatenate(rewards).mean(), "words": np.concatenate(words).mean()}
+            logs = learner.epoch(epoch, calls)
             scores = model.evaluate(validation.evaluation(), callbacks=calls, return_dict=True, verbose=0)
-            calls.on_epoch_end(epoch, logs | {f"val_{key}": value for key, value in scores.items()})
+            calls.on_epoch_end(epoch, logs | {f"val_{name}": value for name, value in scores.items()})
             if model.stop_training:
                 break
         calls.on_train_end()
