@@ -224,7 +224,7 @@ def parent(made, tmp_path_factory):  # noqa: F811
     model, train, _ = parts(made, "bahdanau", dropout=0.1)
     model.compile("adam", self_critical.compile_model.__globals__["masked_crossentropy"](), jit_compile=False)
     model.optimizer.learning_rate = 0.02
-    model.fit(train.training(0, 5), epochs=5, steps_per_epoch=train.steps_per_epoch, verbose=0)
+    model.fit(train.training(0, 5), epochs=5, steps_per_epoch=train.steps_per_epoch, shuffle=False, verbose=0)
     model.optimizer = None
     model.save_weights(file := tmp_path_factory.mktemp("parent") / "model.weights.h5")
     return file
