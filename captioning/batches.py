@@ -82,6 +82,12 @@ class CaptionBatches:
         random = np.random.default_rng((self.seed, epoch))
         return self._batches(self._split(random.permutation(len(self.records))), random)
 
+    def pictures(self, epoch: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield the numbers of the records in each batch of `epoch`, and their features (batch, regions, channels)."""
+        random = np.random.default_rng((self.seed, epoch))
+        for numbers in self._split(random.permutation(len(self.records))):
+            yield numbers, self._features(numbers)
+
     def _split(self, order: np.ndarray) -> list[np.ndarray]:
         return [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)]
 

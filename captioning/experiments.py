@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from captioning import bundle
-from captioning.bundle import BundleError
+from captioning.bundle import Bundle, BundleError
 from captioning.catalog import delete, folders, table  # noqa: F401 (for notebooks)
 from captioning.datasets.dataset import CaptionDataset
 from captioning.features import FeatureStore
 from captioning.files import DamagedError, only_one, read_json, write_json
 from captioning.from_scratch.rnn import CaptioningRNN
-from captioning.provenance import code_digest, difference, differences, digest
+from captioning.provenance import code_digest, content_digest, difference, differences, digest
 from captioning.quiet import keras
 from captioning.settings import Project
 from captioning.tokenizer import Tokenizer
@@ -25,7 +25,7 @@ from captioning.training.history import best_epoch, read_history
 # What a folder's name says of these; fields that follow from others are not named.
 _WORDS = {"data.captions": "other-captions", "data.features": "other-features", "tokenizer": "other-words"}
 _WORDS |= {"data.pictures": "{}-pictures", "class.name": "{}", "class.code": "other-code", "precision": "{}"}
-_WORDS |= {"encoder": "other-encoder"}
+_WORDS |= {"encoder": "other-encoder", "parent.name": "from-{}", "parent.weights": "other-parent", "parent": "sc"}
 _FROM = {"data.pictures": ("data.captions", "data.features", "tokenizer"), "class.name": ("class.code",)}
 _FOLLOWS = ("format", "model.vocabulary", "model.regions", "model.channels", "class.module", "kind", "weights_folder")
 _MOST_WORDS = 4
@@ -33,7 +33,14 @@ _DURATION = {"training.epochs", "training.patience"}
 
 
 def settings_for(
-    model_class: type, config, training, dataset: CaptionDataset, tokenizer: Tokenizer, store: FeatureStore, **batches
+    model_class: type,
+    config,
+    training,
+    dataset: CaptionDataset,
+    tokenizer: Tokenizer,
+    store: FeatureStore,
+    parent: Bundle | None = None,
+    **batches,
 ) -> dict:
     """Return all that decides how a model comes out, as JSON values: an experiment's identity.
 
@@ -44,6 +51,7 @@ def settings_for(
         dataset: the captions and splits that are trained and validated on.
         tokenizer: its vocabulary ties the ids to the weights.
         store: the features of the pictures.
+        parent: the trained model that self-critical training starts from.
         batches: further settings of a notebook: pictures per batch, longest caption, seed.
     """
     numpy = issubclass(model_class, CaptioningRNN)
@@ -59,6 +67,8 @@ def settings_for(
         "tokenizer": digest(tokenizer.vocabulary),
         "encoder": store.identity,
     }
+    if parent:
+        settings["parent"] = {"name": parent.name, "weights": content_digest(parent.weights_file.read_bytes())}
     return json.loads(json.dumps(settings))  # tuples become lists, as they will be when read again
 
 
@@ -79,7 +89,8 @@ def start(project: Project, settings: dict, tokenizer: Tokenizer, name: str | No
     """
     if name is not None and not re.fullmatch(r"[\w.+-]+", name):
         raise ValueError(f"NAME = {name!r}: use letters, digits, dots, dashes and underscores.")
-    stem = "-".join(filter(None, (settings["kind"], settings["encoder"]["encoder"], name)))
+    further = "sc" if "parent" in settings else None
+    stem = "-".join(filter(None, (settings["kind"], settings["encoder"]["encoder"], further, name)))
     project.checkpoints.mkdir(parents=True, exist_ok=True)
     with only_one(project.checkpoints / stem, wait=True):
         for folder, kept in _all(project.checkpoints):
@@ -146,7 +157,31 @@ def best(checkpoints: Path) -> Path:
         FileNotFoundError: there is none.
     """
     finished = [folder for folder, settings in _all(checkpoints) if settings["finished"]]
-    return max(_some(finished, checkpoints), key=_validation_cider)
+    return max(_some(finished, checkpoints), key=_cider)
+
+
+def parent(checkpoints: Path, name: str | None = None) -> Path:
+    """Return the finished experiment that self-critical training starts from.
+
+    Args:
+        checkpoints: the folder of a dataset.
+        name: of the experiment; None: the Keras model of the highest CIDEr on validation pictures that has no parent.
+
+    Raises:
+        FileNotFoundError: there is no such model.
+        ValueError: there is none of the name, it is unfinished, or a NumPy model.
+    """
+    known = {folder.name: settings for folder, settings in _all(checkpoints)}
+    can = [each for each, kept in known.items() if kept["finished"] and not kept["kind"].startswith("numpy_")]
+    if name is None:
+        return max(_some([checkpoints / each for each in can if "parent" not in known[each]], checkpoints), key=_cider)
+    if name in can:
+        return checkpoints / name
+    why = "there is no such experiment"
+    if name in known:
+        numpy = known[name]["kind"].startswith("numpy_")
+        why = "it is of NumPy, and its samples are learned from with TensorFlow" if numpy else "it is unfinished"
+    raise ValueError(f"PARENT = {name!r}: {why}. Use None or one of: {', '.join(can) or 'none yet'}.")
 
 
 def _some(finished: list[Path], checkpoints: Path) -> list[Path]:
@@ -158,7 +193,7 @@ def _some(finished: list[Path], checkpoints: Path) -> list[Path]:
     return finished
 
 
-def _validation_cider(folder: Path) -> float:
+def _cider(folder: Path) -> float:
     """Return what `best` compares; -1 where it is not known."""
     with contextlib.suppress(FileNotFoundError, DamagedError, KeyError, TypeError, ValueError):
         return float(read_json(folder / "scores.json", "")["decoding"]["validation_CIDEr"])
@@ -194,6 +229,8 @@ def _new_folder(first: Path, settings: dict) -> Path:
 def _what_differs(kept: dict, now: dict) -> list[str]:
     changed = {field: after for field, _, after in differences(kept, now)}
     unsaid = set(_FOLLOWS).union(*(_FROM.get(field, ()) for field in changed))
+    if "parent.name" in changed:  # which says the rest
+        unsaid |= {field for field in changed if field.startswith(("parent.weights", "model.", "class."))}
     words = list(dict.fromkeys(_said(field, value) for field, value in changed.items() if field not in unsaid))
     if len(words) > _MOST_WORDS:
         words = [*words[: _MOST_WORDS - 1], digest(words)[:4]]

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -14,8 +15,9 @@ from captioning.from_scratch.early_stopping import NumpyTrainingConfig
 from captioning.from_scratch.weights import CaptioningRNNConfig
 from captioning.models.bahdanau import BahdanauDecoder
 from captioning.models.decoder import Decoder
+from captioning.provenance import content_digest
 from captioning.tokenizer import Tokenizer
-from captioning.training.config import TrainingConfig
+from captioning.training.config import SelfCriticalConfig, TrainingConfig
 from tests.bundles import Made, config_of, everything_in, finished, made_in, settings_of, start, train
 from tests.tiny import store_of
 
@@ -116,9 +118,11 @@ def test_every_knob_of_every_model_is_part_of_its_identity(made, model, config):
         assert found.startswith("kind was " if field.name == "cell" else f"model.{field.name} was "), field.name
 
 
-@pytest.mark.parametrize("kind", ["bahdanau", "numpy_lstm"])
-def test_every_knob_of_the_training_is_part_of_its_identity(made, kind):
-    usual = NumpyTrainingConfig() if kind == "numpy_lstm" else TrainingConfig()
+@pytest.mark.parametrize(
+    ("kind", "usual"),
+    [("bahdanau", TrainingConfig()), ("bahdanau", SelfCriticalConfig()), ("numpy_lstm", NumpyTrainingConfig())],
+)
+def test_every_knob_of_the_training_is_part_of_its_identity(made, kind, usual):
     model, config = config_of(made, kind)
     base = settings_of(made, model, config, usual)
     for field in dataclasses.fields(usual):
@@ -254,6 +258,57 @@ def test_a_name_of_ones_own(made):
     for name in ("../elsewhere", "a b", "", "a/b"):
         with pytest.raises(ValueError, match=r"NAME = .* use letters"):
             start(made, name=name)
+
+
+# Trained further
+
+
+def further(made, parent, training=None, name=None):
+    """Start self-critical training of a parent; return its folder."""
+    captioner = bundle.load(parent)
+    config, data = captioner.model.config, (made.dataset, made.tokenizer, made.store)
+    training = training or SelfCriticalConfig()
+    settings = experiments.settings_for(type(captioner.model), config, training, *data, parent=captioner)
+    return experiments.start(made.project, settings, made.tokenizer, name)
+
+
+def test_a_model_trained_further_is_an_experiment_that_knows_its_parent(made, capsys):
+    parent, _ = finished(made)
+    folder = further(made, parent)
+    assert folder.name == "bahdanau-mobilenet-sc"
+    weights = content_digest((parent / "model.weights.h5").read_bytes())
+    assert bundle.read_settings(folder)["parent"] == {"name": "bahdanau-mobilenet", "weights": weights}
+    assert "parent" not in bundle.read_settings(parent)
+    assert further(made, parent) == folder and "training resumes" in capsys.readouterr().out
+    assert further(made, parent, SelfCriticalConfig(samples=3)).name == "bahdanau-mobilenet-sc-samples-3"
+    assert further(made, parent, name="mine").name == "bahdanau-mobilenet-sc"  # the same settings
+    assert start(made) == parent
+
+
+def test_another_parent_is_said_in_the_name_and_its_weights_count(made):
+    parent, _ = finished(made)
+    other, _ = finished(made, units=9, dropout=0.2)
+    first = further(made, parent)
+    assert further(made, other).name == f"bahdanau-mobilenet-sc-from-{other.name}"
+    shutil.copy(finished(made, seed=3, batches={"seed": 3})[0] / "model.weights.h5", parent)
+    assert further(made, parent).name == "bahdanau-mobilenet-sc-other-parent" != first.name
+
+
+def test_the_parent_is_the_best_keras_model_or_the_one_that_is_named(made, tmp_path):
+    with pytest.raises(FileNotFoundError, match="no trained model"):
+        experiments.parent(tmp_path)
+    one, two = finished(made)[0], finished(made, units=9)[0]
+    of_numpy, open_one = finished(made, "numpy_lstm")[0], start(made, units=8)
+    child = further(made, one)
+    experiments.finish(child)
+    for folder, cider in ((one, 0.2), (two, 0.4), (of_numpy, 0.9), (open_one, 0.9), (child, 0.9)):
+        score(folder, validation=cider, test=0.1)
+    assert experiments.parent(made.project.checkpoints) == two
+    assert experiments.parent(made.project.checkpoints, one.name) == one
+    assert experiments.parent(made.project.checkpoints, child.name) == child
+    for name, why in ((of_numpy.name, "of NumPy"), (open_one.name, "unfinished"), ("typo", "no such experiment")):
+        with pytest.raises(ValueError, match=f"PARENT = '{name}': .*{why}.* Use None or one of: {one.name}, "):
+            experiments.parent(made.project.checkpoints, name)
 
 
 # Listed and deleted

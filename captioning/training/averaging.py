@@ -30,9 +30,9 @@ class AveragedWeights(keras.callbacks.Callback):
     def _swap(self, wanted: bool) -> None:
         if self._swapped == wanted:
             return
-        optimizer = getattr(
-            self.model.optimizer, "inner_optimizer", self.model.optimizer
-        )  # of one that scales the loss
+        optimizer = self.model.optimizer
+        optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of one that scales the loss
+        # Private: in Keras nothing public gives the averages without losing the weights that training moves on from.
         averages = optimizer._model_variables_moving_average
         for weight, average in zip(self.model.trainable_variables, averages, strict=True):
             kept = keras.ops.copy(weight)

@@ -15,10 +15,24 @@ class TrainingConfig:
     weight_decay: float = 0.01
     label_smoothing: float = 0.1  # share of the target spread over all words
     clip_norm: float = 5.0  # of the whole gradient
-    averaging: float = (
-        0.0  # momentum of the moving average of the weights, which is what is validated and kept; 0: none
-    )
+    averaging: float = 0.0  # momentum of the moving average of the weights, which is validated and kept; 0: none
     mask_padding: bool = True  # False is a mistake: padding is learned, and counted in the mean
+
+
+@dataclass(frozen=True)
+class SelfCriticalConfig:
+    """How a trained decoder is trained further, by the reward of captions that it samples."""
+
+    epochs: int = 8  # at most
+    patience: int = 4  # epochs without a better one (by CIDEr) before it stops
+    learning_rate: float = 5e-5  # at its highest; 1e-5 suits Transformers
+    weight_decay: float = 0.0
+    clip_norm: float = 1.0  # of the whole gradient
+    averaging: float = 0.0  # as in TrainingConfig
+    samples: int = 5  # captions of each picture; the others' mean reward is the baseline of each
+    dropout: bool = False  # in the pass that learns; samples are always drawn without, as captions are
+    end_in_reward: bool = True  # False is a mistake: it pays to leave the sentence unfinished
+    only_words: bool = True  # False is a mistake: UNK, PAD and START, never drawn, get the probability that words lose
 
 
 @dataclass(frozen=True)
@@ -33,6 +47,7 @@ class Advice:
     batch: int = 16  # pictures per step
     learning_rate: float = 2e-3
     transformer_dropout: float = 0.5
+    further: float = 5e-5  # learning rate of self-critical training of recurrent models; Transformers take a fifth
 
 
 def advice(project: Project) -> Advice:
@@ -45,6 +60,7 @@ def advice(project: Project) -> Advice:
             batch=32,
             learning_rate=3e-3,
             transformer_dropout=0.1,
+            further=2e-4,
         ),
         "open-images": Advice(max_words=50),  # whole paragraphs, spoken
     }.get(project.dataset, Advice())

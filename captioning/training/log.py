@@ -5,7 +5,9 @@ import textwrap
 from captioning.training.history import History, best_epoch
 
 WIDTH = 110  # characters of a line: what a page shows without wrapping
-COLUMNS = {"loss": 3, "accuracy": 3, "val_loss": 3, "val_accuracy": 3, "val_CIDEr": 3, "seconds": 1}  # name -> decimals
+# Name -> decimals; reward: mean CIDEr-D of sampled captions of train pictures, words: their mean number.
+COLUMNS = {"loss": 3, "accuracy": 3, "reward": 3, "words": 1, "val_loss": 3, "val_accuracy": 3, "val_CIDEr": 3}
+COLUMNS |= {"seconds": 1}
 LEGEND = "Losses in nats per word; * marks the best epoch so far; the caption is of one validation picture."
 
 

@@ -1,0 +1,138 @@
+"""What self-critical training shows: what samples are worth, what the reward does, and what it does to the language."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from captioning.findings.finding import Finding
+from captioning.findings.wording import counted, listed, percent, span
+from captioning.metrics.controls import shares_differ
+from captioning.training.history import History, best_epoch
+
+# Measure -> what it is called, and whether more of it is better; None: neither better nor worse in itself.
+MEASURES = {
+    "CIDEr": ("CIDEr", True),
+    "Bleu_4": ("BLEU-4", True),
+    "ROUGE_L": ("ROUGE-L", True),
+    "words": ("words per caption", None),
+    "bad_endings": ("bad endings", False),
+    "vocabulary": ("words used", True),
+    "distinct_captions": ("distinct captions", None),
+    "novel_captions": ("novel captions", None),
+    "Div_2": ("different pairs in samples", True),
+    "mBLEU_4": ("samples alike (mBLEU-4)", False),
+    "exact": ("exact", True),
+    "pair": ("pairs of thing and color", True),
+    "object": ("objects", True),
+    "colour": ("colors", True),
+    "place": ("place", True),
+    "relation": ("true relations", True),
+    "relations_named": ("relations named", True),
+    "false_named": ("false names", False),
+    "repeats": ("named twice", False),
+}
+_SHARES = ("bad_endings", "distinct_captions", "novel_captions", "Div_2", "exact", "pair", "object", "colour", "place")
+_SHARES += ("relation", "false_named", "repeats")
+
+
+def sampled(rewards: np.ndarray, advantages: np.ndarray) -> Finding:
+    """Tell what the samples of one picture are worth, and which of them become more probable.
+
+    Args:
+        rewards: (samples,), CIDEr-D.
+        advantages: (samples,), the reward of each less the mean of the others.
+    """
+    raised, count = int((advantages > 0).sum()), counted(len(rewards), "sample")
+    if not np.any(np.abs(advantages) > 1e-9):
+        return Finding(f"All of the {count} are worth {rewards[0]:.2f}: this picture teaches nothing in this step.")
+    return Finding(
+        f"The {count} are worth {span(rewards, '.2f')}. {raised} of them {'is' if raised == 1 else 'are'} worth more "
+        f"than the mean of the others and will become more probable; the advantages sum to "
+        f"{abs(round(float(advantages.sum()), 6)):g}."
+    )
+
+
+def rewarded(history: History, parent: History) -> Finding:
+    """Tell how far the reward rose on train pictures, and whether CIDEr on validation pictures rose with it.
+
+    Args:
+        history: of self-critical training.
+        parent: of the training of the model that it started from; both of greedy captions of the same pictures.
+    """
+    first, last, kept = history[0], history[-1], history[best_epoch(history)]
+    before = parent[best_epoch(parent)]["val_CIDEr"] if parent else np.nan
+    gain = round(kept["val_CIDEr"], 3) - round(before, 3)
+    told = "is not known of the parent"
+    if np.isfinite(gain):
+        told = f"went from {before:.3f} (parent) to {kept['val_CIDEr']:.3f} (epoch {kept['epoch'] + 1}, which was kept)"
+    course = f"from {first['reward']:.3f} in the first epoch to {last['reward']:.3f} in the last one"
+    text = f"The mean reward of samples of train pictures went {course}; CIDEr of greedy validation captions {told}."
+    if last["reward"] > first["reward"] and gain <= 0:
+        text += " What was learned about train pictures does not carry over to others: too few pictures, or too long."
+    loss = f" The validation loss went from {first['val_loss']:.3f} to {last['val_loss']:.3f}"
+    rises = last["val_loss"] > first["val_loss"]
+    why = ": the words that people use are no longer the aim." if rises else "."
+    return Finding(text + (loss + why if len(history) > 1 else ""))
+
+
+def traded(parent: Mapping, child: Mapping, pictures: int) -> Finding:
+    """Tell what got better and what got worse, and whether the reward was hacked: paid for by what it does not measure.
+
+    Args:
+        parent, child: `MEASURES` of both; with "intervals", those of some shares.
+        pictures: that were captioned.
+    """
+    better, worse, open_ = [], [], []
+    for name, (called, more) in MEASURES.items():
+        before, after = parent.get(name), child.get(name)
+        if more is None or before is None or after is None or written(name, before) == written(name, after):
+            continue
+        text = f"{called} {written(name, before)} -> {written(name, after)}"
+        intervals = [row.get("intervals", {}).get(name) for row in (parent, child)]
+        if all(intervals) and not shares_differ((before, intervals[0]), (after, intervals[1])):
+            open_.append(text)
+        else:
+            (better if (after > before) == more else worse).append(text)
+    rose = float(written("CIDEr", child["CIDEr"])) > float(written("CIDEr", parent["CIDEr"]))  # as shown
+    hacked = [text for text in worse if not text.startswith("CIDEr")]
+    told = [f"On {counted(pictures, 'validation picture')}, better: {listed(better or ['nothing'])}."]
+    told.append(f"Worse: {listed(worse or ['nothing'])}.")
+    if open_:
+        told.append(f"Too small a difference to tell: {listed(open_)}.")
+    if rose and hacked:
+        told.append("CIDEr rose; what got worse is where it was bought.")
+    elif rose:
+        told.append("CIDEr rose, and nothing measured here paid for it.")
+    else:
+        told.append("CIDEr did not rise.")
+    return Finding(" ".join(told))
+
+
+def gains(differences: Sequence[float]) -> Finding:
+    """Tell for how many pictures CIDEr rose or fell.
+
+    Args:
+        differences: (pictures,), child less parent.
+    """
+    values = np.asarray(differences)
+    rose, fell = int((values > 1e-9).sum()), int((values < -1e-9).sum())
+    return Finding(
+        f"CIDEr rose for {rose} of {counted(len(values), 'picture')}, fell for {fell} and stayed for "
+        f"{len(values) - rose - fell}; the mean difference is {values.mean():+.3f}, the largest gain "
+        f"{values.max():+.2f}, the largest loss {values.min():+.2f}."
+    )
+
+
+def written(name: str, value: float | None) -> str:
+    """Return a measure as the table shows it."""
+    if value is None:
+        return "-"
+    if name in _SHARES:
+        return percent(value)
+    return (
+        f"{value:.0f}"
+        if name in ("vocabulary", "relations_named")
+        else f"{value:.1f}"
+        if name == "words"
+        else f"{value:.3f}"
+    )

@@ -1,0 +1,127 @@
+"""Self-critical training: raise the probability of sampled captions that score above the picture's other samples."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from captioning.batches import CaptionBatches
+from captioning.models.decoder import Decoder
+from captioning.quiet import keras
+from captioning.quiet import tensorflow as tf
+from captioning.tokenizer import END, PAD, START, Tokenizer
+from captioning.training.config import SelfCriticalConfig
+from captioning.training.fit import compile_model, run
+from captioning.training.history import History
+from captioning.training.reward import Reward, advantages
+from captioning.training.sampling import compile_sampler, log_policy
+
+ops = keras.ops
+
+
+def policy_loss(logits, samples, advantage, only_words: bool = True):
+    """Return the loss whose gradient is that of REINFORCE: - advantage x log p(caption), the mean over captions.
+
+    Williams, "Simple Statistical Gradient-Following Algorithms for Connectionist Reinforcement Learning" (1992);
+    Rennie et al., "Self-critical Sequence Training for Image Captioning" (2017).
+
+    Args:
+        logits: (pictures, samples, steps, vocabulary).
+        samples: the ids drawn, (pictures, samples, steps), with PAD after END.
+        advantage: (pictures, samples).
+        only_words: see `log_policy`; what the sampler never draws must have no probability here either, or that of
+            captions that are made less probable moves there.
+    """
+    log_p = log_policy(logits, only_words)
+    chosen = ops.take_along_axis(log_p, ops.expand_dims(samples, -1), axis=-1)[..., 0]
+    # Not a product: PAD has a log-probability of -1e9.
+    of_captions = ops.sum(ops.where(ops.not_equal(samples, PAD), chosen, 0.0), axis=-1)
+    return -ops.mean(ops.cast(advantage, "float32") * of_captions)
+
+
+class Learner:
+    """Samples, scores and learns, batch by batch; nothing is drawn ahead, so samples come from the weights of now."""
+
+    def __init__(self, model: Decoder, train: CaptionBatches, tokenizer: Tokenizer, config: SelfCriticalConfig):
+        """Take a compiled model, and the pictures; see `fit`."""
+        self._train = train
+        self._reward = Reward(train.records, tokenizer, config.end_in_reward)
+        self._sample = compile_sampler(model, config.samples, train.max_words)
+
+        @tf.function(reduce_retracing=True)
+        def learn(features, samples, advantage):
+            tokens = tf.concat([tf.fill(tf.shape(samples[..., :1]), START), samples[..., :-1]], axis=-1)
+            with tf.GradientTape() as tape:
+                logits = model({"features": features, "tokens": tokens}, training=config.dropout)
+                loss = policy_loss(logits, samples, advantage, config.only_words)
+                scaled = model.optimizer.scale_loss(loss)  # with float16
+            model.optimizer.apply(tape.gradient(scaled, model.trainable_variables), model.trainable_variables)
+
+        self._learn = learn
+
+    def epoch(self, epoch: int, calls: keras.callbacks.CallbackList) -> dict[str, float]:
+        """Train on every picture once; return the mean reward and the mean number of words of all samples."""
+        train, rewards, words = self._train, [], []
+        for step, (pictures, features) in enumerate(train.pictures(epoch)):
+            calls.on_train_batch_begin(step)
+            # The same again after a kill: a function of the seed and of how many steps came before.
+            samples = self._sample(features, (train.seed, epoch * train.steps_per_epoch + step))
+            of_samples = self._reward(samples, pictures)
+            arrays = features, samples, advantages(of_samples).astype(np.float32)
+            self._learn(*map(tf.constant, arrays))
+            rewards.append(of_samples.ravel())
+            words.append((samples > END).sum(axis=-1).ravel())
+            calls.on_train_batch_end(step)
+        return {"reward": np.concatenate(rewards).mean(), "words": np.concatenate(words).mean()}
+
+
+def fit(
+    model: Decoder,
+    weights: Path,
+    train: CaptionBatches,
+    validation: CaptionBatches,
+    tokenizer: Tokenizer,
+    config: SelfCriticalConfig,
+    folder: Path,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    stop_after: int | None = None,
+    name: str = "",
+) -> History:
+    """Train a trained model further, by the CIDEr-D of captions that it samples for train pictures.
+
+    Args:
+        model: of the parent's class and settings. Whatever it was used for before changes nothing.
+        weights: the file of the parent's, from which training starts.
+        train, validation, tokenizer, folder, callbacks, stop_after, name: see `training.fit.fit`.
+        config: how.
+
+    Returns:
+        One row per epoch: epoch, reward (mean CIDEr-D of all samples), words (mean number of their words), val_loss,
+        val_accuracy, val_CIDEr, seconds. The model has the best weights.
+
+    Raises:
+        StaleError: the folder holds another run.
+        ValueError: fewer than two samples, or several devices.
+    """
+    if config.samples < 2:
+        raise ValueError(f"samples={config.samples}: give 2 or more, since each is compared with the others.")
+    if model.distribute_strategy.num_replicas_in_sync > 1:
+        raise ValueError("Self-critical training runs on one device: load the model outside of the strategy's scope.")
+
+    def epochs(first: int, most: int, callbacks: Sequence[keras.callbacks.Callback]) -> None:
+        learner = Learner(model, train, tokenizer, config)
+        calls = keras.callbacks.CallbackList(list(callbacks), model=model, epochs=most, steps=train.steps_per_epoch)
+        model.stop_training = False
+        calls.on_train_begin()
+        for epoch in range(first, most):
+            calls.on_epoch_begin(epoch)
+            logs = learner.epoch(epoch, calls)
+            scores = model.evaluate(validation.evaluation(), callbacks=calls, return_dict=True, verbose=0)
+            calls.on_epoch_end(epoch, logs | {f"val_{name}": value for name, value in scores.items()})
+            if model.stop_training:
+                break
+        calls.on_train_end()
+
+    compile_model(model, config, train.steps_per_epoch * config.epochs)
+    common = (model, validation, tokenizer, config, folder, callbacks, stop_after, name)
+    return run(*common, epochs, captions=config.samples * len(train.records), start=weights)

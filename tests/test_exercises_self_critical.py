@@ -1,0 +1,48 @@
+"""The exercises of notebook 10, done on a few scenes: they show what they say, and leave nothing behind."""
+
+import pytest
+
+from captioning import experiments
+from tests.series import files_of, run_changed
+
+pytestmark = pytest.mark.notebooks
+PEOPLE = """
+inputs, people = next(train.epoch(0))
+of_people = score(people, numbers)
+print("people", of_people[people.any(axis=-1)].mean() > 2 * rewards.mean())
+"""
+NO_BASELINE = "\nself_critical.advantages = lambda rewards: rewards\nfew = CaptionBatches"
+
+
+@pytest.fixture
+def checkpoints(executed):
+    """Give the checkpoints; what notebook 10 made must stay as it is, and what the exercises make is removed."""
+    folder = executed / "checkpoints" / "scenes-quick"
+    before = set(experiments.find(folder))
+    kept = {each: files_of(each) for each in before if each.name.endswith("-sc")}
+    assert kept
+    yield folder
+    assert all(files_of(each) == files for each, files in kept.items())
+    experiments.delete(folder, sorted(each.name for each in set(experiments.find(folder)) - before))
+
+
+def test_two_samples_another_parent_people_and_no_baseline(checkpoints, tmp_path):
+    changes = {
+        "settings": [("PARENT = None", 'PARENT = "gru-vgg16"'), ("SAMPLES = 5", "SAMPLES = 2")],
+        "reward": (
+            None,
+            "score = reward.Reward(train.records, tokenizer)\nrewards = score(samples, numbers)\n" + PEOPLE,
+        ),
+        "mistake": ("few = CaptionBatches", NO_BASELINE),
+    }
+    said = run_changed("10", changes, tmp_path)
+    assert "gru-vgg16-sc: a new experiment." in said or "gru-vgg16-sc-samples-2: a new experiment." in said
+    assert "people True" in said
+    again = run_changed("10", {"settings": changes["settings"]}, tmp_path / "again", until="fit")
+    assert "trained with these very settings; it is loaded." in again
+
+
+def test_a_numpy_model_as_parent_is_one_clear_line(checkpoints, tmp_path):
+    numpy = next(each.name for each in experiments.find(checkpoints) if each.name.startswith("numpy_"))
+    with pytest.raises(Exception, match="it is of NumPy, and its samples are learned from with TensorFlow"):
+        run_changed("10", {"settings": ("PARENT = None", f'PARENT = "{numpy}"')}, tmp_path, until="parent")
