@@ -165,22 +165,25 @@ def parent(checkpoints: Path, name: str | None = None) -> Path:
 
     Args:
         checkpoints: the folder of a dataset.
-        name: of the experiment; None: the Keras model of the highest CIDEr on validation pictures that has no parent.
+        name: of the experiment, or a kind, as "bahdanau": the Keras model of that kind with the highest CIDEr on
+            validation pictures that has no parent; None: that of any kind.
 
     Raises:
-        FileNotFoundError: there is no such model.
-        ValueError: there is none of the name, it is unfinished, or a NumPy model.
+        FileNotFoundError: there is no experiment at all, or for None no such model.
+        ValueError: there is none of that name or kind, it is unfinished, or a NumPy model.
     """
     known = {folder.name: settings for folder, settings in _all(checkpoints)}
     can = [each for each, kept in known.items() if kept["finished"] and not kept["kind"].startswith("numpy_")]
-    if name is None:
-        return max(_some([checkpoints / each for each in can if "parent" not in known[each]], checkpoints), key=_cider)
     if name in can:
         return checkpoints / name
-    why = "there is no such experiment"
-    if name in known:
-        numpy = known[name]["kind"].startswith("numpy_")
-        why = "it is of NumPy, and its samples are learned from with TensorFlow" if numpy else "it is unfinished"
+    firsts = {each for each, kept in known.items() if "parent" not in kept}
+    of_kind = [checkpoints / each for each in can if each in firsts and name in (None, known[each]["kind"])]
+    if of_kind or name is None or not known:
+        return max(_some(of_kind, checkpoints), key=_cider)
+    kinds = {kept["kind"] for each, kept in known.items() if name == each or (each in firsts and name == kept["kind"])}
+    why = "it is unfinished" if kinds else "there is no such experiment, and none of that kind"
+    if kinds and all(kind.startswith("numpy_") for kind in kinds):
+        why = "it is of NumPy, and its samples are learned from with TensorFlow"
     raise ValueError(f"PARENT = {name!r}: {why}. Use None or one of: {', '.join(can) or 'none yet'}.")
 
 

@@ -28,7 +28,7 @@ def checkpoints(executed):
 
 def test_two_samples_another_parent_people_and_no_baseline(checkpoints, tmp_path):
     changes = {
-        "settings": [("PARENT = None", 'PARENT = "gru-vgg16"'), ("SAMPLES = 5", "SAMPLES = 2")],
+        "settings": [('PARENT = "bahdanau"', 'PARENT = "gru-vgg16"'), ("SAMPLES = 5", "SAMPLES = 2")],
         "reward": (
             None,
             "score = reward.Reward(train.records, tokenizer)\nrewards = score(samples, numbers)\n" + PEOPLE,
@@ -45,4 +45,4 @@ def test_two_samples_another_parent_people_and_no_baseline(checkpoints, tmp_path
 def test_a_numpy_model_as_parent_is_one_clear_line(checkpoints, tmp_path):
     numpy = next(each.name for each in experiments.find(checkpoints) if each.name.startswith("numpy_"))
     with pytest.raises(Exception, match="it is of NumPy, and its samples are learned from with TensorFlow"):
-        run_changed("10", {"settings": ("PARENT = None", f'PARENT = "{numpy}"')}, tmp_path, until="parent")
+        run_changed("10", {"settings": ('PARENT = "bahdanau"', f'PARENT = "{numpy}"')}, tmp_path, until="parent")

@@ -294,20 +294,21 @@ def test_another_parent_is_said_in_the_name_and_its_weights_count(made):
     assert further(made, parent).name == "bahdanau-mobilenet-sc-other-parent" != first.name
 
 
-def test_the_parent_is_the_best_keras_model_or_the_one_that_is_named(made, tmp_path):
-    with pytest.raises(FileNotFoundError, match="no trained model"):
-        experiments.parent(tmp_path)
+def test_the_parent_is_the_best_keras_model_of_all_or_of_a_kind_or_the_one_that_is_named(made, tmp_path):
+    for name in (None, "bahdanau"):
+        with pytest.raises(FileNotFoundError, match="no trained model"):
+            experiments.parent(tmp_path, name)
     one, two = finished(made)[0], finished(made, units=9)[0]
-    of_numpy, open_one = finished(made, "numpy_lstm")[0], start(made, units=8)
+    of_numpy, open_one, best = finished(made, "numpy_lstm")[0], start(made, units=8), finished(made, "gru")[0]
     child = further(made, one)
     experiments.finish(child)
-    for folder, cider in ((one, 0.2), (two, 0.4), (of_numpy, 0.9), (open_one, 0.9), (child, 0.9)):
+    for folder, cider in ((one, 0.2), (two, 0.4), (of_numpy, 0.9), (open_one, 0.9), (child, 0.9), (best, 0.5)):
         score(folder, validation=cider, test=0.1)
-    assert experiments.parent(made.project.checkpoints) == two
-    assert experiments.parent(made.project.checkpoints, one.name) == one
-    assert experiments.parent(made.project.checkpoints, child.name) == child
-    for name, why in ((of_numpy.name, "of NumPy"), (open_one.name, "unfinished"), ("typo", "no such experiment")):
-        with pytest.raises(ValueError, match=f"PARENT = '{name}': .*{why}.* Use None or one of: {one.name}, "):
+    for name, expected in {None: best, "bahdanau": two, one.name: one, child.name: child, best.name: best}.items():
+        assert experiments.parent(made.project.checkpoints, name) == expected
+    whys = {of_numpy.name: "of NumPy", "numpy_lstm": "of NumPy", open_one.name: "unfinished"}
+    for name, why in (whys | {"typo": "no such experiment", "transformer": "none of that kind"}).items():
+        with pytest.raises(ValueError, match=f"PARENT = '{name}': .*{why}.* Use None or one of: {one.name}, .*gru"):
             experiments.parent(made.project.checkpoints, name)
 
 
