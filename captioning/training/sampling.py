@@ -39,7 +39,9 @@ def compile_sampler(model: Decoder, samples: int, max_words: int) -> Callable:
         of each caption, then PAD: int32 (pictures, samples, steps). The same seed and weights give the same captions.
     """
 
-    @tf.function(reduce_retracing=True)
+    pictures = tf.TensorSpec((None, model.config.regions, model.config.channels), tf.float32)
+
+    @tf.function(input_signature=[pictures, tf.TensorSpec((2,), tf.int32)])
     def sample(features, seed):
         state = model.initial_state(features)
         state = tf.nest.map_structure(lambda array: tf.repeat(array, samples, axis=0), state)
@@ -61,4 +63,4 @@ def compile_sampler(model: Decoder, samples: int, max_words: int) -> Callable:
         tokens = written.gather(tf.range(steps))
         return tf.reshape(tf.transpose(tokens), [-1, samples, steps])
 
-    return lambda features, seed: sample(tf.constant(features), tf.constant(seed, tf.int32)).numpy()
+    return lambda features, seed: sample(tf.cast(features, tf.float32), tf.constant(seed, tf.int32)).numpy()

@@ -48,7 +48,10 @@ class Learner:
         self._reward = Reward(train.records, tokenizer, config.end_in_reward)
         self._sample = compile_sampler(model, config.samples, train.max_words)
 
-        @tf.function(reduce_retracing=True)
+        pictures = tf.TensorSpec((None, model.config.regions, model.config.channels), tf.float32)
+        of_samples = tf.TensorSpec((None, config.samples, None), tf.int32)  # one graph for samples of any length
+
+        @tf.function(input_signature=[pictures, of_samples, tf.TensorSpec((None, config.samples), tf.float32)])
         def learn(features, samples, advantage):
             tokens = tf.concat([tf.fill(tf.shape(samples[..., :1]), START), samples[..., :-1]], axis=-1)
             with tf.GradientTape() as tape:
@@ -64,11 +67,11 @@ class Learner:
         train, rewards, words = self._train, [], []
         for step, (pictures, features) in enumerate(train.pictures(epoch)):
             calls.on_train_batch_begin(step)
+            features = tf.cast(features, tf.float32)
             # The same again after a kill: a function of the seed and of how many steps came before.
             samples = self._sample(features, (train.seed, epoch * train.steps_per_epoch + step))
             of_samples = self._reward(samples, pictures)
-            arrays = features, samples, advantages(of_samples).astype(np.float32)
-            self._learn(*map(tf.constant, arrays))
+            self._learn(features, samples, advantages(of_samples).astype(np.float32))
             rewards.append(of_samples.ravel())
             words.append((samples > END).sum(axis=-1).ravel())
             calls.on_train_batch_end(step)
