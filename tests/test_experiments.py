@@ -101,7 +101,7 @@ def changed(field):
     if isinstance(value, bool):
         return not value
     if isinstance(value, int | float):
-        return value / 2 + 0.125 if isinstance(value, float) else value + 1
+        return value / 2 + 0.125 if isinstance(value, float) else 2 * value or 1
     return {"lstm": "rnn", "float32": "float64"}[value]
 
 
