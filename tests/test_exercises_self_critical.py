@@ -38,11 +38,3 @@ def test_two_samples_another_parent_people_and_no_baseline(checkpoints, tmp_path
     said = run_changed("10", changes, tmp_path)
     assert "gru-vgg16-sc: a new experiment." in said or "gru-vgg16-sc-samples-2: a new experiment." in said
     assert "people True" in said
-    again = run_changed("10", {"settings": changes["settings"]}, tmp_path / "again", until="fit")
-    assert "trained with these very settings; it is loaded." in again
-
-
-def test_a_numpy_model_as_parent_is_one_clear_line(checkpoints, tmp_path):
-    numpy = next(each.name for each in experiments.find(checkpoints) if each.name.startswith("numpy_"))
-    with pytest.raises(Exception, match="it is of NumPy, and its samples are learned from with TensorFlow"):
-        run_changed("10", {"settings": ('PARENT = "bahdanau"', f'PARENT = "{numpy}"')}, tmp_path, until="parent")

@@ -89,6 +89,18 @@ class KillAfter(keras.callbacks.Callback):
         self.done = epoch + 1
 
 
+class CopyAfter(KillAfter):
+    """Keeps what a kill in the middle of an epoch would leave, and trains on."""
+
+    def __init__(self, epochs, folder, copy):
+        super().__init__(epochs)
+        self.folder, self.copy = folder, copy
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.done == self.epochs and not self.copy.exists():
+            shutil.copytree(self.folder, self.copy)
+
+
 def kill(made, folder, kind="merge", config=CONFIG, after=2):
     with pytest.raises(Killed):
         run(made, folder, kind, config, callbacks=[KillAfter(after)])
@@ -312,15 +324,15 @@ def test_mixed_precision_trains_decodes_and_resumes_to_the_bit(made, tmp_path, k
     short = replace(CONFIG, epochs=2)
     keras.config.set_dtype_policy(policy)
     try:
-        whole, history = run(made, tmp_path / "whole", kind, short)
-        kill(made, tmp_path / "broken", kind, short, after=1)
+        copying = CopyAfter(1, tmp_path / "whole", tmp_path / "broken")
+        whole, history = run(made, tmp_path / "whole", kind, short, callbacks=[copying])
         resumed, again = run(made, tmp_path / "broken", kind, short)
         model, train, _ = parts(made, kind)
         inputs, _ = next(train.epoch(0))
         assert model(inputs).dtype == policy.removeprefix("mixed_")
     finally:
         keras.config.set_dtype_policy("float32")
-    assert scores_only(history) == scores_only(again)
+    assert scores_only(history) == scores_only(again) and history[0] == again[0]  # whose seconds are the first run's
     assert_same_weights(whole, resumed)
     assert history[0]["val_loss"] < 3.2 and history[1]["loss"] < history[0]["loss"]
 
@@ -487,7 +499,7 @@ def test_a_silent_cider_is_said_and_the_lowest_loss_kept(made, tmp_path, monkeyp
     assert evaluated["loss"] == pytest.approx(history[best]["val_loss"], rel=1e-5)
 
 
-@pytest.mark.parametrize("kind", list(CLASSES))
+@pytest.mark.parametrize("kind", ["merge", "transformer"])
 def test_one_picture_per_split_is_trained_by_the_loss(tmp_path, kind, capsys):
     dataset = tiny_dataset(tmp_path, pictures=3, captions=1, splits=("train", "val", "test"))
     few = dataset, store_of(dataset, tmp_path), tokenizer_of(dataset)

@@ -87,6 +87,8 @@ def _convert(graphs: Graphs) -> dict[str, Any]:
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
     # Else it copies all weights before each of 84 passes, to undo one that fails: twice the time and the memory.
     os.environ.setdefault("TF2ONNX_CATCH_ERRORS", "FALSE")
+    # Of two reshapes in a row it keeps the second, whose zeros mean dimensions of what the first gave.
+    tf2onnx.convert.optimizer.back_to_back_optimizer._func_map.pop(("Reshape",), None)
     found = {}
     for name in GRAPHS:  # one by one: tf2onnx reads all of a SavedModel for each signature of it
         module, signatures = graphs.module([name])
