@@ -12,9 +12,9 @@ from captioning import bundle, evaluation, metrics
 from captioning.bundle import Neighbors
 from captioning.datasets.scenes.words import NAMES
 from captioning.decoding import Caption, Step
-from captioning.evaluation import ensembles
+from captioning.evaluation import choosing, ensembles
 from captioning.evaluation.baselines import _mean, most_frequent_caption, nearest_neighbor
-from captioning.evaluation.choosing import BEAM, DECODINGS
+from captioning.evaluation.choosing import BEAM, DECODINGS, MIXES, NEIGHBORS
 from captioning.features import folder_of
 from captioning.metrics import cider, grounding
 from captioning.provenance import StaleError
@@ -179,8 +179,9 @@ def test_kept_captions_that_are_damaged_are_made_again(made, content, capsys):
 # Consensus
 
 
-def test_the_consensus_finds_what_people_wrote_of_similar_pictures(made):
+def test_the_consensus_finds_what_people_wrote_of_similar_pictures(made, monkeypatch):
     """The features hold color and shape: the nearest train pictures have the caption that the model puts second."""
+    monkeypatch.setattr(choosing, "NEIGHBORS", (5, 20))  # train has fewer than 20
     parrot = Parrot(made, lambda record, *decoding: ["a black flag", f"a {record.captions[0].split()[1]} square"])
     scores = evaluate(made, parrot)
     rule, test = scores["decoding"]["consensus"], made.dataset.split("test")
@@ -191,6 +192,16 @@ def test_the_consensus_finds_what_people_wrote_of_similar_pictures(made):
     assert rule["validation_CIDEr"] > scores["decoding"]["validation_CIDEr"] and rule["encoder"] == "mobilenet"
     assert scores["oracle_CIDEr"] >= scores["consensus"]["CIDEr"]
     assert rule["neighbors"] == Neighbors.read(made.project.checkpoints / "neighbors-mobilenet.npz").digest
+
+
+@pytest.mark.parametrize("clearly", [True, False])
+def test_the_usual_consensus_stays_unless_another_is_clearly_better(made, clearly, monkeypatch):
+    """The log-probability puts a right caption first, on all validation pictures or on one; their neighbors a wall."""
+    val = made.dataset.split("val")
+    say = lambda record, *_: [record.captions[0] if clearly or record is val[0] else WALL, WALL]  # noqa: E731
+    monkeypatch.setattr(Neighbors, "similarity", lambda self, beams, *_: [np.array([[0.0], [0.1]])] * len(beams))
+    rule = evaluate(made, Parrot(made, say))["decoding"]["consensus"]
+    assert (rule["k"], rule["mix"]) == ((NEIGHBORS[0], 1.0) if clearly else (NEIGHBORS[0], MIXES[0]))
 
 
 def test_a_bundle_gives_the_reranked_captions_that_were_scored(made):

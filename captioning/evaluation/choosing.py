@@ -18,9 +18,8 @@ from captioning.words import tokenize
 # search would go past the first END, and a longer caption could win.
 DECODINGS = {1: (0.0,), 3: (0.7, 1.0), 5: (0.7, 1.0)}
 BEAM = 10  # captions that a consensus is found among
-# Few cells: chosen on one half of the validation photos, the best of 30 did no better on the other half than these do.
-NEIGHBORS = (5, 20, 60)
-MIXES = (0.0, 0.25, 0.5, 1.0)  # weights of the log-probability per word
+NEIGHBORS = (20, 5, 60)  # the usual first, which another has to beat by more than chance, as with the mixes
+MIXES = (0.25, 0.0, 1.0, 4.0)  # weights of the log-probability per word
 
 
 def choose_decoding(kept: KeptCaptions, val: Sequence[Record], dataset: CaptionDataset) -> dict:
@@ -106,7 +105,11 @@ class Consensus:
 
 
 def choose_consensus(kept: KeptCaptions, near: NearPictures, val: Sequence[Record], chosen: dict) -> dict:
-    """Return how a beam is reranked, with the highest CIDEr on validation pictures.
+    """Return how a beam is reranked: as usual, unless another way is clearly better on validation pictures.
+
+    The cells of k and mix are so alike that the best of them is mostly luck: chosen on one half of the validation
+    pictures, it gave the other half 0.011 CIDEr less than the usual one on photos, 0.025 less on scenes. So another one
+    is taken only where the 95 % interval of its lead is above 0.
 
     Args:
         kept, val, chosen: see `Consensus`.
@@ -116,14 +119,16 @@ def choose_consensus(kept: KeptCaptions, near: NearPictures, val: Sequence[Recor
         `beam_width`, `k` train pictures, weight `mix` of the log-probability, `encoder`, digest of the `neighbors`,
         `validation_CIDEr`.
     """
-    cider, rows = metrics.CiderD(references_of(val)), []
+    cider, cells = metrics.CiderD(references_of(val)), []
     for encoder in kept.captioner.encoder_names:
         consensus = Consensus(kept, near, val, encoder, chosen)
         for k, mix in product(NEIGHBORS, MIXES):
             row = {"beam_width": BEAM, "k": k, "mix": mix, "encoder": encoder}
-            score, _ = cider.score(consensus.captions(k, mix))
-            rows.append(row | {"neighbors": near.neighbors(encoder).digest, "validation_CIDEr": score})
-    return max(rows, key=lambda row: row["validation_CIDEr"])
+            score, each = cider.score(consensus.captions(k, mix))
+            row |= {"neighbors": near.neighbors(encoder).digest, "validation_CIDEr": score}
+            cells.append((row, each))
+    usual, best = cells[0], max(cells, key=lambda cell: cell[0]["validation_CIDEr"])
+    return (best if metrics.paired_bootstrap(best[1], usual[1]).low > 0 else usual)[0]
 
 
 def oracle(cider: metrics.CiderD, candidates: Sequence[dict[int | str, str]]) -> np.ndarray:
