@@ -79,9 +79,9 @@ class Consensus:
             encoder: in whose features they are near.
             chosen: see `choose_decoding`.
         """
-        self.beams = kept.beams(records, BEAM, penalty_for(chosen, BEAM), chosen["may_repeat"])
-        self._compare = near.neighbors(encoder).similarity, kept.captioner.tokenizer
-        self._texts, self.nearest = lambda captions: kept.texts(records, captions), near.nearest(encoder, records)
+        (self.beams,) = kept.beams(records, BEAM, [penalty_for(chosen, BEAM)], chosen["may_repeat"])
+        self._kept, self._records, self._neighbors = kept, records, near.neighbors(encoder)
+        self.nearest = near.nearest(encoder, records)
         self.similarities = self.similarity_to(self.nearest)
 
     def similarity_to(self, nearest: np.ndarray) -> list[np.ndarray]:
@@ -90,18 +90,18 @@ class Consensus:
         Args:
             nearest: which train pictures, (pictures, most).
         """
-        similarity, tokenizer = self._compare
-        return similarity(self.beams, tokenizer, nearest)
+        return self._neighbors.similarity(self.beams, self._kept.captioner.tokenizer, nearest)
 
     def captions(self, k: int, mix: float, similarities: Sequence[np.ndarray] | None = None) -> dict[int | str, str]:
         """Return image id -> the caption that `decoding.rerank` puts first."""
         similarities = self.similarities if similarities is None else similarities
         ranked = (decoding.rerank(*pair, k, mix) for pair in zip(self.beams, similarities, strict=True))
-        return self._texts([captions[0] for captions in ranked])
+        return self._kept.texts(self._records, [captions[0] for captions in ranked])
 
     def candidates(self) -> list[dict[int | str, str]]:
         """Return image id -> caption for each place of the beam; where a beam is shorter, its last caption again."""
-        return [self._texts([beam[min(place, len(beam) - 1)] for beam in self.beams]) for place in range(BEAM)]
+        places = ([beam[min(place, len(beam) - 1)] for beam in self.beams] for place in range(BEAM))
+        return [self._kept.texts(self._records, captions) for captions in places]
 
 
 def choose_consensus(kept: KeptCaptions, near: NearPictures, val: Sequence[Record], chosen: dict) -> dict:
