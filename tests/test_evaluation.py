@@ -12,9 +12,9 @@ from captioning import bundle, evaluation, metrics
 from captioning.bundle import Neighbors
 from captioning.datasets.scenes.words import NAMES
 from captioning.decoding import Caption, Step
-from captioning.evaluation import ensembles
+from captioning.evaluation import choosing, ensembles
 from captioning.evaluation.baselines import _mean, most_frequent_caption, nearest_neighbor
-from captioning.evaluation.choosing import BEAM, DECODINGS
+from captioning.evaluation.choosing import BEAM, DECODINGS, MIXES, NEIGHBORS
 from captioning.features import folder_of
 from captioning.metrics import cider, grounding
 from captioning.provenance import StaleError
@@ -23,7 +23,7 @@ from tests.bundles import finished, made_in, start
 from tests.tiny import store_of, tiny_dataset
 
 WALL = "a white wall"
-GRID = [(width, penalty, once) for once in (False, True) for width, ps in DECODINGS.items() for penalty in ps]
+GRID = [(width, penalty) for width, penalties in DECODINGS.items() for penalty in penalties]
 
 
 @pytest.fixture
@@ -73,21 +73,29 @@ def told(parrot, name="captions.json"):
     return metrics.read_results(parrot.folder / name)
 
 
+@pytest.mark.parametrize("once", [True, False])
 @pytest.mark.parametrize("best", [GRID[0], GRID[3], GRID[-1]])
-def test_the_decoding_is_chosen_on_validation(made, best):
-    parrot = Parrot(made, lambda record, *decoding: record.captions[0] if decoding == best else WALL)
+def test_the_decoding_is_chosen_on_validation(made, best, once):
+    """With words once at most; then the best of these without that limit, too."""
+
+    def say(record, *decoding):
+        if decoding == (*best, once):
+            return record.captions[0]
+        return record.captions[0] + " wall" if decoding == (*best, True) else "the"
+
+    parrot = Parrot(made, say)
     scores, test = evaluate(made, parrot), made.dataset.split("test")
     chosen = scores["decoding"]
-    assert (chosen["beam_width"], chosen["length_penalty"], chosen["may_repeat"] is not None) == best
+    assert (chosen["beam_width"], chosen["length_penalty"], chosen["may_repeat"] is not None) == (*best, once)
     rows = [(row["beam_width"], row["length_penalty"], row["words_once"]) for row in chosen["tried"]]
-    assert rows == GRID and chosen["validation_CIDEr"] == max(row["validation_CIDEr"] for row in chosen["tried"])
+    assert rows == [*((*cell, True) for cell in GRID), (*best, False)]
+    assert chosen["validation_CIDEr"] == max(row["validation_CIDEr"] for row in chosen["tried"])
     assert scores["Bleu_1"] == pytest.approx(1) and told(parrot) == {r.image_id: r.captions[0] for r in test}
     assert json.loads((parrot.folder / "scores.json").read_text()) == scores
     val = [each[2:] for each in parrot.asked if each[0] == "val" and each[2] != BEAM]
-    assert val == [(width, penalties, once) for once in (False, True) for width, penalties in DECODINGS.items()]
-    assert [each[2:] for each in parrot.asked if each[0] == "test" and each[2] != BEAM] == [
-        (best[0], (best[1],), best[2])
-    ]
+    assert val == [*((width, penalties, True) for width, penalties in DECODINGS.items()), (best[0], best[1:], False)]
+    tested = [each[2:] for each in parrot.asked if each[0] == "test" and each[2] != BEAM]
+    assert tested == [(best[0], best[1:], once)]
 
 
 def test_how_sure_the_model_is_of_validation_captions_is_kept(made):
@@ -141,11 +149,11 @@ def test_what_is_stale_is_decoded_again(made, change, tmp_path, monkeypatch):
         assert [each for each in parrot.asked if each[0] != "samples"] == asked
     elif change == "pictures":
         evaluate(made, parrot, 3)
-        assert {each[:2] for each in parrot.asked} == {("val", 3)} and len(parrot.asked) == 7
+        assert {each[:2] for each in parrot.asked} == {("val", 3)} and len(parrot.asked) == 5
     elif change == "decodings":
         monkeypatch.setitem(DECODINGS, 3, (0.7, 0.8, 1.0))
         evaluate(made, parrot)
-        assert [each[2:] for each in parrot.asked] == [(3, (0.8,), False), (3, (0.8,), True)]
+        assert [each[2:] for each in parrot.asked] == [(3, (0.8,), True)]
     else:
         records = tuple(replace(r, content="e" * 32) if r.split == "test" else r for r in made.dataset.records)
         dataset = replace(made.dataset, records=records)
@@ -171,8 +179,9 @@ def test_kept_captions_that_are_damaged_are_made_again(made, content, capsys):
 # Consensus
 
 
-def test_the_consensus_finds_what_people_wrote_of_similar_pictures(made):
+def test_the_consensus_finds_what_people_wrote_of_similar_pictures(made, monkeypatch):
     """The features hold color and shape: the nearest train pictures have the caption that the model puts second."""
+    monkeypatch.setattr(choosing, "NEIGHBORS", (5, 20))  # train has fewer than 20
     parrot = Parrot(made, lambda record, *decoding: ["a black flag", f"a {record.captions[0].split()[1]} square"])
     scores = evaluate(made, parrot)
     rule, test = scores["decoding"]["consensus"], made.dataset.split("test")
@@ -183,6 +192,16 @@ def test_the_consensus_finds_what_people_wrote_of_similar_pictures(made):
     assert rule["validation_CIDEr"] > scores["decoding"]["validation_CIDEr"] and rule["encoder"] == "mobilenet"
     assert scores["oracle_CIDEr"] >= scores["consensus"]["CIDEr"]
     assert rule["neighbors"] == Neighbors.read(made.project.checkpoints / "neighbors-mobilenet.npz").digest
+
+
+@pytest.mark.parametrize("clearly", [True, False])
+def test_the_usual_consensus_stays_unless_another_is_clearly_better(made, clearly, monkeypatch):
+    """The log-probability puts a right caption first, on all validation pictures or on one; their neighbors a wall."""
+    val = made.dataset.split("val")
+    say = lambda record, *_: [record.captions[0] if clearly or record is val[0] else WALL, WALL]  # noqa: E731
+    monkeypatch.setattr(Neighbors, "similarity", lambda self, beams, *_: [np.array([[0.0], [0.1]])] * len(beams))
+    rule = evaluate(made, Parrot(made, say))["decoding"]["consensus"]
+    assert (rule["k"], rule["mix"]) == ((NEIGHBORS[0], 1.0) if clearly else (NEIGHBORS[0], MIXES[0]))
 
 
 def test_a_bundle_gives_the_reranked_captions_that_were_scored(made):
@@ -234,7 +253,7 @@ def test_rankings_by_near_and_other_pictures(made):
 
 
 def test_members_are_added_as_long_as_validation_gains(made, monkeypatch, tmp_path):
-    """B makes it worse, C better; D has other words; each is asked with those before it."""
+    """B makes it worse, C better; D has other words; each is asked with those before it; F is too late."""
     right = {("A",): 2, ("A", "B"): 1, ("A", "C"): 4, ("A", "C", "E"): 4}
     val = made.dataset.split("val")
 
@@ -243,14 +262,16 @@ def test_members_are_added_as_long_as_validation_gains(made, monkeypatch, tmp_pa
             self.names = tuple(m.name for m in getattr(captioner, "members", [captioner]))
 
         def best(self, records, width, penalties, may_repeat):
+            assert may_repeat == ["a"]
             return [self.names] * len(penalties)
 
         def texts(self, records, names):
             return {r.image_id: r.captions[0] if i < right[names] else "x" for i, r in enumerate(records)}
 
     monkeypatch.setattr(ensembles, "KeptCaptions", Kept)
-    models = [SimpleNamespace(name=n, tokenizer=n == "D", made_from={}) for n in "ABDCE"]
-    members, tried = ensembles.choose_members(models, {}, val, tmp_path)
+    monkeypatch.setattr(ensembles, "TRIED", 4)
+    models = [SimpleNamespace(name=n, tokenizer=n == "D", made_from={}) for n in "ABDCEF"]
+    members, tried = ensembles.choose_members(models, {}, val, tmp_path, ["a"])
     assert [m.name for m in members] == ["A", "C"]
     assert [(row["member"], row["added"]) for row in tried] == [("A", True), ("B", False), ("C", True), ("E", False)]
 

@@ -58,6 +58,9 @@ def test_decodings_are_grouped_and_what_they_gain_is_told():
     once["decoding"]["may_repeat"] = ["a"]
     assert "chose 3/0.7 once for A (" in findings.decodings({"A": once})
     assert ", 0.250 CIDEr above greedy decoding." in findings.decodings({"A": decoded(1.0, 1.25)})
+    row = decoded(1.0, 1.25)
+    row["decoding"]["tried"].append({"validation_CIDEr": 1.125})
+    assert "without that rule: -0.125 CIDEr." in findings.decodings({"A": row})
     assert "0 for every decoding of A: there, nothing was chosen" in findings.decodings({"A": decoded(0.0, 0.0)})
 
 
@@ -154,6 +157,10 @@ def test_what_a_consensus_changes():
     both = reranked(1.0, 1.2, (10, 20)) | {n.replace("A", "B"): row for n, row in reranked(1.0, 0.9, (10, 20)).items()}
     text = findings.consensus(both)
     assert "CIDEr +0.050 (higher for 1 of 2)" in text and "Exact captions: mean 25.0 % before, 50.0 % after." in text
+    assert "truth" not in text
+    falls = reranked(1.0, 1.2, (20, 10)) | {n.replace("A", "B"): r for n, r in reranked(1.0, 1.2, (10, 20)).items()}
+    assert "CIDEr rises and truth falls for 1 of 2 models" in findings.consensus(falls)
+    assert "truth" not in findings.consensus(reranked(1.0, 0.9, (20, 10)))
 
 
 def test_who_captions_together():
@@ -173,8 +180,8 @@ def test_what_a_consensus_lives_on(gain, start):
     rows = {name: scored(cider) for name, cider in zip(values, (1.0, 1.3, 1.2, 1.1), strict=True)}
     text = findings.rankings(rows, values, 2.0)
     assert text.startswith(f"{start}reranking changes CIDEr by +0.300 (Bleu_4 +0.075, ROUGE_L +0.075)")
-    assert "fewer train pictures by +0.200, with those near another picture by +0.100. The best of each" in text
-    assert "would have +1.000." in text
+    assert "fewer train pictures by +0.200, with those near another picture by +0.100. " in text
+    assert "The best of each beam: +1.000. Lead of near pictures over fewer " in text
 
 
 def test_pairs_in_a_sure_order():
@@ -188,7 +195,7 @@ def test_pairs_in_a_sure_order():
         "In an order that 95 % of the resamples keep: 2 of 3 pairs. The closest of these: A and C, 0.100 apart."
     )
     assert findings.pairs({}) == "One model has no order."
-    assert [findings.pair_cell(lead) for lead in (*leads.values(), None)] == ["+0.300 ", "-0.100 ", "+0.000?", ""]
+    assert [findings.pair_cell(lead) for lead in (*leads.values(), None)] == ["+30.0 ", "-10.0 ", "+0.0?", ""]
 
 
 def test_several_seeds():

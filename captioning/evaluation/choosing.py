@@ -18,12 +18,14 @@ from captioning.words import tokenize
 # search would go past the first END, and a longer caption could win.
 DECODINGS = {1: (0.0,), 3: (0.7, 1.0), 5: (0.7, 1.0)}
 BEAM = 10  # captions that a consensus is found among
-NEIGHBORS = (5, 10, 20, 40, 60)
-MIXES = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)  # weights of the log-probability per word
+NEIGHBORS = (20, 5, 60)  # the usual first, which another has to beat by more than chance, as with the mixes
+MIXES = (0.25, 0.0, 1.0, 4.0)  # weights of the log-probability per word
 
 
 def choose_decoding(kept: KeptCaptions, val: Sequence[Record], dataset: CaptionDataset) -> dict:
     """Return the decoding with the highest CIDEr on validation pictures; the test split has no say in it.
+
+    All are tried with words of content once at most; the best of them also without that limit.
 
     Args:
         kept: captions of the model.
@@ -39,18 +41,22 @@ def choose_decoding(kept: KeptCaptions, val: Sequence[Record], dataset: CaptionD
     known = set(tokenizer.vocabulary)
     some = [word for word in _said_twice(tuple(dataset.captions("train"))) if word in known]
     tried, found = [], []
-    for may_repeat, (width, penalties) in product((None, some), DECODINGS.items()):
+
+    def search(width: int, penalties: Sequence[float], may_repeat: list[str] | None) -> dict:
         for penalty, captions in zip(penalties, kept.best(val, width, penalties, may_repeat), strict=True):
-            score, _ = cider.score(kept.texts(val, captions))
             row = {"beam_width": width, "length_penalty": penalty, "words_once": may_repeat is not None}
-            tried.append(row | {"validation_CIDEr": score})
+            tried.append(row | {"validation_CIDEr": cider.score(kept.texts(val, captions))[0]})
             found.append(captions)
-    number = max(range(len(tried)), key=lambda place: tried[place]["validation_CIDEr"])
-    chosen = {name: value for name, value in tried[number].items() if name != "words_once"}
+        return max(tried, key=lambda row: row["validation_CIDEr"])
+
+    for width, penalties in DECODINGS.items():
+        best = search(width, penalties, some)
+    best = search(best["beam_width"], [best["length_penalty"]], None)
+    chosen = {name: value for name, value in best.items() if name != "words_once"}
     return chosen | {
-        "may_repeat": some if tried[number]["words_once"] else None,
+        "may_repeat": some if best["words_once"] else None,
         "tried": tried,
-        "confidences": sorted(round(caption.per_word, 4) for caption in found[number]),
+        "confidences": sorted(round(caption.per_word, 4) for caption in found[tried.index(best)]),
     }
 
 
@@ -73,9 +79,9 @@ class Consensus:
             encoder: in whose features they are near.
             chosen: see `choose_decoding`.
         """
-        self.beams = kept.beams(records, BEAM, penalty_for(chosen, BEAM), chosen["may_repeat"])
-        self._compare = near.neighbors(encoder).similarity, kept.captioner.tokenizer
-        self._texts, self.nearest = lambda captions: kept.texts(records, captions), near.nearest(encoder, records)
+        (self.beams,) = kept.beams(records, BEAM, [penalty_for(chosen, BEAM)], chosen["may_repeat"])
+        self._kept, self._records, self._neighbors = kept, records, near.neighbors(encoder)
+        self.nearest = near.nearest(encoder, records)
         self.similarities = self.similarity_to(self.nearest)
 
     def similarity_to(self, nearest: np.ndarray) -> list[np.ndarray]:
@@ -84,22 +90,27 @@ class Consensus:
         Args:
             nearest: which train pictures, (pictures, most).
         """
-        similarity, tokenizer = self._compare
-        return similarity(self.beams, tokenizer, nearest)
+        return self._neighbors.similarity(self.beams, self._kept.captioner.tokenizer, nearest)
 
     def captions(self, k: int, mix: float, similarities: Sequence[np.ndarray] | None = None) -> dict[int | str, str]:
         """Return image id -> the caption that `decoding.rerank` puts first."""
         similarities = self.similarities if similarities is None else similarities
         ranked = (decoding.rerank(*pair, k, mix) for pair in zip(self.beams, similarities, strict=True))
-        return self._texts([captions[0] for captions in ranked])
+        return self._kept.texts(self._records, [captions[0] for captions in ranked])
 
     def candidates(self) -> list[dict[int | str, str]]:
         """Return image id -> caption for each place of the beam; where a beam is shorter, its last caption again."""
-        return [self._texts([beam[min(place, len(beam) - 1)] for beam in self.beams]) for place in range(BEAM)]
+        places = ([beam[min(place, len(beam) - 1)] for beam in self.beams] for place in range(BEAM))
+        return [self._kept.texts(self._records, captions) for captions in places]
 
 
 def choose_consensus(kept: KeptCaptions, near: NearPictures, val: Sequence[Record], chosen: dict) -> dict:
-    """Return how a beam is reranked, with the highest CIDEr on validation pictures.
+    """Return how a beam is reranked: as usual, unless another way is clearly better on validation pictures.
+
+    The cells of k and mix are so alike that the best of them is mostly luck: chosen on one half of the validation
+    pictures, it gave the other half 0.011 CIDEr less than the usual one on photos, 0.025 less on scenes. That favors
+    the usual one, picked by looking at all of them. Another one is taken only where the 95 % interval of its lead is
+    above 0.
 
     Args:
         kept, val, chosen: see `Consensus`.
@@ -109,14 +120,16 @@ def choose_consensus(kept: KeptCaptions, near: NearPictures, val: Sequence[Recor
         `beam_width`, `k` train pictures, weight `mix` of the log-probability, `encoder`, digest of the `neighbors`,
         `validation_CIDEr`.
     """
-    cider, rows = metrics.CiderD(references_of(val)), []
+    cider, cells = metrics.CiderD(references_of(val)), []
     for encoder in kept.captioner.encoder_names:
         consensus = Consensus(kept, near, val, encoder, chosen)
         for k, mix in product(NEIGHBORS, MIXES):
             row = {"beam_width": BEAM, "k": k, "mix": mix, "encoder": encoder}
-            score, _ = cider.score(consensus.captions(k, mix))
-            rows.append(row | {"neighbors": near.neighbors(encoder).digest, "validation_CIDEr": score})
-    return max(rows, key=lambda row: row["validation_CIDEr"])
+            score, each = cider.score(consensus.captions(k, mix))
+            row |= {"neighbors": near.neighbors(encoder).digest, "validation_CIDEr": score}
+            cells.append((row, each))
+    usual, best = cells[0], max(cells, key=lambda cell: cell[0]["validation_CIDEr"])
+    return (best if metrics.paired_bootstrap(best[1], usual[1]).low > 0 else usual)[0]
 
 
 def oracle(cider: metrics.CiderD, candidates: Sequence[dict[int | str, str]]) -> np.ndarray:

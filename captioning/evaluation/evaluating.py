@@ -127,7 +127,8 @@ def evaluate_all(
             val = dataset.split("val")
             for model in models:
                 val = readable(model, stores, val)
-            members, tried = choose_members(models, stores, val[:val_pictures], folder)
+            may_repeat = scores[models[0].name]["decoding"]["may_repeat"]
+            members, tried = choose_members(models, stores, val[:val_pictures], folder, may_repeat)
             if len(members) > 1:
                 ensemble = Ensemble.write(folder, members)
                 scores[ENSEMBLE] = evaluate(ensemble, stores, dataset, val_pictures, near, members=tried)

@@ -65,14 +65,28 @@ class KeptCaptions:
             beam_width, penalties: see `decoding.beam_search`.
             may_repeat: the words that a caption may hold twice; None: all.
         """
-        found = self._search(records, beam_width, penalties, may_repeat, return_all=False)
+        found = self.beams(records, beam_width, penalties, may_repeat, return_all=False)
         return [[caption for (caption,) in captions] for captions in found]
 
     def beams(
-        self, records: Sequence[Record], beam_width: int, penalty: float, may_repeat: list[str] | None
-    ) -> list[list[Caption]]:
-        """Return up to `beam_width` captions of each picture, the best first; see `best`."""
-        return self._search(records, beam_width, [penalty], may_repeat, return_all=True)[0]
+        self,
+        records: Sequence[Record],
+        beam_width: int,
+        penalties: Sequence[float],
+        may_repeat: list[str] | None,
+        return_all: bool = True,
+    ) -> list[list[list[Caption]]]:
+        """Return for each length penalty the captions of each picture, up to `beam_width`, the best first."""
+        search = f"{'all' if return_all else 'best'} of beam {beam_width}, features {self._digest(records)}"
+        search += "" if may_repeat is None else f", twice only {digest(may_repeat)}"
+        keys = {penalty: f"length penalty {penalty:g}, {search}" for penalty in penalties}
+        if new := [penalty for penalty, key in keys.items() if len(self._kept.get(key, ())) != len(records)]:
+            once = decoding.once_mask(self.captioner.tokenizer, may_repeat)
+            options = {"beam_width": beam_width, "length_penalty": new, "once": once, "return_all": return_all}
+            found = self._in_parts(records, len(new), lambda rows: self.captioner.decode(rows, **options))
+            rows = ([list(each) if return_all else [each] for each in captions] for captions in found)
+            self._keep(dict(zip([keys[penalty] for penalty in new], rows, strict=True)))
+        return [self._kept[key] for key in keys.values()]
 
     def samples(self, records: Sequence[Record], count: int) -> list[list[Caption]]:
         """Return captions drawn from the model's own distribution: `count` lists with one of each picture."""
@@ -87,25 +101,6 @@ class KeptCaptions:
 
             self._keep({key: self._in_parts(records, count, draw)})
         return self._kept[key]
-
-    def _search(
-        self,
-        records: Sequence[Record],
-        beam_width: int,
-        penalties: Sequence[float],
-        may_repeat: list[str] | None,
-        return_all: bool,
-    ) -> list[list[list[Caption]]]:
-        search = f"{'all' if return_all else 'best'} of beam {beam_width}, features {self._digest(records)}"
-        search += "" if may_repeat is None else f", twice only {digest(may_repeat)}"
-        keys = {penalty: f"length penalty {penalty:g}, {search}" for penalty in penalties}
-        if new := [penalty for penalty, key in keys.items() if len(self._kept.get(key, ())) != len(records)]:
-            once = decoding.once_mask(self.captioner.tokenizer, may_repeat)
-            options = {"beam_width": beam_width, "length_penalty": new, "once": once, "return_all": return_all}
-            found = self._in_parts(records, len(new), lambda rows: self.captioner.decode(rows, **options))
-            rows = ([list(each) if return_all else [each] for each in captions] for captions in found)
-            self._keep(dict(zip([keys[penalty] for penalty in new], rows, strict=True)))
-        return [self._kept[key] for key in keys.values()]
 
     def _in_parts(self, records: Sequence[Record], lists: int, decode: Callable) -> list[list]:
         """Return what decoding gives, so many lists with an entry per picture; some pictures at a time."""

@@ -25,7 +25,17 @@ class NearPictures:
         """Return what is known of the train pictures; their file is made where it is missing or out of date."""
         if encoder not in self._neighbors:
             file, store = self._folder / f"neighbors-{encoder}.npz", self._stores[encoder]
-            self._neighbors[encoder] = self._kept(file, store) or self._made(file, store)
+            train, found = self._dataset.split("train"), None
+            try:
+                found = Neighbors.read(file)
+            except FileNotFoundError:
+                pass
+            except DamagedError as error:
+                print(f"{error} It is made again.")
+            if found is None or difference(found.made_from, Neighbors.source_of(store, train, self._dataset)):
+                found = Neighbors.make(store, train, self._dataset)
+                found.write(file)
+            self._neighbors[encoder] = found
         return self._neighbors[encoder]
 
     def nearest(self, encoder: str, records: Sequence[Record]) -> np.ndarray:
@@ -35,19 +45,3 @@ class NearPictures:
         if key not in self._found:
             self._found[key] = self.neighbors(encoder).nearest(store.averaged(records))
         return self._found[key]
-
-    def _kept(self, file: Path, store: FeatureStore) -> Neighbors | None:
-        try:
-            kept = Neighbors.read(file)
-        except FileNotFoundError:
-            return None
-        except DamagedError as error:
-            print(f"{error} It is made again.")
-            return None
-        now = Neighbors.source_of(store, self._dataset.split("train"), self._dataset)
-        return None if difference(kept.made_from, now) else kept
-
-    def _made(self, file: Path, store: FeatureStore) -> Neighbors:
-        made = Neighbors.make(store, self._dataset.split("train"), self._dataset)
-        made.write(file)
-        return made

@@ -22,12 +22,17 @@ def consensus(rows: Mapping[str, Mapping]) -> Finding:
     for measure in _MEASURES:
         changes = [after[measure] - before[measure] for before, after in both]
         said.append(f"{measure} {np.mean(changes):+.3f} (higher for {sum(c > 0 for c in changes)} of {len(both)})")
-    text = f"Mean change by the consensus: {', '.join(said)}. "
+    text = f"Mean change by the consensus: {', '.join(said)}."
     for noun, share in (("Novel", lambda row: row["novel_captions"]), ("Exact", _exact)):
         before, after = ([share(row) for row in side] for side in zip(*both, strict=True))
         if None not in before:
-            text += f"{noun} captions: mean {percent(np.mean(before))} before, {percent(np.mean(after))} after. "
-    return Finding(text.strip())
+            text += f" {noun} captions: mean {percent(np.mean(before))} before, {percent(np.mean(after))} after."
+    higher = [pair for pair in both if pair[1]["CIDEr"] > pair[0]["CIDEr"] and _exact(pair[0]) is not None]
+    if falser := sum(_exact(after) < _exact(before) for before, after in higher):
+        text += (
+            f" CIDEr rises and truth falls for {falser} of {counted(len(both), 'model')}: more like people, less exact."
+        )
+    return Finding(text)
 
 
 def _exact(row: Mapping) -> float | None:
@@ -56,15 +61,15 @@ def rankings(scores: Mapping[str, Mapping], per_picture: Mapping[str, np.ndarray
             by near train pictures, by fewer of them, by those near another picture; in this order.
         best: CIDEr of the best captions of the beams.
     """
-    alone, near, fewer, other = scores.values()
-    gains = [row["CIDEr"] - alone["CIDEr"] for row in (near, fewer, other)]
-    others = ", ".join(f"{m} {near[m] - alone[m]:+.3f}" for m in _MEASURES[1:])
-    _, mine, _, foreign = per_picture.values()
-    lead = paired_bootstrap(mine, foreign)
-    oracle = f"The best of each beam would have {best - alone['CIDEr']:+.3f}."
+    alone, near, *others = scores.values()
+    gains = [row["CIDEr"] - alone["CIDEr"] for row in (near, *others)]
+    measures = ", ".join(f"{m} {near[m] - alone[m]:+.3f}" for m in _MEASURES[1:])
+    _, mine, *foreign = per_picture.values()
+    leads = [paired_bootstrap(mine, values) for values in foreign]
+    apart = (f"{lead.mean:.3f} (95 % interval {lead.low:.3f} to {lead.high:.3f})" for lead in leads)
     text = (
-        f"reranking changes CIDEr by {gains[0]:+.3f} ({others}); with fewer train pictures by {gains[1]:+.3f}, with "
-        f"those near another picture by {gains[2]:+.3f}. {oracle} Near against other: {lead.mean:.3f} (95 % interval "
-        f"{lead.low:.3f} to {lead.high:.3f})."
+        f"reranking changes CIDEr by {gains[0]:+.3f} ({measures}); with fewer train pictures by {gains[1]:+.3f}, with "
+        f"those near another picture by {gains[2]:+.3f}. The best of each beam: {best - alone['CIDEr']:+.3f}. "
+        "Lead of near pictures over fewer {}, over those near another picture {}.".format(*apart)
     )
-    return claim(lead.low > 0, text, "What near pictures add cannot be told from chance on these pictures.")
+    return claim(leads[1].low > 0, text, "What near pictures add cannot be told from chance on these pictures.")

@@ -70,5 +70,5 @@ def languages(scores: Mapping[str, Mapping]) -> Finding:
 
 
 def pair_cell(lead: Lead | None) -> str:
-    """Return a lead as "+0.012", with "?" where its 95 % interval holds 0; nothing where there is none."""
-    return "" if lead is None else f"{lead.mean:+.3f}" + ("?" if lead.low <= 0 <= lead.high else " ")
+    """Return a lead times 100, as "+1.2", with "?" where its 95 % interval holds 0; nothing where there is none."""
+    return "" if lead is None else f"{100 * lead.mean:+.1f}" + ("?" if lead.low <= 0 <= lead.high else " ")
