@@ -33,44 +33,21 @@ class BundleError(ValueError):
 
 
 class Captioner(ABC):
-    """A trained captioner, ready to use; its features are raw, as the encoder gives them.
-
-    Subclasses have `folder` and `tokenizer`; `encoder_names` of the frozen CNNs that its features come from.
-    """
+    """A trained captioner, ready to use; its features are raw, as the encoder gives them. Subclasses have these:"""
 
     folder: Path
     tokenizer: Tokenizer
-    encoder_names: Sequence[str]
+    encoder_names: Sequence[str]  # of the frozen CNNs that its features come from
+    encoders: Mapping[str, Encoder]  # these by name; BundleError or SettingError where one cannot be had
+    step: decoding.StepFunction  # for `captioning.decoding`
+    made_from: dict  # all that decides which captions given features get, as JSON values
+    max_length: int  # words of the longest caption that is decoded where nobody says otherwise
+    longest: int | None  # words of the longest caption that there is room for; None: there is no limit
 
     @property
     def name(self) -> str:
         """The folder's name."""
         return self.folder.name
-
-    @property
-    @abstractmethod
-    def made_from(self) -> dict:
-        """All that decides which captions given features get, as JSON values."""
-
-    @property
-    @abstractmethod
-    def max_length(self) -> int:
-        """Words of the longest caption that is decoded where nobody says otherwise."""
-
-    @property
-    @abstractmethod
-    def longest(self) -> int | None:
-        """Words of the longest caption that there is room for; None: there is no limit."""
-
-    @property
-    @abstractmethod
-    def step(self) -> decoding.StepFunction:
-        """The step function for `captioning.decoding`."""
-
-    @property
-    @abstractmethod
-    def encoders(self) -> Mapping[str, Encoder]:
-        """The frozen CNNs by name; BundleError or SettingError where one cannot be had."""
 
     @abstractmethod
     def initial_state(self, features: Features) -> Any:

@@ -52,10 +52,6 @@ class Ensemble(Captioner):
     def read(cls, folder: Path, load: Callable[[Path], Bundle]) -> Ensemble:
         """Read what `write` wrote.
 
-        Args:
-            folder: of the ensemble.
-            load: loads a member.
-
         Raises:
             BundleError: a member is missing, has changed since, is unfinished, or cannot be loaded.
         """

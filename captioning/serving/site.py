@@ -47,7 +47,6 @@ def write(bundle: Bundle, folder: Path | str, precision: str | None = None) -> N
     A page that is there stays until the new one is whole.
 
     Args:
-        bundle: any captioner.
         folder: a new or an empty one, or an earlier page.
         precision: of the weights, see `onnx_files.write`. None: float32, or int16 where a graph in float32 would have
             more than `LARGEST` bytes.
@@ -85,7 +84,6 @@ def serve(folder: Path | str, port: int = PORT) -> None:
     """Serve a page to this machine alone, until it is interrupted.
 
     Args:
-        folder: as `write` has left it.
         port: 0 takes any that is free.
 
     Raises:
