@@ -107,16 +107,10 @@ class Captioner(ABC):
         """What the validation pictures chose, from scores.json, see `read_chosen`; without scores, the usual."""
         return read_chosen(self.folder / "scores.json", self.tokenizer)
 
-    def options(self, beam_width: int, chosen: Mapping | None = None) -> dict:
-        """Return what `decode` is given for a beam width: width, length penalty and the words that fall once at most.
-
-        Args:
-            beam_width: any.
-            chosen: see `read_chosen`; None: what is in scores.json.
-        """
-        chosen = self.chosen if chosen is None else chosen
-        once = decoding.once_mask(self.tokenizer, chosen["may_repeat"])
-        return {"beam_width": beam_width, "length_penalty": penalty_for(chosen, beam_width), "once": once}
+    def options(self, beam_width: int) -> dict:
+        """Return what `decode` is given for any beam width: width, length penalty, the words that fall once at most."""
+        once = decoding.once_mask(self.tokenizer, self.chosen["may_repeat"])
+        return {"beam_width": beam_width, "length_penalty": penalty_for(self.chosen, beam_width), "once": once}
 
     def decode_chosen(
         self, features: Features, beam_width: int | None = None, return_all: bool = False, consensus: bool = False
@@ -188,15 +182,10 @@ class Captioner(ABC):
     ) -> Answer | list[Answer]:
         """Caption pictures.
 
-        Args:
-            pictures: one or several, see `images.ACCEPTED`.
-            n, beam, attention, consensus: see `captions`.
+        Arguments and errors are those of `captions`.
 
         Returns:
             An answer for one picture; a list of them for several, also for a list of one, a folder, none at all.
-
-        Raises:
-            BundleError, ImageError, TypeError, ValueError: see `captions`.
         """
         answers = list(self.captions(pictures, n, beam, attention, consensus))
         return answers[0] if is_one(pictures) else answers

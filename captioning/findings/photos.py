@@ -56,18 +56,18 @@ def alternatives(records: Sequence[Record], answers: Sequence[Answer]) -> Findin
     )
 
 
-def reranking(
-    records: Sequence[Record], plain: Sequence[Answer], reranked: Sequence[Answer], rule: Mapping | None
+def reranked(
+    records: Sequence[Record], plain: Sequence[Answer], others: Sequence[Answer], rule: Mapping | None
 ) -> Finding:
     """Tell what changes where the captions of similar train pictures decide.
 
     Args:
-        records, plain, reranked: the pictures with their answers, without and with consensus.
+        records, plain, others: the pictures with their answers, without and with consensus.
         rule: how they were reranked, `chosen["consensus"]` of the captioner; None: not at all.
     """
     if rule is None:
         return Finding("No consensus was chosen for this model, so nothing is reranked: run 11_evaluate.")
-    pairs = [(first.caption, second.caption) for first, second in zip(plain, reranked, strict=True)]
+    pairs = [(first.caption, second.caption) for first, second in zip(plain, others, strict=True)]
     text = (
         f"Captions of {counted(rule['k'], 'similar train picture')} choose another caption for "
         f"{sum(first != second for first, second in pairs)} of {counted(len(pairs), 'picture')}."

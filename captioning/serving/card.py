@@ -88,11 +88,7 @@ def card_of(bundle: Bundle | Path | str) -> dict:
     if not isinstance(bundle.folder, Path):
         return read_json(bundle.folder / "model_card.json", "Pack it again.")
     settings, dataset, scores = bundle.settings, bundle.settings["data"]["dataset"], scores_of(bundle.folder)
-    try:
-        numbers, reranked = (dict(_numbers(each)) for each in (scores, scores.get("consensus") or {}))
-        pictures = int(scores["images"]) if scores else None
-    except (AttributeError, KeyError, TypeError, ValueError) as error:  # edited by hand
-        raise DamagedError(f"{bundle.folder / 'scores.json'} is damaged ({error!r}). {_EVALUATE}") from error
+    numbers = dict(_numbers(scores))
     what, terms = _DATA.get(dataset, _OWN)
     weights, words = settings["encoder"]["weights"], len(bundle.tokenizer.vocabulary)
     trained = bundle.model.parameters.values() if bundle.kind.startswith("numpy_") else bundle.model.trainable_weights
@@ -108,9 +104,9 @@ def card_of(bundle: Bundle | Path | str) -> dict:
         "else. No picture is in two of them.",
         "training": settings["training"] | settings["batches"] | _trained(bundle.folder),
         "encoder": settings["encoder"] | {"what": _WEIGHTS.get(weights, weights)},
-        "test_pictures": pictures,
+        "test_pictures": scores.get("images"),
         "scores": numbers,
-        "consensus_scores": reranked,
+        "consensus_scores": dict(_numbers(scores.get("consensus") or {})),
         "decoding": {name: bundle.chosen[name] for name in ("beam_width", "length_penalty", "may_repeat", "consensus")},
         "confidence": _SURE.format(counted(confidences, "validation picture")) if confidences else _NOT_SURE,
         "intended_use": _INTENDED_SCENES if dataset == "scenes" else _INTENDED,
@@ -124,13 +120,17 @@ def card_of(bundle: Bundle | Path | str) -> dict:
 
 
 def scores_of(folder: Path) -> dict:
-    """Return what scores.json of a bundle holds; nothing where it was not evaluated."""
+    """Return what scores.json of a bundle holds; nothing where it was not evaluated, a DamagedError for no scores."""
     try:
         scores = read_json(folder / "scores.json", _EVALUATE)
     except FileNotFoundError:
         return {}
-    if not isinstance(scores, dict):
-        raise DamagedError(f"{folder / 'scores.json'} is damaged. {_EVALUATE}")
+    try:  # somebody may have edited it
+        for each in (scores, scores.get("consensus") or {}):
+            dict(_numbers(each))
+        _number("images", scores["images"])
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise DamagedError(f"{folder / 'scores.json'} is damaged ({error}). {_EVALUATE}") from error
     return scores
 
 
@@ -150,8 +150,15 @@ def _numbers(scores: Mapping) -> Iterator[tuple[str, dict]]:
     for name, value in [(name, scores.get(name)) for name in _SCORES] + [(name, truth.get(name)) for name in _TRUTH]:
         interval = scores.get(f"{name}_interval") or intervals.get(name)
         if value is not None:
-            number = {"value": float(value), "interval": [float(end) for end in interval] if interval else None}
-            yield name, number | ({"n": int(counts.get(name) or 0)} if name in _TRUTH else {})
+            ends = [_number(name, end) for end in interval] if interval else None
+            count = {"n": _number(name, counts.get(name) or 0)} if name in _TRUTH else {}
+            yield name, {"value": _number(name, value), "interval": ends} | count
+
+
+def _number(name: str, value: object) -> float:
+    if not isinstance(value, int | float):
+        raise TypeError(f"{name} is {value!r}")
+    return value
 
 
 def _limits(settings: Mapping, scores: Mapping, words: int) -> Iterator[str]:
