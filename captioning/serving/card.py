@@ -126,9 +126,8 @@ def scores_of(folder: Path) -> dict:
     except FileNotFoundError:
         return {}
     try:  # somebody may have edited it
-        for each in (scores, scores.get("consensus") or {}):
-            dict(_numbers(each))
-        _number("images", scores["images"])
+        if [*_numbers(scores), *_numbers(scores.get("consensus") or {})]:
+            _number("images", scores["images"])
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise DamagedError(f"{folder / 'scores.json'} is damaged ({error}). {_EVALUATE}") from error
     return scores
