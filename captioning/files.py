@@ -4,7 +4,10 @@ import errno
 import json
 import os
 import shutil
+import tokenize
 import unicodedata
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
@@ -13,6 +16,11 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 SPARE = 16 * 1024 * 1024  # bytes of the disk that are left free
+# What NumPy raises where an .npy or .npz is damaged: its zip, its header, or the size that it claims.
+NO_ARRAYS = (
+    zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, tokenize.TokenError, SyntaxError, ValueError, TypeError,
+    AttributeError, OverflowError, MemoryError,
+)  # fmt: skip
 _NO_LOCKS_HERE = (errno.ENOTSUP, errno.ENOLCK, errno.ENOSYS, errno.EINVAL)
 
 

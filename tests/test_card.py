@@ -5,6 +5,7 @@ import json
 import pytest
 
 from captioning import bundle
+from captioning.files import DamagedError
 from captioning.serving import card
 from captioning.serving.pack import pack
 from captioning.settings import DATASETS, ENCODERS
@@ -94,6 +95,19 @@ def test_it_tells_how_captions_are_searched_and_what_was_trained_further(folder)
     assert "not in this file" not in text
     packed = card.card_of(folder) | {"packed": {"half": False, "encoder": False, "consensus": False}}
     assert "What that needs is not in this file." in card.markdown(packed)
+
+
+@pytest.mark.parametrize(
+    "edited",
+    [
+        *({"CIDEr": "x"}, {"Bleu_4": [1]}, {"CIDEr_interval": ["x", 1]}, {"images": None}, {"consensus": 5}),
+        *({"grounding": "x"}, {"grounding": GROUNDING | {"n": {"exact": "x"}}}),
+    ],
+)
+def test_scores_that_somebody_has_edited_are_named(folder, edited):
+    write(folder, "scores.json", SCORES | edited)
+    with pytest.raises(DamagedError, match=r"scores\.json is damaged .* Run notebooks/11_evaluate\.ipynb again\.$"):
+        card.card_of(folder)
 
 
 def test_without_an_evaluation_it_says_so(folder):

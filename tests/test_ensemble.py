@@ -196,6 +196,10 @@ def damaged(folder):
     (folder / "settings.json").write_text("{")
 
 
+def an_ensemble(folder):
+    (folder / "members.json").write_bytes((folder.parent / "ensemble" / "members.json").read_bytes())
+
+
 @pytest.mark.parametrize(
     ("change", "match"),
     [
@@ -205,6 +209,7 @@ def damaged(folder):
         (unfinished, "the training of its member numpy_lstm-tiny is unfinished"),
         (of_other_code, "cannot use its member numpy_lstm-tiny: .*other code of CaptioningRNN"),
         (damaged, r"cannot use its member numpy_lstm-tiny: .*settings\.json is damaged"),
+        (an_ensemble, "cannot use its member numpy_lstm-tiny, which is an ensemble itself"),
     ],
 )
 def test_a_member_that_is_not_what_it_was_is_one_error(copy, change, match):

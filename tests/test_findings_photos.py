@@ -57,9 +57,9 @@ def test_one_caption_each_has_no_alternative():
 def test_reranking():
     plain, other, rule = [answer(RIGHT), answer(WRONG)], [answer(RIGHT), answer(RIGHT)], {"k": 30}
     text = "Captions of 30 similar train pictures choose another caption for 1 of 2 pictures."
-    assert findings.reranking([photo(), photo(1)], plain, other, rule) == text
-    assert findings.reranking([scene(), scene(1)], plain, other, rule) == f"{text} Right: 1 without them, 2 with them."
-    assert "run 11_evaluate" in findings.reranking([photo(), photo(1)], plain, plain, None)
+    assert findings.reranked([photo(), photo(1)], plain, other, rule) == text
+    assert findings.reranked([scene(), scene(1)], plain, other, rule) == f"{text} Right: 1 without them, 2 with them."
+    assert "run 11_evaluate" in findings.reranked([photo(), photo(1)], plain, plain, None)
 
 
 @pytest.mark.parametrize(

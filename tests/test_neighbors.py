@@ -133,6 +133,8 @@ def damaged(found):
     yield from (b"", b"PK", content[: len(content) // 2], b"x" * 100, saved())
     at = content.index(arrays["vectors"].tobytes())
     yield content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
+    packing = content.index(b"PK\x01\x02") + 10
+    yield content[:packing] + b"\x63" + content[packing + 1 :]
     yield from (saved(**{name: array for name, array in arrays.items() if name != gone}) for gone in arrays)
     nan = arrays["scale"].copy()
     nan[0, 0] = np.nan

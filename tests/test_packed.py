@@ -437,6 +437,8 @@ def test_an_array_that_claims_any_size_is_refused(content, refuse):
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": (1 << 50,)})
     refuse(changed(content, weights_npz=lambda _: zipped([("0000.npy", header.getvalue())])), "no plain arrays")
+    open_end = header.getvalue().replace(b"}", b" ")
+    refuse(changed(content, weights_npz=lambda _: zipped([("0000.npy", open_end)])), "no plain arrays")
     bomb = zipped([("0000.npy", bytes(5_000_000))])
     refuse(changed(content, weights_npz=lambda _: bomb), "bomb")
 

@@ -48,8 +48,6 @@ def answer(
 
     Args:
         found: the caption of the picture, or several, the best first; of those with the same text the first is taken.
-        n: at most so many candidates.
-        tokenizer: writes them.
         validation: `per_word` of the validation captions in ascending order, or None.
         attention: whether the attention of the best caption is kept.
     """

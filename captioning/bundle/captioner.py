@@ -33,44 +33,21 @@ class BundleError(ValueError):
 
 
 class Captioner(ABC):
-    """A trained captioner, ready to use; its features are raw, as the encoder gives them.
-
-    Subclasses have `folder` and `tokenizer`; `encoder_names` of the frozen CNNs that its features come from.
-    """
+    """A trained captioner, ready to use; its features are raw, as the encoder gives them. Subclasses have these:"""
 
     folder: Path
     tokenizer: Tokenizer
-    encoder_names: Sequence[str]
+    encoder_names: Sequence[str]  # of the frozen CNNs that its features come from
+    encoders: Mapping[str, Encoder]  # these by name; BundleError or SettingError where one cannot be had
+    step: decoding.StepFunction  # for `captioning.decoding`
+    made_from: dict  # all that decides which captions given features get, as JSON values
+    max_length: int  # words of the longest caption that is decoded where nobody says otherwise
+    longest: int | None  # words of the longest caption that there is room for; None: there is no limit
 
     @property
     def name(self) -> str:
         """The folder's name."""
         return self.folder.name
-
-    @property
-    @abstractmethod
-    def made_from(self) -> dict:
-        """All that decides which captions given features get, as JSON values."""
-
-    @property
-    @abstractmethod
-    def max_length(self) -> int:
-        """Words of the longest caption that is decoded where nobody says otherwise."""
-
-    @property
-    @abstractmethod
-    def longest(self) -> int | None:
-        """Words of the longest caption that there is room for; None: there is no limit."""
-
-    @property
-    @abstractmethod
-    def step(self) -> decoding.StepFunction:
-        """The step function for `captioning.decoding`."""
-
-    @property
-    @abstractmethod
-    def encoders(self) -> Mapping[str, Encoder]:
-        """The frozen CNNs by name; BundleError or SettingError where one cannot be had."""
 
     @abstractmethod
     def initial_state(self, features: Features) -> Any:
@@ -130,16 +107,10 @@ class Captioner(ABC):
         """What the validation pictures chose, from scores.json, see `read_chosen`; without scores, the usual."""
         return read_chosen(self.folder / "scores.json", self.tokenizer)
 
-    def options(self, beam_width: int, chosen: Mapping | None = None) -> dict:
-        """Return what `decode` is given for a beam width: width, length penalty and the words that fall once at most.
-
-        Args:
-            beam_width: any.
-            chosen: see `read_chosen`; None: what is in scores.json.
-        """
-        chosen = self.chosen if chosen is None else chosen
-        once = decoding.once_mask(self.tokenizer, chosen["may_repeat"])
-        return {"beam_width": beam_width, "length_penalty": penalty_for(chosen, beam_width), "once": once}
+    def options(self, beam_width: int) -> dict:
+        """Return what `decode` is given for any beam width: width, length penalty, the words that fall once at most."""
+        once = decoding.once_mask(self.tokenizer, self.chosen["may_repeat"])
+        return {"beam_width": beam_width, "length_penalty": penalty_for(self.chosen, beam_width), "once": once}
 
     def decode_chosen(
         self, features: Features, beam_width: int | None = None, return_all: bool = False, consensus: bool = False
@@ -211,15 +182,10 @@ class Captioner(ABC):
     ) -> Answer | list[Answer]:
         """Caption pictures.
 
-        Args:
-            pictures: one or several, see `images.ACCEPTED`.
-            n, beam, attention, consensus: see `captions`.
+        Arguments and errors are those of `captions`.
 
         Returns:
             An answer for one picture; a list of them for several, also for a list of one, a folder, none at all.
-
-        Raises:
-            BundleError, ImageError, TypeError, ValueError: see `captions`.
         """
         answers = list(self.captions(pictures, n, beam, attention, consensus))
         return answers[0] if is_one(pictures) else answers

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,9 +14,10 @@ from captioning import metrics
 from captioning.datasets.dataset import CaptionDataset, Record
 from captioning.decoding import Caption
 from captioning.features import FeatureStore
-from captioning.files import DamagedError, write_atomically
+from captioning.files import NO_ARRAYS, DamagedError
 from captioning.provenance import content_digest, digest
 from captioning.tokenizer import Tokenizer
+from captioning.training.archive import write_arrays
 
 FORMAT = 1
 MOST = 60  # neighbors that a consensus is sought among, where nobody says otherwise
@@ -63,8 +63,7 @@ class Neighbors:
 
     def write(self, path: Path) -> None:
         """Write them as one .npz without pickle, whole or not at all."""
-        with write_atomically(path) as draft:
-            np.savez(draft, allow_pickle=False, **self.arrays())
+        write_arrays(path, self.arrays())
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return all that is written, by name; captions and source are JSON in UTF-8."""
@@ -85,7 +84,7 @@ class Neighbors:
                 arrays = dict(file)
         except FileNotFoundError:
             raise
-        except (OSError, ValueError, EOFError, TypeError, MemoryError, zipfile.BadZipFile) as error:
+        except (OSError, *NO_ARRAYS) as error:
             raise DamagedError(f"{path} is damaged ({error}).") from error
         return cls.from_arrays(arrays, path)
 

@@ -16,7 +16,7 @@ from captioning.bundle.captioner import BundleError
 from captioning.catalog import PACKED_FORMAT as FORMAT
 from captioning.fetching.photo import ADDRESS, WebPhoto, WebPhotoError
 from captioning.fetching.unpack import DAMAGE, UnpackError, checked
-from captioning.files import DamagedError, read_json
+from captioning.files import NO_ARRAYS, DamagedError, read_json
 from captioning.provenance import difference
 from captioning.settings import SettingError
 
@@ -86,7 +86,7 @@ class Packed:
                 path.removesuffix(".npy"): np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
                 for path, content in files.items()
             }
-        except (ValueError, EOFError, OverflowError, MemoryError) as error:  # a header may claim any size
+        except NO_ARRAYS as error:
             raise BundleError(f"{member} is refused: it holds no plain arrays ({error}). {AGAIN}") from error
 
     def encoder(self, identity: Mapping) -> encoders.Encoder:

@@ -143,7 +143,6 @@ def assemble(
     """Put the records into the fixed shuffled order and leave out what cannot be used.
 
     Args:
-        name: the dataset's name.
         records: records as found; the file may be missing.
         findings: what the loader left out, reason -> names.
         splits_from: what decides on the splits, for example the name of a file.

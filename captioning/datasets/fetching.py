@@ -50,8 +50,6 @@ def bare_name(name: object, file: Path, endings: Sequence[str] = ("",)) -> str:
     """Return a name from a downloaded file if it is a bare one.
 
     Args:
-        name: as the file has it.
-        file: where it comes from, for the message.
         endings: what it may end with, in lower case.
 
     Raises:
@@ -94,8 +92,6 @@ def fetch_archive(
         name: in `URLS`; a zip that is fetched must be of the size and the sum there. A damaged one is fetched again.
         folder: gets the zip under its own name, its contents, and `note_of` it at the end of the work.
         only: pattern of the entries to unpack.
-        delete: remove the zip at the end.
-        retries: how many tries in a row may fail.
         again: returns the photos that are missing or broken; for them a deleted zip is fetched again, if they are not
             so in it. It is asked once more after waiting for another notebook, which may have brought them.
 
@@ -154,10 +150,8 @@ def fetch_photos(
     """Fetch, in parallel, the (address, path) pairs that are not there, or `wanted.again`; return what failed -> why.
 
     Args:
-        photos: all that are asked for.
         wanted: what is there and broken keeps its place until the new one is whole.
         arrive: see `fetch_many`; refuses what is no photo.
-        workers: how many at a time.
 
     Raises:
         DownloadError: there are too many of these.

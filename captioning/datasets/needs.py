@@ -30,10 +30,8 @@ def archive(
     """Return what is left of a zip to fetch and unpack.
 
     Args:
-        name: in `URLS`.
         zipped, unpacked: MB.
         folder: beside the zip, holds what was in it; what is there already is not written again.
-        delete: whether the zip is removed at the end.
         again: photos that are missing; see `fetch_archive`.
     """
     file = folder.parent / URLS[name]["url"].rpartition("/")[2]
@@ -68,11 +66,6 @@ def megabytes(files: Iterable[Path]) -> float:
 
 def state(fetched: Sequence[Need], made: Sequence[Need], folder: Path) -> str:
     """Return a table of what will be fetched, and of what later notebooks make.
-
-    Args:
-        fetched: from a source, in this order; empty when nothing is.
-        made: the features.
-        folder: where all goes; need not exist.
 
     Raises:
         DatasetError: the disk is too small for what is fetched.

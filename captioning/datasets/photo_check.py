@@ -37,7 +37,6 @@ def check(dataset: CaptionDataset, known: Path, home: Path) -> CaptionDataset:
     """Return the dataset without the photos that cannot be decoded.
 
     Args:
-        dataset: as read.
         known: a file of JSON lines that remembers the good photos by size and times; only others are read, in parallel.
             It grows while the check runs, so an interrupted one resumes.
         home: the project's folder; paths below it are noted relative to it.

@@ -45,9 +45,7 @@ def obtain(
 
     Args:
         project: dataset, root and limit.
-        long_side: pixels; larger photos of Open Images are shrunk when they arrive.
-        delete_zips: remove each zip once it is unpacked.
-        missing_share: how many of the photos to fetch may be missing; a single one always may.
+        long_side, delete_zips, missing_share: see `Wanted`.
 
     Returns:
         The pictures within the limit, in their fixed shuffled order; the findings tell of the others.

@@ -6,6 +6,9 @@ shapes; `logits` are (rows, vocabulary), `attention` (rows, regions) or None: Nu
 
 Log-probabilities are taken over the full softmax, in float64; PAD, UNK and START are banned only afterwards,
 so that a log-probability is the one that the model itself gives to the caption.
+
+All decoders take a `step`, the initial `state` with a row per caption or image, and `max_length`, the largest number of
+words: END may still follow the last of them. A bad argument, or a step that breaks its contract, is a ValueError.
 """
 
 from __future__ import annotations
@@ -24,7 +27,6 @@ from captioning.decoding.steps import (
     advance,
     batch_size,
     draw,
-    keep_largest,
     nucleus,
     require_whole,
     survivors,
@@ -39,16 +41,8 @@ MAX_LENGTH = 30  # words, where nobody says otherwise
 def greedy(step: StepFunction, state: Any, max_length: int = MAX_LENGTH) -> list[Caption]:
     """Take the likeliest token at every position (ties: the lower id).
 
-    Args:
-        step: the decoder, see the top of this module.
-        state: the initial state, one row per caption.
-        max_length: largest number of words; END may still follow the last of them.
-
     Returns:
         One caption per row of the state; the score is the log-probability.
-
-    Raises:
-        ValueError: a bad argument, or a step that breaks its contract.
     """
     return _follow(step, state, max_length, lambda scores, rows, position: scores.argmax(axis=1))
 
@@ -58,42 +52,30 @@ def sample(
     state: Any,
     max_length: int = MAX_LENGTH,
     temperature: float = 1.0,
-    top_k: int | None = None,
     seed: int = 0,
     top_p: float | None = None,
 ) -> list[Caption]:
     """Draw every token at random from the decoder's distribution over the allowed tokens.
 
     Args:
-        step: the decoder, see the top of this module.
-        state: the initial state, one row per caption.
-        max_length: largest number of words; END may still follow the last of them.
         temperature: the logits are divided by it: below 1 safer, above 1 more varied.
-        top_k: draw among the k likeliest allowed tokens only; None means all.
         seed: the same seed gives the same captions; a row's draws do not depend on the rows after it.
         top_p: draw among the nucleus only: as few of the likeliest tokens as together have this probability, above 0
-            and up to 1, among what temperature and then top_k leave; None means all. Holtzman et al. 2020, "The
-            Curious Case of Neural Text Degeneration" (arXiv 1904.09751), section 3.1.
+            and up to 1, after the temperature; None means all. Holtzman et al. 2020, "The Curious Case of Neural Text
+            Degeneration" (arXiv 1904.09751), section 3.1.
 
     Returns:
-        One caption per row of the state; the score is the log-probability, without temperature, top_k and top_p.
-
-    Raises:
-        ValueError: a bad argument, or a step that breaks its contract.
+        One caption per row of the state; the score is the log-probability, without temperature and top_p.
     """
     require_whole("max_length", max_length, 1)
     if not 0 < temperature < np.inf:
         raise ValueError(f"temperature must be above 0, not {temperature!r}; `greedy` is its limit at 0.")
-    if top_k is not None:
-        require_whole("top_k", top_k, 1)
     if top_p is not None and not (isinstance(top_p, Real) and 0 < top_p <= 1):
         raise ValueError(f"top_p must be above 0 and at most 1, or None for all tokens, not {top_p!r}.")
     chances = np.random.default_rng(seed).random((batch_size(state), max_length + 1))
 
     def choose(scores: np.ndarray, rows: np.ndarray, position: int) -> np.ndarray:
         scores = scores / temperature
-        if top_k is not None and top_k < scores.shape[1]:
-            scores = keep_largest(scores, top_k)
         if top_p is not None and top_p < 1:
             scores = nucleus(scores, top_p)
         return draw(scores, chances[rows, position])
@@ -121,10 +103,7 @@ def beam_search(
     section 7, the form length ** alpha. Finished captions rank before cut-off ones.
 
     Args:
-        step: the decoder, see the top of this module.
-        state: the initial state, one row per image.
         beam_width: number of prefixes kept per image; 1 with length_penalty 0 is `greedy`.
-        max_length: largest number of words; END may still follow the last of them.
         length_penalty: the exponent alpha; 0 ranks by the sum, 1 by the mean per token. Several of them share one
             search, which takes as long as the longest of them: prefixes are compared at equal length.
         once: the words that a caption may hold once at most, bool (vocabulary,), see `once_mask`; None: it may hold
@@ -135,9 +114,6 @@ def beam_search(
     Returns:
         One caption per row of the state; with `return_all` a list of captions per row. For a sequence of penalties a
         list of such results, each equal to that of its own search.
-
-    Raises:
-        ValueError: a bad argument, or a step that breaks its contract.
     """
     require_whole("beam_width", beam_width, 1)
     require_whole("max_length", max_length, 1)

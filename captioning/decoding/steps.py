@@ -106,14 +106,6 @@ def largest(scores: np.ndarray, count: int) -> np.ndarray:
     return columns[order[first[:, None] + np.arange(count)]]
 
 
-def keep_largest(scores: np.ndarray, count: int) -> np.ndarray:
-    """Return the scores with -inf for all but the `count` largest of each row (ties: the lower column)."""
-    columns = largest(scores, count)
-    kept = np.full_like(scores, -np.inf)
-    np.put_along_axis(kept, columns, np.take_along_axis(scores, columns, axis=1), axis=1)
-    return kept
-
-
 def nucleus(scores: np.ndarray, probability: float) -> np.ndarray:
     """Return the scores with -inf for all but the likeliest columns of each row that together reach a probability.
 

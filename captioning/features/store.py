@@ -12,7 +12,7 @@ import numpy as np
 from captioning.datasets.dataset import Record
 from captioning.encoders import spec_of
 from captioning.features.shards import Entry, FeatureError, Shards, key_of
-from captioning.files import DamagedError, read_json, write_atomically, write_json
+from captioning.files import NO_ARRAYS, DamagedError, read_json, write_atomically, write_json
 from captioning.provenance import FileState, content_digest, difference, digest
 from captioning.quiet import keras
 from captioning.quiet import tensorflow as tf
@@ -179,7 +179,7 @@ class FeatureStore:
             raise ValueError("Statistics need a picture: there is none with features.")
         records = _spread(records, SAMPLE)
         path = self.folder / f"statistics-{digest(self.digest(records), averaged)}.npy"
-        with contextlib.suppress(OSError, ValueError, EOFError):  # not there yet, or damaged: it is made
+        with contextlib.suppress(OSError, *NO_ARRAYS):  # not there yet, or damaged: it is made
             kept = np.load(path)
             if kept.shape == (2, self.channels):
                 return kept[0], kept[1]

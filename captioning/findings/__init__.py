@@ -14,7 +14,7 @@ from captioning.findings.finding import Finding, claim
 from captioning.findings.from_scratch import clipping, forgotten, gradients_agree, memorized, of_each
 from captioning.findings.heads import heads
 from captioning.findings.looking import depends, evenness, looking, looks, right_and_wrong
-from captioning.findings.photos import alternatives, confidence, disagreement, looked, reranking, sureness
+from captioning.findings.photos import alternatives, confidence, disagreement, looked, reranked, sureness
 from captioning.findings.pictures import contrast, neighbors, scales, similar, speed
 from captioning.findings.reranking import consensus, rankings, together
 from captioning.findings.scores import comparison, decoding_name, decodings, orders, ranking, scored, truth

@@ -11,12 +11,7 @@ from captioning.words import tokenize
 
 
 def captions(records: Sequence[Record], texts: Sequence[str]) -> Finding:
-    """Tell how many of the captions shown are right, or where that is not known, how many repeat themselves.
-
-    Args:
-        records: of the pictures shown.
-        texts: one caption for each.
-    """
+    """Tell how many of the captions shown are right, or where that is not known, how many repeat themselves."""
     marks = [mark for record, text in zip(records, texts, strict=True) if (mark := check(record, text))]
     if len(marks) == 1:
         return Finding("The caption is right." if marks[0][0] == "✓" else f"The caption is wrong: {marks[0][2:]}.")
@@ -32,9 +27,7 @@ def examples(records: Sequence[Record], texts: Sequence[str], cider: Sequence[fl
     """Tell what the best or the worst captions by CIDEr are: how high they score, and whether they are right.
 
     Args:
-        records: of the pictures shown.
-        texts: one caption for each.
-        cider: the score of each.
+        records, texts, cider: the pictures shown with their captions and scores.
         mean: the score of all pictures.
     """
     text = f"CIDEr of {'these captions' if len(texts) > 1 else 'this caption'}: {span(cider, '.2f')}; "

@@ -84,12 +84,7 @@ def lengths(words: Mapping[str, Sequence[int]], cut: int | None) -> Finding:
 
 
 def common_words(counts: Counter[str], most: int) -> Finding:
-    """Tell how much of the text the most common words are, and how far one of them alone gets.
-
-    Args:
-        counts: word -> occurrences in train.
-        most: words shown.
-    """
+    """Tell how much of the text the `most` common words of train are, and how far one of them alone gets."""
     common, total = counts.most_common(most), counts.total()
     word, first = common[0]
     shown = sum(count for _, count in common)
@@ -100,12 +95,7 @@ def common_words(counts: Counter[str], most: int) -> Finding:
 
 
 def rare_words(counts: Counter[str], minimum: int) -> Finding:
-    """Tell what a minimum count leaves out of the vocabulary.
-
-    Args:
-        counts: word -> occurrences in train.
-        minimum: of a word that is kept.
-    """
+    """Tell what a minimum count leaves out of the vocabulary, from the occurrences of each word in train."""
     rare = [count for count in counts.values() if count < minimum]
     text = f"A minimum count of {minimum} leaves out"
     if not rare:
@@ -117,12 +107,7 @@ def rare_words(counts: Counter[str], minimum: int) -> Finding:
 
 
 def unknown_words(captions: Mapping[str, Sequence[str]], known: set[str]) -> Finding:
-    """Tell how many captions and words are outside of a vocabulary.
-
-    Args:
-        captions: split -> captions.
-        known: the words of the vocabulary.
-    """
+    """Tell how many words of the captions of each split are outside of a vocabulary, and how many captions hold one."""
     told = []
     for split, texts in captions.items():
         words = [tokenize(text) for text in texts]

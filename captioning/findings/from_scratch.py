@@ -52,12 +52,7 @@ def memorized(losses: Mapping[str, Sequence[float]], repeated: Mapping[str, int]
 
 
 def forgotten(right: Sequence[float], wrong: Sequence[float]) -> Finding:
-    """Claim that the captions are memorized later where the gradient from the next step is forgotten.
-
-    Args:
-        right: nats per word at each update, with the whole gradient.
-        wrong: the same without the gradient from the next step.
-    """
+    """Claim that captions are memorized later without the gradient from the next step; nats per word at each update."""
     with_it, without = _learned(right), _learned(wrong)
     later = with_it is not None and (without is None or without > with_it)
     ratio = f", after {without / with_it:.1f} times as many updates" if later and without else ""

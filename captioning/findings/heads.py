@@ -17,8 +17,7 @@ def heads(records: Sequence[Record], words: Sequence[Sequence[str]], maps: Seque
     """Tell how sharp each head looks, how much heads have in common, and which one looks most at what is named.
 
     Args:
-        records: of the pictures.
-        words: of one caption for each.
+        records, words: the pictures, and the words of one caption for each.
         maps: the weights of one block as each word was chosen, (words, heads, regions), rows summing to 1.
     """
     looks = [weights for weights in maps if len(weights)]

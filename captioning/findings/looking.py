@@ -21,8 +21,7 @@ def looking(records: Sequence[Record], words: Sequence[Sequence[str]], maps: Seq
     """Tell how much weight is in the box of the thing that a word names, and how sharp and how different maps are.
 
     Args:
-        records: of the pictures.
-        words: of one caption for each.
+        records, words: the pictures, and the words of one caption for each.
         maps: the weights of each caption, (words, regions), rows summing to 1.
     """
     measured = attention.inside(records, words, maps)
@@ -65,10 +64,6 @@ def _looks(record: Record, words: Sequence[str], weights: np.ndarray) -> str:
 def right_and_wrong(records: Sequence[Record], texts: Sequence[str]) -> tuple[list[int], Finding]:
     """Choose the first right and the first wrong caption; the first two where that cannot be checked.
 
-    Args:
-        records: of the pictures.
-        texts: one caption for each.
-
     Returns:
         The numbers of the chosen pictures, counted from 0, and how they were chosen.
     """
@@ -84,11 +79,7 @@ def right_and_wrong(records: Sequence[Record], texts: Sequence[str]) -> tuple[li
 
 
 def evenness(maps: Sequence[np.ndarray]) -> Finding:
-    """Tell how far the maps of some captions are from an even look, largest weight times regions.
-
-    Args:
-        maps: the weights of each caption, (words, regions).
-    """
+    """Tell how far maps, (words, regions) of each caption, are from an even look: largest weight times regions."""
     largest = [_largest(weights).max() for weights in maps if len(weights)]
     if not largest:
         return Finding("All captions are empty: there is no look to measure.")

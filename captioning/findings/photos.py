@@ -22,11 +22,7 @@ LISTED = 6  # pictures told one by one
 
 
 def sureness(answers: Sequence[Answer]) -> Finding:
-    """Tell of which caption a model is the surest and of which the least, beside the validation captions.
-
-    Args:
-        answers: one for each picture, at least one.
-    """
+    """Tell of which caption a model is the surest and of which the least, beside the validation captions."""
     means = [answer.candidates[0].per_word for answer in answers]
     text = f"Mean log-probability of a word: {span(means, '.2f')}."
     shares = [answer.below for answer in answers]
@@ -40,12 +36,7 @@ def sureness(answers: Sequence[Answer]) -> Finding:
 
 
 def alternatives(records: Sequence[Record], answers: Sequence[Answer]) -> Finding:
-    """Tell how far the best caption is ahead of the second, and whether a right one is among the others.
-
-    Args:
-        records: of the pictures.
-        answers: one for each.
-    """
+    """Tell how far the best caption is ahead of the second, and whether a right one is among the others."""
     pairs = [answer.candidates[:2] for answer in answers if len(answer.candidates) > 1]
     if not pairs:
         return Finding("There is one caption for each picture: nothing to compare it with.")
@@ -65,19 +56,18 @@ def alternatives(records: Sequence[Record], answers: Sequence[Answer]) -> Findin
     )
 
 
-def reranking(
-    records: Sequence[Record], plain: Sequence[Answer], reranked: Sequence[Answer], rule: Mapping | None
+def reranked(
+    records: Sequence[Record], plain: Sequence[Answer], others: Sequence[Answer], rule: Mapping | None
 ) -> Finding:
     """Tell what changes where the captions of similar train pictures decide.
 
     Args:
-        records: of the pictures.
-        plain, reranked: answers for each, without and with consensus.
+        records, plain, others: the pictures with their answers, without and with consensus.
         rule: how they were reranked, `chosen["consensus"]` of the captioner; None: not at all.
     """
     if rule is None:
         return Finding("No consensus was chosen for this model, so nothing is reranked: run 11_evaluate.")
-    pairs = [(first.caption, second.caption) for first, second in zip(plain, reranked, strict=True)]
+    pairs = [(first.caption, second.caption) for first, second in zip(plain, others, strict=True)]
     text = (
         f"Captions of {counted(rule['k'], 'similar train picture')} choose another caption for "
         f"{sum(first != second for first, second in pairs)} of {counted(len(pairs), 'picture')}."
@@ -93,11 +83,7 @@ def confidence(records: Sequence[Record], answers: Sequence[Answer]) -> Finding:
     """Tell whether a model is surer of its better captions: in what share of all pairs of pictures that differ.
 
     Better is right instead of wrong where the truth is known, else the higher CIDEr against the picture's references.
-    The interval is that of a bootstrap over pictures.
-
-    Args:
-        records: of the pictures, with references.
-        answers: one for each.
+    The interval is that of a bootstrap over pictures, which have references.
     """
     sure = np.array([answer.candidates[0].per_word for answer in answers])
     texts = [answer.caption for answer in answers]
@@ -125,11 +111,7 @@ def confidence(records: Sequence[Record], answers: Sequence[Answer]) -> Finding:
 
 
 def looked(shown: Sequence[tuple[Record, Answer]]) -> Finding:
-    """Tell where a model looked, see `looks`.
-
-    Args:
-        shown: pictures with their answers, those with attention.
-    """
+    """Tell where a model looked, see `looks`; shown are the pictures whose answers have attention."""
     if not shown:
         return Finding("This model has no attention to show; those of notebooks 05, 07 and 09 have.")
     records, answers = zip(*shown, strict=True)

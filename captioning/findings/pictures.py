@@ -21,10 +21,8 @@ def contrast(own: np.ndarray, other: np.ndarray, features: np.ndarray, others: n
     """Tell whether another preprocessing shows an encoder less contrast than its own, and what that does to vectors.
 
     Args:
-        own: what the encoder sees, (pictures, size, size, 3).
-        other: what it sees with the other preprocessing.
-        features: what it makes of its own, (pictures, regions, channels).
-        others: what it makes of the other one.
+        own, other: what the encoder sees, (pictures, size, size, 3), with either preprocessing.
+        features, others: what it makes of them, (pictures, regions, channels).
     """
     share = round(float(other.std() / max(own.std(), 1e-12)), 6)
     even = ", an almost even color" if share < 0.02 else ""
@@ -46,8 +44,7 @@ def speed(encoding: float, reading: float, pictures: int) -> Finding:
     """Tell what keeping the features saves.
 
     Args:
-        encoding: pictures per second through the encoder, as measured.
-        reading: pictures per second from the disk, as measured.
+        encoding, reading: pictures per second through the encoder and from the disk, as measured.
         pictures: that an epoch reads.
     """
     encoded, read = (f"{time:,.0f} s" if (time := pictures / rate) >= 10 else f"{time:.2g} s"
@@ -70,12 +67,7 @@ def scales(deviation: np.ndarray) -> Finding:
 
 
 def similar(records: Sequence[Record], similarities: np.ndarray) -> Finding:
-    """Tell the most and the least similar pair, and whether pictures of one place are closer where that is known.
-
-    Args:
-        records: of the pictures shown.
-        similarities: (pictures, pictures) cosines.
-    """
+    """Tell the most and the least similar pair by cosine, and whether pictures of one place are closer if known."""
     pairs = sorted(combinations(range(len(records)), 2), key=lambda pair: -similarities[pair])
     if not pairs:
         return Finding("One picture has nothing to be compared with.")

@@ -24,12 +24,7 @@ def curves(histories: Mapping[str, History]) -> Finding:
 
 
 def padding_in_one_loss(nats: np.ndarray, padding: np.ndarray) -> Finding:
-    """Tell the loss of one model over words alone, and over words and padding.
-
-    Args:
-        nats: (positions,), of all captions.
-        padding: (positions,), whether a position is padding.
-    """
+    """Tell the loss of one model over words alone, and with padding: nats, and what is padding, both (positions,)."""
     words, both = (round(float(values.mean()), 3) for values in (nats[~padding], nats))  # as shown
     return claim(
         both < words,
@@ -42,9 +37,7 @@ def padding_in_one_loss(nats: np.ndarray, padding: np.ndarray) -> Finding:
 def padding_in_training(masked: Mapping[str, float], unmasked: Mapping[str, float]) -> Finding:
     """Tell which of two training runs predicts more words right: with padding masked, or with padding in the loss.
 
-    Args:
-        masked: a row of its history, see `training.history`.
-        unmasked: that of the other one after equally many epochs.
+    Both are rows of a history, see `training.history`, after equally many epochs.
     """
     right, wrong = (round(row["val_accuracy"], 3) for row in (masked, unmasked))  # as shown
     return claim(

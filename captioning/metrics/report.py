@@ -69,8 +69,7 @@ def report(
         references, results: as in `score`.
         train_captions: the raw captions of the train split.
         decoding: how the captions were made, for example {"method": "beam search", "beam_width": 3}.
-        truth: on scenes, what is in each picture (see `grounding`).
-        names: on scenes, the words for it (see `grounding`).
+        truth, names: on scenes, what is in each picture and the words for it, see `grounding`.
 
     Returns:
         The scores of `score`, with `decoding`, `shuffled_CIDEr` (None, with the reason beside it, for a single image),

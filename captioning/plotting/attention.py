@@ -37,9 +37,7 @@ def show_attention(
 
     Args:
         file: the picture: a path, or something with a `name` that can be read twice.
-        words: of the caption.
         attention: (words, regions), rows summing to 1; the regions form a square grid, row by row.
-        title: of the figure.
         columns: pictures per row, or one less or more where that fills the last row better.
         boxes: number of a word -> (left, top, right, bottom) of what it names, as shares of the width and height.
 

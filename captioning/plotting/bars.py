@@ -25,7 +25,6 @@ def plot_bars(
 
     Args:
         values: name -> length of its bar, in the order in which they are drawn: sort them by what is to be seen.
-        title: of the figure.
         label: what the values are, with their unit.
         intervals: name -> (low, high), drawn as an error bar.
         baselines: names that are drawn grey and hatched.

@@ -25,11 +25,8 @@ def show_captions(
     """Draw a grid of pictures with captions below.
 
     Args:
-        files: the pictures.
         captions: one caption, or several, per picture.
         references: what people wrote; set in italics behind "ref:", so that color is not needed to tell them apart.
-        title: of the figure.
-        columns: pictures per row.
         checks: for each caption what `evaluation.check` says of it; empty where nothing is known.
 
     Raises:

@@ -19,7 +19,6 @@ def plot_history(histories: Mapping[str, History], title: str = "") -> Figure:
 
     Args:
         histories: name of the run -> its rows; train dashed, validation solid, the kept epoch in a ring.
-        title: of the figure.
     """
     figure = new_figure(title, *histories, size=(WIDTH, 4.0))
     axes, told = figure.subplots(1, len(UNITS)), []
@@ -55,7 +54,6 @@ def plot_curves(
     Args:
         panels: measure with its unit -> name of the run -> one value per step; runs may end early.
         step: the label of the axis across: epoch, update, words later.
-        title: of the figure.
         limits: measure -> a horizontal line.
         logarithmic: the vertical axes.
     """

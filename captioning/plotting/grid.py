@@ -22,7 +22,6 @@ def new_grid(
     """Return a figure with a panel for each picture and texts below it; panels of a row begin at one height.
 
     Args:
-        title: of the figure.
         pictures: whose shapes the panels have, none much higher than wide.
         texts: for each picture, those below it, each with its style.
         columns: panels per row.

@@ -29,12 +29,9 @@ def show_heads(
     The number below a picture is its largest weight times the number of regions: 1 is a look that is even everywhere.
 
     Args:
-        file: the picture: a path, or something with a `name` that can be read twice.
-        words: of the caption.
+        file, boxes: see `show_attention`.
         heads: (words, heads, regions), summing to 1 over the regions, which form a square grid, row by row.
-        title: of the figure.
         columns: words side by side at most; those of a longer caption follow below, a row per head again.
-        boxes: number of a word -> (left, top, right, bottom) of what it names, as shares of the width and height.
 
     Raises:
         ValueError: maps and words differ in number, or the regions form no square.

@@ -16,9 +16,7 @@ def show_similarities(files: Sequence[Path | str], similarities: np.ndarray, tit
     """Draw a table of how alike pictures are, with their thumbnails (cut to squares) at both sides.
 
     Args:
-        files: the pictures.
         similarities: (pictures, pictures), cosines for example; the darker a cell the larger.
-        title: of the figure.
 
     Raises:
         ValueError: there is not one row and one column for each picture.

@@ -88,6 +88,7 @@ def card_of(bundle: Bundle | Path | str) -> dict:
     if not isinstance(bundle.folder, Path):
         return read_json(bundle.folder / "model_card.json", "Pack it again.")
     settings, dataset, scores = bundle.settings, bundle.settings["data"]["dataset"], scores_of(bundle.folder)
+    numbers = dict(_numbers(scores))
     what, terms = _DATA.get(dataset, _OWN)
     weights, words = settings["encoder"]["weights"], len(bundle.tokenizer.vocabulary)
     trained = bundle.model.parameters.values() if bundle.kind.startswith("numpy_") else bundle.model.trainable_weights
@@ -104,12 +105,12 @@ def card_of(bundle: Bundle | Path | str) -> dict:
         "training": settings["training"] | settings["batches"] | _trained(bundle.folder),
         "encoder": settings["encoder"] | {"what": _WEIGHTS.get(weights, weights)},
         "test_pictures": scores.get("images"),
-        "scores": dict(_numbers(scores)),
+        "scores": numbers,
         "consensus_scores": dict(_numbers(scores.get("consensus") or {})),
         "decoding": {name: bundle.chosen[name] for name in ("beam_width", "length_penalty", "may_repeat", "consensus")},
         "confidence": _SURE.format(counted(confidences, "validation picture")) if confidences else _NOT_SURE,
         "intended_use": _INTENDED_SCENES if dataset == "scenes" else _INTENDED,
-        "limits": list(_limits(settings, scores, words)),
+        "limits": list(_limits(settings, {name: number["value"] for name, number in numbers.items()}, words)),
         "licenses": {
             "code and trained weights": "MIT, as the project; the terms of the data and of the encoder come on top",
             "data": terms,
@@ -119,13 +120,16 @@ def card_of(bundle: Bundle | Path | str) -> dict:
 
 
 def scores_of(folder: Path) -> dict:
-    """Return what scores.json of a bundle holds; nothing where it was not evaluated."""
+    """Return what scores.json of a bundle holds; nothing where it was not evaluated, a DamagedError for no scores."""
     try:
         scores = read_json(folder / "scores.json", _EVALUATE)
     except FileNotFoundError:
         return {}
-    if not isinstance(scores, dict):
-        raise DamagedError(f"{folder / 'scores.json'} is damaged. {_EVALUATE}")
+    try:  # somebody may have edited it
+        if [*_numbers(scores), *_numbers(scores.get("consensus") or {})]:
+            _number("images", scores["images"])
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise DamagedError(f"{folder / 'scores.json'} is damaged ({error}). {_EVALUATE}") from error
     return scores
 
 
@@ -140,14 +144,20 @@ def _trained(folder: Path) -> dict:
 
 def _numbers(scores: Mapping) -> Iterator[tuple[str, dict]]:
     """Yield each score with its 95 % interval, None where there is none."""
-    for name in _SCORES:
-        if scores.get(name) is not None:
-            yield name, {"value": scores[name], "interval": scores.get(f"{name}_interval")}
     truth = scores.get("grounding") or {}
     intervals, counts = truth.get("intervals") or {}, truth.get("n") or {}
-    for name in _TRUTH:
-        if truth.get(name) is not None:
-            yield name, {"value": truth[name], "interval": intervals.get(name), "n": counts.get(name)}
+    for name, value in [(name, scores.get(name)) for name in _SCORES] + [(name, truth.get(name)) for name in _TRUTH]:
+        interval = scores.get(f"{name}_interval") or intervals.get(name)
+        if value is not None:
+            ends = [_number(name, end) for end in interval] if interval else None
+            count = {"n": _number(name, counts.get(name) or 0)} if name in _TRUTH else {}
+            yield name, {"value": _number(name, value), "interval": ends} | count
+
+
+def _number(name: str, value: object) -> float:
+    if not isinstance(value, int | float):
+        raise TypeError(f"{name} is {value!r}")
+    return value
 
 
 def _limits(settings: Mapping, scores: Mapping, words: int) -> Iterator[str]:
@@ -160,14 +170,13 @@ def _limits(settings: Mapping, scores: Mapping, words: int) -> Iterator[str]:
         yield "The weights of its CNN are random: enough to tell drawn scenes apart, not photos."
     if not scores:
         yield _NOT_EVALUATED
-    if scores.get("CIDEr") and scores.get("shuffled_CIDEr") is not None:
+    if scores.get("CIDEr") and "shuffled_CIDEr" in scores:
         share = percent(min(1, scores["shuffled_CIDEr"] / scores["CIDEr"]), 0)
         yield f"Its captions, shuffled to other pictures, keep {share} of their CIDEr: so much is about no picture."
-    truth = scores.get("grounding") or {}
-    if truth.get("exact") is not None:
-        yield f"Of its captions of test pictures {percent(1 - truth['exact'])} have a mistake or leave something out."
-    if truth.get("false_named") is not None:
-        yield f"Of the things and colors that it names there, {percent(truth['false_named'])} are not in the picture."
+    if "exact" in scores:
+        yield f"Of its captions of test pictures {percent(1 - scores['exact'])} have a mistake or leave something out."
+    if "false_named" in scores:
+        yield f"Of the things and colors that it names there, {percent(scores['false_named'])} are not in the picture."
     if not drawn:
         yield "It names what is usual in its training pictures, also where it is not there. How often is not counted."
         yield "It repeats the habits of those who wrote the captions, such as guesses of the age and sex of people."

@@ -29,7 +29,6 @@ def write(bundle: Bundle, folder: Path | str, precision: str = "float32") -> dic
     """Write encoder.onnx, start.onnx, step.onnx and model.json, which says how they are used.
 
     Args:
-        bundle: any captioner.
         folder: made where it is missing; files of these names are replaced.
         precision: "float32"; or "int16", half as large, which hardly changes a caption. Weights are stored so; what is
             computed is float32.

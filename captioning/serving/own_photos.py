@@ -84,11 +84,6 @@ def records_of(pictures: Picture | Iterable[Picture]) -> list[Record]:
 def answer(captioner: Bundle, records: Sequence[Record], **options) -> tuple[list[Record], list[Answer]]:
     """Caption photos; a line for each one that cannot be read, which is left out.
 
-    Args:
-        captioner: the model.
-        records: the photos.
-        options: for `Bundle.captions`.
-
     Returns:
         The records of photos that can be read, and an answer for each of them.
 

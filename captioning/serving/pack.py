@@ -27,7 +27,6 @@ def pack(
     """Write a trained bundle as one zip, which `bundle.load` reads; the same bundle gives the same bytes.
 
     Args:
-        folder: the bundle, as its training left it.
         target: the file; one that is there is replaced once the new one is whole.
         half: large matrices in float16, half the size; the last digits of scores may differ.
         encoder: put the frozen CNN's weights up to the layer in, so that no network is needed.

@@ -36,26 +36,15 @@ class Report:
         """Begin a report.
 
         Args:
-            form: text, json (one object per line) or csv.
-            n: captions per photo.
-            out: where it goes.
-            arrow: between a photo and its caption, in the form text.
+            form: text, json (one object per line) or csv; `arrow` stands between photo and caption in text.
             attention: whether there is a field for the picture of where the model looked.
         """
         self.form, self.out, self.arrow, self.failed = form, out, arrow, 0
         self.attention = attention
         if form == "csv":
             more = [f"{field}_{place}" for place in range(2, n + 1) for field in ("caption", "log_probability")]
-            fields = (
-                "file",
-                "caption",
-                "log_probability",
-                "per_word",
-                "below",
-                *more,
-                *["attention"] * attention,
-                "error",
-            )
+            known = "file", "caption", "log_probability", "per_word", "below"
+            fields = (*known, *more, *["attention"] * attention, "error")
             self.rows = csv.DictWriter(out, fields, extrasaction="ignore", lineterminator="\n")
             self.rows.writeheader()
 

@@ -21,7 +21,6 @@ def write(bundle: Bundle, folder: Path | str) -> Path:
     vocabulary.txt, counted from 0, is the word of id i. Loading it needs TensorFlow only.
 
     Args:
-        bundle: any captioner.
         folder: of the servable; versions that are there already are kept, and a server takes the highest.
 
     Returns:

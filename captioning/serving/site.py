@@ -17,8 +17,9 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from captioning.bundle import Bundle
-from captioning.files import beside, only_one, read_json, write_atomically, write_text
+from captioning.files import beside, only_one, write_atomically, write_text
 from captioning.serving import onnx_files
+from captioning.serving.card import scores_of
 from captioning.settings import from_environment
 
 PORT = 8000
@@ -47,7 +48,6 @@ def write(bundle: Bundle, folder: Path | str, precision: str | None = None) -> N
     A page that is there stays until the new one is whole.
 
     Args:
-        bundle: any captioner.
         folder: a new or an empty one, or an earlier page.
         precision: of the weights, see `onnx_files.write`. None: float32, or int16 where a graph in float32 would have
             more than `LARGEST` bytes.
@@ -85,7 +85,6 @@ def serve(folder: Path | str, port: int = PORT) -> None:
     """Serve a page to this machine alone, until it is interrupted.
 
     Args:
-        folder: as `write` has left it.
         port: 0 takes any that is free.
 
     Raises:
@@ -169,8 +168,8 @@ def _facts(bundle: Bundle, precision: str) -> Iterator[str]:
     }
     if data["dataset"].startswith("scenes"):
         facts["Trained on"] = f"{data['pictures']:,} drawn scenes: of photos it knows nothing"
-    with suppress(FileNotFoundError, KeyError, TypeError):  # not evaluated, or on a single picture
-        scores = read_json(bundle.folder / "scores.json", "Run notebooks/11_evaluate.ipynb again.")
+    with suppress(KeyError, TypeError):  # not evaluated, or on a single picture
+        scores = scores_of(bundle.folder)
         facts["Scores"] = (
             f"CIDEr {scores['CIDEr']:.3f}, BLEU-4 {scores['Bleu_4']:.3f} on {scores['images']} test pictures; "
             f"CIDEr {scores['shuffled_CIDEr']:.3f} where its captions are given to the wrong pictures"

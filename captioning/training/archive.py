@@ -1,11 +1,10 @@
 """Arrays by name in one .npz file without pickle, written whole or not at all."""
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
-from captioning.files import write_atomically
+from captioning.files import NO_ARRAYS, write_atomically
 
 
 def write_arrays(path: Path | str, arrays: dict[str, np.ndarray]) -> None:
@@ -23,7 +22,7 @@ def read_arrays(path: Path | str) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
-    except (zipfile.BadZipFile, EOFError, ValueError, AttributeError) as error:
+    except NO_ARRAYS as error:
         raise ValueError(f"{path} is damaged or not an .npz file: {error}. Delete it and train it again.") from error
 
 

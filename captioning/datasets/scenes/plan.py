@@ -106,9 +106,7 @@ def plan(train: int, val: int, test: int, seed: int) -> list[Scene]:
     A quarter of the test pictures holds a triple of `UNSEEN`, no other picture does.
 
     Args:
-        train: number of pictures; at least one for every pair of object and colour.
-        val: number of pictures.
-        test: number of pictures.
+        train, val, test: number of pictures; of train at least one for every pair of object and colour.
         seed: another seed gives other scenes; `UNSEEN` stays the same.
 
     Raises:

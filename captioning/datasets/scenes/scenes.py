@@ -36,10 +36,8 @@ def draw(folder: Path | str, train: int = 1500, val: int = 200, test: int = 200,
         folder: is made where missing. It gets `images/000000000001.jpg` and so on,
             `annotations/captions_scenes.json` (COCO's layout), `splits.json` (ids of train, val and test),
             `truth.json` (what each picture really shows), which come last, and `scenes.json`, the parameters.
-        train: number of pictures, at least 40.
-        val: number of pictures.
-        test: number of pictures; a quarter of them shows combinations of place, object and colour that
-            occur nowhere else.
+        train, val, test: number of pictures, of train at least 40; a quarter of test shows combinations of place,
+            object and colour that occur nowhere else.
         seed: another seed draws other pictures.
 
     Raises:
@@ -133,9 +131,6 @@ def _drawn_with(folder: Path) -> dict | None:
 
 def read(folder: Path | str) -> CaptionDataset:
     """Read a finished drawing; every record carries its truth.
-
-    Args:
-        folder: what `draw` was given.
 
     Raises:
         DatasetError: the folder holds no finished drawing, or a file of it was changed.
