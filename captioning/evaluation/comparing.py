@@ -1,6 +1,7 @@
 """Scores side by side: seeds, pairs of models, and what the gain of a consensus comes from."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -60,11 +61,11 @@ def rankings(
     rule = decoding["consensus"]
     consensus = Consensus(kept, near, records, rule["encoder"], decoding)
     store, k = kept.stores[rule["encoder"]], rule["k"]
-    many = near.neighbors(rule["encoder"]).nearest(store.averaged(records), 2 * FEWER * k)
-    order = np.argsort(many % FEWER != 0, axis=1, kind="stable")[:, :k]  # those that are left, the nearest first
+    known = near.neighbors(rule["encoder"])
+    fewer = replace(known, vectors=known.vectors[::FEWER], captions=known.captions[::FEWER])
     nearest = {
         "captions near the picture": consensus.nearest,
-        f"the same, 1 train picture in {FEWER}": np.take_along_axis(many, order, axis=1),
+        f"the same, 1 train picture in {FEWER}": FEWER * fewer.nearest(store.averaged(records), k),
         "captions near another picture": np.roll(consensus.nearest, 1, axis=0),
     }
     ranked = {"the model alone": consensus.candidates()[0]}
