@@ -252,9 +252,9 @@ def test_rankings_by_near_and_other_pictures(made):
 # Several models
 
 
-def test_members_are_added_as_long_as_validation_gains(made, monkeypatch, tmp_path):
-    """B makes it worse, C better; D has other words; each is asked with those before it; F is too late."""
-    right = {("A",): 2, ("A", "B"): 1, ("A", "C"): 4, ("A", "C", "E"): 4}
+def test_the_best_set_on_validation_captions_together(made, monkeypatch, tmp_path):
+    """A alone is no ensemble; B makes it worse, C better, E not better; D has other words; F is too late."""
+    right = {("A",): 5, ("A", "B"): 1, ("A", "B", "C"): 4, ("A", "B", "C", "E"): 4}
     val = made.dataset.split("val")
 
     class Kept:
@@ -269,11 +269,11 @@ def test_members_are_added_as_long_as_validation_gains(made, monkeypatch, tmp_pa
             return {r.image_id: r.captions[0] if i < right[names] else "x" for i, r in enumerate(records)}
 
     monkeypatch.setattr(ensembles, "KeptCaptions", Kept)
-    monkeypatch.setattr(ensembles, "TRIED", 4)
+    monkeypatch.setattr(ensembles, "MOST", 4)
     models = [SimpleNamespace(name=n, tokenizer=n == "D", made_from={}) for n in "ABDCEF"]
     members, tried = ensembles.choose_members(models, {}, val, tmp_path, ["a"])
-    assert [m.name for m in members] == ["A", "C"]
-    assert [(row["member"], row["added"]) for row in tried] == [("A", True), ("B", False), ("C", True), ("E", False)]
+    assert [m.name for m in members] == ["A", "B", "C"]
+    assert [(row["member"], row["added"]) for row in tried] == [("A", True), ("B", True), ("C", True), ("E", False)]
 
 
 def test_experiments_that_differ_in_the_seed_are_grouped(made):

@@ -133,7 +133,9 @@ def evaluate_all(
                 ensemble = Ensemble.write(folder, members)
                 scores[ENSEMBLE] = evaluate(ensemble, stores, dataset, val_pictures, near, members=tried)
             elif (folder / "members.json").is_file():
-                print(f"{ENSEMBLE}: left out, no second model helps any more. Its folder stays until you delete it.")
+                print(
+                    f"{ENSEMBLE}: left out, no other model has the words of the best one. Its folder stays until you delete it."
+                )
     return _with_consensus(project, scores)
 
 

@@ -42,7 +42,7 @@ def _exact(row: Mapping) -> float | None:
 def together(scores: Mapping[str, Mapping], ensemble: str = "ensemble") -> Finding:
     """Tell which models caption together, and what that gains on validation pictures."""
     if ensemble not in scores:
-        return Finding("No second model raised CIDEr on validation pictures: there is no ensemble.")
+        return Finding("There are no two models with the same words: there is no ensemble.")
     decoding = scores[ensemble]["decoding"]
     names = [row["member"] for row in decoding["members"] if row["added"]]
     alone = scores[names[0]]["decoding"]["validation_CIDEr"]
