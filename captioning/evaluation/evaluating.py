@@ -134,7 +134,7 @@ def evaluate_all(
                 scores[ENSEMBLE] = evaluate(ensemble, stores, dataset, val_pictures, near, members=tried)
             elif (folder / "members.json").is_file():
                 print(
-                    f"{ENSEMBLE}: left out, no other model has the words of the best one. Its folder stays until you delete it."
+                    f"{ENSEMBLE}: left out, no other model has the words of the best one. Delete its folder if you like."
                 )
     return _with_consensus(project, scores)
 
