@@ -179,7 +179,7 @@ def parent(checkpoints: Path, name: str | None = None) -> Path:
     firsts = {each for each, kept in known.items() if "parent" not in kept}
     of_kind = [checkpoints / each for each in can if each in firsts and name in (None, known[each]["kind"])]
     if of_kind or name is None or not known:
-        return max(_some(of_kind, checkpoints), key=_cider)
+        return max(_some(of_kind, checkpoints), key=_trained_cider)  # not changed by an evaluation
     kinds = {kept["kind"] for each, kept in known.items() if name == each or (each in firsts and name == kept["kind"])}
     why = "it is unfinished" if kinds else "there is no such experiment, and none of that kind"
     if kinds and all(kind.startswith("numpy_") for kind in kinds):
@@ -200,6 +200,11 @@ def _cider(folder: Path) -> float:
     """Return what `best` compares; -1 where it is not known."""
     with contextlib.suppress(FileNotFoundError, DamagedError, KeyError, TypeError, ValueError):
         return float(read_json(folder / "scores.json", "")["decoding"]["validation_CIDEr"])
+    return _trained_cider(folder)
+
+
+def _trained_cider(folder: Path) -> float:
+    """Return the CIDEr of the best epoch; -1 where it is not known."""
     with contextlib.suppress(DamagedError, KeyError):
         history = read_history(folder / "history.csv")
         return history[best_epoch(history)]["val_CIDEr"] if history else -1.0
