@@ -5,17 +5,17 @@ import dataclasses
 import itertools
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from captioning import bundle
 from captioning.bundle import Bundle, BundleError
 from captioning.catalog import delete, folders, table  # noqa: F401 (for notebooks)
 from captioning.datasets.dataset import CaptionDataset
-from captioning.features import FeatureStore
+from captioning.features import FeatureError, FeatureStore
 from captioning.files import DamagedError, only_one, read_json, write_json
 from captioning.from_scratch.rnn import CaptioningRNN
-from captioning.provenance import code_digest, content_digest, difference, differences, digest
+from captioning.provenance import StaleError, code_digest, content_digest, difference, differences, digest
 from captioning.quiet import keras
 from captioning.settings import Project
 from captioning.tokenizer import Tokenizer
@@ -160,31 +160,51 @@ def best(checkpoints: Path) -> Path:
     return max(_some(finished, checkpoints), key=_cider)
 
 
-def parent(checkpoints: Path, name: str | None = None) -> Path:
+def parent(
+    checkpoints: Path, stores: Mapping[str, FeatureStore], dataset: CaptionDataset, name: str | None = None
+) -> Bundle:
     """Return the finished experiment that self-critical training starts from.
 
     Args:
         checkpoints: the folder of a dataset.
-        name: of the experiment, or a kind, as "bahdanau": the Keras model of that kind with the highest CIDEr on
-            validation pictures that has no parent; None: that of any kind.
+        stores: the features that are here now, by the name of their encoder.
+        dataset: the captions and splits that are here now.
+        name: of the experiment, or a kind, as "bahdanau": of the Keras models of that kind without a parent that fit
+            what is here now, the one with the highest CIDEr on validation pictures; None: of any kind.
 
     Raises:
         FileNotFoundError: there is no experiment at all, or for None no such model.
         ValueError: there is none of that name or kind, it is unfinished, or a NumPy model.
+        BundleError, StaleError: none of them fits; the message is about the best.
     """
     known = {folder.name: settings for folder, settings in _all(checkpoints)}
     can = [each for each, kept in known.items() if kept["finished"] and not kept["kind"].startswith("numpy_")]
-    if name in can:
-        return checkpoints / name
     firsts = {each for each, kept in known.items() if "parent" not in kept}
-    of_kind = [checkpoints / each for each in can if each in firsts and name in (None, known[each]["kind"])]
-    if of_kind or name is None or not known:
-        return max(_some(of_kind, checkpoints), key=_trained_cider)  # not changed by an evaluation
+    chosen = [each for each in can if each in firsts and name in (None, known[each]["kind"])]
+    if name in can:
+        chosen = [name]
+    if chosen or name is None or not known:
+        # The training alone ranks them: an evaluation in between picks no other.
+        ranked = sorted(_some([checkpoints / each for each in chosen], checkpoints), key=_trained_cider, reverse=True)
+        return _first_that_fits(ranked, stores, dataset)
     kinds = {kept["kind"] for each, kept in known.items() if name == each or (each in firsts and name == kept["kind"])}
     why = "it is unfinished" if kinds else "there is no such experiment, and none of that kind"
     if kinds and all(kind.startswith("numpy_") for kind in kinds):
         why = "it is of NumPy, and its samples are learned from with TensorFlow"
     raise ValueError(f"PARENT = {name!r}: {why}. Use None or one of: {', '.join(can) or 'none yet'}.")
+
+
+def _first_that_fits(ranked: list[Path], stores: Mapping[str, FeatureStore], dataset: CaptionDataset) -> Bundle:
+    """Load the first experiment whose code, photos, captions and features are those of now; else the first error."""
+    errors = []
+    for folder in ranked:
+        try:
+            loaded = bundle.load(folder)
+            loaded.check_fits(stores, dataset)
+            return loaded
+        except (BundleError, StaleError, DamagedError, FeatureError) as error:
+            errors.append(error)
+    raise errors[0]
 
 
 def _some(finished: list[Path], checkpoints: Path) -> list[Path]:

@@ -10,12 +10,13 @@ import pytest
 
 import captioning.quiet
 from captioning import bundle, experiments
+from captioning.bundle import BundleError
 from captioning.files import BusyError, only_one
 from captioning.from_scratch.early_stopping import NumpyTrainingConfig
 from captioning.from_scratch.weights import CaptioningRNNConfig
 from captioning.models.bahdanau import BahdanauDecoder
 from captioning.models.decoder import Decoder
-from captioning.provenance import content_digest
+from captioning.provenance import StaleError, content_digest
 from captioning.tokenizer import Tokenizer
 from captioning.training.config import SelfCriticalConfig, TrainingConfig
 from tests.bundles import Made, config_of, everything_in, finished, made_in, settings_of, start, train
@@ -294,23 +295,46 @@ def test_another_parent_is_said_in_the_name_and_its_weights_count(made):
     assert further(made, parent).name == "bahdanau-mobilenet-sc-other-parent" != first.name
 
 
+def parent_of(made, name):
+    return experiments.parent(made.project.checkpoints, {"mobilenet": made.store}, made.dataset, name).folder
+
+
 def test_the_parent_is_the_best_keras_model_of_all_or_of_a_kind_or_the_one_that_is_named(made, tmp_path):
     for name in (None, "bahdanau"):
         with pytest.raises(FileNotFoundError, match="no trained model"):
-            experiments.parent(tmp_path, name)
+            experiments.parent(tmp_path, {}, made.dataset, name)
     one, two = finished(made)[0], finished(made, units=9)[0]
     of_numpy, open_one, best = finished(made, "numpy_lstm")[0], start(made, units=8), finished(made, "gru")[0]
     child = further(made, one)
+    shutil.copy(one / "model.weights.h5", child)
     experiments.finish(child)
     for folder, cider in ((one, 0.2), (two, 0.4), (of_numpy, 0.9), (open_one, 0.9), (child, 0.9), (best, 0.5)):
         (folder / "history.csv").write_text(f"epoch,val_loss,val_CIDEr,seconds\n0,3.0,{cider},60.0\n")
         score(folder, validation=1 - cider, test=0.1)  # what an evaluation finds later picks no other parent
     for name, expected in {None: best, "bahdanau": two, one.name: one, child.name: child, best.name: best}.items():
-        assert experiments.parent(made.project.checkpoints, name) == expected
+        assert parent_of(made, name) == expected
     whys = {of_numpy.name: "of NumPy", "numpy_lstm": "of NumPy", open_one.name: "unfinished"}
     for name, why in (whys | {"typo": "no such experiment", "transformer": "none of that kind"}).items():
         with pytest.raises(ValueError, match=f"PARENT = '{name}': .*{why}.* Use None or one of: {one.name}, .*gru"):
-            experiments.parent(made.project.checkpoints, name)
+            parent_of(made, name)
+
+
+def test_a_parent_fits_what_is_here_now(made, tmp_path):
+    """The better model is of photos that have been changed since, the best one of code: neither is a parent."""
+    one, two, three = (finished(made, units=units)[0] for units in (5, 9, 10))
+    for folder, cider in ((one, 0.2), (two, 0.4), (three, 0.5)):
+        (folder / "history.csv").write_text(f"epoch,val_loss,val_CIDEr,seconds\n0,3.0,{cider},60.0\n")
+    for folder, section, field in ((two, "data", "features"), (three, "class", "code")):
+        settings = json.loads((folder / "settings.json").read_text())
+        settings[section][field] = "of another time"
+        (folder / "settings.json").write_text(json.dumps(settings))
+    for name in (None, "bahdanau"):
+        assert parent_of(made, name) == one
+    with pytest.raises(StaleError, match=r"data\.features was 'of another time'"):
+        parent_of(made, two.name)
+    shutil.rmtree(one)
+    with pytest.raises(BundleError, match="trained with other code"):
+        parent_of(made, "bahdanau")
 
 
 # Listed and deleted
