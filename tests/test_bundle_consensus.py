@@ -8,11 +8,17 @@ import pytest
 
 from captioning import bundle, decoding, encoders
 from captioning.bundle import BundleError, Ensemble, Neighbors, packed
+from captioning.bundle.neighbors import file_of
 from captioning.serving.pack import pack
 from tests.packed_models import Run, changed, with_arrays
 from tests.several_models import NAMES, make_several
 
 K, MIX = 5, 0.4
+
+
+def near_in(checkpoints, encoder):
+    (file,) = checkpoints.glob(f"neighbors-{encoder}-*.npz")
+    return file, Neighbors.read(file)
 
 
 @pytest.fixture(scope="module")
@@ -22,9 +28,9 @@ def made(tmp_path_factory):
     members = [bundle.load(made.checkpoints / name) for name in NAMES]
     folders = [members[1].folder, Ensemble.write(made.checkpoints / "ensemble", members).folder]
     for encoder, store in made.stores.items():
-        train = made.dataset.split("train")
-        Neighbors.make(store, train, made.dataset).write(made.checkpoints / f"neighbors-{encoder}.npz")
-    digest = Neighbors.read(made.checkpoints / "neighbors-tiny.npz").digest
+        near = Neighbors.make(store, made.dataset.split("train"), made.dataset)
+        near.write(file_of(made.checkpoints, encoder, near.digest))
+    digest = near_in(made.checkpoints, "tiny")[1].digest
     rule = {"beam_width": 4, "k": K, "mix": MIX, "encoder": "tiny", "neighbors": digest, "validation_CIDEr": 0.5}
     chosen = {"beam_width": 2, "length_penalty": 0.5, "may_repeat": ["is"], "consensus": rule}
     for folder in folders:
@@ -70,7 +76,7 @@ def test_the_best_caption_is_that_of_the_consensus(made, captioner):
     """As somebody would compute it who has the beams, the nearest pictures and the similarities."""
     files, features = [r.file for r in made.dataset.records], captioner.rows(made.stores, made.dataset.records)
     beams = captioner.decode(features, **captioner.options(4), return_all=True)
-    near = Neighbors.read(made.checkpoints / "neighbors-tiny.npz")
+    _, near = near_in(made.checkpoints, "tiny")
     nearest = near.nearest(made.stores["tiny"].rows(made.dataset.records))
     similar = near.similarity(beams, captioner.tokenizer, nearest)
     expected = [decoding.rerank(beam, each, K, MIX) for beam, each in zip(beams, similar, strict=True)]
@@ -98,15 +104,17 @@ def test_without_a_chosen_consensus_there_is_none(made):
 
 
 def test_neighbors_that_are_missing_damaged_or_others_are_one_error(made, ours):
-    file, content = ours.parent / "neighbors-tiny.npz", (ours.parent / "neighbors-tiny.npz").read_bytes()
-    other, loaded = (ours.parent / "neighbors-larger.npz").read_bytes(), bundle.load(ours)
+    file = near_in(ours.parent, "tiny")[0]
+    content, other, loaded = file.read_bytes(), near_in(ours.parent, "larger")[0].read_bytes(), bundle.load(ours)
     for now, match in (
         (None, "is missing"),
         (other, "is another one than bahdanau-tiny"),
         (content[:99], "is damaged"),
     ):
         file.write_bytes(now) if now else file.unlink()
-        with pytest.raises(BundleError, match=rf"neighbors-tiny\.npz {match}.* Run notebooks/11_evaluate") as error:
+        with pytest.raises(
+            BundleError, match=rf"neighbors-tiny-\w+\.npz {match}.* Run notebooks/11"
+        ) as error:
             dataclasses.replace(loaded).caption("no-such.jpg", consensus=True)
         assert "\n" not in str(error.value)
     assert loaded.caption(made.dataset.records[0].file)
@@ -117,7 +125,7 @@ def test_neighbors_that_are_missing_damaged_or_others_are_one_error(made, ours):
 
 
 def test_a_packed_model_carries_them(made, ours, tmp_path):
-    content, near = pack(ours, tmp_path / "model.zip").read_bytes(), ours.parent / "neighbors-tiny.npz"
+    content, near = pack(ours, tmp_path / "model.zip").read_bytes(), near_in(ours.parent, "tiny")[0]
     with pytest.raises(BundleError, match=r"model\.zip/neighbors\.npz is missing.*pack --consensus"):
         bundle.load(tmp_path / "model.zip").caption("no-such.jpg", consensus=True)
     near = near.rename(tmp_path / "away.npz").read_bytes()
@@ -127,7 +135,7 @@ def test_a_packed_model_carries_them(made, ours, tmp_path):
     loaded = bundle.load(tmp_path / "model.zip")
     told = loaded.caption(files, consensus=True)
     assert [str(answer) for answer in told] == [str(answer) for answer in expected]
-    other = (ours.parent / "neighbors-larger.npz").read_bytes()
+    other = near_in(ours.parent, "larger")[0].read_bytes()
     objects = with_arrays(lambda arrays: arrays | {"text": np.array([Run()])})(near)
     for member, match in (
         (near[:-9], "damaged or cut short"), (other, "another one than bahdanau-tiny"), (objects, "no plain arrays"),

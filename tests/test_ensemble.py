@@ -251,7 +251,7 @@ def test_data_that_a_member_does_not_fit_is_refused(made, ensemble):
 
 def test_it_is_listed_and_deleted_by_name_and_no_experiment(copy, capsys):
     checkpoints, home, ensemble = copy.checkpoints, copy.checkpoints.parents[1], listed(copy)
-    (checkpoints / "neighbors-tiny.npz").write_bytes(b"")
+    (checkpoints / "neighbors-tiny-0123abcd.npz").write_bytes(b"")
     found = [experiments.find(checkpoints), catalog.folders(checkpoints)]
     assert [[folder.name for folder in folders] for folders in found] == [sorted(NAMES)] * 2
     assert experiments.best(checkpoints).name in NAMES

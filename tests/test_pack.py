@@ -8,6 +8,7 @@ import pytest
 
 from captioning import bundle, encoders
 from captioning.bundle import BundleError, Neighbors
+from captioning.bundle.neighbors import file_of
 from captioning.bundle.packed import MANIFEST, MEMBERS
 from captioning.models.bahdanau import BahdanauDecoder
 from captioning.serving import pack as packing
@@ -38,7 +39,7 @@ def test_what_is_in_it(made, tmp_path, capsys):
     things, folder, _ = made
     (folder / "history.csv").write_text("epoch,val_CIDEr,seconds\n0,0.5,60\n")
     near = Neighbors.make(things.store, things.dataset.split("train"), things.dataset)
-    near.write(folder.with_name(f"neighbors-{SPEC.name}.npz"))
+    near.write(file_of(folder.parent, SPEC.name, near.digest))
     rule = {"beam_width": 5, "k": 3, "mix": 0.0, "encoder": SPEC.name, "neighbors": near.digest}
     decoding = {"beam_width": 2, "length_penalty": 1, "consensus": rule}
     (folder / "scores.json").write_text(json.dumps({"images": 3, "CIDEr": 0.5, "decoding": decoding}))

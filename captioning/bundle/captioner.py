@@ -12,7 +12,7 @@ import numpy as np
 from captioning import decoding
 from captioning.bundle.answers import Answer, answer
 from captioning.bundle.chosen import penalty_for, read_chosen, whole
-from captioning.bundle.neighbors import Neighbors
+from captioning.bundle.neighbors import Neighbors, file_of
 from captioning.datasets.dataset import CaptionDataset, Record
 from captioning.encoders import Encoder
 from captioning.features import FeatureStore, encode_each
@@ -156,7 +156,7 @@ class Captioner(ABC):
         """
         rule = self.consensus
         if isinstance(self.folder, Path):
-            file, way_out = self.folder.parent / f"neighbors-{rule['encoder']}.npz", f"Run {EVALUATION} again."
+            file, way_out = file_of(self.folder.parent, rule["encoder"], rule["neighbors"]), f"Run {EVALUATION} again."
         else:
             file, way_out = self.folder / "neighbors.npz", "Pack it again with `python -m captioning pack --consensus`."
         try:

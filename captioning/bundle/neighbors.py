@@ -169,6 +169,11 @@ class Neighbors:
         return metrics.CiderD(dict(enumerate(self.captions)))
 
 
+def file_of(checkpoints: Path, encoder: str, digest: str) -> Path:
+    """Return the file of neighbors beside the experiments; those of other photos or captions have one of their own."""
+    return checkpoints / f"neighbors-{encoder}-{digest[:8]}.npz"
+
+
 def _directions(vectors: np.ndarray, scale: np.ndarray) -> np.ndarray:
     """Return vectors (pictures, channels) standardized per channel, of length 1."""
     vectors = (vectors - scale[0]) / scale[1]
