@@ -112,9 +112,7 @@ def test_neighbors_that_are_missing_damaged_or_others_are_one_error(made, ours):
         (content[:99], "is damaged"),
     ):
         file.write_bytes(now) if now else file.unlink()
-        with pytest.raises(
-            BundleError, match=rf"neighbors-tiny-\w+\.npz {match}.* Run notebooks/11"
-        ) as error:
+        with pytest.raises(BundleError, match=rf"neighbors-tiny-\w+\.npz {match}.* Run notebooks/11") as error:
             dataclasses.replace(loaded).caption("no-such.jpg", consensus=True)
         assert "\n" not in str(error.value)
     assert loaded.caption(made.dataset.records[0].file)
