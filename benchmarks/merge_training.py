@@ -77,7 +77,7 @@ def prefix_loss(model, features, prefixes, targets, training_now=False):
 
 def rate(model, loss, batch, repeats: int = 5) -> float:
     """Return captions per second of whole training steps: loss, gradients, optimizer."""
-    fit.compile_model(model, TrainingConfig(), steps=100)
+    fit.set_optimizer(model, TrainingConfig(), steps=100)
     weights = model.trainable_variables
 
     @tf.function
