@@ -7,7 +7,7 @@ import threading
 
 import numpy as np
 import pytest
-from features_kills import in_a_process_of_its_own
+from benchmarks.features_kills import in_a_process_of_its_own
 from tiny_encoder import (
     CHANNELS,
     REGIONS,
