@@ -6,8 +6,8 @@ from typing import IO
 
 from PIL import Image
 
-# What is opened, if this Pillow can; HEIF where the reader has registered the package pillow-heif. Never EPS, WMF and
-# the like, for which Pillow starts other programs.
+# What is opened, if this Pillow can; HEIF where the reader has registered the package pillow-heif. Never EPS, WMF or
+# others for which Pillow starts other programs.
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "PPM", "AVIF", "HEIF")
 Image.init()
 EXTENSIONS = {ending for ending, kind in Image.registered_extensions().items() if kind in FORMATS}  # in lower case
