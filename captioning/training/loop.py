@@ -62,7 +62,7 @@ def train_epochs(
 def by_words(
     model: Decoder, train: CaptionBatches, epochs: range, label_smoothing: float, mask_padding: bool
 ) -> OneEpoch:
-    """Return what trains one epoch with teacher forcing, for `train_epochs`; logs: nats per word and share guessed right.
+    """Return what trains one epoch with teacher forcing, for `train_epochs`; logs: nats per word, share guessed right.
 
     Args:
         model: with an optimizer.

@@ -76,7 +76,7 @@ class Learner:
             rewards.append(of_samples.ravel())
             words.append((samples > END).sum(axis=-1).ravel())
             calls.on_train_batch_end(step)
-            if model.stop_training:
+            if calls.model.stop_training:
                 break
         return {"reward": np.concatenate(rewards).mean(), "words": np.concatenate(words).mean()}
 
