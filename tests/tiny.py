@@ -5,7 +5,7 @@ from PIL import Image
 
 from captioning.datasets.dataset import CaptionDataset, Record
 from captioning.features import FeatureStore
-from captioning.features.shards import Entry
+from captioning.features.index import Entry
 from captioning.images import RESIZE
 from captioning.tokenizer import Tokenizer
 from captioning.words import tokenize, write
