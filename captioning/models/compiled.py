@@ -55,7 +55,7 @@ class Reader:
     def __init__(self, best, model, state: Any, width: int, once: np.ndarray | None):
         """See `CompiledStep.begin`."""
         self._best, self._state, self._width, self._once = best, state, width, once
-        self._of_picture, self._vocabulary = _of_picture(model, state), model.config.vocabulary
+        self._of_picture, self._vocabulary = of_picture(model, state), model.config.vocabulary
         self._beams = 1  # rows of the state per picture
 
     def best(self, prefixes: np.ndarray, rows: np.ndarray, beams: int) -> Next:
@@ -78,7 +78,7 @@ def _take(array, rows: np.ndarray):
     return array if same else tf.gather(array, rows)
 
 
-def _of_picture(model, state: Any) -> Any:
+def of_picture(model, state: Any) -> Any:
     """Return which arrays of a state are the picture's; none where a subclass changes `step` and does not say."""
     owner = next(base for base in type(model).__mro__ if "step" in vars(base))
     return model.of_picture(state) if "of_picture" in vars(owner) else tf.nest.map_structure(lambda _: False, state)
