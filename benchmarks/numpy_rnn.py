@@ -15,7 +15,9 @@ LONGEST = 18
 TINY = {"vocabulary": 20, "channels": 5, "batch": 3, "sizes": {"embedding": 4, "units": 6}}
 
 
-def lines(vocabulary: int = 1700, channels: int = 768, batch: int = 64, sizes: Mapping = MappingProxyType({})) -> Iterator[Line]:
+def lines(
+    vocabulary: int = 1700, channels: int = 768, batch: int = 64, sizes: Mapping = MappingProxyType({})
+) -> Iterator[Line]:
     """Yield a line per cell."""
     features, tokens = made_batch(vocabulary, channels, batch)
     for cell in ("rnn", "lstm"):
