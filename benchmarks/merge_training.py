@@ -90,7 +90,7 @@ def prefix_loss(model, features, prefixes, targets, training_now=False):
 def training_step(model, loss, batch):
     """Return a function that takes three whole training steps: loss, gradients, optimizer."""
     weights = model.trainable_variables
-    fit.compile_model(model, TrainingConfig(), steps=100)
+    fit.set_optimizer(model, TrainingConfig(), steps=100)
     optimizer = model.optimizer
 
     @tf.function

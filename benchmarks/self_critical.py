@@ -43,7 +43,7 @@ def lines(sizes: dict = SIZES, pictures: int = 320, batch: int = 16) -> Iterator
         words = made.tokenizer(sizes["vocabulary"])
         train = CaptionBatches(records, store, words, batch_size=batch, max_words=20)
         config = SelfCriticalConfig(learning_rate=1e-9)  # so that the captions stay as long as they are
-        fit.compile_model(model, config, 1000)
+        fit.set_optimizer(model, config, 1000)
         learner = Learner(model, train, words, config)
         calls = keras.callbacks.CallbackList([], model=model)
 

@@ -108,7 +108,7 @@ class Chosen:
 def trainer(model, batches: list):
     """Return a function that trains on these batches."""
     chosen, numbers = Chosen(batches), itertools.count()
-    fit.compile_model(model, TrainingConfig(), 10_000)
+    fit.set_optimizer(model, TrainingConfig(), 10_000)
     one_epoch = loop.by_words(model, chosen, range(10_000), TrainingConfig.label_smoothing, True)
     calls = keras.callbacks.CallbackList([], model=model)
     return lambda: one_epoch(next(numbers), calls)

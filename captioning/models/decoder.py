@@ -46,6 +46,7 @@ class Decoder(keras.Model):
     kind = ""  # short name of the model, as bundles have it
     config_class: type[DecoderConfig] = DecoderConfig
     averaged = False  # whether it works on one vector per picture
+    jit = False  # whether XLA compiles the steps of training
 
     def __init__(self, config: DecoderConfig):
         super().__init__(autocast=False)  # raw features may be too large for float16: scaled first, then cast
@@ -62,12 +63,6 @@ class Decoder(keras.Model):
             self({"features": zeros, "tokens": np.zeros((1, 1, 1), np.int32)})
             scaling = {id(variable) for variable in self.normalization.variables}
             self._first = {id(v): np.array(v) for v in self.own_variables if id(v) not in scaling}
-
-    def _maybe_symbolic_build(self, iterator=None, data_batch=None) -> None:
-        """Build nothing, since all is built: on several devices Keras would average their first batches for it.
-
-        That fails where one device has fewer pictures than another.
-        """
 
     @property
     def own_variables(self) -> list:
