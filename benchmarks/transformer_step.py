@@ -62,7 +62,8 @@ def reading_again(model: TransformerDecoder):
 
     @tf.function(reduce_retracing=True)
     def read(words, pictures):
-        return model.unroll(words[:, None], (None, *((None, None, *regions) for regions in pictures)))[:, -1]
+        hidden = model.unroll(words[:, None], (None, *((None, None, *regions) for regions in pictures)))
+        return model.predict_words(hidden[:, -1])
 
     def step(tokens, state):
         words, count, *pictures = state
