@@ -8,7 +8,7 @@ import pytest
 import captioning.quiet  # noqa: F401
 from captioning.batches import CaptionBatches
 from captioning.features import FeatureStore
-from captioning.features.shards import BROKEN, Entry
+from captioning.features.index import BROKEN, Entry
 from captioning.tokenizer import END, PAD, START
 from tests.tiny import captions_of, store_of, tiny_dataset, tokenizer_of
 

@@ -11,7 +11,7 @@ import pytest
 from captioning import metrics
 from captioning.bundle import Neighbors, neighbors
 from captioning.decoding import Caption
-from captioning.features.shards import BROKEN, Entry
+from captioning.features.index import BROKEN, Entry
 from captioning.files import DamagedError
 from tests.packed_models import Run
 from tests.tiny import store_of, tiny_dataset, tokenizer_of

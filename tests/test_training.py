@@ -1,6 +1,5 @@
 """Training: it learns, it resumes to the bit, it stops by the captions and keeps the best weights."""
 
-import itertools
 import json
 import shutil
 import subprocess
@@ -29,7 +28,8 @@ from captioning.training.config import TrainingConfig
 from captioning.training.folder import tidy, training_in
 from captioning.training.history import best_epoch, is_complete, read_history
 from captioning.training.interrupts import Interruptible
-from captioning.training.loss import MaskedAccuracy, WordLoss
+from captioning.training.loop import compile_evaluation
+from captioning.training.loss import masked_crossentropy, word_sums
 from tests.bundles import everything_in
 from tests.tiny import store_of, tiny_dataset, tokenizer_of
 
@@ -201,18 +201,17 @@ def test_every_setting_of_the_training_matters(made, tmp_path, monkeypatch, usua
     assert any((a != b).any() for a, b in zip(usual[0].get_weights(), other.get_weights(), strict=True))
 
 
-def test_the_norm_of_the_whole_gradient_is_clipped(made):
+def test_the_norm_of_the_whole_gradient_is_clipped(made, tmp_path):
     """After one step of Adam its first moments are a tenth of the clipped gradient."""
-    model, train, _ = parts(made, "gru", dropout=0.0)
-    fit.compile_model(model, replace(CONFIG, clip_norm=0.01), steps=10)
-    model.train_on_batch(*next(train.epoch(0)))
+    model, train, validation = parts(made, "gru", dropout=0.0, batch=20)
+    fit.fit(model, train, validation, made[2], replace(CONFIG, clip_norm=0.01), tmp_path, stop_after=1)
     moments = [np.asarray(moment, np.float64) / 0.1 for moment in model.optimizer._momentums]
     assert np.sqrt(sum((moment**2).sum() for moment in moments)) == pytest.approx(0.01, rel=1e-3)
 
 
 def test_the_rate_rises_and_follows_a_cosine_to_zero(made):
     model = models.build(GRUDecoder, GRUConfig(9, 1, 5, embedding=3, units=4))
-    fit.compile_model(model, replace(CONFIG, learning_rate=0.1), steps=100)
+    fit.set_optimizer(model, replace(CONFIG, learning_rate=0.1), steps=100)
     rates = [float(model.optimizer._learning_rate(step)) for step in (0, 5, 52, 100)]
     np.testing.assert_allclose(rates, [0.01, 0.1, 0.1 * (1 + np.cos(np.pi * 47 / 95)) / 2, 0], atol=1e-4)
 
@@ -294,11 +293,10 @@ def test_the_last_snapshot_survives_a_full_disk(made, tmp_path, monkeypatch):
 
 
 def test_accuracy_counts_end_but_never_padding():
-    metric = MaskedAccuracy()
     logits = np.zeros((1, 1, 4, 6), np.float32)
     logits[0, 0, [0, 1, 2, 3], [5, 4, END, PAD]] = 1
-    metric.update_state(np.array([[[5, 5, END, PAD]]]), logits)
-    assert float(metric.result()) == pytest.approx(2 / 3)
+    sums = word_sums(lambda inputs, training: logits, {}, np.array([[[5, 5, END, PAD]]]), training=False)
+    assert (float(sums.correct), float(sums.words)) == (2, 3)
 
 
 def test_whatever_was_run_before_training_starts_from_its_first_weights(made, tmp_path):
@@ -374,7 +372,7 @@ def test_loss_and_accuracy_are_means_over_words_whatever_the_batch(made, tmp_pat
         loss, accuracy = nats_by_hand(model, batches)
         assert row[f"{name}loss"] == pytest.approx(loss, rel=1e-5)
         assert row[f"{name}accuracy"] == pytest.approx(accuracy, abs=1e-6)
-    evaluated = model.evaluate(validation.evaluation(), return_dict=True, verbose=0)
+    evaluated = compile_evaluation(model)(validation)
     assert evaluated == pytest.approx({name: row[f"val_{name}"] for name in ("loss", "accuracy")})
 
 
@@ -395,11 +393,12 @@ def test_keras_and_numpy_report_the_same_loss_for_the_same_logits():
     vectors, tokens = random.normal(size=(3, 4)).astype(np.float32), random.integers(3, 9, (3, 6))
     tokens[:2, 4:], tokens[:, 0] = PAD, START
     initial_state, step = model.compile_step()
-    state, reported = initial_state(vectors), WordLoss()
-    for before, after in itertools.pairwise(tokens.T):
-        logits, state, _ = step(before, state)
-        reported.update_state(after, logits)
-    assert float(reported.result()) == pytest.approx(model.score(vectors, tokens)[0], rel=1e-5)
+    state, logits = initial_state(vectors), []
+    for before in tokens.T[:-1]:
+        of_step, state, _ = step(before, state)
+        logits.append(of_step)
+    reported = masked_crossentropy()(tokens[:, 1:], np.stack(logits, axis=1))
+    assert float(reported) == pytest.approx(model.score(vectors, tokens)[0], rel=1e-5)
 
 
 ON_TWO_DEVICES = """
@@ -495,7 +494,7 @@ def test_a_silent_cider_is_said_and_the_lowest_loss_kept(made, tmp_path, monkeyp
     assert best > 0
     assert f"the loss decided: the weights of epoch {best + 1} are kept" in capsys.readouterr().out
     validation = parts(made)[2]
-    evaluated = model.evaluate(validation.evaluation(), return_dict=True, verbose=0)
+    evaluated = compile_evaluation(model)(validation)
     assert evaluated["loss"] == pytest.approx(history[best]["val_loss"], rel=1e-5)
 
 

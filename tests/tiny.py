@@ -1,11 +1,11 @@
-"""A dataset of coloured squares with captions, and features for it without any CNN."""
+"""A dataset of colored squares with captions, and features for it without any CNN."""
 
 import numpy as np
 from PIL import Image
 
 from captioning.datasets.dataset import CaptionDataset, Record
 from captioning.features import FeatureStore
-from captioning.features.shards import Entry
+from captioning.features.index import Entry
 from captioning.images import RESIZE
 from captioning.tokenizer import Tokenizer
 from captioning.words import tokenize, write

@@ -15,7 +15,8 @@ from tqdm import tqdm
 
 from captioning.datasets.dataset import Record
 from captioning.encoders import Encoder
-from captioning.features.shards import BROKEN, UNSEEN, Entry, FeatureError, key_of
+from captioning.features.index import BROKEN, UNSEEN, Entry, key_of
+from captioning.features.shards import FeatureError
 from captioning.features.store import FeatureStore
 from captioning.files import only_one, require_space
 from captioning.images import ImageError, Picture, each, load_pixels
@@ -131,7 +132,7 @@ def _name_of(picture: Picture) -> str:
 
 def _missing(records: Sequence[Record], store: FeatureStore) -> list[Record]:
     """Return the records to encode, each with the digest that its photo must have, if it can be seen."""
-    missing = {store.key(record): record for record in records if not store.is_settled(record)}
+    missing = store.unsettled(records)
     unseen = {key: record for key, record in missing.items() if not os.path.isfile(record.file)}
     _check_unseen(list(unseen.values()), len(records))
     return [

@@ -1,45 +1,21 @@
 """Rows of numbers on disk: shards that only grow, and an index that says which row is whose."""
 
 import itertools
-import json
 import math
 import os
-import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
+from captioning.features.index import Entry, Index
 from captioning.files import write_text
 
-BROKEN, UNSEEN = "-", "?"  # what a line of the index has for a row that will never be, or that is not there yet
-_KEY = r'([0-9a-f]*\t(?:-?\d+|"[^\t\n]*"))'
-_ROW = re.compile(rf"^(\d{{1,12}})\t{_KEY}$", re.MULTILINE | re.ASCII)
-_NO_ROW = re.compile(rf'^([{BROKEN}{UNSEEN}])\t{_KEY}\t("[^\t\n]*")$', re.MULTILINE | re.ASCII)
+ALIGNED = 64  # bytes; EIGEN_MAX_ALIGN_BYTES with AVX-512, the most that TensorFlow asks for
 
 
 class FeatureError(ValueError):
     """A feature folder does not hold what is asked of it."""
-
-
-class Entry(NamedTuple):
-    """What the store is to know about one picture."""
-
-    key: str
-    row: np.ndarray | None = None
-    mark: str = ""  # where there is no row: BROKEN or UNSEEN
-    reason: str = ""
-
-    def line(self, number: int | None = None) -> str:
-        """Return the line of the index: with the number of the row, or why there is none."""
-        return f"{self.mark}\t{self.key}\t{json.dumps(self.reason)}\n" if number is None else f"{number}\t{self.key}\n"
-
-
-def key_of(image_id: int | str, content: str) -> str:
-    """Return what a row is found by: the digest of the picture's bytes and its id, on one line of ASCII."""
-    return f"{content}\t{json.dumps(image_id)}"
 
 
 class Shards:
@@ -62,19 +38,16 @@ class Shards:
         self.folder, self.header, self.shape, self.per_shard = folder, header, shape, per_shard
         self.row_bytes = 2 * math.prod(shape)
         self.index = folder / "index.tsv"
-        self.rows: dict[str, int] = {}  # key -> number
-        self.without: dict[str, Entry] = {}  # of the pictures that have no row
+        self._end = 0  # bytes of whole lines
         self.damage = [*self._read_index(), *self._give_up_lost_rows()]
 
     def _read_index(self) -> Iterator[str]:
         """Take what the index says; yield what is wrong with it."""
         content = self.index.read_bytes() if self.index.is_file() else b""
-        self._end = content.rfind(b"\n") + 1  # bytes of whole lines
-        header, _, lines = content[: self._end].decode("ascii", "replace").partition("\n")
-        rows, without = _ROW.findall(lines), _NO_ROW.findall(lines)
-        self.rows = {key: int(number) for number, key in rows}
-        self.without = {key: Entry(key, mark=mark, reason=json.loads(reason)) for mark, key, reason in without}
-        garbled = lines.count("\n") - len(rows) - len(without) + (header != self.header)
+        self._end = content.rfind(b"\n") + 1
+        behind = content.find(b"\n") + 1
+        self.known = Index(content[behind : self._end])
+        garbled = self.known.garbled + (content[: behind - 1] != self.header.encode())
         if not self._end:
             if any(self.folder.glob("rows-*.f16")):
                 yield f"{self.index} is {'empty' if self.index.is_file() else 'missing'}"
@@ -82,25 +55,22 @@ class Shards:
             yield f"{self.index} is damaged in {garbled} lines"
 
     def _give_up_lost_rows(self) -> Iterator[str]:
-        """Take the rows that are not whole, or that two keys claim, out of `rows`; yield which files are to blame."""
-        claims = Counter(self.rows.values())
-        files = {number: self._shard(number) for number in sorted({row // self.per_shard for row in claims})}
-        sizes = {number: file.stat().st_size if file.is_file() else 0 for number, file in files.items()}
-        whole = {number: size // self.row_bytes for number, size in sizes.items()}
-        lost = {row for row in claims if row % self.per_shard >= whole[row // self.per_shard]}
-        for number in sorted({row // self.per_shard for row in lost}):
+        """Give up the rows that are not whole, or that two keys claim; yield which files are to blame."""
+        rows, counts = np.unique(self.known.rows(), return_counts=True)
+        shards, shard_of = np.unique(rows // self.per_shard, return_inverse=True)
+        files = [self._shard(number) for number in shards.tolist()]
+        sizes = [file.stat().st_size if file.is_file() else 0 for file in files]
+        lost = rows % self.per_shard >= np.array(sizes, np.int64)[shard_of] // self.row_bytes
+        for number in np.unique(shard_of[lost]).tolist():
             yield f"{files[number]} is damaged: it holds {sizes[number]:,} bytes and should hold more"
-        twice = {row for row, count in claims.items() if count > 1}
-        if twice:
-            yield f"{self.index} is damaged: it gives {len(twice)} rows to two pictures"
-        self.rows = {key: row for key, row in self.rows.items() if row not in lost and row not in twice}
+        twice = counts > 1
+        if twice.any():
+            yield f"{self.index} is damaged: it gives {twice.sum()} rows to two pictures"
+        if (lost | twice).any():
+            self.known.drop(rows[lost | twice])
 
     def _shard(self, number: int) -> Path:
         return self.folder / f"rows-{number:05d}.f16"
-
-    def __contains__(self, key: str) -> bool:
-        """Tell whether the picture has a row, or never will."""
-        return key in self.rows or (key in self.without and self.without[key].mark == BROKEN)
 
     def read(self, numbers: Sequence[int], way_out: str) -> np.ndarray:
         """Return rows by number: float16 (rows, *shape); one file is open at a time.
@@ -112,13 +82,14 @@ class Shards:
         Raises:
             FeatureError: a shard is missing or too short; the message names it.
         """
-        rows = np.empty((len(numbers), *self.shape), np.float16)
-        order = sorted(range(len(numbers)), key=numbers.__getitem__)
-        for shard, places in itertools.groupby(order, lambda place: numbers[place] // self.per_shard):
+        rows = _aligned((len(numbers), *self.shape))
+        numbers = np.asarray(numbers, np.int64)
+        order = np.argsort(numbers, kind="stable").tolist()
+        for shard, places in itertools.groupby(order, lambda place: int(numbers[place]) // self.per_shard):
             try:
-                with self._shard(shard).open("rb") as file:
+                with self._shard(shard).open("rb", buffering=0) as file:
                     for place in places:
-                        file.seek(numbers[place] % self.per_shard * self.row_bytes)
+                        file.seek(int(numbers[place]) % self.per_shard * self.row_bytes)
                         if file.readinto(rows[place]) != self.row_bytes:
                             raise FeatureError(f"{self._shard(shard)} is damaged: it ends too early. {way_out}")
             except FileNotFoundError as error:
@@ -128,14 +99,12 @@ class Shards:
     def mend(self) -> None:
         """Prepare for `add`: give up what is lost, and nothing else; the places of lost rows become free."""
         if self.damage or not self._end:
-            lines = [Entry(key).line(number) for key, number in self.rows.items()]
-            lines += [entry.line() for entry in self.without.values()]
-            text = f"{self.header}\n{''.join(lines)}"
+            text = "".join([f"{self.header}\n", *self.known.lines()])
             write_text(self.index, text)
             self._end, self.damage = len(text), []
-        used = set(self.rows.values())
-        self._next = max(used, default=-1) + 1
-        self._gaps = sorted(set(range(self._next)) - used)
+        used = np.sort(self.known.rows())
+        self._next = int(used[-1]) + 1 if len(used) else 0
+        self._gaps = np.setdiff1d(np.arange(self._next), used, assume_unique=True).tolist()
 
     def add(self, entries: Sequence[Entry]) -> None:
         """Write rows, then their lines; after an error the same call may be made again.
@@ -154,8 +123,15 @@ class Shards:
         _write(self.index, [(self._end, text)], cut=True)
         self._end += len(text)
         self._gaps, self._next = self._gaps[len(gaps) :], behind.stop
-        self.rows |= places
-        self.without |= {entry.key: entry for entry in entries if entry.row is None}
+        self.known.add(places, {entry.key: entry for entry in entries if entry.row is None})
+
+
+def _aligned(shape: tuple[int, ...]) -> np.ndarray:
+    """Return an empty float16 array that begins where TensorFlow wants it: it takes such an array without a copy."""
+    size = 2 * math.prod(shape)
+    memory = np.empty(size + ALIGNED, np.uint8)
+    start = -memory.ctypes.data % ALIGNED
+    return memory[start : start + size].view(np.float16).reshape(shape)
 
 
 def _write(path: Path, parts: Iterable[tuple[int, bytes | np.ndarray]], cut: bool = False) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import numpy as np
 
 from captioning.datasets.dataset import Record
 from captioning.encoders import spec_of
-from captioning.features.shards import Entry, FeatureError, Shards, key_of
+from captioning.features.index import BROKEN, Entry, key_of
+from captioning.features.shards import FeatureError, Shards
 from captioning.files import NO_ARRAYS, DamagedError, read_json, write_atomically, write_json
 from captioning.provenance import FileState, content_digest, difference, digest
 from captioning.quiet import keras
@@ -103,25 +105,32 @@ class FeatureStore:
                 self._contents[known] = content_digest(record.file.read_bytes())
             return self._contents[known]
         except OSError:
-            image_id = key_of(record.image_id, "")
-            keys = [*reversed(self._shards.rows), *reversed(self._shards.without)]
-            return next((key for key in keys if key.endswith(image_id)), "").partition("\t")[0]
+            return self._shards.known.newest_content(record.image_id)
+
+    def numbers(self, records: Sequence[Record]) -> np.ndarray:
+        """Return the number of each picture's row, -1 where there is none: int64 (records,)."""
+        return self._shards.known.find([self.key(record) for record in records])
 
     def __contains__(self, record: Record) -> bool:
-        return self.key(record) in self._shards.rows
+        return self.numbers([record])[0] >= 0
 
     def __len__(self) -> int:
-        return len(self._shards.rows)
+        return len(self._shards.known)
 
-    def is_settled(self, record: Record) -> bool:
-        """Tell whether the picture has a row, or is known to be broken."""
-        return self.key(record) in self._shards
+    def unsettled(self, records: Sequence[Record]) -> dict[str, Record]:
+        """Return, by key, the pictures that have no row and are not known to be broken."""
+        keys, without = [self.key(record) for record in records], self._shards.known.without
+        return {
+            key: record
+            for key, record, number in zip(keys, records, self._shards.known.find(keys), strict=True)
+            if number < 0 and not (key in without and without[key].mark == BROKEN)
+        }
 
     def reason(self, record: Record) -> str:
         """Return why the picture is left out: it is broken, or could not be seen; "" if neither is known."""
-        key = self.key(record)
-        without = self._shards.without
-        return without[key].reason if key in without and key not in self._shards.rows else ""
+        without = self._shards.known.without
+        key = self.key(record) if without else ""
+        return without[key].reason if key in without and record not in self else ""
 
     def readable(self, records: Sequence[Record]) -> list[Record]:
         """Return the records whose pictures have features.
@@ -129,14 +138,16 @@ class FeatureStore:
         Raises:
             FeatureError: a picture was neither encoded nor left out with a reason.
         """
-        if lacking := [record for record in records if record not in self and not self.reason(record)]:
+        there = (self.numbers(records) >= 0).tolist()
+        lacking = [r for r, has_row in zip(records, there, strict=True) if not has_row and not self.reason(r)]
+        if lacking:
             raise self._lack(lacking, len(records))
-        return [record for record in records if record in self]
+        return list(itertools.compress(records, there))
 
     def _lack(self, lacking: Sequence[Record], asked: int) -> FeatureError:
         """Return the error for pictures without features."""
-        first, image_id = lacking[0], key_of(lacking[0].image_id, "")
-        other = any(key.endswith(image_id) for key in self._shards.rows)
+        first = lacking[0]
+        other = self._shards.known.has_row_under(first.image_id)
         why = "the features under this id are of another photo" if other else "it was never encoded"
         return FeatureError(
             f"{self.folder} lacks {len(lacking)} of {asked} pictures, for example {first.image_id} "
@@ -149,8 +160,8 @@ class FeatureStore:
         Raises:
             FeatureError: a picture has none, or a shard is damaged.
         """
-        numbers = [self._shards.rows.get(self.key(record)) for record in records]
-        if lacking := [record for record, number in zip(records, numbers, strict=True) if number is None]:
+        numbers = self.numbers(records)
+        if lacking := [records[place] for place in np.flatnonzero(numbers < 0)]:
             raise self._lack(lacking, len(records))
         return self._shards.read(numbers, self._way_out)
 
@@ -207,8 +218,9 @@ class FeatureStore:
         Of the encoder's identity, all ids and contents, and the bytes of a few rows: a change in place shows, too.
         """
         keys = sorted(map(self.key, records))
-        numbers = [self._shards.rows[key] for key in _spread([k for k in keys if k in self._shards.rows], SPOT_CHECK)]
-        return digest(self.identity, keys, content_digest(self._shards.read(numbers, self._way_out).tobytes()))
+        numbers = self._shards.known.find(keys)
+        few = np.array(_spread(numbers[numbers >= 0], SPOT_CHECK), np.int64)
+        return digest(self.identity, keys, content_digest(self._shards.read(few, self._way_out).tobytes()))
 
 
 def _check_manifest(folder: Path, now: dict) -> None:

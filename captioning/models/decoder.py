@@ -43,15 +43,16 @@ class Decoder(keras.Model):
 
     Subclasses give `initial_state(features, training) -> state` and `step(tokens, state) -> Step`; for teacher forcing
     `unroll(tokens, state, training) -> hidden`, for tokens (batch, captions, steps) and the state of each picture, and
-    `predict_words(hidden, training) -> logits`. `hidden` is all that a prediction needs, (batch, captions, steps, width)
-    or (batch * captions, steps, width), with the captions of a picture one below the other. `predict_words` takes any
-    axes before the last one, so that training may give it the real words alone, without the padding between them.
+    `predict_words(hidden, training) -> logits`. `hidden` is all that a prediction needs: (batch, captions, steps,
+    width), or (batch * captions, steps, width) with the captions of a picture one below the other. `predict_words`
+    takes any axes before the last one, so that training may give it the real words alone.
     `call` puts the two together, and equals the same steps in a row.
     """
 
     kind = ""  # short name of the model, as bundles have it
     config_class: type[DecoderConfig] = DecoderConfig
     averaged = False  # whether it works on one vector per picture
+    jit = False  # whether XLA compiles the steps of training
 
     def __init__(self, config: DecoderConfig):
         super().__init__(autocast=False)  # raw features may be too large for float16: scaled first, then cast
@@ -68,12 +69,6 @@ class Decoder(keras.Model):
             self({"features": zeros, "tokens": np.zeros((1, 1, 1), np.int32)})
             scaling = {id(variable) for variable in self.normalization.variables}
             self._first = {id(v): np.array(v) for v in self.own_variables if id(v) not in scaling}
-
-    def _maybe_symbolic_build(self, iterator=None, data_batch=None) -> None:
-        """Build nothing, since all is built: on several devices Keras would average their first batches for it.
-
-        That fails where one device has fewer pictures than another.
-        """
 
     @property
     def own_variables(self) -> list:

@@ -4,82 +4,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from captioning.models.decoder import Decoder
-from captioning.quiet import keras
 from captioning.quiet import tensorflow as tf
 from captioning.tokenizer import PAD
-
-ops = keras.ops
-
-
-def masked_crossentropy(label_smoothing: float = 0.0, mask_padding: bool = True) -> Callable:
-    """Return the loss: sparse categorical cross-entropy, averaged over the words that are there.
-
-    On several devices (tf.distribute) each of them divides its sum by the words of all: the sum over the devices, which
-    is what their gradients are added up to, is the mean over the whole batch.
-
-    Args:
-        label_smoothing: share e of the target that is spread over all words: (1 - e) times the cross-entropy of the
-            true word plus e times the mean over the vocabulary (Szegedy et al. 2016, section 7).
-        mask_padding: whether PAD is left out, from the sum and from the count.
-
-    Returns:
-        A function of targets (..., steps) and logits (..., steps, vocabulary) that gives nats per word.
-    """
-
-    def loss(targets, logits):
-        logits = ops.cast(logits, "float32")  # float16 would lose the small ones
-        nats = _nats(targets, logits)
-        if label_smoothing:
-            spread = ops.logsumexp(logits, axis=-1) - ops.mean(logits, axis=-1)
-            nats = (1 - label_smoothing) * nats + label_smoothing * spread
-        mask = _counted(targets, mask_padding)
-        return ops.sum(nats * mask) / ops.maximum(_over_devices(ops.sum(mask)), 1.0)
-
-    return loss
-
-
-class WordLoss(keras.metrics.Mean):
-    """The loss that is reported: nats per word that is there, without smoothing, whatever is trained on."""
-
-    def __init__(self):
-        super().__init__(name="loss")
-
-    def update_state(self, targets, logits, sample_weight=None):
-        """Add the words of one batch."""
-        super().update_state(*_flat(_nats(targets, ops.cast(logits, "float32")), targets))
-
-
-class MaskedAccuracy(keras.metrics.Mean):
-    """Share of the next words guessed right; PAD never counts, END does."""
-
-    def __init__(self):
-        super().__init__(name="accuracy")
-
-    def update_state(self, targets, logits, sample_weight=None):
-        """Add the words of one batch."""
-        super().update_state(*_flat(ops.equal(ops.argmax(logits, axis=-1), ops.cast(targets, "int64")), targets))
-
-
-def _flat(values, targets):
-    """Return values and whether they count, one axis: of more axes, Keras takes the mean over each caption first."""
-    return ops.reshape(values, (-1,)), ops.reshape(_counted(targets, mask_padding=True), (-1,))
-
-
-def _nats(targets, logits):
-    return keras.losses.sparse_categorical_crossentropy(targets, logits, from_logits=True)
-
-
-def _counted(targets, mask_padding: bool):
-    """Return 1 for each position that counts, 0 for the others."""
-    return ops.cast(ops.logical_or(ops.not_equal(targets, PAD), not mask_padding), "float32")
-
-
-def _over_devices(count):
-    """Return the sum of a count over all devices that train together."""
-    context = tf.distribute.get_replica_context()
-    if context is None or context.num_replicas_in_sync == 1:
-        return count
-    return context.all_reduce(tf.distribute.ReduceOp.SUM, count)
 
 
 class WordSums(NamedTuple):
@@ -106,29 +32,25 @@ def word_sums(
             true word plus e times the mean over the vocabulary (Szegedy et al. 2016, section 7).
         mask_padding: whether PAD is left out of `trained` and `words_trained`; False is a mistake.
     """
-    places = word_places(targets) if mask_padding else None
+    # XLA needs to know how many there are.
+    places = word_places(targets) if mask_padding and not model.jit else None
+    targets = tf.reshape(targets, [-1])
     logits = predict_places(model, inputs, places, training)
-    targets = tf.reshape(targets, [-1]) if places is None else tf.gather(tf.reshape(targets, [-1]), places)
-    trained, nats, correct = _of_each(logits, targets, label_smoothing)
-    there = tf.cast(targets != PAD, tf.float32)
-    sums = (trained, tf.ones_like(there), nats * there, correct * there, there)
-    return WordSums(*map(tf.reduce_sum, sums))
+    return _sums(targets if places is None else tf.gather(targets, places), logits, label_smoothing, mask_padding)
 
 
 def word_places(targets):
-    """Return where the words of (batch, captions, steps) are, counted through all positions; where PAD is, is none."""
+    """Return where the words of (batch, captions, steps) are, counted through all positions; PAD is no word."""
     return tf.where(tf.reshape(targets, [-1]) != PAD)[:, 0]
 
 
 def predict_places(model: Decoder, inputs: dict, places, training: bool):
-    """Return the logits of `call` at some places, float32 (places, vocabulary), without computing the others.
-
-    Of COCO's batches about 55 % of the positions are words, and most of a step's work is at the output layer.
+    """Return the logits of `call` at some positions, float32 (places, vocabulary); nothing is computed for the others.
 
     Args:
         model: the decoder.
         inputs: "features" and "tokens", as `Decoder.call` takes them.
-        places: as `word_places` counts them; None: all.
+        places: different ones, as `word_places` counts them; None: all.
         training: whether dropout is on.
     """
     state = model.initial_state(inputs["features"], training=training)
@@ -137,6 +59,36 @@ def predict_places(model: Decoder, inputs: dict, places, training: bool):
     if places is not None:
         hidden = _gather(hidden, places)
     return tf.cast(model.predict_words(hidden, training=training), tf.float32)  # float16 would lose the small ones
+
+
+def masked_crossentropy(label_smoothing: float = 0.0, mask_padding: bool = True) -> Callable:
+    """Return the loss: a function of targets (..., steps) and logits (..., steps, vocabulary) that gives nats per word.
+
+    Args:
+        label_smoothing, mask_padding: see `word_sums`.
+    """
+
+    def loss(targets, logits):
+        logits = tf.reshape(tf.cast(logits, tf.float32), [-1, logits.shape[-1]])
+        sums = _sums(tf.reshape(targets, [-1]), logits, label_smoothing, mask_padding)
+        return sums.trained / tf.maximum(sums.words_trained, 1.0)
+
+    return loss
+
+
+def count_words(targets, mask_padding: bool = True):
+    """Return how many words are trained on, `WordSums.words_trained`."""
+    counted = tf.not_equal(targets, PAD) if mask_padding else tf.ones_like(targets)
+    return tf.reduce_sum(tf.cast(counted, tf.float32))
+
+
+def _sums(targets, logits, label_smoothing: float, mask_padding: bool) -> WordSums:
+    """Add up targets (places,) and logits (places, vocabulary)."""
+    trained, nats, correct = _of_each(logits, targets, label_smoothing)
+    there = tf.cast(tf.not_equal(targets, PAD), tf.float32)
+    counted = there if mask_padding else tf.ones_like(there)
+    sums = (trained * counted, counted, nats * there, correct * there, there)
+    return WordSums(*map(tf.reduce_sum, sums))
 
 
 @tf.custom_gradient

@@ -24,7 +24,7 @@ from captioning import features
 from captioning.datasets.dataset import Record
 from captioning.encoders import Encoder
 from captioning.features import FeatureError, FeatureStore, encode_files, extract, making, store
-from captioning.features.shards import Entry
+from captioning.features.index import Entry
 from captioning.images import ImageError
 from captioning.provenance import StaleError
 from captioning.settings import Project

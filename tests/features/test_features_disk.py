@@ -7,7 +7,6 @@ import threading
 
 import numpy as np
 import pytest
-from features_kills import in_a_process_of_its_own
 from tiny_encoder import (
     CHANNELS,
     REGIONS,
@@ -20,6 +19,7 @@ from tiny_encoder import (
     tiny_encoder,
 )  # fmt: skip
 
+from benchmarks.features_kills import in_a_process_of_its_own
 from captioning import files
 from captioning.features import FeatureError, FeatureStore, extract, making, shards
 
@@ -335,3 +335,10 @@ def test_any_number_of_pictures_opens_without_their_files(photos, encoder, folde
     opened.clear()
     assert_encoded(made, records[::-1], encoder)
     assert len([file for file in opened if "rows-" in file.name]) == 25 and most[0] == 1
+
+
+def test_rows_begin_where_tensorflow_takes_them_without_a_copy(photos, encoder, folder):
+    records = photos(7)
+    made = extract(records, encoder, folder)
+    for count in (1, 2, 7):
+        assert made.rows(records[:count]).ctypes.data % shards.ALIGNED == 0
