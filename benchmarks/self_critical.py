@@ -45,7 +45,7 @@ def lines(sizes: dict = SIZES, pictures: int = 320, batch: int = 16) -> Iterator
         config = SelfCriticalConfig(learning_rate=1e-9)  # so that the captions stay as long as they are
         fit.set_optimizer(model, config, 1000)
         learner = Learner(model, train, words, config)
-        calls = keras.callbacks.CallbackList([], model=model)
+        model.stop_training, calls = False, keras.callbacks.CallbackList([], model=model)
 
         def epoch():
             return learner.epoch(0, calls)

@@ -100,7 +100,10 @@ class Chosen:
 
     def training(self, first_epoch: int, epochs: int, shares=None) -> tf.data.Dataset:
         """Return the batches, again for each epoch."""
-        specs = tf.nest.map_structure(lambda a: tf.TensorSpec((*a.shape[:-1], None), a.dtype), self.batches[0])
+        inputs, targets = self.batches[0]
+        tokens = tf.TensorSpec((None, targets.shape[1], None), targets.dtype)
+        features = tf.TensorSpec((None, *inputs["features"].shape[1:]), inputs["features"].dtype)
+        specs = {"features": features, "tokens": tokens}, tokens
         repeated = (batch for _ in range(first_epoch, epochs) for batch in self.batches)
         return tf.data.Dataset.from_generator(lambda: repeated, output_signature=specs).prefetch(2)
 
@@ -110,7 +113,7 @@ def trainer(model, batches: list):
     chosen, numbers = Chosen(batches), itertools.count()
     fit.set_optimizer(model, TrainingConfig(), 10_000)
     one_epoch = loop.by_words(model, chosen, range(10_000), TrainingConfig.label_smoothing, True)
-    calls = keras.callbacks.CallbackList([], model=model)
+    model.stop_training, calls = False, keras.callbacks.CallbackList([], model=model)
     return lambda: one_epoch(next(numbers), calls)
 
 

@@ -76,7 +76,7 @@ def test_the_captions_of_a_batch_have_similar_lengths(tmp_path, monkeypatch):
     assert len({targets.shape[-1] for targets in epoch(0)[:5]}) > 1  # not from short to long
     assert sorted(targets.shape for targets in epoch(0)) != [targets.shape for targets in epoch(0)]
     neighbors = [{inputs["features"].tobytes() for inputs, _ in ours().epoch(number)} for number in (0, 1)]
-    assert not neighbors[0] & neighbors[1]
+    assert len(neighbors[0] & neighbors[1]) < 16  # of 32
     monkeypatch.setattr("captioning.batches.POOL", 1)
     assert share(epoch(0)) < 0.8
 

@@ -8,7 +8,7 @@ from keras import layers, ops
 
 from captioning.decoding import Step
 from captioning.models import recurrence
-from captioning.models.decoder import Decoder, DecoderConfig
+from captioning.models.decoder import Decoder, DecoderConfig, side_by_side
 
 
 @dataclass(frozen=True)
@@ -97,18 +97,22 @@ class BahdanauDecoder(Decoder):
         hidden = self.start(ops.mean(values, axis=1))
         return hidden, self.attention.project_keys(values), values
 
+    def of_picture(self, state):
+        """Keys and values belong to the picture."""
+        return False, True, True
+
     def step(self, tokens, state) -> Step:
-        """Predict the word after `tokens` (batch,)."""
+        """Predict the word after `tokens` (rows,)."""
         hidden, keys, values = state
         words = self.embedding(tokens)
         of_words, of_context, recurrent, (bias, recurrent_bias) = self._gru_weights()
-        context, weights = self.attention(ops.expand_dims(hidden, 1), keys, values)  # one caption each
-        context = context[:, 0]
+        context, weights = self.attention(side_by_side(hidden, keys), keys, values)
+        context, weights = (ops.reshape(array, (-1, array.shape[-1])) for array in (context, weights))
         before = ops.zeros_like(hidden) if self.config.restart else hidden
         projected = ops.matmul(words, of_words) + bias + ops.matmul(context, of_context)
         hidden = recurrence.gru_step(projected, ops.matmul(before, recurrent) + recurrent_bias, before)
         logits = self.predict_words(ops.concatenate([words, hidden, context], axis=-1))
-        return Step(logits, (hidden, keys, values), weights[:, 0])
+        return Step(logits, (hidden, keys, values), weights)
 
     def unroll(self, tokens, state, training: bool = False):
         """Take all steps of the captions (batch, captions, steps).
@@ -124,7 +128,7 @@ class BahdanauDecoder(Decoder):
         projected = ops.reshape(ops.matmul(rows, of_words) + bias, (steps, -1, bias.shape[0]))
 
         def look(hidden):
-            context, _ = self.attention(ops.reshape(hidden, (batch, captions, hidden.shape[-1])), keys, values)
+            context, _ = self.attention(side_by_side(hidden, keys), keys, values)
             return ops.reshape(context, (-1, context.shape[-1]))
 
         hidden = ops.repeat(hidden, captions, axis=0)

@@ -175,10 +175,8 @@ def _distributed(model: Decoder, dataset_of: Callable[[Sequence[slice]], tf.data
 
 def _reads_batches(callback: keras.callbacks.Callback) -> bool:
     """Tell whether a callback may read the logs of a batch; without one, no step waits for its numbers."""
-    default = keras.callbacks.Callback
+    default = keras.callbacks.Callback.on_train_batch_end, keras.callbacks.Callback.on_batch_end
     if isinstance(callback, Interruptible) or getattr(callback, "update_freq", "") == "epoch":  # TensorBoard's
         return False
-    hooks = (callback.on_train_batch_end, callback.on_batch_end)
-    return not all(
-        getattr(hook, "__func__", hook) in (default.on_train_batch_end, default.on_batch_end) for hook in hooks
-    )
+    hooks = callback.on_train_batch_end, callback.on_batch_end
+    return not all(getattr(hook, "__func__", hook) in default for hook in hooks)
