@@ -207,7 +207,7 @@ def test_the_norm_of_the_whole_gradient_is_clipped(made, tmp_path):
     model, train, validation = parts(made, "gru", dropout=0.0, batch=20)
     fit.fit(model, train, validation, made[2], replace(CONFIG, clip_norm=0.01), tmp_path, stop_after=1)
     moments = [np.asarray(moment, np.float64) / 0.1 for moment in model.optimizer._momentums]
-    assert np.sqrt(sum((moment**2).sum() for moment in moments)) == pytest.approx(0.01, rel=1e-3)
+    assert np.sqrt(sum((moment**2).sum() for moment in moments)) == pytest.approx(0.01, rel=1e-5)
 
 
 def test_the_rate_rises_and_follows_a_cosine_to_zero(made):
@@ -441,11 +441,11 @@ for kind in ("bahdanau", "bilstm", "transformer"):  # the others consist of laye
         # Batches of 11 and 1 of 12 pictures: six on one device, five on the other; then 1 and 0.
         model, train, validation = t.parts(made, kind, dropout=0.0, batch=11)
         assert model.distribute_strategy.num_replicas_in_sync == 1 + (devices == "all")
-        averaging = 0.9 if kind == "bilstm" else 0.0
-        config = t.replace(t.CONFIG, epochs=2, clip_norm=0.3, averaging=averaging)  # which clips all gradients
+        config = t.replace(t.CONFIG, epochs=2, learning_rate=5e-3, clip_norm=0.3)  # so that all gradients are clipped
+        config = t.replace(config, averaging=0.9 if kind == "bilstm" else 0.0)
         runs.append((t.fit.fit(model, train, validation, made[2], config, folder / kind / devices), model))
     for one, other in zip(*(model.get_weights() for _, model in runs)):
-        np.testing.assert_allclose(one, other, atol=2e-6)
+        np.testing.assert_allclose(one, other, atol=1e-5)
     for one, other in zip(*(model.optimizer.variables for _, model in runs)):  # Adam hides a multiple of the gradient
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-6)
     for one, other in zip(*(history for history, _ in runs)):
