@@ -5,12 +5,16 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
 	$$name -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$name && break; done)
 
-.PHONY: demo test lint page help
+.PHONY: demo test lint bench page help
 help:
 	@echo "make demo   run every notebook top to bottom and write pages and their index.html to runs/"
 	@echo "make page   caption your own photos in the browser, with the best model of make demo, or MODEL=name; PORT=8000"
 	@echo "make test   run the tests"
-	@echo "make lint   check the code style"
+	@echo "make lint   check code style and spelling"
+	@echo "make bench  time everything against the usual ways, or only ROWS=\"training reading\"; writes runs/bench.json"
+
+bench: $(VENV)/installed
+	$(BIN)/python -m benchmarks $(ROWS)
 
 demo: $(VENV)/installed
 	$(BIN)/python -m captioning.notebooks
@@ -24,6 +28,7 @@ test: lint
 lint: $(VENV)/installed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/codespell
 
 $(VENV)/installed: requirements.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed; name one: make PYTHON=/path/to/python demo"; exit 1; }

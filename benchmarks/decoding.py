@@ -1,81 +1,113 @@
-"""Time the beam search around a small recurrent step in NumPy: batched or not, one length penalty or two.
+"""Captions of a trained decoder's size: greedy on 256 pictures against one at a time, a call per word; beam 3; BiLSTM.
 
-Run it with `python benchmarks/decoding.py`; `--help` lists the sizes. On a busy machine set OPENBLAS_NUM_THREADS=1:
-otherwise the small matrix products wait for their threads, and the clock tells more about that than about the search.
+Every caption has 12 words: END is made impossible, so that no way stops early. One at a time is what the tutorials'
+`evaluate` does: one picture, one call of the Keras model per word, the likeliest word read back and given to the next.
 """
 
 from __future__ import annotations
 
-import argparse
-import time
+from collections.abc import Iterator
 
+import captioning.quiet  # noqa: F401
+
+# isort: split
 import numpy as np
 
-from captioning.decoding import Step, StepFunction, beam_search
-from captioning.tokenizer import END
+from benchmarks import made
+from benchmarks.timing import Line
+from benchmarks.training import SIZES
+from benchmarks.training import TINY as TINY_TRAINING
+from benchmarks.usual.attention_tutorial import Tutorial
+from captioning import models
+from captioning.decoding import beam_search, greedy
+from captioning.models.bahdanau import BahdanauConfig, BahdanauDecoder
+from captioning.models.bilstm import BiLSTMConfig, BiLSTMDecoder
+from captioning.tokenizer import END, PAD, START, UNK
+
+BILSTM = {"vocabulary": 5000, "regions": 49, "channels": 2048}
+TINY = {
+    "sizes": TINY_TRAINING["sizes"], "pictures": 4, "singles": 2, "words": 3, "few": 2,
+    "bilstm": {"vocabulary": 40, "regions": 4, "channels": 6, "embedding": 5, "units": 7, "attention": 3},
+}  # fmt: skip
 
 
-def recurrent_step(units: int, vocabulary: int, seed: int = 0) -> StepFunction:
-    """Return a vanilla recurrent step with random weights, whose captions end after some ten words."""
-    random = np.random.default_rng(seed)
-    embedding = random.normal(size=(vocabulary, units)).astype(np.float32)
-    recurrent = random.normal(scale=units**-0.5, size=(units, units)).astype(np.float32)
-    output = random.normal(scale=3 * units**-0.5, size=(units, vocabulary)).astype(np.float32)
+def lines(
+    sizes: dict = SIZES, pictures: int = 256, singles: int = 8, words: int = 12, few: int = 64, bilstm: dict = BILSTM
+) -> Iterator[Line]:
+    """Yield greedy, beam 3 against greedy, and the beam of BiLSTM against that of Bahdanau's decoder.
 
-    def step(tokens: np.ndarray, state: tuple[np.ndarray, np.ndarray]) -> Step:
-        hidden, words = state
-        hidden = np.tanh(embedding[tokens] + hidden @ recurrent)
-        logits = hidden @ output
-        logits[:, END] += words - 2
-        return Step(logits, (hidden, words + 1), None)
+    Args:
+        sizes: of Bahdanau's decoder.
+        pictures: captioned together.
+        singles: of them captioned one at a time.
+        words: of each caption.
+        few: pictures of the last line.
+        bilstm: sizes of the BiLSTM.
+    """
+    config = BahdanauConfig(**sizes)
+    model = endless(models.build(BahdanauDecoder, config))
+    features = made.features(pictures, config.regions, config.channels).astype(np.float32)
+    features += 0.1 * np.arange(pictures, dtype=np.float32)[:, None, None] / pictures  # no picture twice
+    tutorial = Tutorial(config)
+    tutorial.take_weights(model)
+    initial_state, step = model.compile_step()
 
-    return step
-
-
-def seconds(work, repeats: int = 5) -> float:
-    """Return the best of several timings."""
-    timings = []
-    for _ in range(repeats):
-        begin = time.perf_counter()
-        work()
-        timings.append(time.perf_counter() - begin)
-    return min(timings)
-
-
-def main() -> None:
-    """Time both ways on the same images, check that they agree, print the ratios."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    for name, default in (("images", 64), ("width", 3), ("units", 256), ("vocabulary", 5000)):
-        parser.add_argument(f"--{name}", type=int, default=default)
-    sizes = parser.parse_args()
-    step = recurrent_step(sizes.units, sizes.vocabulary)
-    hidden = np.random.default_rng(1).normal(size=(sizes.images, sizes.units)).astype(np.float32)
-    state = hidden, np.zeros(sizes.images, np.float32)
-
-    def batched(length_penalty=0.7, once=None):
-        return beam_search(step, state, sizes.width, length_penalty=length_penalty, once=once)
+    def together():
+        return greedy(step, initial_state(features), words)
 
     def one_at_a_time():
-        rows = range(sizes.images)
-        return [beam_search(step, (hidden[r : r + 1], state[1][r : r + 1]), sizes.width)[0] for r in rows]
+        return [tutorial.caption(row, START, END, words) for row in features[:singles]]
 
-    captions = batched()
-    equal = sum(a.tokens == b.tokens for a, b in zip(captions, one_at_a_time(), strict=True))
-    words = np.mean([len(caption.tokens) for caption in captions])
-    together, apart = seconds(batched), seconds(one_at_a_time)
-    print(f"{sizes.images} images, beam {sizes.width}, vocabulary {sizes.vocabulary}, {words:.1f} words on average")
-    print(f"batched        {together:6.3f} s  {sizes.images / together:7.1f} captions/s")
-    print(f"one at a time  {apart:6.3f} s  {sizes.images / apart:7.1f} captions/s")
-    print(f"ratio {apart / together:.2f}; {equal} of {sizes.images} captions are the same")
-    penalties = (0.7, 1.0)
-    each = [seconds(lambda alpha=alpha: batched(alpha)) for alpha in penalties]
-    shared = seconds(lambda: batched(penalties))
-    print(
-        f"penalties {penalties} in one search {shared:6.3f} s; searches of their own {each[0]:6.3f} + {each[1]:6.3f} s"
-    )
-    banned = seconds(lambda: batched(once=np.ones(sizes.vocabulary, bool)))
-    print(f"no word twice  {banned:6.3f} s")
+    def beam():
+        return beam_search(step, initial_state(features), 3, words)
+
+    def same_words():
+        found = [caption.tokens for caption in together()]
+        assert found[:singles] == one_at_a_time() and len(found[0]) == words
+
+    def beam_of_one_is_greedy():
+        alone = beam_search(step, initial_state(features), 1, words, length_penalty=0)
+        assert [caption.tokens for caption in alone] == [caption.tokens for caption in together()]
+        beam()
+
+    yield Line(
+        f"greedy, {pictures} pictures", "captions", together, one_at_a_time, same_words, pictures, singles, 150,
+        "one at a time, a call per word",
+    )  # fmt: skip
+    yield Line(
+        f"beam 3, {pictures} pictures", "captions", beam, together, beam_of_one_is_greedy, pictures, aim=0.5,
+        against="greedy",
+    )  # fmt: skip
+    yield _bilstm(BiLSTMConfig(**bilstm), step, initial_state(features[:few]), few, words)
 
 
-if __name__ == "__main__":
-    main()
+def _bilstm(config: BiLSTMConfig, other_step, other_state, few: int, words: int) -> Line:
+    model = endless(models.build(BiLSTMDecoder, config))
+    features = made.features(few, config.regions, config.channels).astype(np.float32)
+    initial_state, step = model.compile_step()
+
+    def ours():
+        return beam_search(step, initial_state(features), 3, words)
+
+    def bahdanau():
+        return beam_search(other_step, other_state, 3, words)
+
+    def check():
+        caption = ours()[0]
+        assert len(caption.tokens) == words
+        tokens = np.array([[[START, *caption.tokens]]], np.int32)  # its probability by the definition
+        logits = np.array(model({"features": features[:1], "tokens": tokens}), np.float64)[0, 0, :words]
+        logits -= np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+        expected = logits[np.arange(words), caption.tokens].sum()
+        np.testing.assert_allclose(caption.log_probability, expected, rtol=1e-4)
+        bahdanau()
+
+    return Line(f"BiLSTM, beam 3, {few} pictures", "captions", ours, bahdanau, check, few, against="Bahdanau, beam 3")
+
+
+def endless(model):
+    """Return the model, which now never says END, nor what is no word."""
+    bias = np.array(model.logits.bias)
+    bias[[PAD, UNK, START, END]] = -1e9
+    model.logits.bias.assign(bias)
+    return model

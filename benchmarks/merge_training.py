@@ -1,13 +1,13 @@
-"""Training the merge model: one pass over whole captions against one sample per prefix, in one run.
+"""Training the merge model: one pass over whole captions against one sample per prefix, as most merge models do.
 
-    python benchmarks/merge_training.py
-
-Both compute the same loss (checked first) and do whole training steps (loss, gradients, AdamW) on the same 32 pictures
-with 5 captions of 12 words. One pass runs the LSTM over a caption once, where prefixes run it over every beginning, and
-maps a picture once; the softmax over the vocabulary costs both the same, so the ratio falls as the vocabulary grows.
+Both compute the same loss and do whole training steps (loss, gradients, AdamW) on the same 32 pictures with 5 captions
+of 12 words. One pass runs the LSTM over a caption once, where prefixes run it over every beginning, and maps a picture
+once; the softmax over the vocabulary costs both the same, so the ratio falls as the vocabulary grows.
 """
 
-import time
+from __future__ import annotations
+
+from collections.abc import Iterator
 
 import captioning.quiet  # noqa: F401
 
@@ -15,6 +15,7 @@ import captioning.quiet  # noqa: F401
 import numpy as np
 import tensorflow as tf
 
+from benchmarks.timing import Line
 from captioning import models
 from captioning.models.merge import MergeConfig, MergeDecoder
 from captioning.tokenizer import END, PAD, START
@@ -22,33 +23,44 @@ from captioning.training import fit
 from captioning.training.config import TrainingConfig
 from captioning.training.loss import masked_crossentropy
 
-PICTURES, CAPTIONS, WORDS = 32, 5, 12
+CAPTIONS, WORDS = 5, 12
 # Vocabulary and channels of the image vector, as the series has them.
 SIZES = {
     "scenes, VGG16": (105, 4096),
-    "1,684 photos of COCO, MobileNet": (1571, 768),
+    "1,684 photos, MobileNet": (1571, 768),
     "all of COCO, VGG16": (10000, 4096),
 }
+TINY = {"sizes": {"tiny": (12, 6)}, "pictures": 2}
 
 
-def main() -> None:
-    """Measure and print."""
-    print(f"{'captions/s':34}{'vocabulary':>11}{'one pass':>10}{'prefixes':>10}{'ratio':>7}")
-    for name, (vocabulary, channels) in SIZES.items():
-        whole, prefixes = samples(vocabulary, channels)
+def lines(sizes: dict = SIZES, pictures: int = 32) -> Iterator[Line]:
+    """Yield a line per size."""
+    for name, (vocabulary, channels) in sizes.items():
+        whole, prefixes = samples(vocabulary, channels, pictures)
         model = models.build(MergeDecoder, MergeConfig(vocabulary=vocabulary, regions=1, channels=channels))
-        losses = [float(loss(model, *batch)) for loss, batch in ((whole_loss, whole), (prefix_loss, prefixes))]
-        np.testing.assert_allclose(*losses, rtol=1e-5)
-        rates = [rate(model, whole_loss, whole), rate(model, prefix_loss, prefixes)]
-        print(f"{name:34}{vocabulary:11}{rates[0]:10.0f}{rates[1]:10.0f}{rates[0] / rates[1]:7.1f}", flush=True)
+        ours, usual = training_step(model, whole_loss, whole), training_step(model, prefix_loss, prefixes)
+
+        def check(model=model, whole=whole, prefixes=prefixes, ours=ours, usual=usual):
+            np.testing.assert_allclose(whole_loss(model, *whole), prefix_loss(model, *prefixes), rtol=1e-5)
+            ours(), usual()
+
+        yield Line(
+            f"merge training, {name}",
+            "captions",
+            ours,
+            usual,
+            check,
+            3 * pictures * CAPTIONS,
+            against="a sample per prefix",
+        )
 
 
-def samples(vocabulary: int, channels: int) -> tuple[tuple, tuple]:
+def samples(vocabulary: int, channels: int, pictures: int) -> tuple[tuple, tuple]:
     """Return random captions whole, and as one sample per prefix, padded in front to one length; each with targets."""
     random = np.random.default_rng(0)
-    tokens = random.integers(4, vocabulary, (PICTURES, CAPTIONS, WORDS + 2), dtype=np.int32)
+    tokens = random.integers(4, vocabulary, (pictures, CAPTIONS, WORDS + 2), dtype=np.int32)
     tokens[..., 0], tokens[..., -1] = START, END
-    features = random.normal(size=(PICTURES, 1, channels)).astype(np.float32)
+    features = random.normal(size=(pictures, 1, channels)).astype(np.float32)
     steps = WORDS + 1
     rows = tokens.reshape(-1, steps + 1)
     prefixes = np.full((len(rows), steps, steps), PAD, np.int32)
@@ -75,24 +87,17 @@ def prefix_loss(model, features, prefixes, targets, training_now=False):
     return masked_crossentropy()(targets, model.logits(model.joint(image + hidden)))
 
 
-def rate(model, loss, batch, repeats: int = 5) -> float:
-    """Return captions per second of whole training steps: loss, gradients, optimizer."""
-    fit.compile_model(model, TrainingConfig(), steps=100)
+def training_step(model, loss, batch):
+    """Return a function that takes three whole training steps: loss, gradients, optimizer."""
     weights = model.trainable_variables
+    fit.set_optimizer(model, TrainingConfig(), steps=100)
+    optimizer = model.optimizer
 
     @tf.function
     def step():
         with tf.GradientTape() as tape:
             value = loss(model, *batch, training_now=True)
-        model.optimizer.apply_gradients(zip(tape.gradient(value, weights), weights, strict=True))
+        optimizer.apply_gradients(zip(tape.gradient(value, weights), weights, strict=True))
         return value
 
-    step()
-    started = time.perf_counter()
-    for _ in range(repeats):
-        step().numpy()
-    return repeats * PICTURES * CAPTIONS / (time.perf_counter() - started)
-
-
-if __name__ == "__main__":
-    main()
+    return lambda: [step().numpy() for _ in range(3)]

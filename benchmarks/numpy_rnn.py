@@ -1,28 +1,51 @@
-"""Captions per second of the NumPy captioner: loss and gradients of a whole batch against one caption at a time.
+"""The NumPy captioner: loss and gradients of a whole batch of 64 captions against one caption at a time."""
 
-Run: python benchmarks/numpy_rnn.py (about ten seconds)
-"""
+from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 import numpy as np
 
+from benchmarks.timing import Line
 from captioning.from_scratch.rnn import CaptioningRNN, CaptioningRNNConfig
 from captioning.tokenizer import END, PAD, START
 
-VOCABULARY, CHANNELS, BATCH, LONGEST = 1_700, 768, 64, 18
-SECONDS = 2  # of each measurement
+LONGEST = 18
+TINY = {"vocabulary": 20, "channels": 5, "batch": 3, "sizes": {"embedding": 4, "units": 6}}
 
 
-def made_batch() -> tuple[np.ndarray, np.ndarray]:
+def lines(
+    vocabulary: int = 1700, channels: int = 768, batch: int = 64, sizes: Mapping = MappingProxyType({})
+) -> Iterator[Line]:
+    """Yield a line per cell."""
+    features, tokens = made_batch(vocabulary, channels, batch)
+    for cell in ("rnn", "lstm"):
+        model = CaptioningRNN(CaptioningRNNConfig(vocabulary, channels, cell, **sizes))
+
+        def check(model=model):
+            (loss, gradients), (expected, references) = (way(model) for way in (together, apart))
+            np.testing.assert_allclose(loss, expected, rtol=1e-5)
+            for name, gradient in gradients.items():
+                np.testing.assert_allclose(gradient, references[name], atol=1e-3 * np.abs(gradient).max())
+
+        def together(model=model):
+            return model.loss(features, tokens)
+
+        def apart(model=model):
+            return one_by_one(model, features, tokens)
+
+        yield Line(f"NumPy {cell}, a batch", "captions", together, apart, check, batch, against="a caption at a time")
+
+
+def made_batch(vocabulary: int, channels: int, batch: int) -> tuple[np.ndarray, np.ndarray]:
     """Return features (batch, channels) and captions of 8 to 15 words, about as in COCO."""
     rng = np.random.default_rng(0)
-    tokens = np.full((BATCH, LONGEST), PAD)
+    tokens = np.full((batch, LONGEST), PAD)
     for row in tokens:
         length = rng.integers(8, 16)
-        row[: length + 2] = [START, *rng.integers(END + 1, VOCABULARY, length), END]
-    return rng.normal(size=(BATCH, CHANNELS)).astype(np.float32), tokens
+        row[: length + 2] = [START, *rng.integers(END + 1, vocabulary, length), END]
+    return rng.normal(size=(batch, channels)).astype(np.float32), tokens
 
 
 def one_by_one(model: CaptioningRNN, features: np.ndarray, tokens: np.ndarray) -> tuple[float, dict]:
@@ -35,32 +58,3 @@ def one_by_one(model: CaptioningRNN, features: np.ndarray, tokens: np.ndarray) -
         for name, gradient in gradients.items():
             summed[name] += count * gradient
     return total / words, {name: values / words for name, values in summed.items()}
-
-
-def captions_per_second(work: Callable[[], object]) -> float:
-    """Repeat the work for some seconds and return the rate of the fastest run, which others disturbed least."""
-    work()
-    best, end = np.inf, time.perf_counter() + SECONDS
-    while time.perf_counter() < end:
-        start = time.perf_counter()
-        work()
-        best = min(best, time.perf_counter() - start)
-    return BATCH / best
-
-
-def main() -> None:
-    """Measure both cells and print one line for each."""
-    batch = made_batch()
-    for cell in ("rnn", "lstm"):
-        model = CaptioningRNN(CaptioningRNNConfig(VOCABULARY, CHANNELS, cell))
-        (loss, gradients), (expected, references) = model.loss(*batch), one_by_one(model, *batch)
-        np.testing.assert_allclose(loss, expected, rtol=1e-5)
-        for name, gradient in gradients.items():
-            np.testing.assert_allclose(gradient, references[name], atol=1e-3 * np.abs(gradient).max())
-        whole = captions_per_second(lambda model=model: model.loss(*batch))
-        single = captions_per_second(lambda model=model: one_by_one(model, *batch))
-        print(f"{cell}: batch {whole:.0f} captions/s, loop {single:.0f} captions/s, ratio {whole / single:.1f}")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,13 +1,12 @@
-"""A step of the Transformer with kept keys and values against reading the whole beginning again, in one run.
+"""A step of the Transformer with kept keys and values against reading the whole beginning again, beam 3, 20 words.
 
-    python benchmarks/transformer_step.py
-
-Both search captions of 20 words with the same beam, one after the other, and must find the same ones. For the step that
-reads again, too, keys and values of the regions are made once per picture: what is compared is the words alone.
+For the step that reads again, too, keys and values of the regions are made once per picture: what is compared is the
+words alone.
 """
 
-import argparse
-import time
+from __future__ import annotations
+
+from collections.abc import Iterator
 
 import captioning.quiet  # noqa: F401
 
@@ -15,46 +14,47 @@ import captioning.quiet  # noqa: F401
 import numpy as np
 import tensorflow as tf
 
+from benchmarks.search import same_words
+from benchmarks.timing import Line
 from captioning import models
 from captioning.decoding import Step, beam_search
 from captioning.models.transformer import TransformerConfig, TransformerDecoder
 from captioning.tokenizer import END, PAD
 
+FULL = TransformerConfig(1571, 49, 1024, longest=31)
+TINY = {"config": TransformerConfig(20, 4, 6, units=8, heads=2, longest=8), "pictures": 2, "words": 3}
 
-def main() -> None:
-    """Time both ways on the same pictures, check that they agree, print the ratio."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    sizes = {"pictures": 64, "width": 3, "words": 20, "vocabulary": 1571, "regions": 49, "channels": 1024, "repeats": 3}
-    for name, default in sizes.items():
-        parser.add_argument(f"--{name}", type=int, default=default)
-    given = parser.parse_args()
-    config = TransformerConfig(given.vocabulary, given.regions, given.channels, longest=31)
-    model = models.build(TransformerDecoder, config)
-    shape = given.pictures, given.regions, given.channels
+
+def lines(config: TransformerConfig = FULL, pictures: int = 64, words: int = 20) -> Iterator[Line]:
+    """Yield the one line."""
+    model = endless(models.build(TransformerDecoder, config))
+    shape = pictures, config.regions, config.channels
     features = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     initial_state, step = model.compile_step()
+    again = reading_again(model)
 
-    def search(kept: bool):
-        count, *blocks = initial_state(features)
-        words = np.full((given.pictures, config.longest), PAD, np.int32)
-        state = (count, *blocks) if kept else (words, count, *(tuple(regions) for _, _, *regions in blocks))
-        return beam_search(endless(step if kept else reading_again(model)), state, given.width, given.words)
+    def kept():
+        return beam_search(step, initial_state(features), 3, words)
 
-    ways = {"kept": True, "read again": False}
-    found = {name: [caption.tokens for caption in search(kept)] for name, kept in ways.items()}
-    seconds = {name: min(timed(search, kept) for _ in range(given.repeats)) for name, kept in ways.items()}
-    same = sum(map(list.__eq__, *found.values()))
-    print(f"{given.pictures} pictures, beam {given.width}, {given.words} words, vocabulary {given.vocabulary}")
-    for name, taken in seconds.items():
-        print(f"{name:12}{taken:7.3f} s {given.pictures / taken:8.1f} captions/s")
-    print(f"ratio {seconds['read again'] / seconds['kept']:.2f}; {same} of {given.pictures} captions are the same")
+    def read_again():
+        count, *blocks = model.initial_state(features)
+        said = np.full((pictures, config.longest), PAD, np.int32)
+        state = said, np.array(count), *(tuple(map(np.array, regions)) for _, _, *regions in blocks)
+        return beam_search(again, state, 3, words)
+
+    yield Line(
+        f"Transformer, beam 3, {words} words", "captions", kept, read_again, lambda: same_words(kept(), read_again()),
+        pictures, against="reading the beginning again",
+    )  # fmt: skip
 
 
-def timed(work, *arguments) -> float:
-    """Return the seconds that a call takes."""
-    begin = time.perf_counter()
-    work(*arguments)
-    return time.perf_counter() - begin
+def endless(model: TransformerDecoder) -> TransformerDecoder:
+    """Return the model, which now never says END: the table of words is its output layer, which has no bias."""
+    model.norm.beta.assign(np.ones(model.config.units))
+    table = np.array(model.embedding.embeddings)
+    table[END] = -1e4
+    model.embedding.embeddings.assign(table)
+    return model
 
 
 def reading_again(model: TransformerDecoder):
@@ -62,7 +62,8 @@ def reading_again(model: TransformerDecoder):
 
     @tf.function(reduce_retracing=True)
     def read(words, pictures):
-        return model.unroll(words[:, None], (None, *((None, None, *regions) for regions in pictures)))[:, -1]
+        hidden = model.unroll(words[:, None], (None, *((None, None, *regions) for regions in pictures)))
+        return model.predict_words(hidden[:, -1])
 
     def step(tokens, state):
         words, count, *pictures = state
@@ -72,19 +73,3 @@ def reading_again(model: TransformerDecoder):
         return Step(logits, (words, count + 1, *pictures))
 
     return step
-
-
-def endless(step):
-    """Return the step with captions that do not end, so that all have the same number of words."""
-
-    def longer(tokens, state):
-        logits, state, _ = step(tokens, state)
-        logits = np.array(logits)
-        logits[:, END] = -1e9
-        return Step(logits, state)
-
-    return longer
-
-
-if __name__ == "__main__":
-    main()

@@ -1,1 +1,1 @@
-"""Image captioning with TensorFlow / Keras 3: the rooms that the notebooks share."""
+"""Image captioning with TensorFlow / Keras 3: the modules that the notebooks share."""

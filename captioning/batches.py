@@ -9,6 +9,8 @@ from captioning.features import FeatureStore
 from captioning.quiet import tensorflow as tf
 from captioning.tokenizer import PAD, Tokenizer
 
+ALL = (slice(None),)  # of a batch's pictures: one share
+
 
 class CaptionBatches:
     """The captions of one split beside their pictures' features.
@@ -67,20 +69,26 @@ class CaptionBatches:
         """Return mean and variance per channel of the features as the batches give them."""
         return self.store.statistics(self.records, averaged=self.averaged)
 
-    def training(self, first_epoch: int, epochs: int) -> tf.data.Dataset:
-        """Return the batches of the epochs `first_epoch` to `epochs` - 1; they do not depend on the earlier epochs."""
+    def training(self, first_epoch: int, epochs: int, shares: Sequence[slice] = ALL) -> tf.data.Dataset:
+        """Return the batches of the epochs `first_epoch` to `epochs` - 1; they do not depend on the earlier epochs.
+
+        Args:
+            first_epoch, epochs: as said.
+            shares: which pictures of each batch, one element for each share, in turn: those of several devices.
+        """
         count = self.steps_per_epoch * (epochs - first_epoch)
-        return self._dataset(lambda: (batch for n in range(first_epoch, epochs) for batch in self.epoch(n)), count)
+        epochs = range(first_epoch, epochs)
+        return self._dataset(lambda: (batch for n in epochs for batch in self.epoch(n, shares)), count * len(shares))
 
-    def evaluation(self) -> tf.data.Dataset:
-        """Return every picture once, in the order of the records, with its first captions."""
+    def evaluation(self, shares: Sequence[slice] = ALL) -> tf.data.Dataset:
+        """Return every picture once, in the order of the records, with its first captions; shares as in `training`."""
         plain = self._split(np.arange(len(self.records)))
-        return self._dataset(lambda: self._batches(plain, None), self.steps_per_epoch)
+        return self._dataset(lambda: self._batches(plain, None, shares), self.steps_per_epoch * len(shares))
 
-    def epoch(self, epoch: int) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
-        """Yield the batches of one epoch, shuffled by (seed, epoch)."""
+    def epoch(self, epoch: int, shares: Sequence[slice] = ALL) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
+        """Yield the batches of one epoch, shuffled by (seed, epoch); `shares` as in `training`."""
         random = np.random.default_rng((self.seed, epoch))
-        return self._batches(self._split(random.permutation(len(self.records))), random)
+        return self._batches(self._split(random.permutation(len(self.records))), random, shares)
 
     def pictures(self, epoch: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield the numbers of the records in each batch of `epoch`, and their features (batch, regions, channels)."""
@@ -91,10 +99,14 @@ class CaptionBatches:
     def _split(self, order: np.ndarray) -> list[np.ndarray]:
         return [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)]
 
-    def _batches(self, batches: Sequence[np.ndarray], random: np.random.Generator | None):
+    def _batches(
+        self, batches: Sequence[np.ndarray], random: np.random.Generator | None, shares: Sequence[slice] = ALL
+    ):
         for numbers in batches:
             tokens = self._pad([self._choose(self._tokens[number], random) for number in numbers])
-            yield {"features": self._features(numbers), "tokens": tokens[..., :-1]}, tokens[..., 1:]
+            for share in shares:
+                part = tokens[share]
+                yield {"features": self._features(numbers[share]), "tokens": part[..., :-1]}, part[..., 1:]
 
     def _features(self, numbers: np.ndarray) -> np.ndarray:
         if self._vectors is not None:

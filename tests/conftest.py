@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / folder) for folder in (".", "tests", "benchmarks")]
+sys.path[:0] = [str(ROOT / folder) for folder in (".", "tests")]
 os.environ["MPLBACKEND"] = "Agg"  # before matplotlib is imported
 # A job in the background is started with interrupts ignored, and so would be what the tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -108,7 +108,7 @@ def shown(photos, name):
 def test_a_folder_of_bad_pictures(photos, with_photos):  # noqa: F811
     captioner = bundle.load(with_photos[0])
     told = {name: reason for name, (_, reason) in FILES.items()}
-    told |= {"link.jpg": r"is a link to .*gone\.jpg, where nothing is", "movie.jpg": r"has 10\.0 GB"}
+    told |= {"link.jpg": r"is a link to .*gone\.jpg, which does not exist", "movie.jpg": r"has 10\.0 GB"}
     found = told_of(
         captioner.captions(photos, keep_errors=True), [(shown(photos, name), told[name]) for name in sorted(told)]
     )

@@ -87,7 +87,7 @@ def test_it_tells_how_captions_are_searched_and_what_was_trained_further(folder)
     text = card.markdown(card.card_of(folder))
     for said in (
         "| CIDEr | 0.800 | 0.700 to 0.912 | 0.875 |", "| Bleu 4 | 0.250 | not computed | |",
-        "no word twice, but for 2 words",
+        "except 2 words that people repeat",
         "the captions of the 30 train pictures", "Trained further from `numpy_lstm-mobilenet` (its weights: `abc`)",
         "moving average",
     ):  # fmt: skip

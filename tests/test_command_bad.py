@@ -79,7 +79,7 @@ def test_a_model_that_is_a_path_is_missing_as_a_path(missing, tmp_path, monkeypa
 def test_what_is_packed_already_is_not_packed_again(tmp_path):
     (tmp_path / "model.zip").write_bytes(b"")
     for packed in (tmp_path / "model.zip", "https://example.org/model.zip"):
-        with pytest.raises(BundleError, match=r"model\.zip is no folder: what is packed already"):
+        with pytest.raises(BundleError, match=r"model\.zip is not a folder: a packed model"):
             pack(packed, tmp_path / "again.zip")
 
 

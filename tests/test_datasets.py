@@ -255,7 +255,7 @@ def test_pictures_that_the_cleaning_drops_are_listed(records):
     records[1] = dataclasses.replace(records[1], captions=("42", "17!"))
     cleaned = CaptionDataset("own", tuple(records)).letters_only()
     assert len(cleaned.records) == 19
-    assert cleaned.findings["pictures that the cleaning leaves no caption"] == ("1",)
+    assert cleaned.findings["pictures left without a caption by the cleaning"] == ("1",)
     assert cleaned.findings["captions of which the cleaning leaves nothing"] == ("1: 42", "1: 17!")
 
 

@@ -51,7 +51,7 @@ def test_fewer_units_sums_untrained_maps_own_photos_and_both_models(bundle_of_05
     assert "units-8: a new experiment." in said
     assert "sums [1. 1." in said and "same weights True" in said
     assert "times that of an even look" in said and "\nown photo: " in said
-    assert "state carried on " in said and "state restarts " in said
+    assert "state carried over " in said and "state restarts " in said
 
 
 def test_a_softmax_over_the_batch_makes_weights_depend_on_the_other_pictures(bundle_of_05, tmp_path):

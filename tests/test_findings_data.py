@@ -107,10 +107,10 @@ def test_captions_per_picture(counts, said):
 @pytest.mark.parametrize(
     ("train", "cut", "said"),
     [
-        ([4, 8], 8, "has 8 words. The cut after 8 words loses nothing."),
-        ([4, 16], 8, "The cut after 8 words shortens 1 of 2 train captions (50.0 %) and loses 40.0 % of the text."),
+        ([4, 8], 8, "has 8 words. Truncating after 8 words loses nothing."),
+        ([4, 16], 8, "Truncating after 8 words shortens 1 of 2 train captions (50.0 %) and loses 40.0 % of the text."),
         ([4, 16], None, "The longest train caption has 16 words."),
-        ([1], 1, "The longest train caption has 1 word. The cut after 1 word loses nothing."),
+        ([1], 1, "The longest train caption has 1 word. Truncating after 1 word loses nothing."),
     ],
 )
 def test_lengths_and_the_cut(train, cut, said):
@@ -142,7 +142,7 @@ def test_unknown_words_of_each_split_or_none():
     captions = {"train": [TREE, TREE], "test": [BOAT]}
     words = set(f"{TREE} {BOAT}".split())
     assert findings.unknown_words(captions, words) == (
-        "No caption of train and test holds an unknown word: nothing is lost."
+        "No caption of train and test contains an unknown word: nothing is lost."
     )
     assert findings.unknown_words(captions, words - {"boat"}) == (
         "test: unknown words are in 1 of 1 caption (100 %) and make up 16.7 % of the text; "
@@ -158,7 +158,7 @@ ALIKE, APART = SAME + 0.1 * np.eye(3, 5)[:, None], np.tile(np.eye(3, 5)[:, None]
 @pytest.mark.parametrize(
     ("own", "other", "begins", "said"),
     [
-        (PIXELS - 120, PIXELS / 255, CONFIRMED, "0.4 % of its own contrast, an almost even color."),
+        (PIXELS - 120, PIXELS / 255, CONFIRMED, "0.4 % of its own contrast, an almost uniform color."),
         (PIXELS / 127.5 - 1, PIXELS / 255, CONFIRMED, "50.0 % of its own contrast."),
         (PIXELS - 120, PIXELS, DENIED, "100 % of its own contrast."),
         (PIXELS / 255, PIXELS / 255, DENIED, "The encoder loses no contrast in this way."),
@@ -215,7 +215,7 @@ def test_similar_pictures(cosines, said):
 
 
 def test_few_pictures_are_compared_as_far_as_they_go():
-    assert findings.similar(records("one"), np.eye(1)) == "One picture has nothing to be compared with."
+    assert findings.similar(records("one"), np.eye(1)) == "A single picture has nothing to be compared with."
     two = findings.similar(records("one", "two", truths=PLACES[:2]), np.eye(2))
     assert two == 'Most similar (0.00): "one" and "two".'
 

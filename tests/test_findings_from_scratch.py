@@ -33,11 +33,11 @@ def test_each_model_is_named():
     ("losses", "repeated", "verdict", "sentence"),
     [
         ([4.0, 0.05, 0.01], 50, CONFIRMED, "RNN: the loss went from 4.00 to 0.010 nats per word in 3 updates, "
-         "below 0.1 from update 2 on; captions given back word for word: 50 of 50."),
-        ([4.0, 0.05, 0.2], 50, DENIED, "from 4.00 to 0.200 nats per word in 3 updates; captions given back "
+         "below 0.1 from update 2 on; captions reproduced word for word: 50 of 50."),
+        ([4.0, 0.05, 0.2], 50, DENIED, "from 4.00 to 0.200 nats per word in 3 updates; captions reproduced "
          "word for word: 50 of 50."),
         ([4.0, 0.05, 0.01], 1, DENIED, "word for word: 1 of 50."),
-        ([4.0], 0, DENIED, "in 1 update; captions given back word for word: 0 of 50."),
+        ([4.0], 0, DENIED, "in 1 update; captions reproduced word for word: 0 of 50."),
     ],
 )  # fmt: skip
 def test_memorized_means_a_low_loss_and_every_caption(losses, repeated, verdict, sentence):
@@ -77,10 +77,10 @@ def test_what_the_forgotten_step_costs(right, wrong, verdict, sentence):
         ([9.0, 9.0], "1 of 2 updates had a gradient longer than 1, the longest 7.0; "
          "the loss ended at 9.00 nats per word.", " The lowest loss at the end is that of the run clipped to 1."),
         ([9.0, 2.0], "ended at 2.00 nats per word.", " The lowest loss at the end is that of the run not clipped."),
-        ([9.0, 3.0], "ended at 3.00 nats per word.", " Their losses end alike."),
+        ([9.0, 3.0], "ended at 3.00 nats per word.", " Their losses end at the same value."),
         ([9.0], "1 of 1 update had a gradient longer than 1, the longest 7.0; then the loss or "
-         "the gradient was no finite number, and the run ended.", ""),
-        ([], "the first loss or gradient was no finite number.", ""),
+         "the gradient was not a finite number, and the run ended.", ""),
+        ([], "the first loss or gradient was not a finite number.", ""),
     ],
 )  # fmt: skip
 def test_clipping_tells_of_both_runs(losses, one, both):

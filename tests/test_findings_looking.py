@@ -46,8 +46,8 @@ NEITHER = "neither clearly more nor clearly less than"
 )
 def test_looking_is_compared_with_an_even_look_and_with_other_words(at_boat, at_others, area, others):
     said = findings.looking([record(), record(1)], [WORDS] * 2, [maps(at_boat, at_others)] * 2)
-    assert said.startswith(f"In 2 captions with 2 names of things that are there, {percent(at_boat, 0)} of the weight")
-    assert f"in the box of its thing: {area} an even look puts there (50 %), " in said
+    assert said.startswith(f"In 2 captions with 2 names of objects that are there, {percent(at_boat, 0)} of the weight")
+    assert f"in the box of its object: {area} an even look puts there (50 %), " in said
     assert f"{others} other words of the caption do ({percent(at_others, 0)})." in said
 
 
@@ -59,13 +59,13 @@ def test_pictures_that_differ_have_an_interval():
 
 def test_one_caption_is_told_in_the_singular():
     said = findings.looking([record()], [WORDS], [maps(0.9, 0.6)])
-    assert said.startswith("In 1 caption with 1 name of things that are there, 90 % of") and "interval" not in said
+    assert said.startswith("In 1 caption with 1 name of objects that are there, 90 % of") and "interval" not in said
 
 
 def test_how_sharp_and_how_different_maps_are():
     """Largest weights are 0.45 at the boat and 0.3 elsewhere, of 4 regions; 0.3 of the weight moves there and back."""
     said = findings.looking([photo()], [WORDS], [maps(0.9, 0.6)])
-    assert said.startswith("No word names a thing whose place is known")
+    assert said.startswith("No word names an object whose position is known")
     mean = 4 * (0.45 + 5 * 0.3) / 6
     assert f"the largest weight of a word is {mean:.1f} times that of an even look, and 12 % of the weight" in said
 

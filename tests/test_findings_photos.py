@@ -51,7 +51,7 @@ def test_sureness_tells_the_range_of_the_means():
 
 def test_one_caption_each_has_no_alternative():
     said = findings.alternatives([photo(), photo(1)], [answer(RIGHT), answer(WRONG)])
-    assert said == "There is one caption for each picture: nothing to compare it with."
+    assert said == "There is only one caption for each picture: nothing to compare it with."
 
 
 def test_reranking():
@@ -67,7 +67,7 @@ def test_reranking():
     [
         (np.log(2), "The first caption is 2.0 times as probable as the second."),
         (900.0, "The first caption is over 1,000 times as probable as the second."),
-        (-np.log(2), "is 0.5 times as probable as the second. Less probable, and first by the decoding: 1 of 1."),
+        (-np.log(2), "is 0.5 times as probable as the second. Ranked first although less probable: 1 of 1."),
     ],
 )
 def test_how_far_the_first_caption_is_ahead(behind, said):
@@ -77,7 +77,9 @@ def test_how_far_the_first_caption_is_ahead(behind, said):
 def test_the_least_and_the_greatest_lead_are_told():
     answers = [answer(RIGHT, WRONG, behind=gap) for gap in (np.log(3), -0.001, 20.0)]
     said = findings.alternatives([photo(number) for number in range(3)], answers)
-    assert said.startswith("The first caption is 1.0 to over 1,000 times as probable as the second. Less probable, and")
+    assert said.startswith(
+        "The first caption is 1.0 to over 1,000 times as probable as the second. Ranked first although"
+    )
     assert "1 of 3." in said
 
 
@@ -139,7 +141,7 @@ def test_on_photos_the_higher_cider_is_the_better_one():
 
 
 def test_where_a_model_without_attention_looked():
-    assert findings.looked([]) == "This model has no attention to show; those of notebooks 05, 07 and 09 have."
+    assert findings.looked([]) == "This model has no attention to show; those of notebooks 05, 07 and 09 do."
     words = ("a", "red", "boat")
     seen = answer("a red boat", words=words, attention=np.array([[0.25] * 4, [0.25] * 4, [0.5, 0, 0.5, 0]]))
     assert "at word 3, “boat”, 100 % of the weight is in the box" in findings.looked([(scene(), seen)])
@@ -149,7 +151,7 @@ def test_models_that_agree_and_disagree():
     records = [photo(1), photo(2)]
     results = {"A": {1: "a red boat", 2: "a dog"}, "B": {1: "a red boat", 2: "two cats"}}
     said = findings.disagreement(records, results)
-    assert said.startswith("Different captions of 2 models: picture 1: 1; picture 2: 2.")
+    assert said.startswith("Different captions from 2 models: picture 1: 1; picture 2: 2.")
     assert said.endswith("Words of two models that are in both: fewest on picture 2 (0 %), most on picture 1 (100 %).")
     one = findings.disagreement(records[:1], {"A": {1: "a red boat"}, "B": {1: "a blue boat"}})
     assert one.endswith("Of the words of two models, 50 % are in both, on average.")
@@ -162,7 +164,7 @@ def test_models_that_agree_and_disagree():
 def test_many_pictures_are_counted_instead_of_listed():
     a = {number: "a dog" for number in range(7)}
     said = findings.disagreement([photo(number) for number in a], {"A": a, "B": a | {3: "two cats", 5: "a cat"}})
-    assert said.startswith("The same caption of 2 models: 5 of 7 pictures. Words of two models")
+    assert said.startswith("The same caption from 2 models: 5 of 7 pictures. Words of two models")
 
 
 def test_two_empty_captions_are_the_same():

@@ -95,8 +95,8 @@ def test_one_picture_tells_nothing_about_an_order():
     per_picture = {"A": np.array([2.0]), "base": np.array([1.0])}
     rows = {name: scored(values.mean()) for name, values in per_picture.items()}
     assert 'ahead of "base": no model (A not distinguishable).' in findings.comparison(rows, per_picture, ["base"])
-    assert findings.ranking(per_picture) == "2 models on 1 picture: no order can be told."
-    assert findings.ranking({"A": noisy(1)}) == "1 model on 50 pictures: no order can be told."
+    assert findings.ranking(per_picture) == "2 models on 1 picture: no order can be determined."
+    assert findings.ranking({"A": noisy(1)}) == "1 model on 50 pictures: no order can be determined."
 
 
 def test_the_ranking_is_that_of_paired_differences():
@@ -114,7 +114,7 @@ def test_truth_names_the_best_and_what_is_not_above_a_baseline():
     assert "Exact: A 90.0 % (n = 40, 77 % to 96 %), then B 50.0 %" in text and "), distinguishable. " in text
     assert "Most repeats: C 85.0 % (n = 40, " in text
     assert "above the 50 % of a guess for A, B and C." in text or "of a guess for A and B." in text
-    assert '. Distinguishably more exact captions than "base": A and B; than "none": every model. Most repeats' in text
+    assert '. Clearly more exact captions than "base": A and B; than "none": every model. Most repeats' in text
     assert "Pairs of unseen combinations (n = 20) against the others (n = 20): not distinguishable for A" in text
     assert ", not distinguishable. Most repeats" in findings.truth({"B": rows["B"], "D": scored(1, 19)}, [])
 
@@ -229,9 +229,9 @@ def test_photos_have_no_truth():
 @pytest.mark.parametrize(
     "records, texts, expected",
     [
-        ([drawn(), drawn()], [RIGHT, RIGHT], "Right: 2 of 2 captions. Different captions: 1, of 2."),
-        ([drawn(), drawn()], [RIGHT, WRONG], "Right: 1 of 2 captions. Different captions: 2, of 2."),
-        ([drawn(), drawn()], [WRONG, WRONG], "Right: 0 of 2 captions. Different captions: 1, of 2."),
+        ([drawn(), drawn()], [RIGHT, RIGHT], "Right: 2 of 2 captions. Different captions: 1 of 2."),
+        ([drawn(), drawn()], [RIGHT, WRONG], "Right: 1 of 2 captions. Different captions: 2 of 2."),
+        ([drawn(), drawn()], [WRONG, WRONG], "Right: 0 of 2 captions. Different captions: 1 of 2."),
         ([drawn()], [RIGHT], "The caption is right."),
         ([drawn()], [WRONG], "The caption is wrong: no blue boat here; red boat missing."),
         ([photo()], [RIGHT], f"{NO_TRUTH} Captions that repeat a pair of words: 0 of 1."),
@@ -239,7 +239,7 @@ def test_photos_have_no_truth():
         (
             [photo(), photo()],
             [RIGHT, "a man on a horse on a horse"],
-            f"{NO_TRUTH} Captions that repeat a pair of words: 1 of 2. Different captions: 2, of 2.",
+            f"{NO_TRUTH} Captions that repeat a pair of words: 1 of 2. Different captions: 2 of 2.",
         ),
     ],
 )
@@ -265,4 +265,4 @@ def test_models_side_by_side():
     text = findings.side_by_side([drawn(0), drawn(1)], results)
     assert text == "Right, of 2 models: picture 1: A; picture 2: none."
     text = findings.side_by_side([photo(0), photo(1)], results)
-    assert text == f"Different captions of 2 models: picture 1: 2; picture 2: 1. {NO_TRUTH}"
+    assert text == f"Different captions from 2 models: picture 1: 2; picture 2: 1. {NO_TRUTH}"

@@ -27,7 +27,7 @@ def history(rewards, ciders, losses):
         (([2, 1], [0.4, 0.3], [1, 2]), 0.4, "went from 2.000 in the first epoch to 1.000", "carry over"),
         (([1, 2], [0.4, 0.5], [2, 1]), 0.4, "The validation loss went from 2.000 to 1.000.", "no longer the aim"),
         (([1, 2], [0.4, 0.5], [1, 2]), 0.4, "no longer the aim", "carry over"),
-        (([1, 2], [0.4, 0.5], [1, 2]), None, "is not known of the parent", "carry over"),
+        (([1, 2], [0.4, 0.5], [1, 2]), None, "is not known for the parent", "carry over"),
         (([1], [0.4], [1]), 0.3, "to 0.400 (epoch 1, which was kept).", "validation loss"),
     ],
 )
@@ -45,14 +45,14 @@ PARENT |= {"relation": 0.8, "relations_named": 91, "intervals": {"exact": [0.4, 
     [
         ({"CIDEr": 1.5}, "better: CIDEr 1.000 -> 1.500. Worse: nothing. CIDEr rose, and nothing", "Too small"),
         ({"CIDEr": 1.5, "vocabulary": 40}, "Worse: words used 70 -> 40. CIDEr rose; what got", "nothing"),
-        ({"CIDEr": 0.9, "Bleu_4": 0.4}, "better: BLEU-4 0.300 -> 0.400. Worse: CIDEr", "bought"),
-        ({"CIDEr": 0.9}, "better: nothing. Worse: CIDEr 1.000 -> 0.900. CIDEr did not rise.", "bought"),
+        ({"CIDEr": 0.9, "Bleu_4": 0.4}, "better: BLEU-4 0.300 -> 0.400. Worse: CIDEr", "price"),
+        ({"CIDEr": 0.9}, "better: nothing. Worse: CIDEr 1.000 -> 0.900. CIDEr did not rise.", "price"),
         ({"CIDEr": 1.5, "bad_endings": 0.1}, "Worse: bad endings 1.0 % -> 10.0 %", "nothing"),
         ({"CIDEr": 1.5, "words": 5.0}, "Worse: nothing.", "words per"),
-        ({"exact": 0.55, "intervals": {"exact": [0.45, 0.65]}}, "Too small a difference to tell: exact", "bought"),
+        ({"exact": 0.55, "intervals": {"exact": [0.45, 0.65]}}, "Too small a difference to call: exact", "price"),
         ({"CIDEr": 2, "exact": 0.9, "intervals": {"exact": [0.8, 1]}}, "-> 2.000 and exact 50.0", "Too small"),
         ({"CIDEr": 2, "relation": None, "relations_named": 0}, "Worse: relations named 91 -> 0.", "true relations"),
-        ({"CIDEr": 1.0001}, "better: nothing. Worse: nothing. CIDEr did not rise", "bought"),
+        ({"CIDEr": 1.0001}, "better: nothing. Worse: nothing. CIDEr did not rise", "price"),
     ],
 )  # fmt: skip
 def test_what_was_traded(change, said, unsaid):
@@ -68,4 +68,6 @@ def test_every_measure_is_written_as_the_table_shows_it():
 
 def test_gains_and_losses():
     said = findings.gains([0.5, -0.25, 0.0])
-    assert said.startswith("CIDEr rose for 1 of 3 pictures, fell for 1 and stayed for 1; the mean difference is +0.083")
+    assert said.startswith(
+        "CIDEr rose for 1 of 3 pictures, fell for 1 and did not change for 1; the mean difference is +0.083"
+    )

@@ -43,11 +43,11 @@ def told(*args, **options):
         (([2.0, 1.0], [NAN, NAN]), "because CIDEr was never above 0. The validation loss", "after that"),
         (([1.0, 2.0], [0.3, NAN]), "from 3.000 to 2.000: overfitting.", "nan"),
         (([1.0], [0.3]), "epoch 1 of 1 was kept, with CIDEr 0.300 and validation loss 1.000. One epoch", "low"),
-        (([1.0, NAN], [0.3, 0.1]), "no finite number after 1 of 2 epochs. Before, it was lowest after epoch 1.", "nan"),
-        (([2.0, 1.0, NAN, math.inf], [0.1] * 4), "no finite number after 2 of 4 epochs. Before, it was lowest", "inf"),
-        (([NAN, 1.0], [0.1, 0.2]), "no finite number after 1 of 2 epochs. The validation loss was lowest", "nan"),
+        (([1.0, NAN], [0.3, 0.1]), "not a finite number after 1 of 2 epochs. Before, it was lowest after", "nan"),
+        (([2.0, 1.0, NAN, math.inf], [0.1] * 4), "not a finite number after 2 of 4 epochs. Before, it was", "inf"),
+        (([NAN, 1.0], [0.1, 0.2]), "not a finite number after 1 of 2 epochs. The validation loss was lowest", "nan"),
         (([NAN, 1.0], [0.2, 0.1]), "epoch 1 of 2 was kept, with CIDEr 0.200. The", "nan"),
-        (([NAN, NAN], [0.1, 0.2]), "a GRU: the validation loss is no finite number after any epoch", "kept"),
+        (([NAN, NAN], [0.1, 0.2]), "a GRU: the validation loss is not a finite number after any epoch", "kept"),
     ],
 )  # fmt: skip
 def test_one_run_in_every_case(rows, said, unsaid):
@@ -88,7 +88,7 @@ def test_several_runs_are_compared_where_cider_says_something(best, said):
 
 def test_the_remark_about_dropout_is_made_once():
     runs = {name: history([2.0, 1.0], [0.1, 0.2]) for name in "ab"}
-    assert findings.curves(runs).count("with dropout, if there is any") == 1
+    assert findings.curves(runs).count("with dropout, if any") == 1
 
 
 def test_padding_makes_the_loss_of_one_model_look_better_or_not():
@@ -111,7 +111,7 @@ def test_padding_in_training_slows_the_learning_of_words_or_not(masked, unmasked
     ]
     text = findings.padding_in_training(*rows)
     assert text.startswith(f"{begins}after 1 epoch the model")
-    assert f"{percent(unmasked)} of the next words right, the one with padding masked {percent(masked)}" in text
+    assert f"{percent(unmasked)} of the next words correctly, the one with padding masked {percent(masked)}" in text
     assert "CIDEr is 2.000 and 1.000." in text
     assert "after 4 epochs the" in findings.padding_in_training(*({**row, "epoch": 3} for row in rows))
 

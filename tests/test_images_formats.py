@@ -50,7 +50,7 @@ OTHERS = {
     b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n": "Git LFS",
     b'{"error": "quota exceeded"}': "a text",
     "Bitte anmelden: später".encode(): "a text",
-    bytes(range(256)): "no format that is known",
+    bytes(range(256)): "of an unknown format",
 }  # fmt: skip
 
 

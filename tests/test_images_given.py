@@ -65,7 +65,7 @@ def test_files(folder):
     with path.open("rb") as file:
         for given in (path, str(path), np.str_(path), np.array(str(path)), file):
             assert is_one(given) and np.array_equal(load_pixels(given, 24), PICTURE)
-    with path.open(encoding="latin-1") as file, pytest.raises(ImageError, match=r"str, no picture"):
+    with path.open(encoding="latin-1") as file, pytest.raises(ImageError, match=r"str, not a picture"):
         load_pixels(io.StringIO("text"), 24)
 
 
@@ -137,7 +137,7 @@ def test_an_error_without_a_text_is_named(monkeypatch):
 
 @pytest.mark.parametrize("given", [None, 5, 1.5, {"a": 1}, {"a.jpg"}, object()], ids=repr)
 def test_anything_else_says_what_is_accepted(given):
-    with pytest.raises(TypeError, match=r"is no picture\. Accepted: a path, .* a generator, a folder"):
+    with pytest.raises(TypeError, match=r"is not a picture\. Accepted: a path, .* a generator, a folder"):
         list(each(given))
     with pytest.raises(ImageError, match=r"Picture 3 is .*Accepted: a path"):
         load_pixels(given, 24, "Picture 3")

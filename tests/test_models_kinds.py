@@ -138,7 +138,7 @@ class TestBiLSTM:
     def prefix_by_prefix(self, model, rows):
         """Return logits and attention from Keras's own layers on every prefix alone, attention in NumPy."""
         units, depth = self.config.units, self.config.attention
-        _, _, keys, values = (np.asarray(array) for array in model.initial_state(features()))
+        *_, keys, _, values = (np.asarray(array) for array in model.initial_state(features()))
         backward = keras.layers.LSTM(units, return_sequences=True, go_backwards=True)
         backward.build((None, None, self.config.embedding))
         backward.cell.set_weights(model.backward.get_weights())
@@ -170,11 +170,11 @@ class TestBiLSTM:
     def test_padding_after_the_words_gets_no_attention(self):
         """The state has room for 8 words: what is behind the prefix changes nothing."""
         model = build(self.config, seed=3)
-        words, count, keys, values = model.initial_state(features())
-        littered = np.asarray(words).copy()
-        littered[:, 1:] = 9
-        clean = model.step(np.array([START] * 3), (words, count, keys, values))
-        other = model.step(np.array([START] * 3), (littered, count, keys, values))
+        words, count, hidden, cell, scores, *regions = model.initial_state(features())
+        littered, noisy = np.asarray(words).copy(), np.asarray(scores).copy()
+        littered[:, 1:], noisy[:, 1:] = 9, 5
+        clean = model.step(np.array([START] * 3), (words, count, hidden, cell, scores, *regions))
+        other = model.step(np.array([START] * 3), (littered, count, hidden, cell, noisy, *regions))
         np.testing.assert_allclose(clean.logits, other.logits, atol=1e-6)
         np.testing.assert_allclose(np.sum(clean.attention, axis=1), 1, atol=1e-6)
 

@@ -14,8 +14,8 @@ import captioning.quiet  # noqa: F401
 from captioning import models
 from captioning.models.bahdanau import BahdanauConfig, BahdanauDecoder
 from captioning.tokenizer import END, PAD, SPECIAL, START, UNK, Tokenizer
-from captioning.training import self_critical
-from captioning.training.config import SelfCriticalConfig
+from captioning.training import fit, self_critical
+from captioning.training.config import SelfCriticalConfig, TrainingConfig
 from captioning.training.history import is_complete, read_history
 from captioning.training.reward import Reward, advantages
 from captioning.training.sampling import compile_sampler, log_policy
@@ -221,13 +221,10 @@ def test_a_finished_caption_is_worth_more_than_one_without_its_end(tmp_path):
 @pytest.fixture(scope="module")
 def parent(made, tmp_path_factory):  # noqa: F811
     """Weights that a training run of the usual kind has left."""
-    model, train, _ = parts(made, "bahdanau", dropout=0.1)
-    model.compile("adam", self_critical.compile_model.__globals__["masked_crossentropy"](), jit_compile=False)
-    model.optimizer.learning_rate = 0.02
-    model.fit(train.training(0, 5), epochs=5, steps_per_epoch=train.steps_per_epoch, shuffle=False, verbose=0)
-    model.optimizer = None
-    model.save_weights(file := tmp_path_factory.mktemp("parent") / "model.weights.h5")
-    return file
+    model, train, validation = parts(made, "bahdanau", dropout=0.1)
+    config = TrainingConfig(epochs=5, learning_rate=0.02, label_smoothing=0.0)
+    fit.fit(model, train, validation, made[2], config, folder := tmp_path_factory.mktemp("parent"))
+    return folder / "model.weights.h5"
 
 
 def run(made, parent, folder, config=CONFIG, callbacks=(), stop_after=None, **more):  # noqa: F811

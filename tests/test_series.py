@@ -63,10 +63,8 @@ def test_a_second_run_finds_everything_made(executed, tmp_path):
     names = ("rows-*.f16", "model.weights.h5", "model.npz", "history.csv")
     kept = {path: path.stat().st_mtime_ns for name in names for path in executed.rglob(name)}
     assert {path.name for path in kept} >= {"rows-00000.f16", *names[1:]}
-    (further,) = (executed / "checkpoints" / "scenes-quick").glob("*-sc")
-    parent = {"parent": ("checkpoints, PARENT", f"checkpoints, {further.name.removesuffix('-sc')!r}")}  # the best then
-    for number, last, change in (("01", None, {}), ("03", "extract", {}), ("10", "fit", parent), ("08", "train", {})):
-        run_changed(number, change, tmp_path, until=last)
+    for number, last in (("01", None), ("03", "extract"), ("10", "fit"), ("08", "train")):
+        run_changed(number, {}, tmp_path, until=last)
     assert kept == {path: path.stat().st_mtime_ns for path in kept}
 
 

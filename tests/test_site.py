@@ -130,7 +130,7 @@ def test_a_folder_of_other_files_is_refused_by_name(captioner, kept, written, tm
         (b"no archive", "is damaged"),
         (package({})[:-9], "is damaged"),
         (package({"ort.wasm.min.js": b""}), "is damaged"),
-        (package(RUNTIME | {"ort-wasm-simd-threaded.mjs": b"evil"}), "holds another ort-wasm-simd-threaded.mjs"),
+        (package(RUNTIME | {"ort-wasm-simd-threaded.mjs": b"evil"}), "holds a different ort-wasm-simd-threaded.mjs"),
     ],
 )
 def test_another_runtime_is_refused(content, said, captioner, kept, written, tmp_path):
@@ -186,7 +186,7 @@ def test_a_page_is_served_with_the_right_types_to_this_machine_alone(tmp_path, m
             answer = requests.get(f"{address}/{name}", timeout=5)
             assert (answer.text, answer.headers["Content-Type"]) == (name, kind)
         assert requests.get(f"{address}/%2e%2e/secret", timeout=5).status_code == 404
-        with pytest.raises(site.SiteError, match=f"Port {here.server_port} cannot be had"):
+        with pytest.raises(site.SiteError, match=f"Port {here.server_port} is not available"):
             site.serve(folder, here.server_port)
         for error, said in ((ConnectionResetError, False), (ZeroDivisionError, True)):  # a visitor left; a fault
             try:

@@ -1,6 +1,5 @@
 """Training: it learns, it resumes to the bit, it stops by the captions and keeps the best weights."""
 
-import itertools
 import json
 import shutil
 import subprocess
@@ -29,7 +28,8 @@ from captioning.training.config import TrainingConfig
 from captioning.training.folder import tidy, training_in
 from captioning.training.history import best_epoch, is_complete, read_history
 from captioning.training.interrupts import Interruptible
-from captioning.training.loss import MaskedAccuracy, WordLoss
+from captioning.training.loop import compile_evaluation
+from captioning.training.loss import masked_crossentropy, word_sums
 from tests.bundles import everything_in
 from tests.tiny import store_of, tiny_dataset, tokenizer_of
 
@@ -201,18 +201,17 @@ def test_every_setting_of_the_training_matters(made, tmp_path, monkeypatch, usua
     assert any((a != b).any() for a, b in zip(usual[0].get_weights(), other.get_weights(), strict=True))
 
 
-def test_the_norm_of_the_whole_gradient_is_clipped(made):
+def test_the_norm_of_the_whole_gradient_is_clipped(made, tmp_path):
     """After one step of Adam its first moments are a tenth of the clipped gradient."""
-    model, train, _ = parts(made, "gru", dropout=0.0)
-    fit.compile_model(model, replace(CONFIG, clip_norm=0.01), steps=10)
-    model.train_on_batch(*next(train.epoch(0)))
+    model, train, validation = parts(made, "gru", dropout=0.0, batch=20)
+    fit.fit(model, train, validation, made[2], replace(CONFIG, clip_norm=0.01), tmp_path, stop_after=1)
     moments = [np.asarray(moment, np.float64) / 0.1 for moment in model.optimizer._momentums]
     assert np.sqrt(sum((moment**2).sum() for moment in moments)) == pytest.approx(0.01, rel=1e-3)
 
 
 def test_the_rate_rises_and_follows_a_cosine_to_zero(made):
     model = models.build(GRUDecoder, GRUConfig(9, 1, 5, embedding=3, units=4))
-    fit.compile_model(model, replace(CONFIG, learning_rate=0.1), steps=100)
+    fit.set_optimizer(model, replace(CONFIG, learning_rate=0.1), steps=100)
     rates = [float(model.optimizer._learning_rate(step)) for step in (0, 5, 52, 100)]
     np.testing.assert_allclose(rates, [0.01, 0.1, 0.1 * (1 + np.cos(np.pi * 47 / 95)) / 2, 0], atol=1e-4)
 
@@ -294,11 +293,25 @@ def test_the_last_snapshot_survives_a_full_disk(made, tmp_path, monkeypatch):
 
 
 def test_accuracy_counts_end_but_never_padding():
-    metric = MaskedAccuracy()
     logits = np.zeros((1, 1, 4, 6), np.float32)
     logits[0, 0, [0, 1, 2, 3], [5, 4, END, PAD]] = 1
-    metric.update_state(np.array([[[5, 5, END, PAD]]]), logits)
-    assert float(metric.result()) == pytest.approx(2 / 3)
+    sums = word_sums(lambda inputs, training: logits, {}, np.array([[[5, 5, END, PAD]]]), training=False)
+    assert (float(sums.correct), float(sums.words)) == (2, 3)
+
+
+def test_callbacks_see_each_batch_and_may_stop_in_the_middle_of_an_epoch(made, tmp_path):
+    seen = []
+    look = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: seen.append((batch, logs)))
+    _, (row, *_) = run(made, tmp_path / "whole", callbacks=[look], stop_after=1)
+    assert [batch for batch, _ in seen] == [0, 1, 2]
+    assert seen[-1][1] == {name: row[name] for name in ("loss", "accuracy")} != seen[0][1]
+
+    class Stop(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            self.model.stop_training = batch == 1
+
+    _, history = run(made, tmp_path / "stopped", callbacks=[Stop()])
+    assert len(history) == 1 and {name: history[0][name] for name in seen[1][1]} == seen[1][1]
 
 
 def test_whatever_was_run_before_training_starts_from_its_first_weights(made, tmp_path):
@@ -374,7 +387,7 @@ def test_loss_and_accuracy_are_means_over_words_whatever_the_batch(made, tmp_pat
         loss, accuracy = nats_by_hand(model, batches)
         assert row[f"{name}loss"] == pytest.approx(loss, rel=1e-5)
         assert row[f"{name}accuracy"] == pytest.approx(accuracy, abs=1e-6)
-    evaluated = model.evaluate(validation.evaluation(), return_dict=True, verbose=0)
+    evaluated = compile_evaluation(model)(validation)
     assert evaluated == pytest.approx({name: row[f"val_{name}"] for name in ("loss", "accuracy")})
 
 
@@ -395,15 +408,16 @@ def test_keras_and_numpy_report_the_same_loss_for_the_same_logits():
     vectors, tokens = random.normal(size=(3, 4)).astype(np.float32), random.integers(3, 9, (3, 6))
     tokens[:2, 4:], tokens[:, 0] = PAD, START
     initial_state, step = model.compile_step()
-    state, reported = initial_state(vectors), WordLoss()
-    for before, after in itertools.pairwise(tokens.T):
-        logits, state, _ = step(before, state)
-        reported.update_state(after, logits)
-    assert float(reported.result()) == pytest.approx(model.score(vectors, tokens)[0], rel=1e-5)
+    state, logits = initial_state(vectors), []
+    for before in tokens.T[:-1]:
+        of_step, state, _ = step(before, state)
+        logits.append(of_step)
+    reported = masked_crossentropy()(tokens[:, 1:], np.stack(logits, axis=1))
+    assert float(reported) == pytest.approx(model.score(vectors, tokens)[0], rel=1e-5)
 
 
 ON_TWO_DEVICES = """
-import sys
+import os, sys
 from pathlib import Path
 import captioning.quiet
 import tensorflow as tf
@@ -416,17 +430,20 @@ from tests.tiny import store_of, tiny_dataset, tokenizer_of
 folder = Path(sys.argv[1])
 dataset = tiny_dataset(folder, pictures=16, splits=("train", "train", "train", "val"))
 made = dataset, store_of(dataset, folder), tokenizer_of(dataset)
-mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 for kind in ("bahdanau", "bilstm", "transformer"):  # the others consist of layers of Keras's own
     runs = []
-    for strategy in (tf.distribute.get_strategy(), mirrored):
-        with strategy.scope():  # batches of 3: two pictures on one device, one on the other; then 1 and 0
-            model, train, validation = t.parts(made, kind, dropout=0.0, batch=3)
-        config = t.replace(t.CONFIG, epochs=2, averaging=0.9 if kind == "bilstm" else 0.0)
-        here = folder / kind / type(strategy).__name__
-        runs.append((t.fit.fit(model, train, validation, made[2], config, here), model))
+    for devices in ("one", "all"):
+        os.environ["CAPTIONING_DEVICES"] = devices
+        # Batches of 11 and 1 of 12 pictures: six on one device, five on the other; then 1 and 0.
+        model, train, validation = t.parts(made, kind, dropout=0.0, batch=11)
+        assert model.distribute_strategy.num_replicas_in_sync == 1 + (devices == "all")
+        averaging = 0.9 if kind == "bilstm" else 0.0
+        config = t.replace(t.CONFIG, epochs=2, clip_norm=0.3, averaging=averaging)  # which clips all gradients
+        runs.append((t.fit.fit(model, train, validation, made[2], config, folder / kind / devices), model))
     for one, other in zip(*(model.get_weights() for _, model in runs)):
         np.testing.assert_allclose(one, other, atol=2e-6)
+    for one, other in zip(*(model.optimizer.variables for _, model in runs)):  # Adam hides a multiple of the gradient
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-6)
     for one, other in zip(*(history for history, _ in runs)):
         for name in ("loss", "accuracy", "val_loss", "val_accuracy", "val_CIDEr"):
             np.testing.assert_allclose(one[name], other[name], rtol=1e-5, err_msg=name)
@@ -495,7 +512,7 @@ def test_a_silent_cider_is_said_and_the_lowest_loss_kept(made, tmp_path, monkeyp
     assert best > 0
     assert f"the loss decided: the weights of epoch {best + 1} are kept" in capsys.readouterr().out
     validation = parts(made)[2]
-    evaluated = model.evaluate(validation.evaluation(), return_dict=True, verbose=0)
+    evaluated = compile_evaluation(model)(validation)
     assert evaluated["loss"] == pytest.approx(history[best]["val_loss"], rel=1e-5)
 
 

@@ -1,4 +1,4 @@
-"""A dataset of coloured squares with captions, and features for it without any CNN."""
+"""A dataset of colored squares with captions, and features for it without any CNN."""
 
 import numpy as np
 from PIL import Image

@@ -114,7 +114,7 @@ def _fetch_karpathys_splits(root: Path) -> None:
         fetch_readable(bring, partial(read_splits, file), [note, file])
     except (DownloadError, UnpackError, FileNotFoundError, ValueError) as error:
         file.unlink(missing_ok=True)
-        print(f"{error} Without Karpathy's splits, val2014 is halved into val and test.")
+        print(f"{error} Without Karpathy's splits, val2014 is split in half into val and test.")
 
 
 def read(root: Path) -> CaptionDataset:

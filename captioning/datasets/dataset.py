@@ -122,7 +122,7 @@ class CaptionDataset:
             records.append(record)
         cleaned = dataclasses.replace(self, records=tuple(record for record in records if record.captions))
         bare = (str(record.image_id) for record in records if not record.captions)
-        cleaned = cleaned.found("pictures that the cleaning leaves no caption", bare)
+        cleaned = cleaned.found("pictures left without a caption by the cleaning", bare)
         cleaned = cleaned.found("captions of which the cleaning leaves nothing", empty)
         dropped = (f"{word} ({count:,})" for word, count in words.most_common())
         return cleaned.found("words with digits in them, which the cleaning drops", dropped)

@@ -59,7 +59,7 @@ def read(root: Path) -> CaptionDataset:
     ]
     findings["photos without a caption"] += sorted(set(photos.paths) - captions.keys())
     findings["pictures in a format that is not read"] += [f"{path}: {CONVERT}" for path in sorted(photos.unread)]
-    findings["files that cannot be looked at"] += photos.unreadable
+    findings["files that cannot be accessed"] += photos.unreadable
     findings[f"captions of more than {TOO_LONG} words"] += [
         f"{r.image_id}: {text}" for r in records for text in r.captions if len(text.split()) > TOO_LONG
     ]

@@ -94,7 +94,7 @@ def _look(file: Path) -> _Seen:
     try:
         state = FileState.of(file)  # before its bytes: a later change is never missed
         if not file.is_file() or state.size > LARGEST:
-            return _Seen(problem=f"{file} is a folder, a device or larger than {LARGEST / 1e6:,.0f} MB: no photo.")
+            return _Seen(problem=f"{file} is a folder, a device or larger than {LARGEST / 1e6:,.0f} MB: not a photo.")
         content = file.read_bytes()
         scaled = open_image(content, near=NEAR, name=str(file)).info.get("scaled", "")
     except ImageError as error:

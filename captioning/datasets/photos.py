@@ -26,7 +26,7 @@ NOT_THERE = "rows without a photo"
 AMBIGUOUS = "rows that may mean several photos"
 UNREAD = "rows with a photo in a format that is not read"
 FOLDER = "rows that name a folder"
-BROKEN = "rows that name a link to nothing"
+BROKEN = "rows that name a broken link"
 OUTSIDE = "rows that name a file outside of the folder"
 
 

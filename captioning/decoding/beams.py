@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from captioning.decoding.steps import NOTHING_ALLOWED, Caption, largest, survivors, trace
-from captioning.tokenizer import END, START
+from captioning.decoding.steps import NOTHING_ALLOWED, Caption, Next, largest, survivors, trace
+from captioning.tokenizer import END
 
 
 class _Found(NamedTuple):
@@ -25,7 +25,8 @@ class _Found(NamedTuple):
 class Beams:
     """The search of a batch of images: what is alive does not depend on the length penalty, what is finished does.
 
-    A slot is an image that is still in the batch; row `slot * width + beam` is one of its prefixes.
+    A slot is an image that is still in the batch; row `slot * beams + beam` is one of its prefixes: one at first, then
+    up to `width` of them.
     """
 
     def __init__(self, images: int, width: int, max_length: int, penalties: Sequence[float], wanted: int):
@@ -41,38 +42,27 @@ class Beams:
         self.width, self.max_length, self.penalties, self.wanted = width, max_length, penalties, wanted
         self.image = np.arange(images)  # (slots,)
         self.open = np.ones((images, len(penalties)), bool)  # (slots, penalties): still searched
-        self.sums = np.full((images, width), -np.inf)  # log-probability of each prefix; -inf: there is none
-        self.sums[:, 0] = 0.0  # one empty prefix per image, not `width` equal ones
-        self.words = np.zeros((images * width, 0), np.int32)  # of each prefix: (rows, position)
-        self.rows = np.zeros((images * width, 0), np.int64)  # the row of the batch in which each was chosen
+        self.sums = np.zeros((images, 1))  # (slots, beams): log-probability of each prefix; -inf: there is none
+        self.words = np.zeros((images, 0), np.int32)  # of each prefix: (rows, position)
+        self.rows = np.zeros((images, 0), np.int64)  # the row of the batch in which each was chosen
         self.attention: list[np.ndarray | None] = []  # one per position, (rows, regions)
         self.found: list[list[list[_Found]]] = [[[] for _ in range(images)] for _ in penalties]  # the best first
         self.least = np.full((images, len(penalties)), -np.inf)  # the score of the last of those wanted
 
-    def last_words(self) -> np.ndarray:
-        """Return what the step reads next: int32 (rows,)."""
-        return self.words[:, -1] if self.words.size else np.full(self.sums.size, START, np.int32)
-
-    def extend(self, scores: np.ndarray, attention: np.ndarray | None) -> np.ndarray:
-        """Move on by one token and return the rows of the old batch that the new rows continue.
-
-        Args:
-            scores: log-probabilities (rows, vocabulary) with -inf for what is banned; overwritten.
-            attention: (rows, regions) or None.
-        """
-        self.attention.append(attention)
-        vocabulary = scores.shape[1]
-        scores += self.sums.reshape(-1, 1)
-        ends = scores[:, END].copy().reshape(self.sums.shape)
-        scores[:, END] = -np.inf
-        scores = scores.reshape(len(self.sums), -1)  # (slots, width * vocabulary)
-        best = largest(scores, self.width)
+    def extend(self, following: Next) -> np.ndarray:
+        """Move on by one token and return the rows of the old batch that the new rows continue."""
+        self.attention.append(following.attention)
+        slots, sums = len(self.sums), self.sums.reshape(-1, 1)
+        ends = (following.end[:, None] + sums).reshape(self.sums.shape)
+        scores = (following.scores + sums).reshape(slots, -1)  # (slots, beams * words)
+        best = largest(scores, min(self.width, scores.shape[1]))
+        words = np.take_along_axis(following.words.reshape(slots, -1), best, axis=1)
         sums = np.take_along_axis(scores, best, axis=1)
         self._finish(ends, sums)
         if self.words.shape[1] == self.max_length:
             self.open[:] = False
             return np.arange(self.sums.size)
-        return self._move(best // vocabulary, best % vocabulary, sums)
+        return self._move(best // following.words.shape[1], words, sums)
 
     def captions(self) -> list[list[list[Caption]]]:
         """Return those of each penalty and image: finished ones, then cut-off ones where too few are finished."""
@@ -84,9 +74,9 @@ class Beams:
         return [[[self._caption(found) for found in captions] for captions in of_images] for of_images in self.found]
 
     def _finish(self, ends: np.ndarray, sums: np.ndarray) -> None:
-        """Keep each END (slots, width) that is among the `width` best of all continuations of its image."""
+        """Keep each END (slots, beams) that is among the `width` best of all continuations of its image."""
         order = np.argsort(-np.concatenate([ends, sums], axis=1), axis=1, kind="stable")[:, : self.width]
-        for slot, rank in zip(*np.nonzero(order < self.width), strict=True):
+        for slot, rank in zip(*np.nonzero(order < ends.shape[1]), strict=True):
             beam, image = order[slot, rank], self.image[slot]
             for penalty in np.flatnonzero(self.open[slot]):
                 found = self._found(slot, beam, ends[slot, beam], True, self.penalties[penalty])
@@ -101,7 +91,7 @@ class Beams:
         """Make the `width` best continuations by a word the live prefixes; all arguments (slots, width)."""
         self._close(sums)
         kept = survivors(self.open.any(axis=1))
-        rows = (kept[:, None] * self.width + parents[kept]).ravel()
+        rows = (kept[:, None] * self.sums.shape[1] + parents[kept]).ravel()
         self.image, self.open, self.sums = self.image[kept], self.open[kept], sums[kept]
         words = np.where(self.sums > -np.inf, words[kept], END).ravel()
         self.words = np.column_stack([self.words[rows], words.astype(np.int32)])
@@ -124,7 +114,7 @@ class Beams:
 
     def _found(self, slot: int, beam: int, log_probability: float, finished: bool, alpha: float) -> _Found:
         """Return a prefix as a caption, with or without an END after it."""
-        row, total = slot * self.width + beam, float(log_probability)
+        row, total = slot * self.sums.shape[1] + beam, float(log_probability)
         score = total / (self.words.shape[1] + finished) ** alpha
         return _Found(total, score, finished, self.words[row], self.rows[row])
 

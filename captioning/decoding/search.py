@@ -4,7 +4,10 @@ A step function, `step(tokens, state) -> Step(logits, state, attention)`, reads 
 what may come next. `tokens` are int32 (rows,); a state is a nested tuple of arrays, batch axis first, of fixed
 shapes; `logits` are (rows, vocabulary), `attention` (rows, regions) or None: NumPy arrays or Keras tensors.
 
-Log-probabilities are taken over the full softmax, in float64; PAD, UNK and START are banned only afterwards,
+A step with a method `begin(state, width, once)` answers a search itself: what that returns has a method `best` with the
+arguments and results of `steps.PlainReader`, the definition, which asks any other step.
+
+Log-probabilities are taken over the full softmax, here in float64; PAD, UNK and START are banned only afterwards,
 so that a log-probability is the one that the model itself gives to the caption.
 
 All decoders take a `step`, the initial `state` with a row per caption or image, and `max_length`, the largest number of
@@ -13,7 +16,8 @@ words: END may still follow the last of them. A bad argument, or a step that bre
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Sequence
 from numbers import Real
 from typing import Any
 
@@ -23,6 +27,7 @@ from captioning.decoding.beams import Beams
 from captioning.decoding.steps import (
     NOTHING_ALLOWED,
     Caption,
+    PlainReader,
     StepFunction,
     advance,
     batch_size,
@@ -44,7 +49,7 @@ def greedy(step: StepFunction, state: Any, max_length: int = MAX_LENGTH) -> list
     Returns:
         One caption per row of the state; the score is the log-probability.
     """
-    return _follow(step, state, max_length, lambda scores, rows, position: scores.argmax(axis=1))
+    return beam_search(step, state, 1, max_length, 0)
 
 
 def sample(
@@ -73,14 +78,34 @@ def sample(
     if top_p is not None and not (isinstance(top_p, Real) and 0 < top_p <= 1):
         raise ValueError(f"top_p must be above 0 and at most 1, or None for all tokens, not {top_p!r}.")
     chances = np.random.default_rng(seed).random((batch_size(state), max_length + 1))
-
-    def choose(scores: np.ndarray, rows: np.ndarray, position: int) -> np.ndarray:
-        scores = scores / temperature
-        if top_p is not None and top_p < 1:
-            scores = nucleus(scores, top_p)
-        return draw(scores, chances[rows, position])
-
-    return _follow(step, state, max_length, choose)
+    rows = np.arange(batch_size(state))  # the caption that each row of the batch extends
+    tokens = np.full((len(rows), max_length + 1), END, np.int32)
+    sources = np.zeros_like(tokens)  # the row of the batch in which each token was chosen
+    sums, is_open, attention = np.zeros(len(rows)), np.ones(len(rows), bool), []
+    for position in range(max_length + 1):
+        if not is_open.any():
+            break
+        last = tokens[rows, position - 1] if position else np.full(len(rows), START, np.int32)
+        scores, state, weights = advance(step, last, state)
+        attention.append(weights)
+        tempered = scores / temperature
+        drawn = draw(nucleus(tempered, top_p) if top_p is not None and top_p < 1 else tempered, chances[rows, position])
+        chosen = np.where(is_open[rows], drawn, END)
+        counts = is_open[rows] & ((chosen == END) | (position < max_length))
+        gains = np.where(counts, scores[np.arange(len(rows)), chosen], 0.0)
+        if np.isneginf(gains).any():
+            raise ValueError(NOTHING_ALLOWED.format(position=position))
+        sums[rows] += gains
+        tokens[rows, position], sources[rows, position] = chosen, np.arange(len(rows))
+        is_open[rows] &= chosen != END
+        kept = survivors(is_open[rows])
+        state, rows = take(state, kept), rows[kept]
+    captions = []
+    for row, total in enumerate(sums.tolist()):
+        words = tokens[row, :max_length][tokens[row, :max_length] != END].tolist()
+        seen = trace(attention, sources[row, : len(words)])
+        captions.append(Caption(words, total, total, not is_open[row], seen))
+    return captions
 
 
 def beam_search(
@@ -123,53 +148,11 @@ def beam_search(
         raise ValueError(f"length_penalty must be 0 (no normalization) or more, not {length_penalty!r}.")
     images = batch_size(state)
     beams = Beams(images, beam_width, max_length, penalties, beam_width if return_all else 1)
-    rows = np.repeat(np.arange(images), beam_width)
+    rows = np.arange(images)
+    reader = getattr(step, "begin", functools.partial(PlainReader, step))(state, beam_width, once)
     while beams.open.any():
-        scores, state, attention = advance(step, beams.last_words(), take(state, rows))
-        if once is not None:
-            _ban_said(scores, beams.words, once)
-        rows = beams.extend(scores, attention)
+        rows = beams.extend(reader.best(beams.words, rows, beams.sums.shape[1]))
     results = beams.captions()
     if not return_all:
         results = [[captions[0] for captions in result] for result in results]
     return results if several else results[0]
-
-
-def _ban_said(scores: np.ndarray, words: np.ndarray, once: np.ndarray) -> None:
-    """Set the scores (rows, vocabulary) to -inf for those words (rows, position) that may occur `once`."""
-    if not isinstance(once, np.ndarray) or once.dtype != bool or once.shape != scores.shape[1:]:
-        given = f"{once.dtype} {once.shape}" if isinstance(once, np.ndarray) else type(once).__name__
-        raise ValueError(f"once must be a bool array of the {scores.shape[1]} words of the vocabulary, not {given}.")
-    rows, positions = np.nonzero(once[words])
-    scores[rows, words[rows, positions]] = -np.inf
-
-
-def _follow(step: StepFunction, state: Any, max_length: int, choose: Callable) -> list[Caption]:
-    """Extend one caption per row by `choose(scores, rows, position) -> tokens` until END or max_length."""
-    require_whole("max_length", max_length, 1)
-    rows = np.arange(batch_size(state))  # the caption that each row of the batch extends
-    tokens = np.full((len(rows), max_length + 1), END, np.int32)
-    sources = np.zeros_like(tokens)  # the row of the batch in which each token was chosen
-    sums, is_open, attention = np.zeros(len(rows)), np.ones(len(rows), bool), []
-    for position in range(max_length + 1):
-        if not is_open.any():
-            break
-        last = tokens[rows, position - 1] if position else np.full(len(rows), START, np.int32)
-        scores, state, weights = advance(step, last, state)
-        attention.append(weights)
-        chosen = np.where(is_open[rows], choose(scores, rows, position), END)
-        counts = is_open[rows] & ((chosen == END) | (position < max_length))
-        gains = np.where(counts, scores[np.arange(len(rows)), chosen], 0.0)
-        if np.isneginf(gains).any():
-            raise ValueError(NOTHING_ALLOWED.format(position=position))
-        sums[rows] += gains
-        tokens[rows, position], sources[rows, position] = chosen, np.arange(len(rows))
-        is_open[rows] &= chosen != END
-        kept = survivors(is_open[rows])
-        state, rows = take(state, kept), rows[kept]
-    captions = []
-    for row, total in enumerate(sums.tolist()):
-        words = tokens[row, :max_length][tokens[row, :max_length] != END].tolist()
-        seen = trace(attention, sources[row, : len(words)])
-        captions.append(Caption(words, total, total, not is_open[row], seen))
-    return captions

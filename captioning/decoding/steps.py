@@ -21,6 +21,15 @@ class Step(NamedTuple):
 StepFunction = Callable[[np.ndarray, Any], Step]
 
 
+class Next(NamedTuple):
+    """What may follow each prefix of a search: log-probabilities over the full softmax."""
+
+    end: np.ndarray  # of END, (rows,)
+    words: np.ndarray  # ids of the likeliest words, (rows, width or the vocabulary), the best first, ties: the lower id
+    scores: np.ndarray  # of these, -inf where there are no more
+    attention: np.ndarray | None  # (rows, regions)
+
+
 class Caption(NamedTuple):
     """One decoded caption."""
 
@@ -77,6 +86,56 @@ def advance(step: StepFunction, tokens: np.ndarray, state: Any) -> tuple[np.ndar
         raise ValueError(NOT_FINITE)
     scores[:, [PAD, UNK, START]] = -np.inf
     return scores, state, attention
+
+
+class PlainReader:
+    """What a search asks about any step function; a step with a method `begin` answers itself, see there."""
+
+    def __init__(self, step: StepFunction, state: Any, width: int, once: np.ndarray | None):
+        """Take the initial state of the images.
+
+        Args:
+            step: the decoder.
+            state: nested tuple of arrays, a row per image.
+            width: how many of the likeliest words are asked for.
+            once: which words no prefix may hold twice, bool (vocabulary,), or None.
+        """
+        self._step, self._state, self._width, self._once = step, state, width, once
+
+    def best(self, prefixes: np.ndarray, rows: np.ndarray, beams: int) -> Next:
+        """Read the last word of every prefix.
+
+        Args:
+            prefixes: the words so far, int32 (rows, position), those of an image side by side.
+            rows: the row of the batch before that each continues; at first, of the initial state.
+            beams: prefixes of each image.
+        """
+        scores, self._state, attention = advance(self._step, last_words(prefixes), take(self._state, rows))
+        scores[tuple(said_once(prefixes, self._once, scores.shape[1]).T)] = -np.inf
+        end = scores[:, END].copy()
+        scores[:, END] = -np.inf
+        words = largest(scores, min(self._width, scores.shape[1]))
+        return Next(end, words, np.take_along_axis(scores, words, axis=1), attention)
+
+
+def last_words(prefixes: np.ndarray) -> np.ndarray:
+    """Return the word of each prefix (rows, position) that is read next: int32 (rows,); START where there is none."""
+    return prefixes[:, -1] if prefixes.shape[1] else np.full(len(prefixes), START, np.int32)
+
+
+def said_once(prefixes: np.ndarray, once: np.ndarray | None, vocabulary: int) -> np.ndarray:
+    """Return what may not follow, since it was said and may be said only once: pairs of row and word, (pairs, 2).
+
+    Raises:
+        ValueError: `once` does not tell it of every word.
+    """
+    if once is None:
+        return np.zeros((0, 2), np.int64)
+    if not isinstance(once, np.ndarray) or once.dtype != bool or once.shape != (vocabulary,):
+        given = f"{once.dtype} {once.shape}" if isinstance(once, np.ndarray) else type(once).__name__
+        raise ValueError(f"once must be a bool array of the {vocabulary} words of the vocabulary, not {given}.")
+    rows, positions = np.nonzero(once[prefixes])
+    return np.column_stack([rows, prefixes[rows, positions]])
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:

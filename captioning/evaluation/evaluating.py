@@ -133,7 +133,7 @@ def evaluate_all(
                 ensemble = Ensemble.write(folder, members)
                 scores[ENSEMBLE] = evaluate(ensemble, stores, dataset, val_pictures, near, members=tried)
             elif (folder / "members.json").is_file():
-                print(f"{ENSEMBLE}: left out, no other model has the words of the best one. Its old folder stays.")
+                print(f"{ENSEMBLE}: left out, no other model has the best one's vocabulary. Its old folder stays.")
     return _with_consensus(project, scores)
 
 

@@ -35,7 +35,9 @@ BUFFER = 64 * 1024  # bytes per read: the most that a kill loses
 SLOWNESS = 0.5  # seconds; waits are 0, 2, 4, 8 ... times as long
 SLOWEST = 1024  # bytes per second; a connection that is slower for the whole timeout counts as broken
 LONGEST_WAIT = 120.0  # seconds; a server that asks for more is not waited for
-WAY_OUT = "Check the network (a proxy, a sign-in page) or set CAPTIONING_MIRROR, and run again: what is here is kept."
+WAY_OUT = (
+    "Check the network (a proxy, a sign-in page) or set CAPTIONING_MIRROR, and run again: what has arrived is kept."
+)
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _BUSY = (408, 425, 429, *range(500, 600))
 _SIGN_IN = (401, 407)

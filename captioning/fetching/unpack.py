@@ -59,7 +59,7 @@ def unpack(zip_path: Path | str, folder: Path | str, *, only: str = "*", progres
     """
     zip_path, folder = Path(zip_path), Path(folder)
     if not zip_path.is_file():
-        raise FileNotFoundError(f"{zip_path} is not there: download it first.")
+        raise FileNotFoundError(f"{zip_path} does not exist: download it first.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with zipfile.ZipFile(zip_path) as archive:
@@ -67,7 +67,7 @@ def unpack(zip_path: Path | str, folder: Path | str, *, only: str = "*", progres
             files = {target: entry for target, entry in files.items() if fnmatch(entry.filename, only)}
             _unpack_all(archive, zip_path, folder, files, progress)
     except DAMAGE as error:
-        advice = "It is damaged, truncated or no zip: delete it and download it again."
+        advice = "It is damaged, truncated or not a zip: delete it and download it again."
         raise DamagedZipError(f"{zip_path}: {error or type(error).__name__}. {advice}") from error
     except NoSpaceError:
         raise

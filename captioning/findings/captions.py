@@ -19,7 +19,7 @@ def captions(records: Sequence[Record], texts: Sequence[str]) -> Finding:
     repeating = sum(map(_repeats_a_pair, texts))
     unchecked = f"{NO_TRUTH} Captions that repeat a pair of words: {repeating} of {len(texts)}."
     checked = f"Right: {right} of {len(marks)} captions." if marks else unchecked
-    differ = f" Different captions: {len(set(texts))}, of {len(texts)}." if len(texts) > 1 else ""
+    differ = f" Different captions: {len(set(texts))} of {len(texts)}." if len(texts) > 1 else ""
     return Finding(checked + differ)
 
 
@@ -53,7 +53,7 @@ def side_by_side(records: Sequence[Record], results: Mapping[str, Mapping]) -> F
     models = counted(len(results), "model")
     if known:
         return Finding(f"Right, of {models}: {'; '.join(told)}.")
-    return Finding(f"Different captions of {models}: {'; '.join(told)}. {NO_TRUTH}")
+    return Finding(f"Different captions from {models}: {'; '.join(told)}. {NO_TRUTH}")
 
 
 def _exceptions(texts: Sequence[str], marks: Sequence[str], cider: Sequence[float]) -> str:

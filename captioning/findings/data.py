@@ -76,9 +76,9 @@ def lengths(words: Mapping[str, Sequence[int]], cut: int | None) -> Finding:
         return Finding(text)
     longer, lost = np.count_nonzero(train > cut), np.maximum(train - cut, 0).sum()
     if not longer:
-        return Finding(f"{text} The cut after {counted(cut, 'word')} loses nothing.")
+        return Finding(f"{text} Truncating after {counted(cut, 'word')} loses nothing.")
     return Finding(
-        f"{text} The cut after {counted(cut, 'word')} shortens {longer:,} of {counted(len(train), 'train caption')} "
+        f"{text} Truncating after {counted(cut, 'word')} shortens {longer:,} of {counted(len(train), 'train caption')} "
         f"({percent(longer / len(train))}) and loses {percent(lost / train.sum())} of the text."
     )
 
@@ -120,4 +120,4 @@ def unknown_words(captions: Mapping[str, Sequence[str]], known: set[str]) -> Fin
                 f"({percent(holding / len(texts))}) and make up {percent(unknown.total() / total)} of the text; no "
                 f'other is more frequent than "{word}" ({counted(times, "time")}).'
             )
-    return Finding(" ".join(told) or f"No caption of {listed(captions)} holds an unknown word: nothing is lost.")
+    return Finding(" ".join(told) or f"No caption of {listed(captions)} contains an unknown word: nothing is lost.")

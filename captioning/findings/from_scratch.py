@@ -43,7 +43,7 @@ def memorized(losses: Mapping[str, Sequence[float]], repeated: Mapping[str, int]
     """
     told = {
         name: f"the loss went from {values[0]:.2f} to {values[-1]:.3f} nats per word in "
-        f"{counted(len(values), 'update')}{_since(values)}; captions given back word for word: {repeated[name]} of "
+        f"{counted(len(values), 'update')}{_since(values)}; captions reproduced word for word: {repeated[name]} of "
         f"{captions}."
         for name, values in losses.items()
     }
@@ -80,9 +80,9 @@ def clipping(
     parts, ends = [], {}
     for name, lengths in norms.items():
         if not len(lengths):
-            parts.append(f"The run {name}: the first loss or gradient was no finite number.")
+            parts.append(f"The run {name}: the first loss or gradient was not a finite number.")
             continue
-        end = "then the loss or the gradient was no finite number, and the run ended"
+        end = "then the loss or the gradient was not a finite number, and the run ended"
         if len(lengths) == updates:
             ends[name] = f"{np.mean(losses[name][-tail:]):.2f}"
             end = f"the loss ended at {ends[name]} nats per word{mean}"
@@ -94,7 +94,9 @@ def clipping(
     if len(ends) > 1:
         best = min(ends, key=lambda name: float(ends[name]))
         alike = len(set(ends.values())) == 1
-        parts.append("Their losses end alike." if alike else f"The lowest loss at the end is that of the run {best}.")
+        parts.append(
+            "Their losses end at the same value." if alike else f"The lowest loss at the end is that of the run {best}."
+        )
     return Finding(" ".join(parts))
 
 

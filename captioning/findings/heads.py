@@ -45,7 +45,7 @@ def _inside(records: Sequence[Record], words: Sequence[Sequence[str]], maps: Seq
     inside = [head.inside.mean for head in measured]
     most = int(np.argmax(inside))
     return (
-        f" At the names of things that are there, head {most + 1} has the most weight in the box, "
+        f" At the names of objects that are there, head {most + 1} has the most weight in the box, "
         f"{percent(inside[most], 0)}; the mean of the heads is {percent(float(np.mean(inside)), 0)}, an even look has "
         f"{percent(measured[0].area.mean, 0)}."
     )

@@ -26,13 +26,13 @@ def looking(records: Sequence[Record], words: Sequence[Sequence[str]], maps: Seq
     """
     measured = attention.inside(records, words, maps)
     if measured is None:
-        return Finding(f"No word names a thing whose place is known. {_sharpness(maps)}")
+        return Finding(f"No word names an object whose position is known. {_sharpness(maps)}")
     inside = measured.inside
     interval = f" (95 % interval {percent(inside.low, 0)} to {percent(inside.high, 0)})"
-    names = f"{counted(measured.words, 'name')} of things that are there"
+    names = f"{counted(measured.words, 'name')} of objects that are there"
     return Finding(
         f"In {counted(measured.pictures, 'caption')} with {names}, {percent(inside.mean, 0)}"
-        f"{interval if inside.low < inside.high else ''} of the weight at a name is in the box of its thing: "
+        f"{interval if inside.low < inside.high else ''} of the weight at a name is in the box of its object: "
         f"{_than(measured.over_area)} an even look puts there ({percent(measured.area.mean, 0)}), "
         f"{_than(measured.over_others)} other words of the caption do ({percent(measured.others.mean, 0)}). "
         f"{_sharpness(maps)}"

@@ -39,11 +39,11 @@ def alternatives(records: Sequence[Record], answers: Sequence[Answer]) -> Findin
     """Tell how far the best caption is ahead of the second, and whether a right one is among the others."""
     pairs = [answer.candidates[:2] for answer in answers if len(answer.candidates) > 1]
     if not pairs:
-        return Finding("There is one caption for each picture: nothing to compare it with.")
+        return Finding("There is only one caption for each picture: nothing to compare it with.")
     ahead = [first.log_probability - second.log_probability for first, second in pairs]
     text = f"The first caption is {_times(ahead)} times as probable as the second."
     if behind := sum(gap < 0 for gap in ahead):
-        text += f" Less probable, and first by the decoding: {behind} of {len(ahead)}."
+        text += f" Ranked first although less probable: {behind} of {len(ahead)}."
     marks = [
         [check(record, candidate.caption)[:1] for candidate in answer.candidates]
         for record, answer in zip(records, answers, strict=True)
@@ -113,7 +113,7 @@ def confidence(records: Sequence[Record], answers: Sequence[Answer]) -> Finding:
 def looked(shown: Sequence[tuple[Record, Answer]]) -> Finding:
     """Tell where a model looked, see `looks`; shown are the pictures whose answers have attention."""
     if not shown:
-        return Finding("This model has no attention to show; those of notebooks 05, 07 and 09 have.")
+        return Finding("This model has no attention to show; those of notebooks 05, 07 and 09 do.")
     records, answers = zip(*shown, strict=True)
     return looks(records, [answer.words for answer in answers], [answer.attention for answer in answers])
 
@@ -129,7 +129,7 @@ def disagreement(records: Sequence[Record], results: Mapping[str, Mapping]) -> F
         text = side_by_side(records, results)
     else:
         alike = sum(len({of_model[record.image_id] for of_model in results.values()}) == 1 for record in records)
-        text = f"The same caption of {counted(len(results), 'model')}: {alike} of {len(records)} pictures."
+        text = f"The same caption from {counted(len(results), 'model')}: {alike} of {len(records)} pictures."
     if len(results) < 2:
         return Finding(f"{text} Train another model to compare with.")
     shared = [_shared([of_model[record.image_id] for of_model in results.values()]) for record in records]

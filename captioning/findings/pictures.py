@@ -25,7 +25,7 @@ def contrast(own: np.ndarray, other: np.ndarray, features: np.ndarray, others: n
         features, others: what it makes of them, (pictures, regions, channels).
     """
     share = round(float(other.std() / max(own.std(), 1e-12)), 6)
-    even = ", an almost even color" if share < 0.02 else ""
+    even = ", an almost uniform color" if share < 0.02 else ""
     text = f"values spread by {other.std():.3g} instead of {own.std():.3g}, {percent(share)} of its own contrast{even}."
     if len(features) > 1:
         before, after = (f"{_mean_cosine(each.mean(axis=1)):.3f}" for each in (features, others))
@@ -70,7 +70,7 @@ def similar(records: Sequence[Record], similarities: np.ndarray) -> Finding:
     """Tell the most and the least similar pair by cosine, and whether pictures of one place are closer if known."""
     pairs = sorted(combinations(range(len(records)), 2), key=lambda pair: -similarities[pair])
     if not pairs:
-        return Finding("One picture has nothing to be compared with.")
+        return Finding("A single picture has nothing to be compared with.")
     told = [
         f"{extreme} similar ({similarities[pair]:.2f}): {_named(records[pair[0]])} and {_named(records[pair[1]])}."
         for extreme, pair in (("Most", pairs[0]), ("Least", pairs[-1]))[: len(pairs)]
@@ -113,7 +113,7 @@ def neighbors(asked: Sequence[Record], nearest: Sequence[Sequence[Record]], trai
     said = "; ".join(f"{group}: {listed(names)}" for group, names in groups.items())
     return Finding(
         f"{counted(len(asked), 'validation picture')}, {counted(len(nearest[0]), 'nearest train picture')} each. What "
-        f"they share, in parentheses with random train pictures: {'; '.join(told)}. {said.capitalize()}."
+        f"they share (in parentheses: with random train pictures): {'; '.join(told)}. {said.capitalize()}."
     )
 
 

@@ -22,7 +22,7 @@ def consensus(rows: Mapping[str, Mapping]) -> Finding:
     for measure in _MEASURES:
         changes = [after[measure] - before[measure] for before, after in both]
         said.append(f"{measure} {np.mean(changes):+.3f} (higher for {sum(c > 0 for c in changes)} of {len(both)})")
-    text = f"Mean change by the consensus: {', '.join(said)}."
+    text = f"Mean change from consensus: {', '.join(said)}."
     for noun, share in (("Novel", lambda row: row["novel_captions"]), ("Exact", _exact)):
         before, after = ([share(row) for row in side] for side in zip(*both, strict=True))
         if None not in before:
@@ -42,7 +42,7 @@ def _exact(row: Mapping) -> float | None:
 def together(scores: Mapping[str, Mapping], ensemble: str = "ensemble") -> Finding:
     """Tell which models caption together, and what that gains on validation pictures."""
     if ensemble not in scores:
-        return Finding("There are no two models with the same words: there is no ensemble.")
+        return Finding("No two models share a vocabulary, so there is no ensemble.")
     decoding = scores[ensemble]["decoding"]
     names = [row["member"] for row in decoding["members"] if row["added"]]
     alone = scores[names[0]]["decoding"]["validation_CIDEr"]
@@ -72,4 +72,4 @@ def rankings(scores: Mapping[str, Mapping], per_picture: Mapping[str, np.ndarray
         f"those near another picture by {gains[2]:+.3f}. The best of each beam: {best - alone['CIDEr']:+.3f}. "
         "Lead of near pictures over fewer {}, over those near another picture {}.".format(*apart)
     )
-    return claim(leads[1].low > 0, text, "What near pictures add cannot be told from chance on these pictures.")
+    return claim(leads[1].low > 0, text, "What near pictures add cannot be distinguished from chance here.")

@@ -87,7 +87,9 @@ def ranking(per_picture: Mapping[str, np.ndarray]) -> Finding:
     best, *others = sorted(per_picture, key=lambda name: -per_picture[name].mean())
     pictures = len(per_picture[best])
     if not others or pictures < 2:
-        return Finding(f"{counted(1 + len(others), 'model')} on {counted(pictures, 'picture')}: no order can be told.")
+        return Finding(
+            f"{counted(1 + len(others), 'model')} on {counted(pictures, 'picture')}: no order can be determined."
+        )
     leads = {name: per_picture[best] - per_picture[name] for name in others}
     second, (low, high) = others[0], bootstrap_interval(leads[others[0]])
     unclear = [name for name, lead in leads.items() if _place(lead) != "ahead"]
@@ -114,7 +116,7 @@ def truth(scores: Scores, baselines: Iterable[str]) -> Finding:
         clearly = [name for name in more if _differ(known[name], known[base], "exact")]
         above.setdefault(_who(clearly, models), []).append(f'"{base}"')
     if above:
-        text += ". Distinguishably more exact captions than "
+        text += ". Clearly more exact captions than "
         text += "; than ".join(f"{listed(bases)}: {who}" for who, bases in above.items())
     most = max(models, key=lambda name: known[name]["repeats"])
     text += f". Most repeats: {_share(known, most, 'repeats')}."

@@ -22,7 +22,7 @@ MEASURES = {
     "Div_2": ("different pairs in samples", True),
     "mBLEU_4": ("samples alike (mBLEU-4)", False),
     "exact": ("exact", True),
-    "pair": ("pairs of thing and color", True),
+    "pair": ("pairs of object and color", True),
     "object": ("objects", True),
     "colour": ("colors", True),
     "place": ("place", True),
@@ -44,7 +44,7 @@ def sampled(rewards: np.ndarray, advantages: np.ndarray) -> Finding:
     """
     raised, count = int((advantages > 0).sum()), counted(len(rewards), "sample")
     if not np.any(np.abs(advantages) > 1e-9):
-        return Finding(f"All of the {count} are worth {rewards[0]:.2f}: this picture teaches nothing in this step.")
+        return Finding(f"All {count} are worth {rewards[0]:.2f}: this picture teaches nothing in this step.")
     return Finding(
         f"The {count} are worth {span(rewards, '.2f')}. {raised} of them {'is' if raised == 1 else 'are'} worth more "
         f"than the mean of the others and will become more probable; the advantages sum to "
@@ -62,7 +62,7 @@ def rewarded(history: History, parent: History) -> Finding:
     first, last, kept = history[0], history[-1], history[best_epoch(history)]
     before = parent[best_epoch(parent)]["val_CIDEr"] if parent else np.nan
     gain = round(kept["val_CIDEr"], 3) - round(before, 3)
-    told = "is not known of the parent"
+    told = "is not known for the parent"
     if np.isfinite(gain):
         told = f"went from {before:.3f} (parent) to {kept['val_CIDEr']:.3f} (epoch {kept['epoch'] + 1}, which was kept)"
     course = f"from {first['reward']:.3f} in the first epoch to {last['reward']:.3f} in the last one"
@@ -98,9 +98,9 @@ def traded(parent: Mapping, child: Mapping, pictures: int) -> Finding:
     told = [f"On {counted(pictures, 'validation picture')}, better: {listed(better or ['nothing'])}."]
     told.append(f"Worse: {listed(worse or ['nothing'])}.")
     if open_:
-        told.append(f"Too small a difference to tell: {listed(open_)}.")
+        told.append(f"Too small a difference to call: {listed(open_)}.")
     if rose and hacked:
-        told.append("CIDEr rose; what got worse is where it was bought.")
+        told.append("CIDEr rose; what got worse was the price.")
     elif rose:
         told.append("CIDEr rose, and nothing measured here paid for it.")
     else:
@@ -117,7 +117,7 @@ def gains(differences: Sequence[float]) -> Finding:
     values = np.asarray(differences)
     rose, fell = int((values > 1e-9).sum()), int((values < -1e-9).sum())
     return Finding(
-        f"CIDEr rose for {rose} of {counted(len(values), 'picture')}, fell for {fell} and stayed for "
+        f"CIDEr rose for {rose} of {counted(len(values), 'picture')}, fell for {fell} and did not change for "
         f"{len(values) - rose - fell}; the mean difference is {values.mean():+.3f}, the largest gain "
         f"{values.max():+.2f}, the largest loss {values.min():+.2f}."
     )

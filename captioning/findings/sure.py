@@ -30,7 +30,7 @@ def seeds(groups: Mapping[str, Sequence[str]], scores: Mapping[str, Mapping]) ->
         scores: name -> row of the table.
     """
     if not groups:
-        return Finding("No experiment was trained with several seeds: how much chance does is not known here.")
+        return Finding("No experiment was trained with several seeds: how much is due to chance is not known here.")
     said = []
     for first, names in groups.items():
         each = {measure: mean_and_deviation([scores[name][measure] for name in names]) for measure in MEASURES}
@@ -64,7 +64,7 @@ def languages(scores: Mapping[str, Mapping]) -> Finding:
     endings = f"Most bad endings: {worst} ({percent(bad)})" if bad else "No caption ends badly"
     return Finding(
         f"Mean length: {span(words, '.1f')} words. {endings}. Samples of one picture are most alike for {narrow} "
-        f"(mBLEU {scores[narrow]['samples']['mBLEU_4']:.2f}). The best caption of a beam, if one knew which it is, has "
+        f"(mBLEU {scores[narrow]['samples']['mBLEU_4']:.2f}). The best caption of a beam, if it were known, has "
         f"{span(gains, '.3f')} CIDEr more than the caption given."
     )
 

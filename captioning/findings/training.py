@@ -19,7 +19,7 @@ def curves(histories: Mapping[str, History]) -> Finding:
         histories: name of a run -> its rows, see `training.history`; losses in nats per word, of real words.
     """
     runs = [f"{name}: {_of_one(history)}" for name, history in histories.items()]
-    remark = "Training is measured during the epoch and with dropout, if there is any; validation after it and without."
+    remark = "Training is measured during the epoch and with dropout, if any; validation after it and without."
     return Finding(" ".join(filter(None, (*runs, _compared(histories), remark))))
 
 
@@ -43,14 +43,14 @@ def padding_in_training(masked: Mapping[str, float], unmasked: Mapping[str, floa
     return claim(
         wrong < right,
         f"after {counted(masked['epoch'] + 1, 'epoch')} the model that was trained with padding in its loss predicts "
-        f"{percent(wrong)} of the next words right, the one with padding masked {percent(right)}; CIDEr is "
+        f"{percent(wrong)} of the next words correctly, the one with padding masked {percent(right)}; CIDEr is "
         f"{unmasked['val_CIDEr']:.3f} and {masked['val_CIDEr']:.3f}.",
         "Here padding in the loss did not slow the learning of words.",
     )
 
 
 def split_by_caption(by_caption: Sequence[float], by_picture: Sequence[float], held_out: bool) -> Finding:
-    """Tell whether a split by caption flatters a model, and whether it does so more at the end than halfway.
+    """Tell whether a split by caption is too optimistic, and whether it is more so at the end than halfway.
 
     Args:
         by_caption: accuracy after each epoch on other captions of the pictures trained on.
@@ -67,14 +67,14 @@ def split_by_caption(by_caption: Sequence[float], by_picture: Sequence[float], h
         f"after {counted(epochs, 'epoch')} accuracy is {shown[0, -1]:.1f} % on {captions} and {shown[1, -1]:.1f} % on "
         f"pictures never seen. The difference is {gap:.1f} points; after epoch {(epochs + 1) // 2} it was "
         f"{half:.1f}.{why}",
-        "Here the split by caption does not flatter more with more epochs; it still tests no new picture.",
+        "Here the split by caption does not become more optimistic with more epochs; it still tests no new picture.",
     )
 
 
 def _of_one(history: History) -> str:
     finite = [epoch for epoch, row in enumerate(history) if math.isfinite(row["val_loss"])]
     if not finite:
-        return "the validation loss is no finite number after any epoch: the training run diverged."
+        return "the validation loss is not a finite number after any epoch: the training run diverged."
     kept = best_epoch(history)
     row, which = history[kept], f"epoch {kept + 1} of {len(history)} was kept"
     if cider_is_silent(history):
@@ -83,7 +83,7 @@ def _of_one(history: History) -> str:
         loss = f" and validation loss {row['val_loss']:.3f}" if kept in finite else ""
         which += f", with CIDEr {row['val_CIDEr']:.3f}{loss}."
     if broken := len(history) - len(finite):
-        which += f" The validation loss is no finite number after {broken} of {len(history)} epochs."
+        which += f" The validation loss is not a finite number after {broken} of {len(history)} epochs."
     return " ".join(filter(None, (which, _course(history, finite), _gap(history))))
 
 

@@ -154,7 +154,7 @@ def _train(config, training, captions, validation, weights, name) -> History:
     """Train to the end, from the first weights or from the last whole epoch."""
     written, checkpoint = weights.with_name("history.csv"), weights.parent / "last" / "checkpoint.npz"
     steps = -(-len(captions.tokens) // training.batch) * training.epochs
-    # The rate rises over 5 % of the steps, as in `training.fit.compile_model`.
+    # The rate rises over 5 % of the steps, as in `training.fit.set_optimizer`.
     optimizer = Adam(cosine_decay(training.learning_rate, steps, max(1, steps // 20)), training.weight_decay)
     batches = shuffled_batches(*captions, training.batch, training.seed)
     if checkpoint.is_file():

@@ -46,7 +46,7 @@ class CaptioningRNN:
         Args:
             config: sizes and knobs.
             channel_mean, channel_deviation: (channels,), from `channel_statistics` of the train split; without them
-                the features must be standardised already.
+                the features must be standardized already.
         """
         self.config = config
         self.channel_mean = self._channels(channel_mean)
@@ -117,7 +117,7 @@ class CaptioningRNN:
         Raises:
             ValueError: other channels than in the settings, or a feature that is not finite.
         """
-        image = self._standardised(features)
+        image = self._standardized(features)
         start, _ = affine_forward(image, *self._weights("image_kernel", "image_bias"))
         return tuple(np.split(np.tanh(start), self._cell.states, axis=1))
 
@@ -185,7 +185,7 @@ class CaptioningRNN:
     def _run(self, features, inputs, rng) -> tuple:
         """Return the hidden states (batch, steps, units) of whole captions, and the caches."""
         rate = self.config.dropout
-        image, _ = dropout_forward(self._standardised(features), rate, rng)
+        image, _ = dropout_forward(self._standardized(features), rate, rng)
         start, image_cache = affine_forward(image, *self._weights("image_kernel", "image_bias"))
         start = np.tanh(start)
         vectors, embedding_cache = embedding_forward(inputs, *self._weights("embedding"))
@@ -227,7 +227,7 @@ class CaptioningRNN:
             )
         return np.broadcast_to(values, (self.config.channels,)).copy()
 
-    def _standardised(self, features: np.ndarray) -> np.ndarray:
+    def _standardized(self, features: np.ndarray) -> np.ndarray:
         """Return (batch, channels): regions averaged, channels of mean 0 and deviation 1 over train."""
         image = pool_regions(features, self.config.dtype)
         if image.shape[1] != self.config.channels:

@@ -6,8 +6,8 @@ from typing import IO
 
 from PIL import Image
 
-# What is opened, if this Pillow can; HEIF where the reader has registered the package pillow-heif. Never EPS, WMF and
-# the like, for which Pillow starts other programs.
+# What is opened, if this Pillow can; HEIF where the reader has registered the package pillow-heif. Never EPS, WMF or
+# others for which Pillow starts other programs.
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "PPM", "AVIF", "HEIF")
 Image.init()
 EXTENSIONS = {ending for ending, kind in Image.registered_extensions().items() if kind in FORMATS}  # in lower case
@@ -54,7 +54,7 @@ def recognized(file: IO[bytes], name: str) -> Image.Image:
             if accepted:
                 broken = broken or f"a {kind} file, damaged or of a rare kind ({error})"
     found = (told for pattern, told in _OTHER.items() if re.match(pattern, start, re.DOTALL | re.IGNORECASE))
-    told = next(found, broken or "of no format that is known here")
+    told = next(found, broken or "of an unknown format")
     raise ImageError(
         f"{name} is not a picture that can be read: it is {told}. Save it as JPEG or PNG, or fetch it again."
     )

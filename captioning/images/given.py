@@ -45,7 +45,7 @@ def each(pictures: Picture | Iterable[Picture]) -> Iterator[Picture]:
     elif isinstance(pictures, Iterable) and not isinstance(pictures, Mapping | set | frozenset):
         yield from pictures
     else:
-        raise TypeError(f"{type(pictures).__name__} is no picture. Accepted: {ACCEPTED}.")
+        raise TypeError(f"{type(pictures).__name__} is not a picture. Accepted: {ACCEPTED}.")
 
 
 def _photos_in(folder: Path) -> list[Path]:

@@ -48,7 +48,7 @@ _DAMAGED = (
 # What people write for a path, and is none.
 _NO_PATHS = {
     "data:": ". It is a picture as text: give its bytes, base64.b64decode(...)",
-    "~": ". Python knows no ~: give pathlib.Path(...).expanduser()",
+    "~": ". Python does not expand ~: give pathlib.Path(...).expanduser()",
     r".*[*?]": ". It is a pattern: give glob.glob(...)",
 }
 
@@ -133,14 +133,14 @@ def _read(source: Picture, near: int | None, name: str | None, smaller: Callable
         if isinstance(source, bytes | bytearray | memoryview):
             return _decoded(io.BytesIO(source), near, name, smaller)
         if path is None:
-            raise ImageError(f"{name} is {type(source).__name__}, no picture. Accepted: {ACCEPTED}.")
+            raise ImageError(f"{name} is {type(source).__name__}, not a picture. Accepted: {ACCEPTED}.")
         if os.path.islink(path) and not os.path.exists(path):
-            raise ImageError(f"{name} is a link to {printable(os.readlink(path))}, where nothing is.")
+            raise ImageError(f"{name} is a link to {printable(os.readlink(path))}, which does not exist.")
         if os.path.exists(path) and not os.path.isfile(path):  # to open a pipe may take forever
-            raise ImageError(f"{name} is a directory, a pipe or a device, no photo.")
+            raise ImageError(f"{name} is a directory, a pipe or a device, not a photo.")
         with open(path, "rb") as file:
             if (size := os.fstat(file.fileno()).st_size) > FILE_LIMIT:
-                raise ImageError(f"{name} has {size / 1e9:.1f} GB: more than the {FILE_LIMIT / 1e9:.1f} GB of a photo.")
+                raise ImageError(f"{name} has {size / 1e9:.1f} GB: more than the {FILE_LIMIT / 1e9:.1f} GB allowed.")
             return _decoded(file, near, name, smaller)
     except ImageError:
         raise

@@ -36,18 +36,18 @@ def grounding(truth: Mapping[ImageId, Truth], results: Mapping[ImageId, str], na
 
     Args:
         truth: image id -> `place`, `objects` (each with `object` and `colour`; `unseen` where place, object and
-            colour occur together in no train picture; perhaps its `box`: left, top, right and bottom as shares of the
-            picture), and optionally `place_colours`: colours that belong to the place by nature ("green meadow"),
+            color occur together in no train picture; perhaps its `box`: left, top, right and bottom as shares of the
+            picture), and optionally `place_colours`: colors that belong to the place by nature ("green meadow"),
             neither right nor wrong.
         results: image id -> raw caption; the images of the truth.
         names: the words for every name.
 
     Returns:
         `place`: the share of the pictures whose place is named, and no other. `object`, `colour`: the share of the true
-        ones that are named. `pair`: the share of the objects that are named with their own colour right before them
-        ("red boat", "red small boat"). `false_named`: the share of the named objects and colours that are not in the
+        ones that are named. `pair`: the share of the objects that are named with their own color right before them
+        ("red boat", "red small boat"). `false_named`: the share of the named objects and colors that are not in the
         picture. Names count once per picture.
-        `exact`: the share of the captions that name all pairs of the picture, each once, and no other thing or colour.
+        `exact`: the share of the captions that name all pairs of the picture, each once, and no other thing or color.
         `repeats`: the share of the captions that name a pair twice, or an object of which the picture holds one.
         `relation`: the share of the statements on left, right, middle and height that hold, of those on things that
         are there.
@@ -166,7 +166,7 @@ class Reading:
         return any(name in self.there[kind] for kind, name in meanings)
 
     def _without_place_colours(self, mentions: list[Mention], natural: set[str]) -> list[Mention]:
-        """Leave out the colours of the place itself: those of no object, and those right before the place's word."""
+        """Leave out the colors of the place itself: those of no object, and those right before the place's word."""
         kept, of_objects = [], {phrase.colour for phrase in self.phrases}
         before_places = {mention.start for mention in mentions if mention["place"]}
         for mention in mentions:

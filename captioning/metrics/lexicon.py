@@ -11,7 +11,7 @@ from captioning.words import tokenize
 Names = Mapping[str, Mapping[str, Iterable[str]]]
 
 KINDS = ("place", "object", "colour")
-# What may not be between a colour and its object: "red and small boat", "red on the boat".
+# What may not be between a color and its object: "red and small boat", "red on the boat".
 _FUNCTION_WORDS = (
     "a an the this that these those some one two three and or but nor not as than with without of in on at by to "
     "for from near behind before beside under over above below into onto next between there here it its is are "

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from keras import layers, ops
 
 from captioning.decoding import Step
-from captioning.models.decoder import Decoder, DecoderConfig
+from captioning.models.decoder import Decoder, DecoderConfig, side_by_side
 
 
 @dataclass(frozen=True)
@@ -91,13 +91,18 @@ class BahdanauDecoder(Decoder):
         hidden = self.start(ops.mean(values, axis=1))
         return hidden, self.attention.project_keys(values), values
 
+    def of_picture(self, state):
+        """Keys and values belong to the picture."""
+        return False, True, True
+
     def step(self, tokens, state) -> Step:
-        """Predict the word after `tokens` (batch,)."""
+        """Predict the word after `tokens` (rows,)."""
         hidden, keys, values = state
-        words, hidden = (ops.expand_dims(array, 1) for array in (self.embedding(tokens), hidden))  # one caption each
+        words, hidden = (side_by_side(array, keys) for array in (self.embedding(tokens), hidden))
         hidden, context, weights = self._advance(words, hidden, keys, values)
         logits = self._logits(words, ops.concatenate([hidden, context], axis=-1))
-        return Step(logits[:, 0], (hidden[:, 0], keys, values), weights[:, 0])
+        logits, hidden, weights = (ops.reshape(array, (-1, array.shape[-1])) for array in (logits, hidden, weights))
+        return Step(logits, (hidden, keys, values), weights)
 
     def unroll(self, tokens, state, training: bool = False):
         """Take all steps of the captions (batch, captions, steps).

@@ -31,7 +31,8 @@ class BiLSTMDecoder(Decoder):
     A bidirectional LSTM that read the whole caption would see the word it has to predict, so the right-to-left LSTM
     starts again at the end of *each* prefix. All prefixes of a caption are rows of one run: in its k-th step every
     prefix reads its k-th word from the end. Attention: Vaswani et al., "Attention Is All You Need" (2017), equation 1.
-    State: (words so far, their number, keys, values).
+    State: (words so far, their number, hidden and cell of the left-to-right LSTM, the left-to-right part of each word's
+    scores, keys, their product with the queries' matrix, values).
     """
 
     kind = "bilstm"
@@ -54,47 +55,55 @@ class BiLSTMDecoder(Decoder):
     def initial_state(self, features, training: bool = False):
         """Project the regions (batch, regions, channels) once; no word has been said."""
         regions = self.feature_dropout(self.standardize(features), training=training)
-        words = ops.full((ops.shape(features)[0], self.config.longest), PAD, dtype="int32")
-        count = ops.zeros((ops.shape(features)[0],), dtype="int32")
-        return words, count, self.key_projection(regions), self.value_projection(regions)
+        keys, values = self.key_projection(regions), self.value_projection(regions)
+        batch, longest = ops.shape(features)[0], self.config.longest
+        words, count = ops.full((batch, longest), PAD, dtype="int32"), ops.zeros((batch,), dtype="int32")
+        hidden = ops.zeros((batch, self.config.units), keys.dtype)
+        scores = ops.zeros((batch, longest, self.config.regions), keys.dtype)
+        return words, count, hidden, hidden, scores, keys, self._back_keys(keys), values
+
+    def of_picture(self, state):
+        """What is made of the regions belongs to the picture."""
+        return False, False, False, False, False, True, True, True
 
     def step(self, tokens, state) -> Step:
-        """Predict the word after the words so far and `tokens` (batch,).
+        """Predict the word after the words so far and `tokens` (rows,).
+
+        The left-to-right LSTM goes on where it was. The other one reads all words again, from the new one on.
 
         Raises:
             tf.errors.InvalidArgumentError: more words than `config.longest`.
         """
-        words, count, keys, values = state
+        words, count, hidden, cell, scores, keys, back_keys, values = state
         longest = self.config.longest
         tf.debugging.assert_less(
             count, longest, f"The model has room for {longest - 1} words: decode shorter captions, or build it longer."
         )
         here = ops.expand_dims(ops.arange(longest), 0) == ops.expand_dims(count, 1)
         words = ops.where(here, ops.expand_dims(ops.cast(tokens, "int32"), 1), words)
+        hidden, (_, cell) = self.forward.cell(self.embedding(tokens), [hidden, cell])
+        ahead = ops.expand_dims(hidden, 1)
+        scores = ops.where(ops.expand_dims(here, -1), self._scores_ahead(ahead, keys), scores)
         # Never beyond the end: TensorFlow may gather before it checks the above, with an error that says less.
         count = ops.minimum(count + 1, longest)
-        embedded = self.embedding(words)
-        ahead = self.forward(embedded)
+        most = ops.max(count)
         # Column k holds the k-th word from the end; what lies before the first one is masked by the count.
-        place = ops.maximum(ops.expand_dims(count, 1) - 1 - ops.arange(longest), 0)
-        inputs, scores = (
-            ops.take_along_axis(array, ops.expand_dims(place, -1), axis=1)
-            for array in (self._project_words(embedded), self._scores_ahead(ahead, keys))
-        )
+        place = ops.maximum(ops.expand_dims(count, 1) - 1 - ops.arange(most), 0)
+        inputs = self._project_words(self.embedding(ops.transpose(ops.take_along_axis(words, place, axis=1))))
+        turned = ops.take_along_axis(scores, ops.expand_dims(place, -1), axis=1)
         back, weights = self._read_backwards(
-            lambda k: ops.expand_dims(ops.take(inputs, k, axis=1), 1),
-            lambda k: ops.expand_dims(ops.take(scores, k, axis=1), 1),
+            lambda k: ops.expand_dims(ops.take(inputs, k, axis=0), 1),
+            lambda k: ops.expand_dims(ops.take(turned, k, axis=1), 1),
             ops.expand_dims(count, 1),
-            ops.max(count),
-            keys,
+            most,
+            back_keys,
         )
-        last = ops.take_along_axis(ahead, place[:, :1, None], axis=1)
-        logits = self._predict(last, back, weights, values)
-        return Step(logits[:, 0], (words, count, keys, values), weights[:, 0])
+        logits = self._predict(ahead, back, weights, values)
+        return Step(logits[:, 0], (words, count, hidden, cell, scores, keys, back_keys, values), weights[:, 0])
 
     def unroll(self, tokens, state, training: bool = False):
         """Predict after every prefix of the captions (batch, captions, steps); all prefixes are read in one run."""
-        _, _, keys, values = state
+        *_, keys, back_keys, values = state
         steps = ops.shape(tokens)[2]
         tokens = ops.reshape(tokens, (-1, steps))  # the captions of a picture one below the other
         embedded = self.word_dropout(self.embedding(tokens), training=training)
@@ -110,7 +119,7 @@ class BiLSTMDecoder(Decoder):
             lambda k: ops.take(scores, places - k, axis=1),
             ops.expand_dims(ops.arange(1, steps + 1), 0),
             steps,
-            keys,
+            back_keys,
         )
         return self._predict(ahead, back, weights, values, training=training)
 
@@ -119,7 +128,7 @@ class BiLSTMDecoder(Decoder):
             self.backward.build((None, self.config.embedding))
         return ops.matmul(embedded, self._cast(self.backward.kernel)) + self._cast(self.backward.bias)
 
-    def _read_backwards(self, inputs_at, scores_at, count, steps, keys):
+    def _read_backwards(self, inputs_at, scores_at, count, steps, back_keys):
         """Read every prefix from its end and let each text state attend over the regions.
 
         A query is W [ahead, back] + b, its score q . key / sqrt(depth). The part of `ahead` is the same in all
@@ -130,15 +139,13 @@ class BiLSTMDecoder(Decoder):
             scores_at: k -> the left-to-right part of their scores, (captions, prefixes, regions).
             count: words per prefix, (captions or 1, prefixes); what a run reads beyond them counts nowhere.
             steps: of the longest prefix.
-            keys: (batch, regions, attention); captions / batch of them in a row share the same keys.
+            back_keys: (batch, units, regions), see `_back_keys`; captions / batch of them in a row share the same.
 
         Returns:
             The state at each prefix's first word (captions, prefixes, units), and the attention weights, averaged over
             the prefix's words (captions, prefixes, regions).
         """
         units = self.config.units
-        kernel = self._cast(self.query_projection.kernel)[units:]
-        back_keys = ops.matmul(kernel, self._scaled(keys))  # (batch, units, regions)
         total = ops.zeros_like(scores_at(0))
         first = ops.zeros_like(inputs_at(0)[..., :units])
 
@@ -159,9 +166,13 @@ class BiLSTMDecoder(Decoder):
         cell = ops.sigmoid(forget) * cell + ops.sigmoid(keep_in) * ops.tanh(candidate)
         return ops.sigmoid(out) * ops.tanh(cell), cell
 
-    def _scores_ahead(self, ahead, keys):
+    def _back_keys(self, keys):
+        """Return the product of W's part of `back` and the keys: (batch, units, regions)."""
         if not self.query_projection.built:
             self.query_projection.build((None, 2 * self.config.units))
+        return ops.matmul(self._cast(self.query_projection.kernel)[self.config.units :], self._scaled(keys))
+
+    def _scores_ahead(self, ahead, keys):
         kernel, bias = self._cast(self.query_projection.kernel), self._cast(self.query_projection.bias)
         return _per_picture(ops.matmul(ahead, kernel[: self.config.units]) + bias, self._scaled(keys))
 

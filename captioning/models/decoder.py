@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
 from collections.abc import Callable
@@ -14,8 +13,8 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from captioning.decoding import Step
 from captioning.lines import Lines, aligned
+from captioning.models.compiled import CompiledStep
 from captioning.quiet import start_quietly
 
 
@@ -35,6 +34,11 @@ def for_each_caption(tokens, state):
     return ops.reshape(tokens, (-1, steps)), state
 
 
+def side_by_side(rows, of_pictures):
+    """Return rows (captions of all pictures, n) as (pictures, captions of each, n), for arrays of so many pictures."""
+    return ops.reshape(rows, (ops.shape(of_pictures)[0], -1, rows.shape[-1]))
+
+
 class Decoder(keras.Model):
     """A caption decoder over the features of a frozen encoder.
 
@@ -46,6 +50,7 @@ class Decoder(keras.Model):
     kind = ""  # short name of the model, as bundles have it
     config_class: type[DecoderConfig] = DecoderConfig
     averaged = False  # whether it works on one vector per picture
+    jit = False  # whether XLA compiles the steps of training
 
     def __init__(self, config: DecoderConfig):
         super().__init__(autocast=False)  # raw features may be too large for float16: scaled first, then cast
@@ -62,12 +67,6 @@ class Decoder(keras.Model):
             self({"features": zeros, "tokens": np.zeros((1, 1, 1), np.int32)})
             scaling = {id(variable) for variable in self.normalization.variables}
             self._first = {id(v): np.array(v) for v in self.own_variables if id(v) not in scaling}
-
-    def _maybe_symbolic_build(self, iterator=None, data_batch=None) -> None:
-        """Build nothing, since all is built: on several devices Keras would average their first batches for it.
-
-        That fails where one device has fewer pictures than another.
-        """
 
     @property
     def own_variables(self) -> list:
@@ -132,8 +131,16 @@ class Decoder(keras.Model):
         logits = self.unroll(inputs["tokens"], state, training=training)
         return ops.reshape(logits, (-1, captions, steps, self.config.vocabulary))
 
-    def compile_step(self) -> tuple[Callable, Callable]:
-        """Return `initial_state` and `step` compiled for decoding; NumPy in, tensors out, logits in float32.
+    def of_picture(self, state) -> Any:
+        """Return, in the structure of a state, which of its arrays a step takes with a row per picture.
+
+        These belong to the picture and never change; where they have fewer rows than there are tokens, those of a
+        picture lie side by side. A class with a step of its own may say so too; unless it does, there are none.
+        """
+        return tf.nest.map_structure(lambda _: False, state)
+
+    def compile_step(self) -> tuple[Callable, CompiledStep]:
+        """Return `initial_state` and `step` compiled for decoding, see `CompiledStep`.
 
         The first raises a ValueError for features that are not finite numbers.
         """
@@ -141,21 +148,13 @@ class Decoder(keras.Model):
         features = tf.TensorSpec((None, config.regions, config.channels), tf.float32)
         start = tf.function(lambda features: self.initial_state(features), input_signature=[features])
 
-        @functools.partial(tf.function, reduce_retracing=True)
-        def step(tokens, state):
-            logits, state, attention = self.step(tokens, state)
-            return ops.cast(logits, "float32"), state, None if attention is None else ops.cast(attention, "float32")
-
         def initial_state(features):
             features = np.asarray(features, np.float32)
             if not np.isfinite(features).all():
                 raise ValueError("Features hold NaN or infinity: make them again with 03_vgg16_transfer_values.ipynb.")
             return start(features)
 
-        def take_step(tokens, state):
-            return Step(*step(tf.constant(tokens, tf.int32), tf.nest.map_structure(tf.convert_to_tensor, state)))
-
-        return initial_state, take_step
+        return initial_state, CompiledStep(self)
 
 
 def _layer_of(path: str) -> str:

@@ -181,8 +181,12 @@ class TransformerDecoder(Decoder):
         count = ops.zeros((ops.shape(features)[0],), dtype="int32")
         return count, *((empty, empty, *block.cross_attention.project(regions)) for block in self.blocks)
 
+    def of_picture(self, state):
+        """Keys and values of the regions belong to the picture."""
+        return False, *((False, False, True, True) for _ in self.blocks)
+
     def step(self, tokens, state) -> Step:
-        """Predict the word after the words so far and `tokens` (batch,); the attention is the mean of the last heads.
+        """Predict the word after the words so far and `tokens` (rows,); the attention is the mean of the last heads.
 
         Raises:
             tf.errors.InvalidArgumentError: more words than `config.longest`.
@@ -196,7 +200,8 @@ class TransformerDecoder(Decoder):
             words = [ops.where(here[..., None], one, others) for one, others in zip(new, kept, strict=True)]
             states, weights = block(states, words, (keys, values), seen)
             after.append((*words, keys, values))
-        return Step(self._logits(states)[:, 0], (count + 1, *after), ops.mean(weights[:, :, 0], axis=1))
+        weights = ops.reshape(ops.mean(weights, axis=1), (-1, self.config.regions))
+        return Step(self._logits(states)[:, 0], (count + 1, *after), weights)
 
     def unroll(self, tokens, state, training: bool = False):
         """Take all steps of the captions (batch, captions, steps) at once; the mask hides the later words."""

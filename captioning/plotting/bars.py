@@ -27,7 +27,7 @@ def plot_bars(
         values: name -> length of its bar, in the order in which they are drawn: sort them by what is to be seen.
         label: what the values are, with their unit.
         intervals: name -> (low, high), drawn as an error bar.
-        baselines: names that are drawn grey and hatched.
+        baselines: names that are drawn gray and hatched.
     """
     largest, told = max(values.values()), []
     figure = new_figure(title, label, *values, size=(9.0, 1.2 + 0.27 * len(values) + 0.3 * bool(baselines)))

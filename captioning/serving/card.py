@@ -68,7 +68,7 @@ print(captioner.caption("photo.jpg"))
 _EVALUATE = "Run notebooks/11_evaluate.ipynb again."
 _SURE = (
     "An answer's `below` compares the mean log-probability per word with that of the captions of {}: it is the share "
-    "of them of which the model was less sure. It tells how usual a caption is for this model; it is no probability "
+    "of them of which the model was less sure. It tells how usual a caption is for this model; it is not a probability "
     "of being right."
 )
 _NOT_SURE = f"Not known: nothing was kept of how sure it is of validation pictures. {_EVALUATE}"
@@ -165,14 +165,14 @@ def _limits(settings: Mapping, scores: Mapping, words: int) -> Iterator[str]:
     pictures, drawn = settings["data"]["pictures"], settings["data"]["dataset"] == "scenes"
     yield f"It was trained on {counted(pictures, 'picture')} and says {counted(words, 'word')}, no others."
     if drawn:
-        yield "It has seen drawn pictures only: what it says of a photo means nothing."
+        yield "It has seen drawn pictures only: what it says about a photo means nothing."
     if settings["encoder"]["weights"] == "random":
         yield "The weights of its CNN are random: enough to tell drawn scenes apart, not photos."
     if not scores:
         yield _NOT_EVALUATED
     if scores.get("CIDEr") and "shuffled_CIDEr" in scores:
         share = percent(min(1, scores["shuffled_CIDEr"] / scores["CIDEr"]), 0)
-        yield f"Its captions, shuffled to other pictures, keep {share} of their CIDEr: so much is about no picture."
+        yield f"Its captions, shuffled to other pictures, keep {share} of their CIDEr: that much needs no picture."
     if "exact" in scores:
         yield f"Of its captions of test pictures {percent(1 - scores['exact'])} have a mistake or leave something out."
     if "false_named" in scores:
@@ -205,7 +205,7 @@ def markdown(card: Mapping) -> str:
     }
     about = f"""# {card["name"]}
 
-Captions pictures: {model["what"]}; {card["parameters"]:,} trained numbers. Before it works the frozen CNN \
+Captions pictures: {model["what"]}; {card["parameters"]:,} trained numbers. Its input comes from the frozen CNN \
 {encoder["encoder"]} up to its layer `{encoder["layer"]}`, whose weights are {encoder["what"]}.
 """
     if packed := card.get("packed"):
@@ -221,7 +221,8 @@ def _decoding(card: Mapping) -> Iterator[str]:
     reason = "chosen on validation pictures" if card["scores"] else "the usual ones, since nothing was chosen yet"
     yield f"Beam width {chosen['beam_width']}, length penalty {chosen['length_penalty']:g}: {reason}."
     if chosen["may_repeat"] is not None:
-        yield f"A caption holds no word twice, but for {counted(len(chosen['may_repeat']), 'word')} that people repeat."
+        repeated = counted(len(chosen["may_repeat"]), "word")
+        yield f"No word occurs twice in a caption, except {repeated} that people repeat."
     if rule := chosen["consensus"]:
         yield (
             f"With `consensus=True`, the captions of the {counted(rule['k'], 'train picture')} with the most similar "

@@ -24,7 +24,7 @@ _EXTRAS = {"notebooks": "notebooks", "export": "export", "features": "ray"}
 _CODES = """exit code: 0 all done; 1 some photos failed, the others are done; 2 wrong usage, settings or model;
 130 interrupted"""
 _CAPTION = """
-Writes one line per photo, "FILE<TAB>CAPTION", as soon as it is known; what cannot be read is told on stderr, and
+Writes one line per photo, "FILE<TAB>CAPTION", as soon as it is known; what cannot be read is reported on stderr, and
 the others are done. Folders give their photos, sorted by name; "-" is one photo on standard input.
 
   captioning caption beach/ dog.jpg https://example.org/cat.jpg
@@ -93,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_caption(add("caption", _caption, "caption photos", more=_CAPTION, epilog=_CODES))
     option = add("models", _models, "list the trained models with their scores")
     option("paths", nargs="*", metavar="PATH", type=Path, help="folders and zips to list instead of checkpoints/")
-    option("--delete", nargs="+", metavar="NAME", default=[], help="delete the experiments of these names first")
+    option("--delete", nargs="+", metavar="NAME", default=[], help="delete the experiments with these names first")
     option = add("score", _score, "score captions as the COCO challenge does, both files in its formats")
     option("references", metavar="REFERENCES.json")
     option("results", metavar="RESULTS.json")
@@ -104,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     option("--encoder", action="store_true", help="with the encoder's weights: runs where there is no network")
     option("--consensus", action="store_true", help="with what consensus reranking looks at: train features, captions")
     option = add("export", _export, "write a model for a web page or a server")
-    option("bundle", metavar="BUNDLE", help="name, folder, zip or address of a model; best: that on validation")
+    option("bundle", metavar="BUNDLE", help="name, folder, zip or address of a model; best: the best on validation")
     option("out", metavar="OUT", type=Path, help="the folder to write")
     formats = "; ".join(f"{name}: {purpose}" for name, purpose in _FORMATS.items())
     option("--format", choices=_FORMATS, default="page", help=f"{formats} (default: page)")
@@ -121,7 +121,7 @@ def _add_caption(option: Callable) -> None:
     """Add the options of `captioning caption`."""
     option("photos", nargs="+", metavar="PHOTO", help="a file, a folder, an http or https address, or -")
     option("--model", metavar="MODEL", help="name, folder, zip or address; default: the best one on validation")
-    option("--beam", type=_few, metavar="WIDTH", help="beam width, 1 is greedy; default: as validation chose")
+    option("--beam", type=_few, metavar="WIDTH", help="beam width, 1 is greedy; default: as chosen on validation")
     option("--consensus", action="store_true", help="let captions of similar train pictures decide which is best")
     option("--n", type=_few, default=1, metavar="N", help="captions per photo, the best first (default: 1)")
     form = option.__self__.add_mutually_exclusive_group().add_argument
@@ -134,7 +134,7 @@ def _add_caption(option: Callable) -> None:
 
 def _few(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 100:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 to 100")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 100")
     return int(text)
 
 

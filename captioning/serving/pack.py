@@ -42,7 +42,7 @@ def pack(
         SettingError: the weights of the encoder are asked for and cannot be had.
     """
     if ADDRESS.match(str(folder)) or Path(folder).is_file():
-        raise BundleError(f"{folder} is no folder: what is packed already is copied or fetched as it is.")
+        raise BundleError(f"{folder} is not a folder: a packed model is copied or fetched as it is.")
     folder, target = Path(folder), Path(target)
     if target.is_dir():
         raise BundleError(f"{target} is a folder: give the name of a file, for example {target / folder.name}.zip.")

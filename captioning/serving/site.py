@@ -106,7 +106,7 @@ def server(folder: Path | str, port: int = PORT) -> ThreadingHTTPServer:
         if error.errno not in (errno.EADDRINUSE, errno.EACCES):
             raise
         way_out = "name another one, --serve PORT or make page PORT=..."
-        raise SiteError(f"Port {port} cannot be had ({error.strerror}): {way_out}") from error
+        raise SiteError(f"Port {port} is not available ({error.strerror}): {way_out}") from error
 
 
 class _Server(ThreadingHTTPServer):
@@ -167,7 +167,7 @@ def _facts(bundle: Bundle, precision: str) -> Iterator[str]:
         "Trained on": f"{data['pictures']:,} pictures of {data['dataset']}",
     }
     if data["dataset"].startswith("scenes"):
-        facts["Trained on"] = f"{data['pictures']:,} drawn scenes: of photos it knows nothing"
+        facts["Trained on"] = f"{data['pictures']:,} drawn scenes: it knows nothing about photos"
     with suppress(KeyError, TypeError):  # not evaluated, or on a single picture
         scores = scores_of(bundle.folder)
         facts["Scores"] = (
@@ -210,7 +210,7 @@ def _extract(runtime: Path, folder: Path) -> None:
     except (OSError, EOFError, KeyError, tarfile.TarError, AttributeError) as error:
         raise SiteError(f"{runtime} is damaged ({error}): delete it, it is fetched again.") from error
     if wrong:
-        raise SiteError(f"{runtime} holds another {wrong[0]} than the one known here: delete it, it is fetched again.")
+        raise SiteError(f"{runtime} holds a different {wrong[0]} than expected: delete it, it is fetched again.")
     for name, content in contents.items():
         (folder / name).write_bytes(content)
 

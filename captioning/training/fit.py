@@ -1,11 +1,12 @@
-"""Train with `Model.fit`: stopped by the captions' CIDEr, resumable to the bit after a kill."""
+"""Train a decoder: stopped by the captions' CIDEr, resumable to the bit after a kill."""
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import captioning.quiet  # noqa: F401 (before `batches` imports Keras)
-from captioning import models
+from captioning import devices, models
 from captioning.batches import CaptionBatches
 from captioning.models.decoder import Decoder
 from captioning.provenance import code_digest
@@ -18,7 +19,7 @@ from captioning.training.free_running import PICTURES, FreeRunning
 from captioning.training.history import History, is_complete, report_end
 from captioning.training.interrupts import Interruptible
 from captioning.training.log import TrainingLog
-from captioning.training.loss import MaskedAccuracy, WordLoss, masked_crossentropy
+from captioning.training.loop import AdamW, OneEpoch, by_words, train_epochs
 from captioning.training.snapshots import Snapshots, without_optimizer
 
 
@@ -34,15 +35,17 @@ class ValidationCaptions(keras.callbacks.Callback):
     @property
     def caption(self) -> str:
         """What the model last said about the first picture."""
-        return self._captions.caption
+        return self._captions.caption if devices.is_chief(self.model.distribute_strategy) else "(on the first machine)"
 
     def on_train_begin(self, logs=None):
         """Compile the step once, for all epochs."""
         self._compiled = self.model.compile_step()
 
     def on_epoch_end(self, epoch, logs=None):
-        """Caption and score."""
-        logs["val_CIDEr"] = self._captions.score(*self._compiled)
+        """Caption and score; of several machines, on the first one."""
+        strategy = self.model.distribute_strategy
+        score = self._captions.score(*self._compiled) if devices.is_chief(strategy) else 0.0
+        logs["val_CIDEr"] = float(devices.summed(strategy, score))
 
 
 def fit(
@@ -56,7 +59,7 @@ def fit(
     stop_after: int | None = None,
     name: str = "",
 ) -> History:
-    """Train with `Model.fit`: from the first weights, or from where an earlier run in the folder was interrupted.
+    """Train from the first weights, or from where an earlier run in the folder was interrupted.
 
     Args:
         model: built; its features scaled. Whatever it was used for before changes nothing.
@@ -77,26 +80,18 @@ def fit(
         StaleError: the folder holds another run.
     """
 
-    def epochs(first: int, most: int, callbacks: Sequence[keras.callbacks.Callback]) -> None:
-        model.fit(
-            train.training(first, config.epochs),
-            steps_per_epoch=train.steps_per_epoch,
-            initial_epoch=first,
-            epochs=most,
-            validation_data=validation.evaluation(),
-            callbacks=callbacks,
-            shuffle=False,
-            verbose=0,
-        )
-
     captions = sum(min(train.captions, len(record.captions)) for record in train.records)
-    loss = masked_crossentropy(config.label_smoothing, config.mask_padding)
-    compile_model(model, config, train.steps_per_epoch * config.epochs, loss)
-    return run(model, validation, tokenizer, config, folder, callbacks, stop_after, name, epochs, captions)
+
+    def learner(first: int) -> OneEpoch:
+        return by_words(model, train, range(first, config.epochs), config.label_smoothing, config.mask_padding)
+
+    common = (model, train, validation, tokenizer, config, folder, callbacks, stop_after, name)
+    return run(*common, learner, captions)
 
 
 def run(
     model: Decoder,
+    train: CaptionBatches,
     validation: CaptionBatches,
     tokenizer: Tokenizer,
     config: TrainingConfig | SelfCriticalConfig,
@@ -104,16 +99,15 @@ def run(
     callbacks: Sequence[keras.callbacks.Callback],
     stop_after: int | None,
     name: str,
-    epochs: Callable[[int, int, Sequence[keras.callbacks.Callback]], None],
+    learner: Callable[[int], OneEpoch],
     captions: int,
     start: Path | None = None,
 ) -> History:
     """Do what all training runs share: hold the folder, resume, log, validate, keep snapshots and the best weights.
 
     Args:
-        model: compiled.
-        validation, tokenizer, config, folder, callbacks, stop_after, name: see `fit`.
-        epochs: trains from the first epoch that is to be done up to a last one, and calls the callbacks.
+        model, train, validation, tokenizer, config, folder, callbacks, stop_after, name: see `fit`.
+        learner: makes what trains one epoch, see `loop.train_epochs`, of the number of the first that is to be done.
         captions: trained on in one epoch, for the log.
         start: a file of weights to start from; None: the model's first ones.
 
@@ -123,9 +117,14 @@ def run(
     Raises:
         StaleError: the folder holds another run.
     """
-    with training_in(Path(folder), asdict(model.config), asdict(config), code_digest(type(model))):
+    set_optimizer(model, config, train.steps_per_epoch * config.epochs)
+    strategy, identity = model.distribute_strategy, (asdict(model.config), asdict(config), code_digest(type(model)))
+    chief = devices.is_chief(strategy)
+    alone = training_in(Path(folder), *identity) if chief else contextlib.nullcontext()
+    with alone, devices.together(strategy):
         snapshots = Snapshots(folder, config)
         first_epoch = snapshots.restore(model)
+        devices.agree(strategy, [*identity, first_epoch], snapshots.folder)
         if start and not first_epoch:
             with without_optimizer(model):
                 models.load_weights(model, start)
@@ -134,29 +133,29 @@ def run(
             log = TrainingLog(run_name(name, snapshots.folder, model.kind), captions, most, first_epoch)
             free, interrupts = ValidationCaptions(validation, tokenizer), Interruptible()
             row = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: log.row(snapshots.history, free.caption))
-            board = keras.callbacks.TensorBoard(snapshots.folder / "logs", write_graph=False)
+            board = [keras.callbacks.TensorBoard(snapshots.folder / "logs", write_graph=False)] * chief
             # The order matters: val_CIDEr must be in the logs before the others read them.
-            after_each_epoch = [free, snapshots, row, board, *callbacks, interrupts]
+            after_each_epoch = [free, snapshots, row, *board, *callbacks, interrupts]
             if config.averaging:
                 after_each_epoch.insert(0, AveragedWeights(swapped=first_epoch > 0))
             with interrupts.listening():
-                epochs(first_epoch, most, after_each_epoch)
+                of_run = (range(first_epoch, most), train.steps_per_epoch, learner(first_epoch))
+                train_epochs(model, *of_run, validation, after_each_epoch)
             report_end(snapshots.history, config)
-        with without_optimizer(model):
-            model.load_weights(snapshots.weights)
+        if chief:
+            with without_optimizer(model):
+                model.load_weights(snapshots.weights)
+        devices.take_from_chief(model)
     return snapshots.history
 
 
-def compile_model(
-    model: Decoder, config: TrainingConfig | SelfCriticalConfig, steps: int, loss: Callable | None = None
-) -> None:
-    """Compile with AdamW, whose rate rises over 5 % of the steps and follows a cosine to 0.
+def set_optimizer(model: Decoder, config: TrainingConfig | SelfCriticalConfig, steps: int) -> None:
+    """Give a model AdamW, whose rate rises over 5 % of the steps and follows a cosine to 0.
 
     Args:
         model: the decoder.
         config: how it is trained.
         steps: of the whole run.
-        loss: of targets and logits; None: the masked cross-entropy.
     """
     warmup = max(1, steps // 20)
     schedule = keras.optimizers.schedules.CosineDecay(
@@ -164,11 +163,8 @@ def compile_model(
     )
     with model.distribute_strategy.scope():
         averaging = {"use_ema": bool(config.averaging), "ema_momentum": config.averaging}
-        optimizer = keras.optimizers.AdamW(
-            schedule, weight_decay=config.weight_decay, global_clipnorm=config.clip_norm, **averaging
-        )
-        # Keras's own average of the loss over batches is hidden by the metric of the same name, which is over words.
-        metrics = [WordLoss(), MaskedAccuracy()]
-        model.compile(optimizer=optimizer, loss=loss or masked_crossentropy(), metrics=metrics, jit_compile=False)
-        # Only now: with float16, `compile` wraps it in one that scales the loss and has variables of its own.
-        model.optimizer.build(model.trainable_variables)
+        optimizer = AdamW(schedule, weight_decay=config.weight_decay, global_clipnorm=config.clip_norm, **averaging)
+        if model.compute_dtype == "float16":  # small gradients would be 0 in it
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+        optimizer.build(model.trainable_variables)
+        model.optimizer = optimizer

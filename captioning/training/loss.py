@@ -1,7 +1,9 @@
 """Cross-entropy and accuracy as sums and counts over the words that are there: padding never counts."""
 
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
+from captioning.models.decoder import Decoder
 from captioning.quiet import keras
 from captioning.quiet import tensorflow as tf
 from captioning.tokenizer import PAD
@@ -9,72 +11,61 @@ from captioning.tokenizer import PAD
 ops = keras.ops
 
 
-def masked_crossentropy(label_smoothing: float = 0.0, mask_padding: bool = True) -> Callable:
-    """Return the loss: sparse categorical cross-entropy, averaged over the words that are there.
+class WordSums(NamedTuple):
+    """Sums over the words of a batch, float32 scalars, so that parts of it add up to the whole."""
 
-    On several devices (tf.distribute) each of them divides its sum by the words of all: the sum over the devices, which
-    is what their gradients are added up to, is the mean over the whole batch.
+    trained: Any  # what is differentiated, with label smoothing
+    words_trained: Any  # the words in it
+    nats: Any  # plain cross-entropy of the words that are there
+    correct: Any  # of them guessed right
+    words: Any  # that are there
+
+
+def word_sums(
+    model: Decoder, inputs: dict, targets, training: bool, label_smoothing: float = 0.0, mask_padding: bool = True
+) -> WordSums:
+    """Run the model with teacher forcing and add up what it makes of each word.
 
     Args:
+        model: the decoder.
+        inputs: "features" and "tokens", as `Decoder.call` takes them.
+        targets: the next word at each position, (batch, captions, steps); PAD is no word.
+        training: whether dropout is on.
         label_smoothing: share e of the target that is spread over all words: (1 - e) times the cross-entropy of the
             true word plus e times the mean over the vocabulary (Szegedy et al. 2016, section 7).
-        mask_padding: whether PAD is left out, from the sum and from the count.
+        mask_padding: whether PAD is left out of `trained` and `words_trained`; False is a mistake.
+    """
+    return _sums(targets, model(inputs, training=training), label_smoothing, mask_padding)
 
-    Returns:
-        A function of targets (..., steps) and logits (..., steps, vocabulary) that gives nats per word.
+
+def masked_crossentropy(label_smoothing: float = 0.0, mask_padding: bool = True) -> Callable:
+    """Return the loss: a function of targets (..., steps) and logits (..., steps, vocabulary) that gives nats per word.
+
+    Args:
+        label_smoothing, mask_padding: see `word_sums`.
     """
 
     def loss(targets, logits):
-        logits = ops.cast(logits, "float32")  # float16 would lose the small ones
-        nats = _nats(targets, logits)
-        if label_smoothing:
-            spread = ops.logsumexp(logits, axis=-1) - ops.mean(logits, axis=-1)
-            nats = (1 - label_smoothing) * nats + label_smoothing * spread
-        mask = _counted(targets, mask_padding)
-        return ops.sum(nats * mask) / ops.maximum(_over_devices(ops.sum(mask)), 1.0)
+        sums = _sums(targets, logits, label_smoothing, mask_padding)
+        return sums.trained / ops.maximum(sums.words_trained, 1.0)
 
     return loss
 
 
-class WordLoss(keras.metrics.Mean):
-    """The loss that is reported: nats per word that is there, without smoothing, whatever is trained on."""
-
-    def __init__(self):
-        super().__init__(name="loss")
-
-    def update_state(self, targets, logits, sample_weight=None):
-        """Add the words of one batch."""
-        super().update_state(*_flat(_nats(targets, ops.cast(logits, "float32")), targets))
+def count_words(targets, mask_padding: bool = True):
+    """Return how many words are trained on, `WordSums.words_trained`."""
+    return ops.cast(ops.size(targets) if not mask_padding else ops.sum(ops.not_equal(targets, PAD)), "float32")
 
 
-class MaskedAccuracy(keras.metrics.Mean):
-    """Share of the next words guessed right; PAD never counts, END does."""
-
-    def __init__(self):
-        super().__init__(name="accuracy")
-
-    def update_state(self, targets, logits, sample_weight=None):
-        """Add the words of one batch."""
-        super().update_state(*_flat(ops.equal(ops.argmax(logits, axis=-1), ops.cast(targets, "int64")), targets))
-
-
-def _flat(values, targets):
-    """Return values and whether they count, one axis: of more axes, Keras takes the mean over each caption first."""
-    return ops.reshape(values, (-1,)), ops.reshape(_counted(targets, mask_padding=True), (-1,))
-
-
-def _nats(targets, logits):
-    return keras.losses.sparse_categorical_crossentropy(targets, logits, from_logits=True)
-
-
-def _counted(targets, mask_padding: bool):
-    """Return 1 for each position that counts, 0 for the others."""
-    return ops.cast(ops.logical_or(ops.not_equal(targets, PAD), not mask_padding), "float32")
-
-
-def _over_devices(count):
-    """Return the sum of a count over all devices that train together."""
-    context = tf.distribute.get_replica_context()
-    if context is None or context.num_replicas_in_sync == 1:
-        return count
-    return context.all_reduce(tf.distribute.ReduceOp.SUM, count)
+def _sums(targets, logits, label_smoothing: float, mask_padding: bool) -> WordSums:
+    logits = ops.cast(logits, "float32")  # float16 would lose the small ones
+    there = ops.cast(ops.not_equal(targets, PAD), "float32")
+    nats = keras.losses.sparse_categorical_crossentropy(targets, logits, from_logits=True)
+    right = ops.cast(ops.equal(ops.argmax(logits, axis=-1), ops.cast(targets, "int64")), "float32")
+    trained = nats
+    if label_smoothing:
+        spread = ops.logsumexp(logits, axis=-1) - ops.mean(logits, axis=-1)
+        trained = (1 - label_smoothing) * nats + label_smoothing * spread
+    counted = there if mask_padding else ops.ones_like(there)
+    sums = (trained * counted, counted, nats * there, right * there, there)
+    return WordSums(*map(tf.reduce_sum, sums))

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from captioning.models.compiled import of_picture
 from captioning.models.decoder import Decoder
 from captioning.quiet import keras
 from captioning.quiet import tensorflow as tf
@@ -44,7 +45,9 @@ def compile_sampler(model: Decoder, samples: int, max_words: int) -> Callable:
     @tf.function(input_signature=[pictures, tf.TensorSpec((2,), tf.int32)])
     def sample(features, seed):
         state = model.initial_state(features)
-        state = tf.nest.map_structure(lambda array: tf.repeat(array, samples, axis=0), state)
+        state = tf.nest.map_structure(
+            lambda array, once: array if once else tf.repeat(array, samples, axis=0), state, of_picture(model, state)
+        )
         rows = samples * tf.shape(features)[0]
 
         def body(place, tokens, ended, state, written):

@@ -11,8 +11,9 @@ from captioning.quiet import keras
 from captioning.quiet import tensorflow as tf
 from captioning.tokenizer import END, PAD, START, Tokenizer
 from captioning.training.config import SelfCriticalConfig
-from captioning.training.fit import compile_model, run
+from captioning.training.fit import run
 from captioning.training.history import History
+from captioning.training.loop import OneEpoch
 from captioning.training.reward import Reward, advantages
 from captioning.training.sampling import compile_sampler, log_policy
 
@@ -75,6 +76,8 @@ class Learner:
             rewards.append(of_samples.ravel())
             words.append((samples > END).sum(axis=-1).ravel())
             calls.on_train_batch_end(step)
+            if calls.model.stop_training:
+                break
         return {"reward": np.concatenate(rewards).mean(), "words": np.concatenate(words).mean()}
 
 
@@ -111,20 +114,8 @@ def fit(
     if model.distribute_strategy.num_replicas_in_sync > 1:
         raise ValueError("Self-critical training runs on one device: load the model outside of the strategy's scope.")
 
-    def epochs(first: int, most: int, callbacks: Sequence[keras.callbacks.Callback]) -> None:
-        learner = Learner(model, train, tokenizer, config)
-        calls = keras.callbacks.CallbackList(list(callbacks), model=model, epochs=most, steps=train.steps_per_epoch)
-        model.stop_training = False
-        calls.on_train_begin()
-        for epoch in range(first, most):
-            calls.on_epoch_begin(epoch)
-            logs = learner.epoch(epoch, calls)
-            scores = model.evaluate(validation.evaluation(), callbacks=calls, return_dict=True, verbose=0)
-            calls.on_epoch_end(epoch, logs | {f"val_{name}": value for name, value in scores.items()})
-            if model.stop_training:
-                break
-        calls.on_train_end()
+    def learner(first: int) -> OneEpoch:
+        return Learner(model, train, tokenizer, config).epoch
 
-    compile_model(model, config, train.steps_per_epoch * config.epochs)
-    common = (model, validation, tokenizer, config, folder, callbacks, stop_after, name)
-    return run(*common, epochs, captions=config.samples * len(train.records), start=weights)
+    common = (model, train, validation, tokenizer, config, folder, callbacks, stop_after, name)
+    return run(*common, learner, captions=config.samples * len(train.records), start=weights)

@@ -38,8 +38,8 @@ def write(tokens: Iterable[str]) -> str:
 def rules(words: Iterable[str]) -> dict[str, list]:
     """Return what `write` does with the words of a vocabulary as data, for a program that has no lexer.
 
-    Spellings are put side by side with a space between them; a caption that needs a comma or the like to be split into
-    the same words again is not told apart.
+    Spellings are put side by side with a space between them; a caption that needs a comma, for example, to be split
+    into the same words again is not told apart.
 
     Returns:
         "spellings", one per word; indices of words that have no space before them ("close") or after them ("open");

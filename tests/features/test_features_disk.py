@@ -7,7 +7,6 @@ import threading
 
 import numpy as np
 import pytest
-from features_kills import in_a_process_of_its_own
 from tiny_encoder import (
     CHANNELS,
     REGIONS,
@@ -20,6 +19,7 @@ from tiny_encoder import (
     tiny_encoder,
 )  # fmt: skip
 
+from benchmarks.features_kills import in_a_process_of_its_own
 from captioning import files
 from captioning.features import FeatureError, FeatureStore, extract, making, shards
 

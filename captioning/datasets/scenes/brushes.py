@@ -48,7 +48,7 @@ class Painter:
 
         Args:
             rng: decides textures and details.
-            tone: every colour is multiplied with it, channel by channel: the colour of the light.
+            tone: every color is multiplied by it, channel by channel: the color of the light.
         """
         self.rng = rng
         self.tone = tone

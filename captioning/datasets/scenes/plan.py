@@ -106,7 +106,7 @@ def plan(train: int, val: int, test: int, seed: int) -> list[Scene]:
     A quarter of the test pictures holds a triple of `UNSEEN`, no other picture does.
 
     Args:
-        train, val, test: number of pictures; of train at least one for every pair of object and colour.
+        train, val, test: number of pictures; of train at least one for every pair of object and color.
         seed: another seed gives other scenes; `UNSEEN` stays the same.
 
     Raises:
@@ -114,7 +114,7 @@ def plan(train: int, val: int, test: int, seed: int) -> list[Scene]:
     """
     if train < len(PAIRS) or val < 0 or test < 0:
         raise ValueError(
-            f"Scenes need train >= {len(PAIRS)} (each object in each colour once), val >= 0 and test >= 0, "
+            f"Scenes need train >= {len(PAIRS)} (each object in each color once), val >= 0 and test >= 0, "
             f"not train={train}, val={val}, test={test}."
         )
     rng = random.Random(f"plan/{seed}")

@@ -37,7 +37,7 @@ def draw(folder: Path | str, train: int = 1500, val: int = 200, test: int = 200,
             `annotations/captions_scenes.json` (COCO's layout), `splits.json` (ids of train, val and test),
             `truth.json` (what each picture really shows), which come last, and `scenes.json`, the parameters.
         train, val, test: number of pictures, of train at least 40; a quarter of test shows combinations of place,
-            object and colour that occur nowhere else.
+            object and color that occur nowhere else.
         seed: another seed draws other pictures.
 
     Raises:

@@ -1,0 +1,105 @@
+"""The documents: their pictures and names agree with the code, their links lead somewhere, terms are where they say."""
+
+import json
+import re
+import tomllib
+
+import pytest
+import yaml
+
+from tests.test_house import NAMES, ROOT, imported
+
+DOCS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def read(*parts):
+    return ROOT.joinpath(*parts).read_text(encoding="utf-8")
+
+
+def families():
+    """Return family -> the families that its modules import, with what these import in turn."""
+    family = {name: name.split(".")[1] for name in NAMES.keys() - {"captioning", "captioning.__main__"}}
+    direct = {each: set() for each in family.values()}
+    for name, of in family.items():
+        direct[of] |= {family[other] for other in imported(name) if other in family} - {of}
+
+    def reached(of):
+        return direct[of].union(*(reached(other) for other in direct[of]))
+
+    return {of: reached(of) for of in direct}
+
+
+def test_the_architecture_shows_every_module_and_only_imports_that_are_there():
+    text, imports = read("docs", "architecture.md"), families()
+    _, drawn = re.findall(r"```mermaid\n(.*?)```", text, re.DOTALL)
+    nodes = re.findall(r"^ {8}(\w+)$", drawn, re.MULTILINE)
+    assert sorted(nodes) == sorted(imports) == sorted(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE))
+    arrows = re.findall(r"^    (\w+) --> (\w+)$", drawn, re.MULTILINE)
+    assert {each for arrow in arrows for each in arrow} == set(nodes)
+    assert [
+        f"{importer} does not import {module}" for module, importer in arrows if module not in imports[importer]
+    ] == []
+
+
+def test_the_path_of_the_data_names_modules():
+    drawn = re.search(r"```mermaid\n(.*?)```", read("docs", "architecture.md"), re.DOTALL)[1]
+    named = {word for label in re.findall(r'\|"(.*?)"\|', drawn) for word in re.findall(r"[a-z_]{3,}", label)}
+    assert {"datasets", "training", "serving"} <= named <= families().keys()
+
+
+def terms():
+    rows = re.findall(
+        r"^\| \*\*(.+?)\*\* \| (.+?) \| \[(\d\d)\]\((.+?)\) \|$", read("docs", "glossary.md"), re.MULTILINE
+    )
+    assert len(rows) >= 40
+    return rows
+
+
+def test_the_glossary_is_in_order_and_says_each_term_once():
+    names = [term.lower() for term, *_ in terms()]
+    assert names == sorted(set(names))
+    assert all(meaning.endswith(".") and meaning.count(". ") <= 2 for _, meaning, *_ in terms())
+
+
+def test_every_term_of_the_glossary_occurs_in_the_notebook_it_names():
+    for term, _, number, link in terms():
+        assert link.startswith(f"../notebooks/{number}_")
+        cells = json.loads(ROOT.joinpath("docs", link).read_text(encoding="utf-8"))["cells"]
+        text = " ".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+        assert term.lower() in re.sub(r"\s+", " ", text).lower(), f"{term} is not in {link}"
+
+
+@pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)
+def test_links_within_the_repository_lead_to_a_file(path):
+    for link in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", path.read_text(encoding="utf-8")):
+        assert link.startswith("http") or path.parent.joinpath(link).exists(), link
+
+
+def test_the_glossary_is_linked_from_the_readme_and_named_in_the_first_notebook():
+    assert "(docs/glossary.md)" in read("README.md")
+    assert "`docs/glossary.md`" in read("notebooks", "01_download.ipynb")
+
+
+def test_the_changelog_and_the_citation_have_the_version_of_the_package():
+    project = tomllib.loads(read("pyproject.toml"))["project"]
+    citation = yaml.safe_load(read("CITATION.cff"))
+    assert citation["version"] == project["version"] and citation["license"] == "MIT"
+    assert f"## [{project['version']}]" in read("CHANGELOG.md")
+
+
+def test_commits_are_checked_by_what_make_lint_runs():
+    """Each local hook runs a command of `make lint`, and none is missing."""
+    (recipe,) = re.findall(r"^lint:.*\n((?:\t.*\n)+)", read("Makefile"), re.MULTILINE)
+    commands = [line.strip().removeprefix("$(BIN)/") for line in recipe.splitlines()]
+    (local,) = yaml.safe_load(read(".pre-commit-config.yaml"))["repos"]
+    assert [hook["entry"].removeprefix(".venv/bin/") for hook in local["hooks"]] == commands
+
+
+def test_the_forms_for_issues_are_valid():
+    for name in ("bug.yml", "feature.yml"):
+        form = yaml.safe_load(read(".github", "ISSUE_TEMPLATE", name))
+        assert form["name"] and form["description"]
+        ids = [field["id"] for field in form["body"] if field["type"] != "markdown"]
+        assert len(ids) == len(set(ids))
+    asked = read(".github", "ISSUE_TEMPLATE", "bug.yml")
+    assert all(word in asked for word in ("captioning", "Python", "TensorFlow", "CAPTIONING_DATASET", "notebook"))
