@@ -1,4 +1,4 @@
-"""Encoding by several processes of this machine, or by those of a Ray cluster; one process writes, in order."""
+"""Encoding by several processes: others compute, one writes, in order."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Crew(ABC):
                         given.append((waiting[0], submit(waiting[0], alive or waiting[0] is not parts[0])))
                         waiting.popleft()
                     entries, host = result(given[0][1])
-                except _WorkerEnded as error:
+                except WorkerEnded as error:
                     tries += 1
                     part = [*(part for part, _ in given), *waiting][0]
                     if tries == TRIES:
@@ -73,7 +73,7 @@ class Crew(ABC):
         """Give a function that starts a part, one that waits for its entries and host, and how many may be started."""
 
 
-class _WorkerEnded(Exception):
+class WorkerEnded(Exception):
     """A worker is gone, and with it what it was doing."""
 
 
@@ -94,7 +94,7 @@ class Processes(Crew):
             if not pools:
                 pools.append(ProcessPoolExecutor(self.count, context, _start, options))
             try:
-                return pools[0].submit(_Worker.encode, part, alive)
+                return pools[0].submit(Worker.encode, part, alive)
             except BrokenProcessPool as error:
                 return broken(error)
 
@@ -106,7 +106,7 @@ class Processes(Crew):
 
         def broken(error: BrokenProcessPool) -> Any:
             pools.pop().shutdown()  # one that is gone takes all with it
-            raise _WorkerEnded from error
+            raise WorkerEnded from error
 
         try:
             yield submit, result, AHEAD * self.count
@@ -115,54 +115,7 @@ class Processes(Crew):
                 pool.shutdown(cancel_futures=True)
 
 
-class Cluster(Crew):
-    """Tasks of a Ray cluster; its machines have this package installed and see the photos under the same paths."""
-
-    part = 512
-
-    def __init__(self, address: str, count: int | None = None):
-        """Name the cluster; Ray is started or asked when there is something to encode.
-
-        Args:
-            address: "local" starts Ray on this machine for the time being; "auto" is the cluster that this machine is
-                part of; else an address as `ray.init` takes it.
-            count: workers of a local one; None: one per processor.
-        """
-        self.address, self.count = address, count
-
-    @contextmanager
-    def _team(self, encoder: Encoder) -> Iterator[tuple]:
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reports its use to its makers
-        import ray
-
-        ours = {"num_cpus": self.count, "include_dashboard": False} if self.address == "local" else {}
-        try:
-            ray.init(self.address, log_to_driver=False, logging_level="error", **ours)
-        except Exception as error:  # Ray raises a bare Exception where a machine is too slow
-            raise FeatureError(
-                f"No Ray cluster answers at {self.address} ({' '.join(str(error).split())[:200]}). Start one with "
-                "`ray start --head`, or use --ray local."
-            ) from error
-        try:
-            there = ray.cluster_resources()
-            gpus = int(there.get("GPU", 0))
-            task = ray.remote(max_retries=TRIES - 1, num_cpus=1, num_gpus=1 if gpus else 0)(_encode_in_task)
-            held = [ray.put(pickle.dumps(encoder))]  # in a list, a task is given the reference, not the encoder
-
-            def result(reference: Any) -> tuple[list[Entry], str]:
-                try:
-                    return ray.get(reference)
-                except ray.exceptions.RayTaskError as error:
-                    raise error.cause from None
-                except ray.exceptions.RayError as error:
-                    raise _WorkerEnded from error
-
-            yield lambda *part: task.remote(held, *part), result, AHEAD * max(1, gpus or int(there["CPU"]))
-        finally:
-            ray.shutdown()
-
-
-class _Worker:
+class Worker:
     """What a worker process holds while it lives: the encoder, which takes seconds to build."""
 
     encoder: ClassVar[Encoder | None] = None
@@ -182,26 +135,16 @@ class _Worker:
         tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
-def _encode_in_task(held: list, records: Sequence[Record], alive: bool) -> tuple[list[Entry], str]:
-    """Encode a part in a task of Ray, for which a worker process of it may have the encoder already."""
-    import ray
-
-    if _Worker.held != held[0].hex():
-        _Worker.prepare(1)
-        _Worker.encoder, _Worker.held = pickle.loads(ray.get(held[0])), held[0].hex()
-    return _Worker.encode(records, alive)
-
-
 def _start(encoder: bytes, threads: int, counter: Any) -> None:
     """Prepare a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the process that writes, and that one ends this
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _Worker.prepare(threads)
+    Worker.prepare(threads)
     with counter.get_lock():
         number, counter.value = counter.value, counter.value + 1
     if gpus := tf.config.list_physical_devices("GPU"):
         tf.config.set_visible_devices(gpus[number % len(gpus)], "GPU")
-    _Worker.encoder = pickle.loads(encoder)
+    Worker.encoder = pickle.loads(encoder)
 
 
 def _end_with_parent() -> None:

@@ -47,7 +47,9 @@ def run(options: argparse.Namespace) -> int:
     if options.ray:
         import ray  # noqa: F401  told before anything is loaded
 
-        crew = workers.Cluster(options.ray, options.workers)
+        from captioning.features import cluster
+
+        crew = cluster.Cluster(options.ray, options.workers)
     elif (options.workers or 1) > 1:
         crew = workers.Processes(options.workers)
     project = settings.active()

@@ -15,7 +15,7 @@ from captioning import settings
 from captioning.datasets import needs, prepare
 from captioning.datasets.dataset import CaptionDataset
 from captioning.encoders import Encoder
-from captioning.features import FeatureError, FeatureStore, extract, workers
+from captioning.features import FeatureError, FeatureStore, cluster, extract, workers
 from captioning.features.index import UNSEEN, Entry
 from captioning.provenance import StaleError
 from captioning.serving.command import main
@@ -75,7 +75,7 @@ def test_two_workers_of_ray_one_of_them_killed_give_the_bytes_of_one(alone, fold
     if not util.find_spec("ray"):
         pytest.skip("Ray is not installed: pip install '.[ray]'")
     records, expected = alone
-    crew = crew_of(workers.Cluster("local", 2))
+    crew = crew_of(cluster.Cluster("local", 2))
     extract(records, Mortal(tmp_path / "killed"), folder, crew.encoded)
     assert (tmp_path / "killed").exists() and contents(folder) == expected
 
@@ -104,7 +104,7 @@ class Stub(workers.Crew):
             flying.remove(given[0])
             if self.ends and self.ends.pop(0):
                 flying.clear()
-                raise workers._WorkerEnded
+                raise workers.WorkerEnded
             return [entry for _, some in making.encoded(given[0], encoder, given[1]) for entry in some], self.host
 
         yield submit, result, 3
@@ -197,8 +197,8 @@ def test_the_command_encodes_for_every_notebook(project, capsys):
 
 def test_the_command_takes_encoders_and_a_crew(project, monkeypatch):
     made = []
-    for kind in ("Processes", "Cluster"):
-        monkeypatch.setattr(workers, kind, lambda *options, kind=kind: made.append((kind, *options)) or Stub())
+    for module, kind in ((workers, "Processes"), (cluster, "Cluster")):
+        monkeypatch.setattr(module, kind, lambda *options, kind=kind: made.append((kind, *options)) or Stub())
     monkeypatch.setitem(sys.modules, "ray", object())
     for options in (["--workers", "4"], ["--ray", "auto"], ["--ray", "local", "--workers", "2"], ["--workers", "1"]):
         assert main(["features", "--encoder", "mobilenet", *options]) == 0
