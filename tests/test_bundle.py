@@ -109,8 +109,8 @@ class Extra(BahdanauDecoder):
         super().__init__(config)
         self.more = captioning.quiet.keras.layers.Dense(config.vocabulary, name="more")
 
-    def _logits(self, words, seen, training=False):
-        logits = super()._logits(words, seen, training)
+    def predict_words(self, hidden, training=False):
+        logits = super().predict_words(hidden, training)
         return logits + self.more(logits)
 
 

@@ -37,6 +37,25 @@ def test_teacher_forcing_equals_the_steps_in_a_row(config):
     np.testing.assert_allclose(model(inputs), unrolled(model, inputs), atol=1e-5)
 
 
+@pytest.mark.parametrize("config", [*CONFIGS, replace(CONFIGS[1], restart=True)])
+def test_the_gradients_of_teacher_forcing_are_those_of_the_steps_in_a_row(config):
+    """Also where the loop back is written out, as that of Bahdanau's GRU."""
+    model, rows = build(config, seed=3), tokens(steps=4)
+    factors = tf.random.stateless_normal((3, 2, 4, 11), (1, 2))
+    with tf.GradientTape(persistent=True) as tape:
+        together = tf.reduce_sum(factors * model({"features": features(), "tokens": rows}))
+        states = [model.initial_state(features())] * 2
+        one_by_one = 0.0
+        for position in range(4):
+            steps = [model.step(rows[:, caption, position], state) for caption, state in enumerate(states)]
+            states = [step.state for step in steps]
+            one_by_one += sum(tf.reduce_sum(factors[:, k, position] * step.logits) for k, step in enumerate(steps))
+    pairs = (tape.gradient(value, model.trainable_variables) for value in (together, one_by_one))
+    for variable, one, other in zip(model.trainable_variables, *pairs, strict=True):
+        one, other = (tf.convert_to_tensor(array) for array in (one, other))
+        np.testing.assert_allclose(one, other, atol=1e-4, rtol=1e-4, err_msg=variable.path)
+
+
 @BY_KIND
 def test_the_compiled_step_equals_the_plain_one(config):
     model = build(config, seed=3)
@@ -190,27 +209,39 @@ def test_a_restart_sets_weights_and_dropout_back_and_leaves_the_scaling():
 
 
 @BY_KIND
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
-def test_mixed_precision_is_near_and_decodes(config, policy):
-    """Features beyond float16's numbers are scaled before they are cast."""
-    large, plain = features() * 1e5, build(config, seed=3)
-    keras.config.set_dtype_policy(policy)
-    try:
-        mixed = build(config, seed=3)
-    finally:
-        keras.config.set_dtype_policy("float32")
-    for model in (plain, mixed):
-        model.scale_features(np.zeros(6, np.float32), np.full(6, 1e10, np.float32))
+@pytest.mark.parametrize("precision", ["float16", "bfloat16"])
+def test_mixed_precision_is_near_and_decodes(config, precision):
+    """Features beyond float16's numbers are scaled before they are cast; afterwards all is in float32 again."""
+    large, model = features() * 1e5, build(config, seed=3)
+    model.scale_features(np.zeros(6, np.float32), np.full(6, 1e10, np.float32))
     inputs = {"features": large, "tokens": tokens()}
-    np.testing.assert_allclose(np.asarray(mixed(inputs), np.float32), plain(inputs), atol=0.05)
-    (initial_state, step), results = mixed.compile_step(), []
-    for start, advance in ((plain.initial_state, plain.step), (initial_state, step)):
+    before, results = np.asarray(model(inputs)), []
+
+    def two_steps(start, advance):
         logits, state, attention = advance(np.array([START, 5, 6]), start(large))
         logits, state, attention = advance(np.array([4, 5]), decoding.steps.take(state, np.array([0, 2])))
         results.append(np.asarray(logits))
-    assert logits.dtype == "float32" and (attention is None or attention.dtype == "float32")
-    assert len(decoding.beam_search(step, initial_state(large), 2, max_length=7)) == 3
+        return logits, attention
+
+    two_steps(model.initial_state, model.step)
+    with model.computing_in(precision):
+        assert model(inputs).dtype == precision
+        np.testing.assert_allclose(np.asarray(model(inputs), np.float32), before, atol=0.05)
+        initial_state, step = model.compile_step()
+        logits, attention = two_steps(initial_state, step)
+        assert logits.dtype == "float32" and (attention is None or attention.dtype == "float32")
+        assert len(decoding.beam_search(step, initial_state(large), 2, max_length=7)) == 3
     np.testing.assert_allclose(*results, atol=0.05)
+    assert {variable.dtype for variable in model.trainable_variables} == {"float32"}
+    np.testing.assert_array_equal(model(inputs), before)
+
+
+def test_a_precision_that_there_is_not_is_refused():
+    with (
+        pytest.raises(ValueError, match="'double' is none of float32, bfloat16, float16"),
+        build(CONFIGS[0]).computing_in("double"),
+    ):
+        pass
 
 
 def test_the_loss_of_float16_logits_is_computed_in_float32():

@@ -29,8 +29,8 @@ class WiderDecoder(GRUDecoder):
         self.more = keras.layers.Dense(config.extra, name="more")
         self.back = keras.layers.Dense(config.vocabulary, name="back")
 
-    def unroll(self, tokens, state, training=False):
-        return self.back(self.more(super().unroll(tokens, state, training)))
+    def predict_words(self, hidden, training=False):
+        return self.back(self.more(super().predict_words(hidden, training)))
 
 
 class TestClassesOfOnesOwn:

@@ -7,6 +7,7 @@ import sys
 import threading
 from dataclasses import fields, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import keras
@@ -295,7 +296,10 @@ def test_the_last_snapshot_survives_a_full_disk(made, tmp_path, monkeypatch):
 def test_accuracy_counts_end_but_never_padding():
     logits = np.zeros((1, 1, 4, 6), np.float32)
     logits[0, 0, [0, 1, 2, 3], [5, 4, END, PAD]] = 1
-    sums = word_sums(lambda inputs, training: logits, {}, np.array([[[5, 5, END, PAD]]]), training=False)
+    says = {"unroll": lambda *_, **__: logits, "predict_words": lambda hidden, training: hidden}
+    model = SimpleNamespace(jit=False, initial_state=lambda *_, **__: None, **says)
+    inputs = {"features": None, "tokens": None}
+    sums = word_sums(model, inputs, np.array([[[5, 5, END, PAD]]]), training=False)
     assert (float(sums.correct), float(sums.words)) == (2, 3)
 
 

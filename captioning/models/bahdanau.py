@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from keras import layers, ops
 
 from captioning.decoding import Step
+from captioning.models import recurrence
 from captioning.models.decoder import Decoder, DecoderConfig, side_by_side
 
 
@@ -29,14 +30,14 @@ class AdditiveAttention(layers.Layer):
     """
 
     def __init__(self, units: int, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)
         self.query_projection = layers.Dense(units, name="query_projection")
         self.key_projection = layers.Dense(units, use_bias=False, name="key_projection")
         self.score = layers.Dense(1, use_bias=False, name="score")
 
     def project_keys(self, regions):
-        """Return U region: (batch, regions, units); once per picture, not once per word."""
-        return self.key_projection(regions)
+        """Return U region: (batch, regions, units), float32; once per picture, not once per word."""
+        return ops.cast(self.key_projection(regions), "float32")
 
     def call(self, query, keys, values):
         """Mix the regions.
@@ -47,11 +48,16 @@ class AdditiveAttention(layers.Layer):
             values: (batch, regions, channels).
 
         Returns:
-            The context (batch, captions, channels) and the weights (batch, captions, regions), which sum to 1.
+            The context (batch, captions, channels) and the weights (batch, captions, regions), which sum to 1. What is
+            not a product of matrices is in float32, which is no slower: the tanh of bfloat16 takes a CPU twice as long.
         """
-        hidden = ops.tanh(ops.expand_dims(self.query_projection(query), 2) + ops.expand_dims(keys, 1))
-        weights = ops.softmax(ops.squeeze(self.score(hidden), -1), axis=-1)
-        return ops.matmul(weights, values), weights
+        query = ops.cast(self.query_projection(query), "float32")
+        hidden = ops.tanh(ops.expand_dims(query, 2) + ops.expand_dims(keys, 1))
+        if not self.score.built:
+            self.score.build(hidden.shape)
+        scores = ops.matmul(hidden, ops.cast(self.score.kernel, "float32"))
+        weights = ops.softmax(ops.squeeze(scores, -1), axis=-1)
+        return ops.matmul(ops.cast(weights, values.dtype), values), weights
 
 
 class BahdanauDecoder(Decoder):
@@ -98,41 +104,47 @@ class BahdanauDecoder(Decoder):
     def step(self, tokens, state) -> Step:
         """Predict the word after `tokens` (rows,)."""
         hidden, keys, values = state
-        words, hidden = (side_by_side(array, keys) for array in (self.embedding(tokens), hidden))
-        hidden, context, weights = self._advance(words, hidden, keys, values)
-        logits = self._logits(words, ops.concatenate([hidden, context], axis=-1))
-        logits, hidden, weights = (ops.reshape(array, (-1, array.shape[-1])) for array in (logits, hidden, weights))
+        words = self.embedding(tokens)
+        of_words, of_context, recurrent, (bias, recurrent_bias) = self._gru_weights()
+        context, weights = self.attention(side_by_side(hidden, keys), keys, values)
+        context, weights = (ops.reshape(array, (-1, array.shape[-1])) for array in (context, weights))
+        before = ops.zeros_like(hidden) if self.config.restart else hidden
+        projected = ops.matmul(words, of_words) + bias + ops.matmul(context, of_context)
+        hidden = recurrence.gru_step(projected, ops.matmul(before, recurrent) + recurrent_bias, before)
+        logits = self.predict_words(ops.concatenate([words, hidden, context], axis=-1))
         return Step(logits, (hidden, keys, values), weights)
 
     def unroll(self, tokens, state, training: bool = False):
         """Take all steps of the captions (batch, captions, steps).
 
-        The captions of a picture stand side by side and share its regions; the products with the vocabulary wait
-        until the end and become one.
+        The captions of a picture stand side by side and share its regions. What does not wait for the step before is
+        one product for all steps: the words' part of the GRU's input.
         """
         hidden, keys, values = state
+        batch, captions, steps = ops.shape(tokens)
         words = self.word_dropout(self.embedding(tokens), training=training)  # (batch, captions, steps, embedding)
-        hidden = ops.repeat(ops.expand_dims(hidden, 1), ops.shape(tokens)[1], axis=1)
+        of_words, of_context, recurrent, (bias, recurrent_bias) = self._gru_weights()
+        rows = ops.reshape(ops.transpose(words, (2, 0, 1, 3)), (-1, self.config.embedding))
+        projected = ops.reshape(ops.matmul(rows, of_words) + bias, (steps, -1, bias.shape[0]))
 
-        # ops.scan wants what it carries and what it collects in one shape: hidden and context side by side.
-        def body(seen, words_now):
-            hidden, context, _ = self._advance(words_now, seen[..., : self.config.units], keys, values)
-            seen = ops.concatenate([hidden, context], axis=-1)
-            return seen, seen
+        def look(hidden):
+            context, _ = self.attention(side_by_side(hidden, keys), keys, values)
+            return ops.reshape(context, (-1, context.shape[-1]))
 
-        start = ops.concatenate([hidden, ops.zeros_like(hidden)], axis=-1)
-        _, seen = ops.scan(body, start, ops.transpose(words, (2, 0, 1, 3)))
-        return self._logits(words, ops.transpose(seen, (1, 2, 0, 3)), training=training)
+        hidden = ops.repeat(hidden, captions, axis=0)
+        seen = recurrence.run(look, projected, hidden, of_context, recurrent, recurrent_bias, self.config.restart)
+        seen = ops.reshape(ops.concatenate(seen, axis=-1), (steps, batch, captions, 2 * self.config.units))
+        return ops.concatenate([words, ops.transpose(seen, (1, 2, 0, 3))], axis=-1)
 
-    def _advance(self, words, hidden, keys, values):
-        """Take one step of all captions: words and hidden are (batch, captions, ...)."""
-        context, weights = self.attention(hidden, keys, values)
-        before = ops.zeros_like(hidden) if self.config.restart else hidden
-        inputs = ops.concatenate([words, context], axis=-1)
-        inputs, before = (ops.reshape(array, (-1, array.shape[-1])) for array in (inputs, before))
-        after, _ = self.cell(inputs, [before])
-        return ops.reshape(after, ops.shape(hidden)), context, weights
+    def _gru_weights(self):
+        """Return the kernels for words, context and state, and the two biases, in the precision that is computed in."""
+        sizes = [self.config.embedding, self.config.units]
+        if not self.cell.built:
+            self.cell.build((None, sum(sizes)))
+        weights = self.cell.kernel, self.cell.recurrent_kernel, self.cell.bias
+        kernel, recurrent, biases = (ops.cast(array, self.compute_dtype) for array in weights)
+        return *ops.split(kernel, sizes[:1], axis=0), recurrent, ops.unstack(biases)
 
-    def _logits(self, words, seen, training: bool = False):
-        mixed = ops.tanh(self.mixture(ops.concatenate([words, seen], axis=-1)))
-        return self.logits(self.output_dropout(mixed, training=training))
+    def predict_words(self, hidden, training: bool = False):
+        """Return the logits that follow from the word read, the state after it and the context, side by side."""
+        return self.logits(self.output_dropout(ops.tanh(self.mixture(hidden)), training=training))

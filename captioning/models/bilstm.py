@@ -98,7 +98,7 @@ class BiLSTMDecoder(Decoder):
             most,
             back_keys,
         )
-        logits = self._predict(ahead, back, weights, values)
+        logits = self.predict_words(self._together(ahead, back, weights, values))
         return Step(logits[:, 0], (words, count, hidden, cell, scores, keys, back_keys, values), weights[:, 0])
 
     def unroll(self, tokens, state, training: bool = False):
@@ -121,7 +121,11 @@ class BiLSTMDecoder(Decoder):
             steps,
             back_keys,
         )
-        return self._predict(ahead, back, weights, values, training=training)
+        return self._together(ahead, back, weights, values)
+
+    def predict_words(self, hidden, training: bool = False):
+        """Return the logits that follow from both text states and the context of prefixes, side by side."""
+        return self.logits(self.output_dropout(self.joint(hidden), training=training))
 
     def _project_words(self, embedded):
         if not self.backward.built:
@@ -183,13 +187,12 @@ class BiLSTMDecoder(Decoder):
     def _scaled(self, keys):
         return ops.transpose(keys, (0, 2, 1)) / math.sqrt(self.config.attention)
 
-    def _predict(self, ahead, back, weights, values, training: bool = False):
+    def _together(self, ahead, back, weights, values):
         if self.config.blind:
             context = self.query_projection(ops.concatenate([ahead, back], axis=-1))
         else:
             context = _per_picture(weights, values)
-        joint = self.joint(ops.concatenate([ahead, back, context], axis=-1))
-        return self.logits(self.output_dropout(joint, training=training))
+        return ops.concatenate([ahead, back, context], axis=-1)
 
 
 def _per_picture(rows, matrices):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,8 @@ from keras import ops
 from captioning.lines import Lines, aligned
 from captioning.models.compiled import CompiledStep
 from captioning.quiet import start_quietly
+
+PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}  # name -> Keras's policy
 
 
 @dataclass(frozen=True)
@@ -42,9 +45,12 @@ def side_by_side(rows, of_pictures):
 class Decoder(keras.Model):
     """A caption decoder over the features of a frozen encoder.
 
-    Subclasses give `initial_state(features, training) -> state`, `step(tokens, state) -> Step` and
-    `unroll(tokens, state, training) -> logits`, for tokens (batch, captions, steps) and the state of each picture;
-    `call` with teacher forcing equals the same steps in a row.
+    Subclasses give `initial_state(features, training) -> state` and `step(tokens, state) -> Step`; for teacher forcing
+    `unroll(tokens, state, training) -> hidden`, for tokens (batch, captions, steps) and the state of each picture, and
+    `predict_words(hidden, training) -> logits`. `hidden` is all that a prediction needs: (batch, captions, steps,
+    width), or (batch * captions, steps, width) with the captions of a picture one below the other. `predict_words`
+    takes any axes before the last one, so that training may give it the real words alone.
+    `call` puts the two together, and equals the same steps in a row.
     """
 
     kind = ""  # short name of the model, as bundles have it
@@ -112,6 +118,27 @@ class Decoder(keras.Model):
         layer.adapt_variance.assign(variance)
         layer.finalize_state()
 
+    @contextlib.contextmanager
+    def computing_in(self, precision: str) -> Iterator[None]:
+        """Compute in another precision for a while, as in training; weights, normalization and loss stay in float32.
+
+        Args:
+            precision: float32, bfloat16 (some CPUs, newer GPUs) or float16 (GPUs; its loss must be scaled).
+
+        Raises:
+            ValueError: another one.
+        """
+        if precision not in PRECISIONS:
+            raise ValueError(f"The precision {precision!r} is none of {', '.join(PRECISIONS)}.")
+        kept = [(layer, layer.dtype_policy) for layer in self._flatten_layers() if layer is not self.normalization]
+        try:
+            for layer, _ in kept:
+                layer.dtype_policy = PRECISIONS[precision]
+            yield
+        finally:
+            for layer, policy in kept:
+                layer.dtype_policy = policy
+
     def standardize(self, features):
         """Return the features with mean 0 and deviation 1 per channel over the train split, to compute with."""
         return ops.cast(self.normalization(ops.cast(features, "float32")), self.compute_dtype)
@@ -128,7 +155,8 @@ class Decoder(keras.Model):
         """
         captions, steps = ops.shape(inputs["tokens"])[1:]
         state = self.initial_state(inputs["features"], training=training)
-        logits = self.unroll(inputs["tokens"], state, training=training)
+        hidden = self.unroll(inputs["tokens"], state, training=training)
+        logits = self.predict_words(hidden, training=training)
         return ops.reshape(logits, (-1, captions, steps, self.config.vocabulary))
 
     def of_picture(self, state) -> Any:

@@ -52,7 +52,7 @@ class GRUDecoder(Decoder):
         for gru, hidden in zip(self.grus, state, strict=True):
             below, _ = gru.cell(below, [hidden])
             after.append(below)
-        return Step(self.logits(below), tuple(after), None)
+        return Step(self.predict_words(below), tuple(after), None)
 
     def unroll(self, tokens, state, training: bool = False):
         """Take all steps of the captions (batch, captions, steps), layer by layer."""
@@ -60,4 +60,8 @@ class GRUDecoder(Decoder):
         below = self.layer_dropouts[0](self.embedding(tokens), training=training)
         for gru, hidden, dropout in zip(self.grus, state, self.layer_dropouts[1:], strict=True):
             below = dropout(gru(below, initial_state=hidden), training=training)
-        return self.logits(below)
+        return below
+
+    def predict_words(self, hidden, training: bool = False):
+        """Return the logits that follow from what the last layer says (..., units)."""
+        return self.logits(hidden)

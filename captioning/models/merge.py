@@ -52,7 +52,7 @@ class MergeDecoder(Decoder):
         """Predict the word after `tokens` (batch,)."""
         image, hidden, cell = state
         hidden, (_, cell) = self.lstm.cell(self.embedding(tokens), [hidden, cell])
-        return Step(self._merge(image, hidden), (image, hidden, cell), None)
+        return Step(self.predict_words(self._merge(image, hidden)), (image, hidden, cell), None)
 
     def unroll(self, tokens, state, training: bool = False):
         """Take all steps in one run: what the LSTM has read after t words serves the prefix of t words."""
@@ -63,11 +63,15 @@ class MergeDecoder(Decoder):
         """Take whole captions (rows, steps), each with the state of its picture: for `unroll` and `functional`.
 
         Returns:
-            Logits (rows, steps, vocabulary).
+            Words and picture in one (rows, steps, units).
         """
         image, hidden, cell = state
         words = self.word_dropout(self.embedding(tokens), training=training)
         return self._merge(ops.expand_dims(image, 1), self.lstm(words, initial_state=[hidden, cell]))
+
+    def predict_words(self, hidden, training: bool = False):
+        """Return the logits that follow from words and picture in one (..., units)."""
+        return self.logits(hidden)
 
     def functional(self) -> keras.Model:
         """Return the same graph, weights shared, as a functional model.
@@ -81,8 +85,8 @@ class MergeDecoder(Decoder):
         """
         features = keras.Input((self.config.regions, self.config.channels), name="features")
         tokens = keras.Input((None,), dtype="int32", name="tokens")
-        logits = self.read(tokens, self.initial_state(features))
+        logits = self.predict_words(self.read(tokens, self.initial_state(features)))
         return keras.Model({"features": features, "tokens": tokens}, logits, name="merge")
 
     def _merge(self, image, hidden):
-        return self.logits(self.joint(image + hidden))
+        return self.joint(image + hidden)

@@ -201,7 +201,7 @@ class TransformerDecoder(Decoder):
             states, weights = block(states, words, (keys, values), seen)
             after.append((*words, keys, values))
         weights = ops.reshape(ops.mean(weights, axis=1), (-1, self.config.regions))
-        return Step(self._logits(states)[:, 0], (count + 1, *after), weights)
+        return Step(self.predict_words(states)[:, 0], (count + 1, *after), weights)
 
     def unroll(self, tokens, state, training: bool = False):
         """Take all steps of the captions (batch, captions, steps) at once; the mask hides the later words."""
@@ -223,8 +223,13 @@ class TransformerDecoder(Decoder):
         maps = np.stack([np.asarray(weights, np.float32) for weights in maps]).transpose(1, 3, 0, 2, 4)
         return [weights[: len(words)] for weights, words in zip(maps, captions, strict=True)]
 
+    def predict_words(self, hidden, training: bool = False):
+        """Return the logits that follow from the states of words (..., units)."""
+        table = ops.cast(self.embedding.embeddings, hidden.dtype)
+        return ops.matmul(self.norm(hidden), ops.transpose(table))
+
     def _read(self, tokens, state, training: bool = False):
-        """Return the logits after every word of captions (batch, captions, steps), and the weights of each block."""
+        """Return the states of all words of captions (batch, captions, steps), and the weights of each block."""
         steps = ops.shape(tokens)[2]
         tokens, places = ops.reshape(tokens, (-1, steps)), ops.arange(steps)
         mask = places[None] <= places[:, None] if self.config.causal else None
@@ -232,7 +237,7 @@ class TransformerDecoder(Decoder):
         for block, (_, _, *regions) in zip(self.blocks, state[1:], strict=True):
             states, weights = block(states, block.words(states), regions, mask, training=training)
             maps.append(weights)
-        return self._logits(states), maps
+        return states, maps
 
     def _embed(self, tokens, places):
         """Return words at their places, and refuse a place that there is not."""
@@ -243,7 +248,3 @@ class TransformerDecoder(Decoder):
         # Never beyond the end: TensorFlow may gather before it checks the above, with an error that says less.
         positions = self.positions(ops.minimum(places, longest - 1))
         return self.embedding(tokens) * math.sqrt(self.config.units) + positions
-
-    def _logits(self, states):
-        table = ops.cast(self.embedding.embeddings, states.dtype)
-        return ops.matmul(self.norm(states), ops.transpose(table))

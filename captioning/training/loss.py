@@ -4,11 +4,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from captioning.models.decoder import Decoder
-from captioning.quiet import keras
 from captioning.quiet import tensorflow as tf
 from captioning.tokenizer import PAD
-
-ops = keras.ops
 
 
 class WordSums(NamedTuple):
@@ -35,7 +32,33 @@ def word_sums(
             true word plus e times the mean over the vocabulary (Szegedy et al. 2016, section 7).
         mask_padding: whether PAD is left out of `trained` and `words_trained`; False is a mistake.
     """
-    return _sums(targets, model(inputs, training=training), label_smoothing, mask_padding)
+    # XLA needs to know how many there are.
+    places = word_places(targets) if mask_padding and not model.jit else None
+    targets = tf.reshape(targets, [-1])
+    logits = predict_places(model, inputs, places, training)
+    return _sums(targets if places is None else tf.gather(targets, places), logits, label_smoothing, mask_padding)
+
+
+def word_places(targets):
+    """Return where the words of (batch, captions, steps) are, counted through all positions; PAD is no word."""
+    return tf.where(tf.reshape(targets, [-1]) != PAD)[:, 0]
+
+
+def predict_places(model: Decoder, inputs: dict, places, training: bool):
+    """Return the logits of `call` at some positions, float32 (places, vocabulary); nothing is computed for the others.
+
+    Args:
+        model: the decoder.
+        inputs: "features" and "tokens", as `Decoder.call` takes them.
+        places: different ones, as `word_places` counts them; None: all.
+        training: whether dropout is on.
+    """
+    state = model.initial_state(inputs["features"], training=training)
+    hidden = model.unroll(inputs["tokens"], state, training=training)
+    hidden = tf.reshape(hidden, [-1, hidden.shape[-1]])
+    if places is not None:
+        hidden = _gather(hidden, places)
+    return tf.cast(model.predict_words(hidden, training=training), tf.float32)  # float16 would lose the small ones
 
 
 def masked_crossentropy(label_smoothing: float = 0.0, mask_padding: bool = True) -> Callable:
@@ -46,26 +69,72 @@ def masked_crossentropy(label_smoothing: float = 0.0, mask_padding: bool = True)
     """
 
     def loss(targets, logits):
-        sums = _sums(targets, logits, label_smoothing, mask_padding)
-        return sums.trained / ops.maximum(sums.words_trained, 1.0)
+        logits = tf.reshape(tf.cast(logits, tf.float32), [-1, logits.shape[-1]])
+        sums = _sums(tf.reshape(targets, [-1]), logits, label_smoothing, mask_padding)
+        return sums.trained / tf.maximum(sums.words_trained, 1.0)
 
     return loss
 
 
 def count_words(targets, mask_padding: bool = True):
     """Return how many words are trained on, `WordSums.words_trained`."""
-    return ops.cast(ops.size(targets) if not mask_padding else ops.sum(ops.not_equal(targets, PAD)), "float32")
+    counted = tf.not_equal(targets, PAD) if mask_padding else tf.ones_like(targets)
+    return tf.reduce_sum(tf.cast(counted, tf.float32))
 
 
 def _sums(targets, logits, label_smoothing: float, mask_padding: bool) -> WordSums:
-    logits = ops.cast(logits, "float32")  # float16 would lose the small ones
-    there = ops.cast(ops.not_equal(targets, PAD), "float32")
-    nats = keras.losses.sparse_categorical_crossentropy(targets, logits, from_logits=True)
-    right = ops.cast(ops.equal(ops.argmax(logits, axis=-1), ops.cast(targets, "int64")), "float32")
-    trained = nats
-    if label_smoothing:
-        spread = ops.logsumexp(logits, axis=-1) - ops.mean(logits, axis=-1)
-        trained = (1 - label_smoothing) * nats + label_smoothing * spread
-    counted = there if mask_padding else ops.ones_like(there)
-    sums = (trained * counted, counted, nats * there, right * there, there)
+    """Add up targets (places,) and logits (places, vocabulary)."""
+    trained, nats, correct = _of_each(logits, targets, label_smoothing)
+    there = tf.cast(tf.not_equal(targets, PAD), tf.float32)
+    counted = there if mask_padding else tf.ones_like(there)
+    sums = (trained * counted, counted, nats * there, correct * there, there)
     return WordSums(*map(tf.reduce_sum, sums))
+
+
+@tf.custom_gradient
+def _gather(rows, places):
+    """Return some rows, none of them twice; the gradient of `tf.gather`, made for any, is slower."""
+
+    def gradient(of_chosen):
+        return tf.scatter_nd(places[:, None], of_chosen, tf.shape(rows, tf.int64)), None
+
+    return tf.gather(rows, places), gradient
+
+
+def _of_each(logits, targets, smoothing: float):
+    """Return for each word the loss that is trained on, the plain cross-entropy, and 1 for a right guess.
+
+    The gradient is written out (softmax minus target), and everything comes from one softmax: TensorFlow's own
+    cross-entropy takes four times as long on a CPU.
+
+    Args:
+        logits: (words, vocabulary), float32.
+        targets: (words,).
+        smoothing: see `word_sums`.
+    """
+
+    @tf.custom_gradient
+    def losses(logits):
+        share = tf.nn.softmax(logits)
+        guess = tf.argmax(logits, axis=-1, output_type=targets.dtype)
+        # log sum exp = logit - log share, of the likeliest word: its share is never 0.
+        total = _pick(logits, guess) - tf.math.log(_pick(share, guess))
+        chosen = _pick(logits, targets)
+        trained = total - (1 - smoothing) * chosen - smoothing * tf.reduce_mean(logits, axis=-1)
+
+        def gradient(of_trained, *_):  # the other two are told, not trained on
+            of_all = (share - smoothing / logits.shape[-1]) * of_trained[:, None]
+            return tf.tensor_scatter_nd_sub(of_all, _rows(targets), (1 - smoothing) * of_trained)
+
+        return (trained, total - chosen, tf.cast(guess == targets, tf.float32)), gradient
+
+    return losses(logits)
+
+
+def _rows(columns):
+    return tf.stack([tf.range(tf.size(columns), dtype=columns.dtype), columns], axis=1)
+
+
+def _pick(rows, columns):
+    """Return of each row the value in one column."""
+    return tf.gather_nd(rows, _rows(columns))
