@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -33,11 +34,16 @@ class Cluster(Crew):
     @contextmanager
     def _team(self, encoder: Encoder) -> Iterator[tuple]:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reports its use to its makers
-        import ray
-
         ours = {"num_cpus": self.count, "include_dashboard": False} if self.address == "local" else {}
         try:
+            if self.address not in ("local", "auto"):  # else Ray asks for minutes
+                host, _, port = self.address.removeprefix("ray://").rpartition(":")
+                socket.create_connection((host, int(port)), timeout=10).close()
+            import ray
+
             ray.init(self.address, log_to_driver=False, logging_level="error", **ours)
+        except ImportError:
+            raise
         except Exception as error:  # Ray raises a bare Exception where a machine is too slow
             raise FeatureError(
                 f"No Ray cluster answers at {self.address} ({' '.join(str(error).split())[:200]}). Start one with "

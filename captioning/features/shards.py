@@ -3,6 +3,8 @@
 import itertools
 import math
 import os
+import sys
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -12,6 +14,9 @@ from captioning.features.index import Entry, Index
 from captioning.files import write_text
 
 ALIGNED = 64  # bytes; EIGEN_MAX_ALIGN_BYTES with AVX-512, the most that TensorFlow asks for
+KEPT = 1 << 27  # bytes of memory for rows that are kept to be filled again
+_KEPT: list[np.ndarray] = []
+_LOCK = threading.Lock()
 
 
 class FeatureError(ValueError):
@@ -127,11 +132,22 @@ class Shards:
 
 
 def _aligned(shape: tuple[int, ...]) -> np.ndarray:
-    """Return an empty float16 array that begins where TensorFlow wants it: it takes such an array without a copy."""
+    """Return an empty float16 array that begins where TensorFlow wants it: it takes such an array without a copy.
+
+    Its memory is that of an earlier one that nobody holds any more, where there is one of this size: memory that is new
+    to the process takes several times as long to fill.
+    """
     size = 2 * math.prod(shape)
-    memory = np.empty(size + ALIGNED, np.uint8)
-    start = -memory.ctypes.data % ALIGNED
-    return memory[start : start + size].view(np.float16).reshape(shape)
+    with _LOCK:
+        # Three hold it: the list, the loop and the question. A fourth is an array, or a tensor, that lies in it.
+        memory = next((one for one in _KEPT if len(one) == size + ALIGNED and sys.getrefcount(one) == 3), None)
+        if memory is None:
+            memory = np.empty(size + ALIGNED, np.uint8)
+            _KEPT.append(memory)
+            while sum(map(len, _KEPT)) > KEPT:
+                _KEPT.pop(0)
+        start = -memory.ctypes.data % ALIGNED
+        return memory[start : start + size].view(np.float16).reshape(shape)
 
 
 def _write(path: Path, parts: Iterable[tuple[int, bytes | np.ndarray]], cut: bool = False) -> None:

@@ -22,6 +22,7 @@ from tiny_encoder import (
 from benchmarks.features_kills import in_a_process_of_its_own
 from captioning import files
 from captioning.features import FeatureError, FeatureStore, extract, making, shards
+from captioning.quiet import tensorflow as tf
 
 ROW = 2 * REGIONS * CHANNELS  # bytes
 
@@ -342,3 +343,42 @@ def test_rows_begin_where_tensorflow_takes_them_without_a_copy(photos, encoder, 
     made = extract(records, encoder, folder)
     for count in (1, 2, 7):
         assert made.rows(records[:count]).ctypes.data % shards.ALIGNED == 0
+
+
+def test_memory_is_used_again_only_when_nobody_holds_it(monkeypatch):
+    monkeypatch.setattr(shards, "_KEPT", [])
+    first, other = shards._aligned((3, 2, 5)), shards._aligned((3, 2, 5))
+    assert not np.shares_memory(first, other)
+    held = [first]
+    place, tensor, part = first.ctypes.data, tf.numpy_function(lambda: held[0], [], tf.float16), first[1:, 0]
+    first[:] = 7
+    held.clear()
+    del first
+    second = shards._aligned((3, 2, 5))
+    second[:] = 1
+    assert second.ctypes.data != place and (part == 7).all()
+    del part, tensor
+    tf.numpy_function(lambda: np.float32(0), [], tf.float32)  # TensorFlow lets go of arrays when it next has the chance
+    third = shards._aligned((3, 2, 5))
+    assert third.ctypes.data == place and not np.shares_memory(third, second)
+    assert shards._aligned((4, 2, 5)).shape == (4, 2, 5) and len(shards._KEPT) == 4
+
+
+def test_a_tensor_of_rows_stays_what_it_is(photos, encoder, folder):
+    """TensorFlow may lie in the memory of the array that it was given."""
+    records = photos(20)
+    made = extract(records, encoder, folder)
+    parts = [records[start : start + 4] for start in range(0, 20, 4)]
+    batches = tf.data.Dataset.from_generator(
+        lambda: map(made.rows, parts), output_signature=tf.TensorSpec((None, REGIONS, CHANNELS), tf.float16)
+    )
+    tensors = [*batches.prefetch(2)]
+    for tensor, part in zip(tensors, parts, strict=True):
+        np.testing.assert_array_equal(tensor, made.rows(part))
+
+
+def test_little_memory_is_kept(monkeypatch):
+    monkeypatch.setattr(shards, "_KEPT", [])
+    monkeypatch.setattr(shards, "KEPT", 1000)
+    held = [shards._aligned((10, 1, 10)) for _ in range(9)] + [shards._aligned((1000, 1, 1))]
+    assert sum(map(len, shards._KEPT)) <= 1000 and len({array.ctypes.data for array in held}) == 10

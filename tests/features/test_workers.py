@@ -80,6 +80,13 @@ def test_two_workers_of_ray_one_of_them_killed_give_the_bytes_of_one(alone, fold
     assert (tmp_path / "killed").exists() and contents(folder) == expected
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "nonsense"])
+def test_a_cluster_that_does_not_answer_is_named(address, photos, folder, encoder):
+    with pytest.raises(FeatureError, match=rf"No Ray cluster answers at {address} .*ray start --head.*--ray local"):
+        extract(photos(1), encoder, folder, cluster.Cluster(address).encoded)
+    assert len(extract(photos(1), encoder, folder)) == 1
+
+
 class Stub(workers.Crew):
     """Workers in this process, which end where they are told to."""
 
