@@ -13,9 +13,11 @@ from captioning import bundle, devices
 from captioning.bundle import Bundle, BundleError
 from captioning.catalog import delete, folders, table  # noqa: F401 (for notebooks)
 from captioning.datasets.dataset import CaptionDataset
+from captioning.environment import of_process
 from captioning.features import FeatureError, FeatureStore
 from captioning.files import DamagedError, only_one, read_json, write_json
 from captioning.from_scratch.rnn import CaptioningRNN
+from captioning.models.decoder import PRECISIONS
 from captioning.provenance import StaleError, code_digest, content_digest, difference, differences, digest
 from captioning.quiet import keras
 from captioning.settings import Project
@@ -56,6 +58,8 @@ def settings_for(
         batches: further settings of a notebook: pictures per batch, longest caption, seed.
     """
     numpy = issubclass(model_class, CaptioningRNN)
+    asked = of_process("PRECISION")
+    precision = keras.config.dtype_policy().name if asked == "float32" else PRECISIONS[asked]
     settings = {
         "format": bundle.FORMAT,
         "kind": f"numpy_{config.cell}" if numpy else model_class.kind,
@@ -63,7 +67,7 @@ def settings_for(
         "model": dataclasses.asdict(config),
         "training": dataclasses.asdict(training),
         "batches": batches,
-        "precision": config.dtype if numpy else keras.config.dtype_policy().name,
+        "precision": config.dtype if numpy else precision,
         "data": bundle.data_of(dataset, store),
         "tokenizer": digest(tokenizer.vocabulary),
         "encoder": store.identity,

@@ -223,8 +223,13 @@ def parent(made, tmp_path_factory):  # noqa: F811
     """Weights that a training run of the usual kind has left."""
     model, train, validation = parts(made, "bahdanau", dropout=0.1)
     config = TrainingConfig(epochs=5, learning_rate=0.02, label_smoothing=0.0)
-    fit.fit(model, train, validation, made[2], config, folder := tmp_path_factory.mktemp("parent"))
-    return folder / "model.weights.h5"
+    folder = tmp_path_factory.mktemp("parent")
+    last = keras.callbacks.ModelCheckpoint(folder / "last.weights.h5", save_weights_only=True)
+    fit.fit(model, train, validation, made[2], config, folder / "run", [last])
+    model.load_weights(folder / "last.weights.h5")
+    model.optimizer = None
+    model.save_weights(folder / "parent.weights.h5")
+    return folder / "parent.weights.h5"
 
 
 def run(made, parent, folder, config=CONFIG, callbacks=(), stop_after=None, **more):  # noqa: F811

@@ -354,6 +354,24 @@ def test_mixed_precision_trains_decodes_and_resumes_to_the_bit(made, tmp_path, k
     assert history[0]["val_loss"] < 3.2 and history[1]["loss"] < history[0]["loss"]
 
 
+def test_the_precision_of_the_environment_is_that_of_the_steps_and_of_nothing_else(made, tmp_path, monkeypatch, usual):
+    short = replace(CONFIG, epochs=2)
+    monkeypatch.setenv("CAPTIONING_PRECISION", "float16")
+    copying = CopyAfter(1, tmp_path / "whole", tmp_path / "broken")
+    whole, history = run(made, tmp_path / "whole", config=short, callbacks=[copying])
+    assert isinstance(whole.optimizer, keras.optimizers.LossScaleOptimizer) and whole.compute_dtype == "float32"
+    assert history[0]["loss"] == pytest.approx(usual[1][0]["loss"], rel=0.05)  # dropout is another one
+    _, _, validation = parts(made)
+    assert compile_evaluation(whole)(validation)["loss"] in [row["val_loss"] for row in history]
+    shutil.copytree(tmp_path / "broken", tmp_path / "other")
+    resumed, again = run(made, tmp_path / "broken", config=short)
+    assert scores_only(history) == scores_only(again)
+    assert_same_weights(whole, resumed)
+    monkeypatch.setenv("CAPTIONING_PRECISION", "bfloat16")
+    with pytest.raises(StaleError, match="precision was 'mixed_float16' and is now 'mixed_bfloat16'"):
+        run(made, tmp_path / "other", config=short)
+
+
 def test_another_precision_does_not_resume(made, tmp_path):
     kill(made, tmp_path, after=1)
     keras.config.set_dtype_policy("mixed_bfloat16")

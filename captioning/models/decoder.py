@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from captioning.environment import of_process
 from captioning.lines import Lines, aligned
 from captioning.models.compiled import CompiledStep
 from captioning.quiet import start_quietly
@@ -117,6 +118,12 @@ class Decoder(keras.Model):
         layer.adapt_mean.assign(mean)
         layer.adapt_variance.assign(variance)
         layer.finalize_state()
+
+    @property
+    def training_precision(self) -> str:
+        """What the steps of training compute in: CAPTIONING_PRECISION, where that is not float32, the usual one."""
+        asked = of_process("PRECISION")
+        return self.compute_dtype if asked == "float32" else asked
 
     @contextlib.contextmanager
     def computing_in(self, precision: str) -> Iterator[None]:

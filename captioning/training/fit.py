@@ -164,7 +164,7 @@ def set_optimizer(model: Decoder, config: TrainingConfig | SelfCriticalConfig, s
     with model.distribute_strategy.scope():
         averaging = {"use_ema": bool(config.averaging), "ema_momentum": config.averaging}
         optimizer = AdamW(schedule, weight_decay=config.weight_decay, global_clipnorm=config.clip_norm, **averaging)
-        if model.compute_dtype == "float16":  # small gradients would be 0 in it
+        if model.training_precision == "float16":  # small gradients would be 0 in it
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
         optimizer.build(model.trainable_variables)
         model.optimizer = optimizer

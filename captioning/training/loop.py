@@ -128,7 +128,7 @@ def _compile_training(model: Decoder, label_smoothing: float, mask_padding: bool
 
     @tf.function(jit_compile=model.jit and not alone)  # alone, all of the step is compiled by XLA
     def differentiate(inputs, targets, words):
-        with tf.GradientTape() as tape:
+        with model.computing_in(model.training_precision), tf.GradientTape() as tape:
             sums = word_sums(model, inputs, targets, True, label_smoothing, mask_padding)
             loss = optimizer.scale_loss(sums.trained / tf.maximum(words, 1.0))
         # Dense, that of the embedding, too: Keras would take its norm before rows of the same word are added up.

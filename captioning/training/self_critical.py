@@ -59,12 +59,17 @@ class Learner:
                 logits = model({"features": features, "tokens": tokens}, training=config.dropout)
                 loss = policy_loss(logits, samples, advantage, config.only_words)
                 scaled = model.optimizer.scale_loss(loss)  # with float16
-            model.optimizer.apply(tape.gradient(scaled, model.trainable_variables), model.trainable_variables)
+            gradients = map(tf.convert_to_tensor, tape.gradient(scaled, model.trainable_variables))  # see `loop`
+            model.optimizer.apply(list(gradients), model.trainable_variables)
 
         self._learn = learn
 
     def epoch(self, epoch: int, calls: keras.callbacks.CallbackList) -> dict[str, float]:
         """Train on every picture once; return the mean reward and the mean number of words of all samples."""
+        with calls.model.computing_in(calls.model.training_precision):
+            return self._epoch(epoch, calls)
+
+    def _epoch(self, epoch: int, calls: keras.callbacks.CallbackList) -> dict[str, float]:
         train, rewards, words = self._train, [], []
         for step, (pictures, features) in enumerate(train.pictures(epoch)):
             calls.on_train_batch_begin(step)
@@ -112,7 +117,9 @@ def fit(
     if config.samples < 2:
         raise ValueError(f"samples={config.samples}: give 2 or more, since each is compared with the others.")
     if model.distribute_strategy.num_replicas_in_sync > 1:
-        raise ValueError("Self-critical training runs on one device: load the model outside of the strategy's scope.")
+        raise ValueError(
+            "Self-critical training runs on one device: build the model with models.build(..., alone=True)."
+        )
 
     def learner(first: int) -> OneEpoch:
         return Learner(model, train, tokenizer, config).epoch

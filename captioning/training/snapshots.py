@@ -12,7 +12,7 @@ import numpy as np
 
 from captioning import devices
 from captioning.files import DamagedError, write_atomically
-from captioning.models.decoder import Decoder
+from captioning.models.decoder import PRECISIONS, Decoder
 from captioning.provenance import StaleError, difference
 from captioning.quiet import keras
 from captioning.training.archive import read_arrays, write_arrays
@@ -117,4 +117,4 @@ def _kinds(model: Decoder, variables: dict) -> dict:
     kinds = {name: f"{variable.dtype} {list(variable.shape)}" for name, variable in variables.items()}
     own = {name: kind for name, kind in kinds.items() if not name.startswith("optimizer ")}
     # The weights first: their names say more than those of the optimizer.
-    return {"precision": model.dtype_policy.name, "weights": own, "optimizer": kinds}
+    return {"precision": PRECISIONS[model.training_precision], "weights": own, "optimizer": kinds}
