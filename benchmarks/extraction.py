@@ -23,7 +23,7 @@ from captioning.quiet import tensorflow as tf
 
 BATCH = 16
 # Encoder -> pictures, and the share of the bare pass's rate to reach.
-ENCODERS = {"vgg16": (48, 0.95), "inception_v3": (96, 0.93), "resnet50": (96, 0.93), "mobilenet": (384, 0.80)}
+ENCODERS = {"vgg16": (32, 0.95), "inception_v3": (64, 0.93), "resnet50": (64, 0.93), "mobilenet": (256, 0.80)}
 TINY = {"chosen": {"mobilenet": (2, 0.80)}}
 
 

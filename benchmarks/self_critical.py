@@ -52,7 +52,7 @@ def lines(sizes: dict = SIZES, pictures: int = 320, batch: int = 16) -> Iterator
 
         def check():
             once, again = epoch(), epoch()
-            assert once["words"] == again["words"] and 0 <= once["reward"] <= 10
+            assert abs(once["words"] - again["words"]) < 0.1 and 0 <= once["reward"] <= 10
             line.more |= {"words per caption": float(once["words"])}
 
         line = Line("self-critical epoch, 1,684 photos", "", epoch, None, check, pictures / PHOTOS, aim=20)

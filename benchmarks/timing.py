@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-REPEATS, SECONDS = 5, 45  # of a line: so often, unless three repeats take longer than this
+REPEATS, SECONDS = 5, 30  # of a line: so often, unless three repeats take longer than this
 
 
 @dataclass

@@ -6,7 +6,7 @@ import json
 import pytest
 import tensorflow as tf
 
-from benchmarks import made
+from benchmarks import made, size
 from benchmarks.__main__ import ROWS, main, markdown
 from benchmarks.timing import Line, measure
 
@@ -85,3 +85,14 @@ def test_a_row_is_a_process_of_its_own_and_goes_into_the_file(tmp_path):
     assert rows["reading"] == {"kept": True}
     assert rows["search"]["lines"][0]["name"] == "NumPy beam 3, 3 pictures"
     assert rows["search"]["memory"] > 1e7 and all(line["ratio"] > 0 for line in rows["search"]["lines"])
+
+
+def test_every_part_runs_on_what_was_made_for_it(tmp_path, monkeypatch, eager):
+    for name, value in {"VOCABULARY": 60, "REGIONS": 2, "CHANNELS": 3, "STEPS": 2}.items():
+        monkeypatch.setattr(size, name, value)
+    size.make(tmp_path, 50)
+    for name, part in size.PARTS.items():
+        figures = part(tmp_path, 50)
+        assert figures["seconds"] > 0, name
+        assert "GB at most" in size.in_words(figures | {"memory": 1e9})
+    assert len(size._batches(tmp_path, size._dataset(tmp_path).split("train")).records) == 46
