@@ -1,6 +1,7 @@
 """Features + token ids -> tf.data batches; each picture's features are read once for all its captions."""
 
-from collections.abc import Iterator, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -10,6 +11,9 @@ from captioning.quiet import tensorflow as tf
 from captioning.tokenizer import PAD, Tokenizer
 
 ALL = (slice(None),)  # of a batch's pictures: one share
+POOL = (
+    16  # batches whose pictures are sorted by length together; of COCO's positions 77 % are words then, and 55 % if 1
+)
 
 
 class CaptionBatches:
@@ -54,7 +58,8 @@ class CaptionBatches:
         self.batch_size, self.max_words, self.seed = batch_size, max_words, seed
         # Where pictures have one caption each, five rows would be four times padding.
         self.captions = min(captions, max(len(record.captions) for record in self.records))
-        self._tokens = [[_cut(tokenizer.encode(text), max_words) for text in r.captions] for r in self.records]
+        self._tokens = _Tokens([_cut(tokenizer.encode(text), max_words) for text in r.captions] for r in self.records)
+        self._longest = self._tokens.longest()
         self.averaged = averaged
         # Vectors are small: kept in memory. Regions are read from the disk, batch by batch.
         self._vectors = store.averaged(self.records) if averaged else None
@@ -62,7 +67,7 @@ class CaptionBatches:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Number of batches per epoch; the last one may be smaller."""
+        """Number of batches per epoch; one of them may be smaller."""
         return -(-len(self.records) // self.batch_size)
 
     def statistics(self) -> tuple[np.ndarray, np.ndarray]:
@@ -86,9 +91,17 @@ class CaptionBatches:
         return self._dataset(lambda: self._batches(plain, None, shares), self.steps_per_epoch * len(shares))
 
     def epoch(self, epoch: int, shares: Sequence[slice] = ALL) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
-        """Yield the batches of one epoch, shuffled by (seed, epoch); `shares` as in `training`."""
+        """Yield the batches of one epoch, shuffled by (seed, epoch); `shares` as in `training`.
+
+        The pictures of a batch have captions of similar length, which leaves little padding: they are shuffled, cut
+        into pools of some batches, and sorted inside each of them; then the batches are shuffled.
+        """
         random = np.random.default_rng((self.seed, epoch))
-        return self._batches(self._split(random.permutation(len(self.records))), random, shares)
+        order = random.permutation(len(self.records))
+        pool = self.batch_size * max(1, min(POOL, self.steps_per_epoch // 4))  # of few pictures, not always the same
+        pools = (order[start : start + pool] for start in range(0, len(order), pool))
+        batches = self._split(np.concatenate([each[np.argsort(self._longest[each], kind="stable")] for each in pools]))
+        return self._batches([batches[number] for number in random.permutation(len(batches))], random, shares)
 
     def pictures(self, epoch: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield the numbers of the records in each batch of `epoch`, and their features (batch, regions, channels)."""
@@ -114,12 +127,12 @@ class CaptionBatches:
         # As they are on disk, in float16: TensorFlow widens them many times faster than NumPy.
         return self.store.rows([self.records[number] for number in numbers])
 
-    def _choose(self, rows: list[list[int]], random: np.random.Generator | None) -> list[list[int]]:
+    def _choose(self, rows: list[np.ndarray], random: np.random.Generator | None) -> list[np.ndarray]:
         if random is None or len(rows) <= self.captions:
             return rows[: self.captions]
         return [rows[index] for index in random.choice(len(rows), self.captions, replace=False)]
 
-    def _pad(self, chosen: list[list[list[int]]]) -> np.ndarray:
+    def _pad(self, chosen: list[list[np.ndarray]]) -> np.ndarray:
         longest = max(len(row) for rows in chosen for row in rows)
         tokens = np.full((len(chosen), self.captions, longest), PAD, np.int32)
         for picture, rows in enumerate(chosen):
@@ -138,6 +151,29 @@ class CaptionBatches:
         options = tf.data.Options()
         options.autotune.enabled = False
         return batches.with_options(options)
+
+
+class _Tokens:
+    """The ids of all captions, one behind the other: a list for each caption would take three times the memory."""
+
+    def __init__(self, pictures: Iterable[list[list[int]]]):
+        ids, ends, captions = array("i"), array("q", [0]), array("q", [0])
+        for rows in pictures:
+            for row in rows:
+                ids.extend(row)
+                ends.append(len(ids))
+            captions.append(len(ends) - 1)
+        arrays = (np.frombuffer(numbers, numbers.typecode) for numbers in (ids, ends, captions))
+        self._ids, self._ends, self._captions = arrays
+
+    def longest(self) -> np.ndarray:
+        """Return the number of ids in the longest caption of each picture: (pictures,)."""
+        return np.maximum.reduceat(np.diff(self._ends), self._captions[:-1])
+
+    def __getitem__(self, picture: int) -> list[np.ndarray]:
+        """Return the ids of each caption of a picture."""
+        first, behind = self._captions[picture : picture + 2]
+        return np.split(self._ids, self._ends[first : behind + 1])[1:-1]
 
 
 def _cut(tokens: list[int], max_words: int) -> list[int]:

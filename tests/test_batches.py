@@ -1,6 +1,7 @@
 """Batches: teacher forcing, order, padding, one read per picture."""
 
 import dataclasses
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -44,6 +45,16 @@ def test_an_epoch_shows_every_caption_once_beside_its_own_picture(made):
     assert sorted(seen) == sorted(record.image_id for record in records)
 
 
+def test_what_is_kept_of_a_caption_are_its_numbers(made):
+    records, store, tokenizer = made
+    longer = [dataclasses.replace(record, captions=200 * record.captions) for record in records]
+    tracemalloc.start()
+    kept = CaptionBatches(longer, store, tokenizer, batch_size=4)
+    memory, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(kept.records) == 10 and memory / 6000 < 80  # 25 to 32 bytes of ids, 8 of their place; of lists 150
+
+
 def test_the_order_is_a_function_of_seed_and_epoch(made):
     def order(seed, epoch):
         return [inputs["features"].tobytes() for inputs, _ in batches(made, seed=seed).epoch(epoch)]
@@ -51,6 +62,34 @@ def test_the_order_is_a_function_of_seed_and_epoch(made):
     assert order(0, 1) == order(0, 1)
     assert order(0, 1) != order(0, 2)
     assert order(0, 1) != order(1, 1)
+
+
+def test_the_captions_of_a_batch_have_similar_lengths(tmp_path, monkeypatch):
+    """Little padding, and still another order and other neighbors in every epoch."""
+    dataset = tiny_dataset(tmp_path, pictures=64, captions=1)
+    caption, words = dataset.records[0].captions[0], np.random.default_rng(0).permutation(64) % 8
+    records = [
+        dataclasses.replace(r, captions=(" ".join([caption] * (1 + n)),))
+        for r, n in zip(dataset.records, words, strict=True)
+    ]
+    made = records, store_of(dataset, tmp_path), tokenizer_of(dataset)
+
+    def ours():
+        return batches(made, captions=1, batch_size=2, max_words=99)
+
+    def epoch(number):
+        return [targets for _, targets in ours().epoch(number)]
+
+    def share(epoch):
+        return sum((targets != PAD).sum() for targets in epoch) / sum(targets.size for targets in epoch)
+
+    assert share(epoch(0)) > 0.9
+    assert len({targets.shape[-1] for targets in epoch(0)[:5]}) > 1  # not from short to long
+    assert sorted(targets.shape for targets in epoch(0)) != [targets.shape for targets in epoch(0)]
+    neighbors = [{inputs["features"].tobytes() for inputs, _ in ours().epoch(number)} for number in (0, 1)]
+    assert len(neighbors[0] & neighbors[1]) < 16  # of 32
+    monkeypatch.setattr("captioning.batches.POOL", 1)
+    assert share(epoch(0)) < 0.8
 
 
 def test_an_interrupted_training_run_resumes_with_the_same_batches(made):

@@ -128,7 +128,7 @@ class BahdanauDecoder(Decoder):
         projected = ops.reshape(ops.matmul(rows, of_words) + bias, (steps, -1, bias.shape[0]))
 
         def look(hidden):
-            context, _ = self.attention(ops.reshape(hidden, (batch, captions, hidden.shape[-1])), keys, values)
+            context, _ = self.attention(side_by_side(hidden, keys), keys, values)
             return ops.reshape(context, (-1, context.shape[-1]))
 
         hidden = ops.repeat(hidden, captions, axis=0)
