@@ -11,6 +11,7 @@ from small_models import BY_KIND, CONFIGS, SIZES, build, features
 from captioning import models
 from captioning.decoding import beam_search, greedy
 from captioning.models.bahdanau import BahdanauDecoder
+from captioning.models.compiled import _best_words
 from captioning.tokenizer import END
 
 PICTURES, LENGTH = 14, 7
@@ -63,6 +64,23 @@ def test_equal_words_are_in_the_order_of_their_ids():
     start, step = model.compile_step()
     (captions,) = beam_search(step, start(features(1)), 3, 3, 0.0, return_all=True)
     assert [caption.tokens for caption in captions] == [[], [4], [5]]  # END first
+
+
+@pytest.mark.parametrize("vocabulary", [9, 64, 65, 1000])
+def test_the_best_words_are_those_of_a_stable_sort(vocabulary):
+    random = np.random.default_rng(vocabulary)
+    banned = np.column_stack([random.integers(0, 12, 40), random.integers(END + 1, vocabulary, 40)])
+    for logits in (random.integers(0, 5, (12, vocabulary)), random.normal(size=(12, vocabulary))):  # many ties, none
+        allowed = logits.astype(np.float32)
+        allowed[:, : END + 1] = -np.inf
+        allowed[tuple(banned.T)] = -np.inf
+        for count in (1, 3, 5):
+            expected = np.argsort(-allowed, axis=1, kind="stable")[:, :count]
+            scores, words = _best_words(tf.constant(logits, tf.float32), tf.constant(banned, tf.int32), count)
+            np.testing.assert_array_equal(scores, np.take_along_axis(allowed, expected, axis=1))
+            np.testing.assert_array_equal(
+                np.where(np.isinf(scores), -1, words), np.where(np.isinf(scores), -1, expected)
+            )
 
 
 @pytest.mark.parametrize("config", [CONFIGS[1], CONFIGS[3], CONFIGS[4]], ids=["bahdanau", "bilstm", "transformer"])

@@ -11,6 +11,8 @@ from keras import ops
 from captioning.decoding.steps import NOT_FINITE, Next, Step, last_words, said_once
 from captioning.tokenizer import END
 
+GROUP = 64  # words
+
 
 class CompiledStep:
     """A step function of `captioning.decoding`; NumPy in, tensors out, logits in float32."""
@@ -43,10 +45,28 @@ class CompiledStep:
         logits, state, attention = self._take(tokens, state)
         total = tf.reduce_logsumexp(logits, axis=1, keepdims=True)
         total = tf.where(tf.math.is_finite(total), total, np.nan)
-        words = logits[:, END + 1 :]  # PAD, UNK and START never follow, but are in the softmax
-        words = tf.tensor_scatter_nd_update(words, banned - [0, END + 1], tf.fill(tf.shape(banned)[:1], -np.inf))
-        scores, words = tf.math.top_k(words, tf.minimum(width, tf.shape(words)[1]))
-        return state, logits[:, END] - total[:, 0], words + END + 1, scores - total, attention
+        scores, words = _best_words(logits, banned, width)
+        return state, logits[:, END] - total[:, 0], words, scores - total, attention
+
+
+def _best_words(logits, banned, count):
+    """Return the `count` largest logits of words that are not banned, and the words (ties: the lower id).
+
+    The words are looked at in groups: the best ones are in the groups with the largest maxima, and a maximum is found
+    several times faster than an order.
+    """
+    rows, vocabulary = tf.shape(logits)[0], logits.shape[1]
+    # PAD, UNK, START and END are no words; the end fills the last group.
+    before, after = (tf.fill([rows, size], -np.inf) for size in (END + 1, -vocabulary % GROUP))
+    logits = tf.concat([before, logits[:, END + 1 :], after], axis=1)
+    logits = tf.tensor_scatter_nd_update(logits, banned, tf.fill(tf.shape(banned)[:1], -np.inf))
+    logits = tf.reshape(logits, (rows, -(-vocabulary // GROUP), GROUP))
+    groups = tf.math.top_k(tf.reduce_max(logits, axis=2), tf.minimum(count, logits.shape[1])).indices
+    groups = tf.sort(groups, axis=1)
+    words = tf.reshape(groups[..., None] * GROUP + tf.range(GROUP), (rows, -1))
+    among = tf.reshape(tf.gather(logits, groups, batch_dims=1), (rows, -1))
+    scores, places = tf.math.top_k(among, tf.minimum(count, vocabulary - END - 1))
+    return scores, tf.gather(words, places, batch_dims=1)
 
 
 class Reader:
