@@ -14,13 +14,18 @@ from captioning.quiet import keras, machines
 from captioning.quiet import tensorflow as tf
 
 
-def scope() -> contextlib.AbstractContextManager:
-    """Return the context in which a model to be trained is built, so that all devices in force have a copy of it.
+@contextlib.contextmanager
+def scope() -> Iterator[None]:
+    """Give the context in which a model to be trained is built, so that all devices in force have a copy of it.
 
     Where CAPTIONING_DEVICES and TF_CONFIG are not set, that is one device, or the strategy that is entered already.
     """
     strategy = machines() or (_all_devices() if of_process("DEVICES") == "all" else None)
-    return contextlib.nullcontext() if strategy is None or tf.distribute.has_strategy() else strategy.scope()
+    if strategy is None or tf.distribute.has_strategy():
+        yield
+        return
+    with together(strategy), strategy.scope():
+        yield
 
 
 @functools.cache

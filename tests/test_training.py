@@ -210,6 +210,16 @@ def test_the_norm_of_the_whole_gradient_is_clipped(made, tmp_path):
     assert np.sqrt(sum((moment**2).sum() for moment in moments)) == pytest.approx(0.01, rel=1e-5)
 
 
+def test_a_weight_that_a_model_leaves_out_stops_no_training(made, tmp_path, monkeypatch):
+    class LeavesOut(GRUDecoder):
+        def __init__(self, config):
+            super().__init__(config)
+            self.unused = self.add_weight(shape=(2,), name="unused")
+
+    monkeypatch.setitem(CLASSES, "gru", LeavesOut)
+    assert len(run(made, tmp_path, "gru", stop_after=1)[1]) == 1
+
+
 def test_the_rate_rises_and_follows_a_cosine_to_zero(made):
     model = models.build(GRUDecoder, GRUConfig(9, 1, 5, embedding=3, units=4))
     fit.set_optimizer(model, replace(CONFIG, learning_rate=0.1), steps=100)

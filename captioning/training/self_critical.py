@@ -59,8 +59,9 @@ class Learner:
                 logits = model({"features": features, "tokens": tokens}, training=config.dropout)
                 loss = policy_loss(logits, samples, advantage, config.only_words)
                 scaled = model.optimizer.scale_loss(loss)  # with float16
-            gradients = map(tf.convert_to_tensor, tape.gradient(scaled, model.trainable_variables))  # see `loop`
-            model.optimizer.apply(list(gradients), model.trainable_variables)
+            variables = model.trainable_variables
+            gradients = tape.gradient(scaled, variables, unconnected_gradients="zero")  # dense below: see `loop`
+            model.optimizer.apply(list(map(tf.convert_to_tensor, gradients)), variables)
 
         self._learn = learn
 
