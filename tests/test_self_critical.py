@@ -23,7 +23,7 @@ from tests.small_models import BY_KIND, build, features
 from tests.test_training import KillAfter, Killed, assert_same_weights, made, parts, scores_only  # noqa: F401
 from tests.tiny import tiny_dataset
 
-CONFIG = SelfCriticalConfig(epochs=2, patience=9, learning_rate=0.01, samples=3, averaging=0.3)
+CONFIG = SelfCriticalConfig(epochs=2, patience=9, learning_rate=0.003, samples=3, averaging=0.3)
 WORDS, STEPS = 2, 3  # of the tiny model below; a caption is cut after STEPS tokens
 
 
