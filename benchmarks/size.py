@@ -157,7 +157,7 @@ def training(folder: Path, pictures: int) -> dict:
     train = _batches(folder, records)
     model = models.build(BahdanauDecoder, BahdanauConfig(VOCABULARY, REGIONS, CHANNELS))
     model.scale_features(*train.statistics())
-    fit.compile_model(model, TrainingConfig(), train.steps_per_epoch)
+    fit.set_optimizer(model, TrainingConfig(), train.steps_per_epoch)
     stop = keras.callbacks.LambdaCallback(on_train_batch_end=lambda step, logs: _stop(model, step))
     calls = keras.callbacks.CallbackList([stop], model=model)
     one_epoch = loop.by_words(model, train, range(1), 0.1, True)

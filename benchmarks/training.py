@@ -33,7 +33,7 @@ from captioning.training.loss import word_sums
 SIZES = {"vocabulary": 5000, "regions": 64, "channels": 2048, "embedding": 256, "units": 512, "attention": 512}
 TINY = {
     "sizes": {"vocabulary": 40, "regions": 4, "channels": 6, "embedding": 5, "units": 8, "attention": 7},
-    "pictures": 8, "batch": 2, "steps": 2, "places": 8, "cut": 4,
+    "pictures": 4, "batch": 2, "steps": 1, "places": 4, "cut": 2,
 }  # fmt: skip
 
 

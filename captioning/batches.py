@@ -1,6 +1,7 @@
 """Features + token ids -> tf.data batches; each picture's features are read once for all its captions."""
 
-from collections.abc import Iterator, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -57,8 +58,8 @@ class CaptionBatches:
         self.batch_size, self.max_words, self.seed = batch_size, max_words, seed
         # Where pictures have one caption each, five rows would be four times padding.
         self.captions = min(captions, max(len(record.captions) for record in self.records))
-        self._tokens = [[_cut(tokenizer.encode(text), max_words) for text in r.captions] for r in self.records]
-        self._longest = np.array([max(map(len, rows)) for rows in self._tokens])
+        self._tokens = _Tokens([_cut(tokenizer.encode(text), max_words) for text in r.captions] for r in self.records)
+        self._longest = self._tokens.longest()
         self.averaged = averaged
         # Vectors are small: kept in memory. Regions are read from the disk, batch by batch.
         self._vectors = store.averaged(self.records) if averaged else None
@@ -126,12 +127,12 @@ class CaptionBatches:
         # As they are on disk, in float16: TensorFlow widens them many times faster than NumPy.
         return self.store.rows([self.records[number] for number in numbers])
 
-    def _choose(self, rows: list[list[int]], random: np.random.Generator | None) -> list[list[int]]:
+    def _choose(self, rows: list[np.ndarray], random: np.random.Generator | None) -> list[np.ndarray]:
         if random is None or len(rows) <= self.captions:
             return rows[: self.captions]
         return [rows[index] for index in random.choice(len(rows), self.captions, replace=False)]
 
-    def _pad(self, chosen: list[list[list[int]]]) -> np.ndarray:
+    def _pad(self, chosen: list[list[np.ndarray]]) -> np.ndarray:
         longest = max(len(row) for rows in chosen for row in rows)
         tokens = np.full((len(chosen), self.captions, longest), PAD, np.int32)
         for picture, rows in enumerate(chosen):
@@ -150,6 +151,29 @@ class CaptionBatches:
         options = tf.data.Options()
         options.autotune.enabled = False
         return batches.with_options(options)
+
+
+class _Tokens:
+    """The ids of all captions, one behind the other: a list for each caption would take three times the memory."""
+
+    def __init__(self, pictures: Iterable[list[list[int]]]):
+        ids, ends, captions = array("i"), array("q", [0]), array("q", [0])
+        for rows in pictures:
+            for row in rows:
+                ids.extend(row)
+                ends.append(len(ids))
+            captions.append(len(ends) - 1)
+        arrays = (np.frombuffer(numbers, numbers.typecode) for numbers in (ids, ends, captions))
+        self._ids, self._ends, self._captions = arrays
+
+    def longest(self) -> np.ndarray:
+        """Return the number of ids in the longest caption of each picture: (pictures,)."""
+        return np.maximum.reduceat(np.diff(self._ends), self._captions[:-1])
+
+    def __getitem__(self, picture: int) -> list[np.ndarray]:
+        """Return the ids of each caption of a picture."""
+        first, behind = self._captions[picture : picture + 2]
+        return np.split(self._ids, self._ends[first : behind + 1])[1:-1]
 
 
 def _cut(tokens: list[int], max_words: int) -> list[int]:

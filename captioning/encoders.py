@@ -74,6 +74,15 @@ class Encoder:
         self._model = model
         self._compiled: tuple[EncoderSpec, Callable] | None = None
 
+    def __getstate__(self) -> dict:
+        return self.__dict__ | {"_model": self.arrays(), "_compiled": None}
+
+    def __setstate__(self, state: dict) -> None:
+        """Build the CNN again where this one was sent to."""
+        self.__dict__ |= state
+        self._model = _build(self.spec, None)
+        self._model.set_weights(state["_model"])
+
     @property
     def identity(self) -> dict:
         """Everything that decides the features, as it is in manifests and bundles."""

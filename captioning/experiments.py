@@ -5,10 +5,11 @@ import dataclasses
 import itertools
 import json
 import re
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from captioning import bundle
+from captioning import bundle, devices
 from captioning.bundle import Bundle, BundleError
 from captioning.catalog import delete, folders, table  # noqa: F401 (for notebooks)
 from captioning.datasets.dataset import CaptionDataset
@@ -124,6 +125,10 @@ def _why_from_the_start(checkpoints: Path, settings: dict) -> str:
 
 def finish(folder: Path) -> None:
     """Mark an experiment as trained, and remove what only resuming needed."""
+    if not devices.is_chief(devices.machines()):  # the first machine does it
+        while not bundle.read_settings(folder)["finished"]:
+            time.sleep(0.2)
+        return
     settings = bundle.read_settings(folder)
     if not settings["finished"]:
         write_json(folder / "settings.json", settings | {"finished": True})

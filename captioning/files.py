@@ -1,6 +1,7 @@
 """Files that are whole or not there, one writer at a time, and space on the disk before writing."""
 
 import errno
+import gc
 import json
 import os
 import shutil
@@ -92,10 +93,15 @@ def read_json(path: Path | str, way_out: str, hook: Callable[[list[tuple[str, An
         DamagedError: it is not JSON.
         FileNotFoundError: it is not there.
     """
+    content, collects = (Path(path) if isinstance(path, str) else path).read_bytes(), gc.isenabled()
+    gc.disable()  # nothing of it is garbage, and looking through millions of objects again and again takes minutes
     try:
-        return json.loads((Path(path) if isinstance(path, str) else path).read_bytes(), object_pairs_hook=hook)
+        return json.loads(content, object_pairs_hook=hook)
     except (ValueError, RecursionError) as error:  # of the decoding and of JSON
         raise DamagedError(f"{path} is damaged ({error}). {way_out}") from error
+    finally:
+        if collects:
+            gc.enable()
 
 
 def free_space(folder: Path | str) -> int:

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import json
 import logging
 import os
 import platform
@@ -106,10 +107,38 @@ for name, usual in {"image_data_format": "channels_last", "floatx": "float32"}.i
 
 
 @functools.cache
+def machines() -> "tensorflow.distribute.Strategy | None":
+    """Return what trains on the machines that TF_CONFIG names; None where it is not set.
+
+    It waits for all of them. TensorFlow wants that before anything else is computed: hence here, at the first import.
+
+    Raises:
+        ImportError: TF_CONFIG cannot be used.
+    """
+    if not (given := os.environ.get("TF_CONFIG")):
+        return None
+    try:
+        cluster, task = (json.loads(given)[name] for name in ("cluster", "task"))
+        others = [address for addresses in cluster.values() for address in addresses]
+        others.remove(cluster[task["type"]][task["index"]])
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise ImportError(
+            f"TF_CONFIG = {given!r}: {error!r}. Give, as JSON, the cluster and which task of it this process is: "
+            '{"cluster": {"worker": ["first:5000", "second:5000"]}, "task": {"type": "worker", "index": 0}}.'
+        ) from error
+    print(f"TF_CONFIG is set: waiting for {', '.join(others) or 'nobody else'}.", flush=True)
+    with _without_stderr():
+        return tensorflow.distribute.MultiWorkerMirroredStrategy()
+
+
+machines()
+
+
+@functools.cache
 def start_quietly() -> None:
     """Start TensorFlow with what makes it print a note on some CPUs, the first compiled transposition of integers."""
     with _without_stderr():
         tensorflow.function(tensorflow.transpose)(tensorflow.zeros((2, 3), tensorflow.int32))
 
 
-__all__ = ["keras", "start_quietly", "tensorflow"]
+__all__ = ["keras", "machines", "start_quietly", "tensorflow"]

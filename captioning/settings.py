@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from captioning import lines
+from captioning.environment import PREFIX, RESOLVED, VARIABLES, SettingError, variables
 from captioning.files import DamagedError, read_json, write_json
 
 DATASETS = ("scenes", "coco2014", "flickr8k", "open-images", "folder")
@@ -19,9 +20,6 @@ ENCODERS = {
     "vgg16": (1, 4096), "inception_v3": (64, 2048), "resnet50": (49, 2048), "mobilenet": (49, 768),
     "mobilenet_v3": (49, 960), "efficientnet_v2": (49, 1280),
 }  # fmt: skip
-PREFIX = "CAPTIONING_"
-VARIABLES = ("DATASET", "ROOT", "LIMIT", "WEIGHTS", "ENCODER", "QUICK", "HOME", "MIRROR")  # MIRROR: `asking.mirror`
-RESOLVED = PREFIX + "PROJECT"  # how the runner hands a whole project to its kernels; nobody else sets it
 KNOBS = ("dataset", "root", "limit", "weights", "encoder")  # what notebook 01 chooses
 WEIGHTS = ("imagenet", "random")
 # The clone that this package is used from; None where it is installed among other packages.
@@ -32,10 +30,6 @@ REPOSITORY = _ABOVE if (_ABOVE / "pyproject.toml").is_file() else None
 def default_home() -> Path:
     """Return what holds data/, checkpoints/ and runs/ where nothing was set: the clone, else the current folder."""
     return REPOSITORY or Path.cwd()
-
-
-class SettingError(ValueError):
-    """A setting has an unknown name or a value that cannot be used."""
 
 
 @dataclass(frozen=True)
@@ -187,17 +181,13 @@ def with_full_paths(knobs: dict, base: Path) -> dict:
 
 def _environment() -> dict:
     """Return the settings that CAPTIONING_* variables hold, converted where that is possible."""
-    given = {name.removeprefix(PREFIX): value for name, value in os.environ.items() if name.startswith(PREFIX)}
-    unknown = sorted(set(given) - {*VARIABLES, RESOLVED.removeprefix(PREFIX)})
-    if unknown:
-        known = ", ".join(PREFIX + name for name in VARIABLES)
-        raise SettingError(f"Unknown setting {PREFIX}{unknown[0]}; known: {known}.")
+    given = variables()
     convert = {
         "LIMIT": lambda text: int(text) if text.isdecimal() else text,
         "QUICK": lambda text: {"0": False, "1": True}.get(text, text),
         "HOME": lambda text: Path(os.path.realpath(os.path.expanduser(text))),
     }
-    filled = [name for name in VARIABLES if name != "MIRROR" and given.get(name)]
+    filled = [name for name in VARIABLES if name.lower() in _RULES and given.get(name)]
     return {name.lower(): convert.get(name, str)(given[name]) for name in filled}
 
 

@@ -1,6 +1,7 @@
 """Batches: teacher forcing, order, padding, one read per picture."""
 
 import dataclasses
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -42,6 +43,16 @@ def test_an_epoch_shows_every_caption_once_beside_its_own_picture(made):
             assert sorted(texts) == sorted(captions_of(record, tokenizer))
             seen.append(record.image_id)
     assert sorted(seen) == sorted(record.image_id for record in records)
+
+
+def test_what_is_kept_of_a_caption_are_its_numbers(made):
+    records, store, tokenizer = made
+    longer = [dataclasses.replace(record, captions=200 * record.captions) for record in records]
+    tracemalloc.start()
+    kept = CaptionBatches(longer, store, tokenizer, batch_size=4)
+    memory, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(kept.records) == 10 and memory / 6000 < 80  # 25 to 32 bytes of ids, 8 of their place; of lists 150
 
 
 def test_the_order_is_a_function_of_seed_and_epoch(made):

@@ -62,12 +62,13 @@ def test_many_pictures_are_decoded_as_one_by_one(tmp_path, kind):
     assert together == [loaded.decode(row[None], 2, max_length=4)[0].tokens for row in features]
 
 
-def test_captions_may_be_as_long_as_those_trained_on(made):
-    folder, model = finished(made, "numpy_rnn", batches={"max_words": 50})
+@pytest.mark.parametrize("most", [50, 9])
+def test_captions_may_be_as_long_as_those_trained_on_and_no_longer(made, most):
+    folder, model = finished(made, "numpy_rnn", batches={"max_words": most})
     model.parameters["output_bias"][END] = -99
     model.save(folder / "model.npz")
     loaded, features = bundle.load(folder), made.store.rows(made.dataset.records[:1])
-    assert len(loaded.decode(features, 1)[0].tokens) == 50
+    assert len(loaded.decode(features, 1)[0].tokens) == most
     assert len(loaded.decode(features, 1, max_length=7)[0].tokens) == 7
 
 

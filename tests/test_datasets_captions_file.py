@@ -1,6 +1,7 @@
 """captions.json: what it was made from, and what makes it out of date."""
 
 import dataclasses
+import gc
 import json
 import os
 import shutil
@@ -303,3 +304,27 @@ def test_the_tokenizer_of_another_limit_is_refused(own):
     limited = dataclasses.replace(own, limit=30)
     with pytest.raises(StaleError, match=r"tokenizer\.json is out of date: .*02_explore"):
         prepare.load_tokenizer(own, run(limited))
+
+
+def test_rows_become_records_while_they_are_read(own, monkeypatch):
+    dataset, alive, record = run(own), [], captions_file._record
+
+    def counting(paths, row):
+        rows = [thing for thing in gc.get_objects() if type(thing) is dict and "image_id" in thing and "file" in thing]
+        alive.append(len(rows))
+        return record(paths, row)
+
+    monkeypatch.setattr(captions_file, "_record", counting)
+    assert prepare.load(own) == dataset
+    assert len(alive) == 40 and max(alive) <= 3  # all 40 where records wait for the end of the file
+
+
+@pytest.mark.parametrize("broken", ["captions", "state", "file"])
+def test_a_row_that_is_no_record_is_named(own, broken):
+    run(own)
+    file = own.data / "captions.json"
+    content = json.loads(file.read_text(encoding="utf-8"))
+    content["records"][3][broken] = 7
+    file.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(DamagedError, match="is damaged"):
+        prepare.load(own)

@@ -2,6 +2,7 @@
 
 import errno
 import gc
+import json
 import os
 import subprocess
 import sys
@@ -167,3 +168,25 @@ def test_space_is_asked_for_before_writing(tmp_path, monkeypatch, needed, enough
             require_space(tmp_path / "not" / "there", needed, "The test", "stop")
         assert error.value.errno == errno.ENOSPC
     assert asked == [tmp_path]
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_no_garbage_is_looked_for_while_a_large_file_is_read(tmp_path, enabled):
+    file, found, before = tmp_path / "many.json", [], gc.isenabled()
+    file.write_text(json.dumps([[[number]] for number in range(20_000)]))
+    broken = tmp_path / "broken.json"
+    broken.write_text("[[[1]], [")
+    gc.callbacks.append(lambda phase, info: found.append(phase))
+    try:
+        (gc.enable if enabled else gc.disable)()
+        gc.collect(0)
+        counted = len(found)
+        assert len(read_json(file, "")) == 20_000
+        assert len(found) - counted <= 4  # of 57 collections; one may come before it and one after
+        assert gc.isenabled() == enabled
+        with pytest.raises(DamagedError):
+            read_json(broken, "")
+        assert gc.isenabled() == enabled
+    finally:
+        gc.callbacks.pop()
+        (gc.enable if before else gc.disable)()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from captioning import settings
+from captioning.environment import OF_PROCESS, of_process
 from captioning.settings import Project, SettingError, active, choose, from_environment, require
 
 
@@ -350,3 +351,17 @@ def test_originals_lie_in_the_root_or_are_shared_by_quick_and_full_runs(tmp_path
     quick, full = (settings.Project("coco2014", quick=quick, home=tmp_path) for quick in (True, False))
     assert quick.originals == full.originals == tmp_path / "data" / "originals" / "coco2014"
     assert settings.Project("coco2014", root=str(tmp_path)).originals == tmp_path
+
+
+@pytest.mark.parametrize("name", OF_PROCESS)
+def test_settings_of_the_process_are_checked_at_once_and_belong_to_no_project(name, variables):
+    usual, *others = OF_PROCESS[name]
+    assert of_process(name) == usual
+    plain = choose()
+    for value in others:
+        variables(**{name: value})
+        assert of_process(name) == value and active() == plain
+    variables(**{name: "many"})
+    for refuses in (active, choose, lambda: of_process(name)):
+        with pytest.raises(SettingError, match=f"CAPTIONING_{name}='many': use one of {usual}, {others[0]}"):
+            refuses()

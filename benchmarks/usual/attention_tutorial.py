@@ -80,7 +80,6 @@ class Tutorial:
         regions, hidden = self.picture(tf.zeros((1, config.regions, config.channels)))
         self.words(tf.zeros((1, 1), tf.int32), regions, hidden)  # builds all weights
         self.train_step = tf.function(self._train_step)
-        self.loss = tf.function(self._loss)
 
     def take_weights(self, model) -> None:
         """Copy the weights of a `BahdanauDecoder`."""
@@ -98,7 +97,7 @@ class Tutorial:
         ):
             layer.set_weights(source.get_weights())
 
-    def _loss(self, features, captions):
+    def loss(self, features, captions):
         """Return nats per word of captions (batch, places), START first, each with its picture's features."""
         regions, hidden = self.picture(features)
         total = 0.0
@@ -110,7 +109,7 @@ class Tutorial:
 
     def _train_step(self, features, captions):
         with tf.GradientTape() as tape:
-            loss = self._loss(features, captions)
+            loss = self.loss(features, captions)
         weights = self.picture.trainable_variables + self.words.trainable_variables
         self.optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
         return loss

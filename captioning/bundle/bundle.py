@@ -88,8 +88,11 @@ class Bundle(Captioner):
 
     @property
     def max_length(self) -> int:
-        """Words of the longest caption that is decoded where nobody says otherwise: as long as those trained on."""
-        return max(decoding.MAX_LENGTH, self.settings["batches"].get("max_words", 0))
+        """Words of the longest caption that is decoded where nobody says otherwise: as long as those trained on.
+
+        No longer ones: the captions that training cut there have no END, so that what would follow was never learned.
+        """
+        return self.settings["batches"].get("max_words", decoding.MAX_LENGTH)
 
     @property
     def longest(self) -> int | None:

@@ -133,7 +133,7 @@ def _load_model(model_class: type, fields: dict, weights: Path | Member, arrays:
         if found := difference(fields, dataclasses.asdict(model.config)):  # the arrays hold their own settings, too
             raise ValueError(found)
         return model
-    model = models.build(model_class, models.config_from(model_class, fields))
+    model = models.build(model_class, models.config_from(model_class, fields), alone=True)
     if arrays is None:
         models.load_weights(model, weights)
     else:

@@ -1,8 +1,10 @@
 """The file captions.json: pictures, captions and splits, and what all of it was made from."""
 
+import contextlib
 import dataclasses
 import json
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,13 +68,22 @@ def read(path: Path, home: Path) -> CaptionDataset:
         DamagedError: it is not such a file.
         StaleError: another version of the project wrote it.
     """
-    content, paths = read_json(path, _AGAIN), Paths(home)
+    paths = Paths(home)
+
+    def as_record(pairs: list) -> Record | dict:
+        # At once: the dictionaries of all rows together would take as much memory as the records again.
+        row = dict(pairs)
+        with contextlib.suppress(TypeError, ValueError, AttributeError):
+            return _record(paths, row) if [*row] == _FIELDS else row
+        return row
+
+    content = read_json(path, _AGAIN, as_record)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise StaleError(f"{path} was written by another version of this project. {_AGAIN}")
     try:
         return CaptionDataset(
             content["name"],
-            tuple(_record(paths, row) for row in content["records"]),
+            tuple(row if isinstance(row, Record) else _record(paths, row) for row in content["records"]),
             splits_from=content["splits_from"],
             sources=tuple(
                 Source(paths.read(file), FileState(*state), sum_) for file, state, sum_ in content["sources"]
@@ -85,7 +96,8 @@ def read(path: Path, home: Path) -> CaptionDataset:
 
 def _record(paths: Paths, row: dict) -> Record:
     state = FileState(*row["state"]) if row["state"] else None
-    return Record(**(row | {"file": paths.read(row["file"]), "captions": tuple(row["captions"]), "state": state}))
+    found = {"file": paths.read(row["file"]), "captions": tuple(row["captions"]), "state": state}
+    return Record(**(row | found | {"split": sys.intern(row["split"])}))
 
 
 def unchanged(path: Path, dataset: CaptionDataset) -> CaptionDataset:

@@ -12,7 +12,7 @@ from captioning.files import beside, free_space
 from captioning.settings import ENCODERS, Project
 
 RATE = 5.0  # MB per second, what many home connections give; photos one by one come no faster
-NOTEBOOKS = ("vgg16", "inception_v3", "resnet50")  # the encoders of 03, of 05, and of 07 and 08
+NOTEBOOKS = ("vgg16", "inception_v3", "resnet50")  # the encoders of 03, of 05 and 09, and of 07 and 08
 
 
 class Need(NamedTuple):
@@ -49,10 +49,15 @@ def photos_to_fetch(count: int, download: float, disk: float) -> Need:
     return Need(f"{count:,} photos", count * download, count * disk)
 
 
+def encoders(project: Project) -> tuple[str, ...]:
+    """Return the encoders that the notebooks ask for."""
+    return (project.encoder,) if project.encoder else NOTEBOOKS
+
+
 def features(project: Project, pictures: int) -> list[Need]:
     """Return the disk that the later notebooks need for what the encoders see, less what is there."""
     needs = []
-    for name in (project.encoder,) if project.encoder else NOTEBOOKS:
+    for name in encoders(project):
         there = megabytes((project.data / "features").glob(f"{name}-*-{project.weights_kind}/*"))
         size = pictures * math.prod(ENCODERS[name]) * 2 / 1e6  # float16
         needs.append(Need(f"features of {name}", disk=max(0.0, size - there)))

@@ -6,9 +6,10 @@ import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from tqdm import tqdm
@@ -24,11 +25,13 @@ from captioning.provenance import StaleError, content_digest
 
 BATCH = 16  # pictures per run of the CNN; short batches are filled up, so every row is computed alike
 FLUSH = 64  # pictures between two writes: the most that a kill can lose
+RUNS = 2  # batches in the CNN at a time: alone, one leaves processors idle between its layers
+THREADS = os.cpu_count()  # that open pictures
 MISSING_SHARE = 0.01  # of the photos that may be missing
 FLOAT16_MAX, FLOAT16_MIN = 65504.0, 6.1e-5  # the largest number, and the smallest that has all its digits
 
 
-def extract(records: Sequence[Record], encoder: Encoder, folder: Path) -> FeatureStore:
+def extract(records: Sequence[Record], encoder: Encoder, folder: Path, encode: Callable | None = None) -> FeatureStore:
     """Encode every picture once: what has a row is kept, without a look at its photo; what is missing is added.
 
     It may be interrupted or killed at any time, and two processes may ask for the same folder: one waits.
@@ -37,6 +40,7 @@ def extract(records: Sequence[Record], encoder: Encoder, folder: Path) -> Featur
         records: in any order; a record without a content digest has its photo read for it.
         encoder: the frozen CNN.
         folder: one folder per encoder and weights, see `folder_of`.
+        encode: does what `encoded` does; that of `workers.Crew` has several processes or machines do it.
 
     Returns:
         The features; unreadable pictures are listed by name on stdout and left out.
@@ -54,7 +58,7 @@ def extract(records: Sequence[Record], encoder: Encoder, folder: Path) -> Featur
         missing = _missing(records, store)
         if missing:
             _check_disk(folder, len(missing), encoder)
-            _add(missing, len(records), encoder, store)
+            _add((encode or encoded)(missing, encoder, len(store) > 0), missing, len(records), store)
     left_out = [reason for record in records if (reason := store.reason(record))]
     if left_out:
         print(f"{len(left_out)} unreadable pictures are left out:")
@@ -151,13 +155,14 @@ def _check_unseen(unseen: Sequence[Record], asked: int) -> None:
         )
 
 
-def _add(missing: Sequence[Record], asked: int, encoder: Encoder, store: FeatureStore) -> None:
-    """Encode the pictures and write them, `FLUSH` at a time and when an error or an interrupt ends it."""
+def _add(parts: Iterator, missing: Sequence[Record], asked: int, store: FeatureStore) -> None:
+    """Write what comes of the pictures, `FLUSH` at a time and when an error or an interrupt ends it."""
     waiting: list[Entry] = []
     unseen: list[Record] = []
-    with tqdm(total=len(missing), unit=" pictures", desc=encoder.spec.name, file=sys.stdout) as progress:
+    name = store.identity["encoder"]
+    with closing(parts), tqdm(total=len(missing), unit=" pictures", desc=name, file=sys.stdout) as progress:
         try:
-            for records, entries in _encoded(missing, encoder, alive=len(store) > 0):
+            for records, entries in parts:
                 unseen += [record for record, entry in zip(records, entries, strict=True) if entry.mark == UNSEEN]
                 _check_unseen(unseen, asked)
                 waiting += entries
@@ -170,15 +175,27 @@ def _add(missing: Sequence[Record], asked: int, encoder: Encoder, store: Feature
                 store.add(waiting)
 
 
-def _encoded(records: Sequence[Record], encoder: Encoder, alive: bool) -> Iterator[tuple[list[Record], list[Entry]]]:
-    """Yield records with what came of them, batch by batch; `alive`: features other than zero have been seen."""
+def encoded(records: Sequence[Record], encoder: Encoder, alive: bool) -> Iterator[tuple[Sequence[Record], list[Entry]]]:
+    """Yield records with what came of them, in order and batch by batch.
+
+    Args:
+        records: pictures with the digest that each photo must have.
+        encoder: the frozen CNN.
+        alive: whether features other than zero have been seen.
+    """
     size = encoder.spec.size
-    for batch, loaded in _batches(records, lambda record: _load(record, size)):
-        pixels, rows = [picture for picture in loaded if not isinstance(picture, Entry)], iter(())
-        if pixels:
-            filled = np.zeros((BATCH, size, size, 3), np.uint8)
-            filled[: len(pixels)] = pixels
-            rows = iter(_to_float16(encoder.run(filled)[: len(pixels)], encoder, alive))
+
+    def run(loaded: list) -> np.ndarray | None:
+        pixels = [picture for picture in loaded if not isinstance(picture, Entry)]
+        filled = np.zeros((BATCH, size, size, 3), np.uint8)
+        filled[: len(pixels)] = pixels or filled[:0]
+        return encoder.run(filled)[: len(pixels)] if pixels else None
+
+    batches = _batches(records, lambda record: _load(record, size))
+    for (batch, loaded), features in _ahead(batches, lambda pair: run(pair[1])):
+        rows = iter(())
+        if features is not None:
+            rows = iter(_to_float16(features, encoder, alive))
             alive = True  # else the check of these numbers has failed
         entries = [
             found if isinstance(found, Entry) else Entry(key_of(record.image_id, record.content), next(rows))
@@ -209,7 +226,7 @@ def _load(record: Record, size: int) -> np.ndarray | Entry:
 
 def _batches(items: Iterable, load: Callable) -> Iterator[tuple[Sequence, list]]:
     """Yield items with what `load` gives for them, loaded in parallel while the batches before are worked on."""
-    items, pool, ahead = iter(items), ThreadPoolExecutor(os.cpu_count()), deque()
+    items, pool, ahead = iter(items), ThreadPoolExecutor(THREADS), deque()
     try:
         while (batch := list(itertools.islice(items, BATCH))) or ahead:
             if batch:
@@ -217,6 +234,26 @@ def _batches(items: Iterable, load: Callable) -> Iterator[tuple[Sequence, list]]
             if not batch or len(ahead) > 2:
                 done, futures = ahead.popleft()
                 yield done, [future.result() for future in futures]
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _ahead(items: Iterator, work: Callable) -> Iterator[tuple[Any, Any]]:
+    """Yield items with what `work` gives for them, in order; it works on the next `RUNS` of them meanwhile."""
+    pool, ahead, ended = ThreadPoolExecutor(RUNS), deque(), False
+    try:
+        while ahead or not ended:
+            try:
+                item = next(items)
+                ahead.append((item, pool.submit(work, item)))
+            except StopIteration:
+                ended = True
+            except Exception as error:  # its turn comes after what is under way
+                ahead.append((None, Future()))
+                ahead[-1][1].set_exception(error)
+            if ahead and (ended or len(ahead) > RUNS):
+                item, future = ahead.popleft()
+                yield item, future.result()
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import random
 import sys
@@ -13,6 +14,7 @@ import h5py
 import numpy as np
 
 import captioning.quiet  # noqa: F401 (before the models import Keras)
+from captioning import devices
 from captioning.models.bahdanau import BahdanauDecoder
 from captioning.models.bilstm import BiLSTMDecoder
 from captioning.models.decoder import Decoder, DecoderConfig
@@ -25,13 +27,14 @@ CLASSES: dict[str, type[Decoder]] = {
 }
 
 
-def build(model_class: type[Decoder], config: DecoderConfig, seed: int = 0) -> Decoder:
+def build(model_class: type[Decoder], config: DecoderConfig, seed: int = 0, alone: bool = False) -> Decoder:
     """Return a new decoder with seeded weights; Python's and NumPy's random state is left as it was.
 
     Args:
         model_class: of the package, or a subclass of one of its classes, for example from a notebook's cell.
         config: of the class's own `config_class`.
         seed: of weights and dropout.
+        alone: on one device of this machine, whatever CAPTIONING_DEVICES and TF_CONFIG say: to decode.
 
     Raises:
         TypeError: no decoder's class, or the settings of another.
@@ -47,8 +50,9 @@ def build(model_class: type[Decoder], config: DecoderConfig, seed: int = 0) -> D
     try:
         random.seed(seed)  # Keras draws the seeds of its layers from it
         np.random.seed(seed)
-        model = model_class(config)
-        model.build()
+        with contextlib.nullcontext() if alone else devices.scope():
+            model = model_class(config)
+            model.build()
     finally:
         random.setstate(kept)
         np.random.set_state(kept_numpy)

@@ -1,4 +1,4 @@
-"""The command line: caption photos, list the trained models, score, pack, export, run the notebooks."""
+"""The command line: caption photos, list the trained models, score, pack, export, encode, run the notebooks."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from captioning import catalog, lines, settings
+from captioning.serving import encoding
 
 if TYPE_CHECKING:
     from captioning.bundle import Bundle
     from captioning.images import Picture
 
 # What subcommands need beside the base installation -> the extra of pyproject.toml that has it.
-_EXTRAS = {"notebooks": "notebooks", "export": "export"}
+_EXTRAS = {"notebooks": "notebooks", "export": "export", "features": "ray"}
 _CODES = """exit code: 0 all done; 1 some photos failed, the others are done; 2 wrong usage, settings or model;
 130 interrupted"""
 _CAPTION = """
@@ -110,6 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     option("--precision", help="of the weights, for page and onnx: float32 or int16, half as large")
     option("--allow-private", action="store_true", help="also fetch the model from this machine and its network")
     option("--serve", nargs="?", const=8000, type=int, metavar="PORT", help="then serve the page on this machine")
+    encoding.add_options(add("features", encoding.run, "encode the pictures ahead", epilog=encoding.EPILOG))
     option = add("notebooks", _notebooks, "run the notebooks and write their pages")
     option("names", nargs="*", metavar="NAME", help="such as 04; default: all")
     return parser

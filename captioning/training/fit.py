@@ -1,11 +1,12 @@
 """Train a decoder: stopped by the captions' CIDEr, resumable to the bit after a kill."""
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import captioning.quiet  # noqa: F401 (before `batches` imports Keras)
-from captioning import models
+from captioning import devices, models
 from captioning.batches import CaptionBatches
 from captioning.models.decoder import Decoder
 from captioning.provenance import code_digest
@@ -34,15 +35,17 @@ class ValidationCaptions(keras.callbacks.Callback):
     @property
     def caption(self) -> str:
         """What the model last said about the first picture."""
-        return self._captions.caption
+        return self._captions.caption if devices.is_chief(self.model.distribute_strategy) else "(on the first machine)"
 
     def on_train_begin(self, logs=None):
         """Compile the step once, for all epochs."""
         self._compiled = self.model.compile_step()
 
     def on_epoch_end(self, epoch, logs=None):
-        """Caption and score."""
-        logs["val_CIDEr"] = self._captions.score(*self._compiled)
+        """Caption and score; of several machines, on the first one."""
+        strategy = self.model.distribute_strategy
+        score = self._captions.score(*self._compiled) if devices.is_chief(strategy) else 0.0
+        logs["val_CIDEr"] = float(devices.summed(strategy, score))
 
 
 def fit(
@@ -115,9 +118,13 @@ def run(
         StaleError: the folder holds another run.
     """
     set_optimizer(model, config, train.steps_per_epoch * config.epochs)
-    with training_in(Path(folder), asdict(model.config), asdict(config), code_digest(type(model))):
+    strategy, identity = model.distribute_strategy, (asdict(model.config), asdict(config), code_digest(type(model)))
+    chief = devices.is_chief(strategy)
+    alone = training_in(Path(folder), *identity) if chief else contextlib.nullcontext()
+    with alone, devices.together(strategy):
         snapshots = Snapshots(folder, config)
         first_epoch = snapshots.restore(model)
+        devices.agree(strategy, [*identity, first_epoch], snapshots.folder)
         if start and not first_epoch:
             with without_optimizer(model):
                 models.load_weights(model, start)
@@ -126,17 +133,19 @@ def run(
             log = TrainingLog(run_name(name, snapshots.folder, model.kind), captions, most, first_epoch)
             free, interrupts = ValidationCaptions(validation, tokenizer), Interruptible()
             row = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: log.row(snapshots.history, free.caption))
-            board = keras.callbacks.TensorBoard(snapshots.folder / "logs", write_graph=False)
+            board = [keras.callbacks.TensorBoard(snapshots.folder / "logs", write_graph=False)] * chief
             # The order matters: val_CIDEr must be in the logs before the others read them.
-            after_each_epoch = [free, snapshots, row, board, *callbacks, interrupts]
+            after_each_epoch = [free, snapshots, row, *board, *callbacks, interrupts]
             if config.averaging:
                 after_each_epoch.insert(0, AveragedWeights(swapped=first_epoch > 0))
             with interrupts.listening():
                 of_run = (range(first_epoch, most), train.steps_per_epoch, learner(first_epoch))
                 train_epochs(model, *of_run, validation, after_each_epoch)
             report_end(snapshots.history, config)
-        with without_optimizer(model):
-            model.load_weights(snapshots.weights)
+        if chief:
+            with without_optimizer(model):
+                model.load_weights(snapshots.weights)
+        devices.take_from_chief(model)
     return snapshots.history
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from captioning.datasets.dataset import Record
-from captioning.decoding import MAX_LENGTH, StepFunction, greedy
+from captioning.decoding import StepFunction, greedy
 from captioning.metrics import CiderD
 from captioning.tokenizer import Tokenizer
 
@@ -24,10 +24,10 @@ class FreeRunning:
             records: validation pictures with features.
             features: (pictures, ...), one row for each record, as the model takes them.
             tokenizer: to write the captions out.
-            max_words: of the captions trained on; what is said may be as long, or 30 words.
+            max_words: of the captions trained on; what is said may be as long.
         """
         self._records, self._features, self._tokenizer = records, features, tokenizer
-        self._max_length = max(MAX_LENGTH, max_words)
+        self._max_length = max_words
         self.caption = ""  # of the first picture, when it was last scored
         self._cider = CiderD({record.image_id: list(record.captions) for record in records})
 

@@ -131,7 +131,8 @@ def _compile_training(model: Decoder, label_smoothing: float, mask_padding: bool
         with tf.GradientTape() as tape:
             sums = word_sums(model, inputs, targets, True, label_smoothing, mask_padding)
             loss = optimizer.scale_loss(sums.trained / tf.maximum(words, 1.0))
-        return tape.gradient(loss, variables), _reported(sums)
+        # Dense, that of the embedding, too: Keras would take its norm before rows of the same word are added up.
+        return list(map(tf.convert_to_tensor, tape.gradient(loss, variables))), _reported(sums)
 
     def replica(inputs, targets):
         # Divided by the words of all devices, whose gradients then add up to that of the mean over the whole batch.

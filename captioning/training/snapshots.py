@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from captioning import devices
 from captioning.files import DamagedError, write_atomically
 from captioning.models.decoder import Decoder
 from captioning.provenance import StaleError, difference
@@ -41,13 +42,17 @@ class Snapshots(keras.callbacks.Callback):
         """Write everything down."""
         row = {"epoch": epoch} | {name: float(value) for name, value in logs.items()}
         self.history.append(row | {"seconds": time.perf_counter() - self._started})
+        if devices.is_chief(self.model.distribute_strategy):
+            self._write(epoch)
+        if is_complete(self.history, self.config):
+            self.model.stop_training = True
+
+    def _write(self, epoch: int) -> None:
         if best_epoch(self.history) == epoch:
             with write_atomically(self.weights) as draft, without_optimizer(self.model):
                 self.model.save_weights(draft)
         write_history(self.folder / "history.csv", self.history)
         self._save_snapshot()  # last: a kill before it only makes the epoch run again
-        if is_complete(self.history, self.config):
-            self.model.stop_training = True
 
     def restore(self, model: Decoder) -> int:
         """Set model and callback to where the last run was interrupted, return the epoch; to the first weights and 0.

@@ -25,3 +25,9 @@ def folder(tmp_path):
 @pytest.fixture
 def photos(tmp_path):
     return lambda count: noise_records(tmp_path / "photos", count)
+
+
+@pytest.fixture
+def one_after_the_other(monkeypatch):
+    """Batches go through the CNN in their order, for encoders that do something else at each call."""
+    monkeypatch.setattr(making, "RUNS", 1)

@@ -263,7 +263,7 @@ def test_features_that_float16_rounds_to_nothing_are_refused(options, photos, fo
     assert len(FeatureStore(folder)) == 0
 
 
-def test_a_whole_batch_of_zeros_is_refused_later_too(photos, encoder, folder, monkeypatch):
+def test_a_whole_batch_of_zeros_is_refused_later_too(photos, encoder, folder, monkeypatch, one_after_the_other):
     """A graphics card that gives up gives zeros; one odd picture may have them."""
     records, run, factors = photos(40), encoder.run, iter([1, 0, 1])
     monkeypatch.setattr(encoder, "run", lambda pixels: run(pixels) * next(factors))
@@ -273,7 +273,7 @@ def test_a_whole_batch_of_zeros_is_refused_later_too(photos, encoder, folder, mo
 
 
 @pytest.mark.parametrize("factor", [0, 1e-9])
-def test_one_picture_may_say_nothing(factor, photos, encoder, folder, monkeypatch):
+def test_one_picture_may_say_nothing(factor, photos, encoder, folder, monkeypatch, one_after_the_other):
     """One that is gray all over is next to zero for an encoder with weights of mean zero."""
     records, run, factors = (
         photos(40),

@@ -107,7 +107,7 @@ def test_a_short_write_is_never_silent(limit, tmp_path):
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, RuntimeError])
-def test_what_is_complete_is_written_at_an_interrupt(stop, photos, encoder, folder, monkeypatch):
+def test_what_is_complete_is_written_at_an_interrupt(stop, photos, encoder, folder, monkeypatch, one_after_the_other):
     monkeypatch.setattr(making, "FLUSH", 512)
     run, left = encoder.run, [3]
 
@@ -177,7 +177,7 @@ def test_killed_at_random_moments_and_two_at_once():
 # Two at once
 
 
-def test_one_waits_for_the_other(photos, encoder, folder, monkeypatch, capsys):
+def test_one_waits_for_the_other(photos, encoder, folder, monkeypatch, capsys, one_after_the_other):
     records, run, first = photos(40), encoder.run, counting(encoder)
     second = counting(encoder)
     other = threading.Thread(target=extract, args=(records, second, folder))

@@ -1,0 +1,72 @@
+"""Encoding on a Ray cluster."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from captioning.datasets.dataset import Record
+from captioning.encoders import Encoder
+from captioning.features.index import Entry
+from captioning.features.shards import FeatureError
+from captioning.features.workers import AHEAD, TRIES, Crew, Worker, WorkerEnded
+
+
+class Cluster(Crew):
+    """Tasks of a Ray cluster; its machines have this package installed and see the photos under the same paths."""
+
+    part = 512
+
+    def __init__(self, address: str, count: int | None = None):
+        """Name the cluster; Ray is started or asked when there is something to encode.
+
+        Args:
+            address: "local" starts Ray on this machine for the time being; "auto" is the cluster that this machine is
+                part of; else an address as `ray.init` takes it.
+            count: workers of a local one; None: one per processor.
+        """
+        self.address, self.count = address, count
+
+    @contextmanager
+    def _team(self, encoder: Encoder) -> Iterator[tuple]:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reports its use to its makers
+        import ray
+
+        ours = {"num_cpus": self.count, "include_dashboard": False} if self.address == "local" else {}
+        try:
+            ray.init(self.address, log_to_driver=False, logging_level="error", **ours)
+        except Exception as error:  # Ray raises a bare Exception where a machine is too slow
+            raise FeatureError(
+                f"No Ray cluster answers at {self.address} ({' '.join(str(error).split())[:200]}). Start one with "
+                "`ray start --head`, or use --ray local."
+            ) from error
+        try:
+            there = ray.cluster_resources()
+            gpus = int(there.get("GPU", 0))
+            task = ray.remote(max_retries=TRIES - 1, num_cpus=1, num_gpus=1 if gpus else 0)(_encode_in_task)
+            held = [ray.put(pickle.dumps(encoder))]  # in a list, a task is given the reference, not the encoder
+
+            def result(reference: Any) -> tuple[list[Entry], str]:
+                try:
+                    return ray.get(reference)
+                except ray.exceptions.RayTaskError as error:
+                    raise error.cause from None
+                except ray.exceptions.RayError as error:
+                    raise WorkerEnded from error
+
+            yield lambda *part: task.remote(held, *part), result, AHEAD * max(1, gpus or int(there["CPU"]))
+        finally:
+            ray.shutdown()
+
+
+def _encode_in_task(held: list, records: Sequence[Record], alive: bool) -> tuple[list[Entry], str]:
+    """Encode a part in a task of Ray, for which a worker process of it may have the encoder already."""
+    import ray
+
+    if Worker.held != held[0].hex():
+        Worker.prepare(1)
+        Worker.encoder, Worker.held = pickle.loads(ray.get(held[0])), held[0].hex()
+    return Worker.encode(records, alive)
