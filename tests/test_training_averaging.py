@@ -87,14 +87,10 @@ def test_a_kill_and_a_stop_change_nothing(made, averaged, tmp_path):  # noqa: F8
 
 
 def test_half_precision_averages_and_resumes_too(made, tmp_path):  # noqa: F811
-    short = replace(AVERAGED, epochs=2)
-    keras.config.set_dtype_policy("mixed_float16")
-    try:
-        whole, history = run(made, tmp_path / "whole", config=short)
-        kill(made, tmp_path / "broken", config=short, after=1)
-        resumed, again = run(made, tmp_path / "broken", config=short)
-    finally:
-        keras.config.set_dtype_policy("float32")
+    short = replace(AVERAGED, epochs=2, precision="float16")
+    whole, history = run(made, tmp_path / "whole", config=short)
+    kill(made, tmp_path / "broken", config=short, after=1)
+    resumed, again = run(made, tmp_path / "broken", config=short)
     assert scores_only(history) == scores_only(again)
     assert_same_weights(whole, resumed)
     assert np.isfinite([row["val_loss"] for row in history]).all()

@@ -49,6 +49,28 @@ def test_sums_and_gradients_equal_the_definition(config, smoothing, mask_padding
         np.testing.assert_allclose(other, one, atol=1e-6 * float(expected[1]), err_msg=variable.path)
 
 
+@pytest.mark.parametrize("config", CONFIGS[1:4:2], ids=["bahdanau", "bilstm"])
+def test_xla_compiles_the_decoders_with_loops_of_their_own(config):
+    model, (inputs, targets) = build(config, seed=3), batch()
+    expected = word_sums(model, inputs, targets, False, 0.1)
+    model.jit = True
+    shapes = [
+        tf.TensorSpec((None, 4, 6)),
+        tf.TensorSpec((None, 2, None), tf.int32),
+        tf.TensorSpec((None, 2, None), tf.int32),
+    ]
+
+    @tf.function(jit_compile=True, input_signature=shapes)
+    def compiled(features, tokens, targets):
+        with tf.GradientTape() as tape:
+            sums = word_sums(model, {"features": features, "tokens": tokens}, targets, False, 0.1)
+        return sums, tape.gradient(sums.trained, model.embedding.trainable_variables)
+
+    sums, (of_words,) = compiled(inputs["features"], inputs["tokens"], targets)
+    np.testing.assert_allclose(sums, expected, rtol=1e-5)
+    assert np.abs(tf.convert_to_tensor(of_words)).max() > 0
+
+
 def test_a_word_without_any_probability_costs_what_its_logit_says():
     """Its share is 0 in float32, whose logarithm would be infinite."""
     model, (inputs, targets) = build(CONFIG, seed=3), batch()

@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras import layers, ops
 
 from captioning.decoding import Step
-from captioning.models.decoder import Decoder, DecoderConfig
+from captioning.models.decoder import Decoder, DecoderConfig, product
 from captioning.tokenizer import PAD
 
 
@@ -161,11 +161,17 @@ class BiLSTMDecoder(Decoder):
             at_start = ops.where(ops.expand_dims(ops.equal(k, count - 1), -1), hidden, at_start)
             return hidden, cell, at_start, total + inside * weights
 
-        _, _, at_start, total = ops.fori_loop(0, steps, body, (first, first, first, total))
+        # Not ops.fori_loop: XLA needs to know how many steps there are at most.
+        _, _, _, at_start, total = tf.while_loop(
+            lambda k, *_: k < steps,
+            lambda k, *carried: (k + 1, *body(k, carried)),
+            (0, first, first, first, total),
+            maximum_iterations=steps,
+        )
         return at_start, total / ops.expand_dims(self._cast(count), -1)
 
     def _lstm_step(self, projected, hidden, cell):
-        gates = projected + ops.matmul(hidden, self._cast(self.backward.recurrent_kernel))
+        gates = projected + product(hidden, self._cast(self.backward.recurrent_kernel))
         keep_in, forget, candidate, out = ops.split(gates, 4, axis=-1)
         cell = ops.sigmoid(forget) * cell + ops.sigmoid(keep_in) * ops.tanh(candidate)
         return ops.sigmoid(out) * ops.tanh(cell), cell

@@ -1,8 +1,12 @@
 """How a decoder is trained, and what suits a dataset where a notebook does not say."""
 
-from dataclasses import dataclass
+import functools
+from dataclasses import dataclass, field
 
+from captioning.environment import of_process
 from captioning.settings import Project
+
+in_force = functools.partial(of_process, "PRECISION")
 
 
 @dataclass(frozen=True)
@@ -17,6 +21,7 @@ class TrainingConfig:
     clip_norm: float = 5.0  # of the whole gradient
     averaging: float = 0.0  # momentum of the moving average of the weights, which is validated and kept; 0: none
     mask_padding: bool = True  # False is a mistake: padding is learned, and counted in the mean
+    precision: str = field(default_factory=in_force)  # see Decoder.computing_in; CAPTIONING_PRECISION, else float32
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,7 @@ class SelfCriticalConfig:
     dropout: bool = False  # in the pass that learns; samples are always drawn without, as captions are
     end_in_reward: bool = True  # False is a mistake: it pays to leave the sentence unfinished
     only_words: bool = True  # False is a mistake: UNK, PAD and START, never drawn, get the probability that words lose
+    precision: str = field(default_factory=in_force)  # as in TrainingConfig
 
 
 @dataclass(frozen=True)

@@ -117,11 +117,11 @@ def run(
     Raises:
         StaleError: the folder holds another run.
     """
-    set_optimizer(model, config, train.steps_per_epoch * config.epochs)
     strategy, identity = model.distribute_strategy, (asdict(model.config), asdict(config), code_digest(type(model)))
     chief = devices.is_chief(strategy)
     alone = training_in(Path(folder), *identity) if chief else contextlib.nullcontext()
-    with alone, devices.together(strategy):
+    with model.computing_in(config.precision), alone, devices.together(strategy):
+        set_optimizer(model, config, train.steps_per_epoch * config.epochs)
         snapshots = Snapshots(folder, config)
         first_epoch = snapshots.restore(model)
         devices.agree(strategy, [*identity, first_epoch], snapshots.folder)
