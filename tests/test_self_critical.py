@@ -12,6 +12,7 @@ import tensorflow as tf
 import captioning.quiet  # noqa: F401
 from captioning import models
 from captioning.models.bahdanau import BahdanauConfig, BahdanauDecoder
+from captioning.quiet import keras
 from captioning.tokenizer import END, PAD, SPECIAL, START, UNK, Tokenizer
 from captioning.training import fit, self_critical
 from captioning.training.config import SelfCriticalConfig, TrainingConfig
