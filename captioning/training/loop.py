@@ -17,6 +17,7 @@ from captioning.training.loss import WordSums, count_words, word_sums
 
 OneEpoch = Callable[[int, keras.callbacks.CallbackList], dict[str, float]]
 _SUM = tf.distribute.ReduceOp.SUM
+_ZERO = tf.UnconnectedGradients.ZERO
 _NOTHING = np.zeros(3)
 
 
@@ -132,7 +133,7 @@ def _compile_training(model: Decoder, label_smoothing: float, mask_padding: bool
             sums = word_sums(model, inputs, targets, True, label_smoothing, mask_padding)
             loss = optimizer.scale_loss(sums.trained / tf.maximum(words, 1.0))
         # Dense, that of the embedding, too: Keras would take its norm before rows of the same word are added up.
-        gradients = tape.gradient(loss, variables, unconnected_gradients="zero")  # of a weight that a model leaves out
+        gradients = tape.gradient(loss, variables, unconnected_gradients=_ZERO)  # of a weight that a model leaves out
         return list(map(tf.convert_to_tensor, gradients)), _reported(sums)
 
     def replica(inputs, targets):

@@ -18,6 +18,7 @@ from captioning.training.reward import Reward, advantages
 from captioning.training.sampling import compile_sampler, log_policy
 
 ops = keras.ops
+_ZERO = tf.UnconnectedGradients.ZERO
 
 
 def policy_loss(logits, samples, advantage, only_words: bool = True):
@@ -60,7 +61,7 @@ class Learner:
                 loss = policy_loss(logits, samples, advantage, config.only_words)
                 scaled = model.optimizer.scale_loss(loss)  # with float16
             variables = model.trainable_variables
-            gradients = tape.gradient(scaled, variables, unconnected_gradients="zero")  # dense below: see `loop`
+            gradients = tape.gradient(scaled, variables, unconnected_gradients=_ZERO)  # dense below: see `loop`
             model.optimizer.apply(list(map(tf.convert_to_tensor, gradients)), variables)
 
         self._learn = learn
