@@ -131,9 +131,7 @@ def _compile_training(model: Decoder, label_smoothing: float, mask_padding: bool
         with model.computing_in(model.training_precision), tf.GradientTape() as tape:
             sums = word_sums(model, inputs, targets, True, label_smoothing, mask_padding)
             loss = optimizer.scale_loss(sums.trained / tf.maximum(words, 1.0))
-        # Dense, that of the embedding, too: Keras would take its norm before rows of the same word are added up.
-        gradients = tape.gradient(loss, variables, unconnected_gradients="zero")  # of a weight that a model leaves out
-        return list(map(tf.convert_to_tensor, gradients)), _reported(sums)
+        return dense(tape.gradient(loss, variables), variables), _reported(sums)
 
     def replica(inputs, targets):
         # Divided by the words of all devices, whose gradients then add up to that of the mean over the whole batch.
@@ -152,6 +150,15 @@ def _compile_training(model: Decoder, label_smoothing: float, mask_padding: bool
         return totals + tf.cast(one_batch(next(batches)), tf.float64)
 
     return step
+
+
+def dense(gradients: Sequence, variables: Sequence) -> list:
+    """Return gradients as whole arrays, that of a weight that the model leaves out as zeros.
+
+    Of an embedding's, Keras would take the norm before rows of the same word are added up.
+    """
+    pairs = zip(gradients, variables, strict=True)
+    return [tf.zeros(variable.shape) if of is None else tf.convert_to_tensor(of) for of, variable in pairs]
 
 
 def _reported(sums: WordSums):

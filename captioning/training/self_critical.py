@@ -13,7 +13,7 @@ from captioning.tokenizer import END, PAD, START, Tokenizer
 from captioning.training.config import SelfCriticalConfig
 from captioning.training.fit import run
 from captioning.training.history import History
-from captioning.training.loop import OneEpoch
+from captioning.training.loop import OneEpoch, dense
 from captioning.training.reward import Reward, advantages
 from captioning.training.sampling import compile_sampler, log_policy
 
@@ -60,8 +60,7 @@ class Learner:
                 loss = policy_loss(logits, samples, advantage, config.only_words)
                 scaled = model.optimizer.scale_loss(loss)  # with float16
             variables = model.trainable_variables
-            gradients = tape.gradient(scaled, variables, unconnected_gradients="zero")  # dense below: see `loop`
-            model.optimizer.apply(list(map(tf.convert_to_tensor, gradients)), variables)
+            model.optimizer.apply(dense(tape.gradient(scaled, variables), variables), variables)
 
         self._learn = learn
 
