@@ -23,7 +23,8 @@ from tests.small_models import BY_KIND, build, features
 from tests.test_training import KillAfter, Killed, assert_same_weights, made, parts, scores_only  # noqa: F401
 from tests.tiny import tiny_dataset
 
-CONFIG = SelfCriticalConfig(epochs=2, patience=9, learning_rate=0.003, samples=3, averaging=0.3)
+CONFIG = SelfCriticalConfig(epochs=2, patience=9, learning_rate=0.01, samples=3, averaging=0.3)
+LONGER = replace(CONFIG, epochs=10, samples=8)  # the mean reward of an epoch's few samples is noisy
 WORDS, STEPS = 2, 3  # of the tiny model below; a caption is cut after STEPS tokens
 
 
@@ -244,9 +245,9 @@ def whole(made, parent, tmp_path_factory):  # noqa: F811
     return *run(made, parent, folder), folder
 
 
-def test_the_reward_rises_and_the_rows_say_so(made, parent, whole, capsys):  # noqa: F811
+def test_the_rows_say_what_was_trained(made, parent, whole, capsys):  # noqa: F811
     _, history, folder = whole
-    assert history[1]["reward"] > history[0]["reward"] and read_history(folder / "history.csv") == history
+    assert read_history(folder / "history.csv") == history
     names = {"epoch", "reward", "words", "val_loss", "val_accuracy", "val_CIDEr", "seconds"}
     assert history[0].keys() == names and is_complete(history, CONFIG)
     assert run(made, parent, folder, callbacks=[KillAfter(0)])[1] == history  # finished: nothing is run again
@@ -283,7 +284,9 @@ def test_one_sample_has_no_others_to_be_compared_with(made, parent, tmp_path):  
         run(made, parent, tmp_path, replace(CONFIG, samples=1))
 
 
-def test_half_precision_trains(made, parent, tmp_path):  # noqa: F811
-    _, history = run(made, parent, tmp_path, replace(CONFIG, precision="float16"))
-    assert np.isfinite([history[1]["reward"], history[1]["val_loss"]]).all()
-    assert history[1]["reward"] > history[0]["reward"]
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+def test_the_reward_rises(made, parent, tmp_path, precision):  # noqa: F811
+    _, history = run(made, parent, tmp_path, replace(LONGER, precision=precision))
+    rewards = [row["reward"] for row in history]
+    assert np.isfinite([row["val_loss"] for row in history]).all()
+    assert np.mean(rewards[-3:]) > np.mean(rewards[:3]) + 0.1
