@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from captioning.environment import PRECISIONS, of_process
 from captioning.files import write_atomically
 from captioning.images import RESIZE
 from captioning.quiet import keras
@@ -67,11 +68,12 @@ SPECS = {
 class Encoder:
     """A frozen CNN up to one layer."""
 
-    def __init__(self, spec: EncoderSpec, model: keras.Model, weights: str):
+    def __init__(self, spec: EncoderSpec, model: keras.Model, weights: str, precision: str = "float32"):
         self.spec = spec
         self.weights = weights  # imagenet, random or files
         self.weights_hash = _hash(model)
-        self._model = model
+        self.precision = precision  # one of `environment.PRECISIONS`; weights are float32 in all of them
+        self._model = _computing_in(model, precision)
         self._compiled: tuple[EncoderSpec, Callable] | None = None
 
     def __getstate__(self) -> dict:
@@ -80,8 +82,14 @@ class Encoder:
     def __setstate__(self, state: dict) -> None:
         """Build the CNN again where this one was sent to."""
         self.__dict__ |= state
-        self._model = _build(self.spec, None)
+        self._model = _computing_in(_build(self.spec, None), self.precision)
         self._model.set_weights(state["_model"])
+
+    def in_float32(self) -> "Encoder":
+        """Return the same CNN computing in float32, as programs elsewhere run it."""
+        if self.precision == "float32":
+            return self
+        return from_arrays(self.spec.name, self.arrays(), self.weights)
 
     @property
     def identity(self) -> dict:
@@ -97,7 +105,7 @@ class Encoder:
             "preprocessing": spec.preprocessing,
             "regions": spec.regions,
             "channels": spec.channels,
-        }
+        } | ({} if self.precision == "float32" else {"precision": self.precision})
 
     def arrays(self) -> list[np.ndarray]:
         """Return its weights up to the layer, in the order in which it is built."""
@@ -113,7 +121,7 @@ class Encoder:
             Float32 tensor (batch, regions, channels), raw.
         """
         features = self._model(self.spec.preprocess(keras.ops.cast(pixels, "float32")), training=False)
-        return keras.ops.reshape(features, (-1, self.spec.regions, self.spec.channels))
+        return keras.ops.cast(keras.ops.reshape(features, (-1, self.spec.regions, self.spec.channels)), "float32")
 
     def run(self, pixels: np.ndarray) -> np.ndarray:
         """Encode a batch of any length with a graph that is traced once: uint8 (batch, size, size, 3) -> as a call."""
@@ -123,36 +131,38 @@ class Encoder:
         return self._compiled[1](pixels).numpy()
 
 
-def load(name: str, weights: str, folder: Path | None) -> Encoder:
+def load(name: str, weights: str, folder: Path | None, precision: str | None = None) -> Encoder:
     """Build a frozen CNN.
 
     Args:
         name: one of `settings.ENCODERS`.
         weights: imagenet (fetched by Keras, kept in KERAS_HOME), random, or a folder of files under Keras's names.
         folder: where random weights are kept once drawn, so that they stay the same for ever; None writes nothing.
+        precision: of what it computes, one of `environment.PRECISIONS`; None: CAPTIONING_PRECISION.
 
     Raises:
         SettingError: unknown name, or weights that are missing, damaged or do not fit.
     """
-    spec = spec_of(name)
+    spec, precision = spec_of(name), precision or of_process("PRECISION")
     if weights == "random":
-        return Encoder(spec, _random(spec, folder), weights)
+        return Encoder(spec, _random(spec, folder), weights, precision)
     if weights == "imagenet":
-        return Encoder(spec, _imagenet(spec), weights)
+        return Encoder(spec, _imagenet(spec), weights, precision)
     file = Path(weights) / spec.file
     if not file.is_file():
         raise SettingError(f"{file} is missing: CAPTIONING_WEIGHTS names a folder that must hold it for {name}.")
     with _named(file, f"Put the weights of {name} there, under Keras's name."):
-        return Encoder(spec, _build(spec, str(file)), "files")
+        return Encoder(spec, _build(spec, str(file)), "files", precision)
 
 
-def from_arrays(name: str, arrays: Sequence[np.ndarray], weights: str) -> Encoder:
+def from_arrays(name: str, arrays: Sequence[np.ndarray], weights: str, precision: str = "float32") -> Encoder:
     """Build a frozen CNN from the arrays that `Encoder.arrays` gave.
 
     Args:
         name: one of `settings.ENCODERS`.
         arrays: its weights, in float16 or float32.
         weights: what the arrays are: imagenet, random or files.
+        precision: of what it computes, one of `environment.PRECISIONS`.
 
     Raises:
         SettingError: unknown name.
@@ -161,7 +171,7 @@ def from_arrays(name: str, arrays: Sequence[np.ndarray], weights: str) -> Encode
     spec = spec_of(name)
     model = _build(spec, None)
     model.set_weights(arrays)
-    return Encoder(spec, model, weights)
+    return Encoder(spec, model, weights, precision)
 
 
 def spec_of(name: str) -> EncoderSpec:
@@ -180,6 +190,14 @@ def _build(spec: EncoderSpec, weights: str | None) -> keras.Model:
         random.setstate(kept)
     output = model.get_layer(spec.layer).output if spec.options["include_top"] else model.output
     return keras.Model(model.input, output, name=spec.name)
+
+
+def _computing_in(model: keras.Model, precision: str) -> keras.Model:
+    """Return the CNN after its layers were told what to compute in."""
+    if precision != "float32":
+        for layer in model._flatten_layers():
+            layer.dtype_policy = PRECISIONS[precision]
+    return model
 
 
 def _imagenet(spec: EncoderSpec) -> keras.Model:

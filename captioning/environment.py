@@ -5,8 +5,9 @@ import os
 PREFIX = "CAPTIONING_"
 VARIABLES = ("DATASET", "ROOT", "LIMIT", "WEIGHTS", "ENCODER", "QUICK", "HOME", "MIRROR", "DEVICES", "PRECISION")
 RESOLVED = PREFIX + "PROJECT"  # how the runner hands a whole project to its kernels; nobody else sets it
+PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}  # name -> Keras's policy
 # Of the process, not of the project (as MIRROR, in `asking.mirror`) -> its values, the usual one first.
-OF_PROCESS = {"DEVICES": ("one", "all"), "PRECISION": ("float32", "bfloat16", "float16")}
+OF_PROCESS = {"DEVICES": ("one", "all"), "PRECISION": tuple(PRECISIONS)}
 
 
 class SettingError(ValueError):
@@ -14,7 +15,7 @@ class SettingError(ValueError):
 
 
 def of_process(name: str) -> str:
-    """Return a setting of `OF_PROCESS`: the DEVICES that models are trained on, or the PRECISION they compute in.
+    """Return a setting of `OF_PROCESS`: the DEVICES that models are trained on, or the PRECISION that is computed in.
 
     Raises:
         SettingError: it has none of the values there.

@@ -1,6 +1,7 @@
 """The frozen CNNs: the right layer, input and weights, and no silent change of any of them."""
 
 import dataclasses
+import pickle
 from pathlib import Path
 
 import keras
@@ -9,7 +10,8 @@ import pytest
 from tiny_encoder import CHANNELS, REGIONS, SIZE, SPEC, build, preprocess, tiny_encoder
 
 from captioning import encoders
-from captioning.settings import ENCODERS, SettingError
+from captioning.features import folder_of
+from captioning.settings import ENCODERS, Project, SettingError
 
 REAL = Path(__file__).parents[2] / "shared" / "real"
 
@@ -29,6 +31,22 @@ def cheap_weights(monkeypatch):
     """Let large CNNs start from zeros: drawing 138 million numbers takes longer than the test."""
     zeros = lambda self, shape, dtype=None: keras.ops.zeros(shape, dtype)  # noqa: E731
     monkeypatch.setattr(keras.initializers.GlorotUniform, "__call__", zeros)
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_another_precision_is_another_encoder(tiny, pixels, monkeypatch, tmp_path, precision):
+    plain = encoders.load("tiny", "random", tmp_path)
+    monkeypatch.setenv("CAPTIONING_PRECISION", precision)
+    fast = encoders.load("tiny", "random", tmp_path)
+    assert fast.identity == plain.identity | {"precision": precision}
+    expected, found = plain.run(pixels), fast.run(pixels)
+    assert found.dtype == np.float32 and 0 < np.abs(found - expected).max() < 0.03 * np.abs(expected).max()
+    project = Project("folder", root=str(tmp_path), encoder="mobilenet", home=tmp_path)
+    assert folder_of(project, "mobilenet").name.endswith(f"-{precision}")
+    again = encoders.from_arrays("tiny", fast.arrays(), "random", precision)
+    for one in (again, pickle.loads(pickle.dumps(fast))):
+        np.testing.assert_array_equal(one.run(pixels), found)
+        np.testing.assert_array_equal(one.in_float32().run(pixels), expected)
 
 
 def test_every_setting_names_an_encoder():

@@ -158,7 +158,7 @@ class Bundle(Captioner):
                     f"{self.folder} was trained with encoder weights in {weights or 'a folder'}, which are no longer "
                     "there: set CAPTIONING_WEIGHTS to the folder that holds them now."
                 )
-        encoder = encoders.load(identity["encoder"], weights, folder=None)
+        encoder = encoders.load(identity["encoder"], weights, None, identity.get("precision", "float32"))
         if found := difference(identity, encoder.identity | {"weights": identity["weights"]}):
             raise BundleError(
                 f"{self.folder} was trained with another encoder: {found}. Set CAPTIONING_WEIGHTS to the folder with "

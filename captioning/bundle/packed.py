@@ -100,7 +100,8 @@ class Packed:
         """
         try:
             arrays = list(self.arrays(ENCODER).values())
-            encoder = encoders.from_arrays(identity["encoder"], arrays, identity["weights"])
+            known = identity["weights"], identity.get("precision", "float32")
+            encoder = encoders.from_arrays(identity["encoder"], arrays, *known)
         except (SettingError, KeyError, ValueError, TypeError) as error:
             raise BundleError(f"{self / ENCODER} does not fit {self}/settings.json: {error}") from error
         # The manifest vouches for the weights; in float16 they have another hash.

@@ -12,6 +12,7 @@ import numpy as np
 
 from captioning.datasets.dataset import Record
 from captioning.encoders import spec_of
+from captioning.environment import of_process
 from captioning.features.index import BROKEN, Entry, key_of
 from captioning.features.shards import FeatureError, Shards
 from captioning.files import NO_ARRAYS, DamagedError, read_json, write_atomically, write_json
@@ -29,8 +30,10 @@ _NOT_IDENTITY = ("dtype", "shard", "versions")  # fields of the manifest that do
 
 
 def folder_of(project: Project, encoder: str) -> Path:
-    """Return the folder of the features of one encoder, for the weights that the project uses."""
-    return project.data / "features" / f"{encoder}-{spec_of(encoder).layer}-{project.weights_kind}"
+    """Return the folder of the features of one encoder, for the weights and the precision that are used now."""
+    precision = of_process("PRECISION")
+    ending = "" if precision == "float32" else f"-{precision}"
+    return project.data / "features" / f"{encoder}-{spec_of(encoder).layer}-{project.weights_kind}{ending}"
 
 
 class FeatureStore:

@@ -14,12 +14,10 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from captioning.environment import of_process
+from captioning.environment import PRECISIONS, of_process
 from captioning.lines import Lines, aligned
 from captioning.models.compiled import CompiledStep
 from captioning.quiet import start_quietly
-
-PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}  # name -> Keras's policy
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import numpy as np
 
 from captioning.bundle import Bundle, BundleError, Ensemble
 from captioning.decoding import Step
+from captioning.encoders import Encoder
 from captioning.from_scratch.rnn import CaptioningRNN
 from captioning.quiet import start_quietly
 from captioning.quiet import tensorflow as tf
@@ -62,9 +63,14 @@ class Graphs:
         }
 
     @cached_property
+    def _encoder(self) -> Encoder:
+        """The CNN in float32: what runs it elsewhere may not know other precisions."""
+        return self.bundle.encoder.in_float32()
+
+    @cached_property
     def encode(self) -> tf.types.experimental.PolymorphicFunction:
         """Pixels uint8 (batch, size, size, 3) -> features float32, rounded to float16 as they are kept on disk."""
-        encoder = self.bundle.encoder
+        encoder = self._encoder
         pixels = tf.TensorSpec((None, encoder.spec.size, encoder.spec.size, 3), tf.uint8, "pixels")
         return tf.function(
             lambda pixels: tf.cast(tf.cast(encoder(pixels), tf.float16), tf.float32), input_signature=[pixels]
@@ -75,7 +81,7 @@ class Graphs:
         module = tf.Module()
         module.weights = [getattr(self.bundle.model, "variables", ())]
         if "encoder" in names:
-            module.weights.append(self.bundle.encoder._model.variables)
+            module.weights.append(self._encoder._model.variables)
         functions = {"encoder": lambda: self.encode, "start": lambda: self.start, "step": lambda: self.step}
         return module, {name: _named(functions[name](), self.names[name][1]) for name in names}
 
