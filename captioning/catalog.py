@@ -134,7 +134,7 @@ def members(ensemble: Path) -> dict[str, str]:
     content = read_json(file, way_out)
     names = content.get("members") if isinstance(content, dict) and content.get("format") == ENSEMBLE_FORMAT else None
     if not isinstance(names, dict) or not all(name not in ("", "..") and Path(name).name == name for name in names):
-        raise DamagedError(f"{file} is no list of members, or of another version of this package. {way_out}")
+        raise DamagedError(f"{file} is not a list of members, or of another version of this package. {way_out}")
     return names
 
 

@@ -78,7 +78,7 @@ def settings_for(
 
 
 def start(project: Project, settings: dict, tokenizer: Tokenizer, name: str | None = None) -> Path:
-    """Find the experiment with these very settings, finished or not, or make a new one beside the others; says which.
+    """Find the experiment with exactly these settings, finished or not, or make a new one; says which.
 
     Args:
         project: holds the experiments in `checkpoints`.
@@ -100,7 +100,7 @@ def start(project: Project, settings: dict, tokenizer: Tokenizer, name: str | No
     with only_one(project.checkpoints / stem, wait=True):
         for folder, kept in _all(project.checkpoints):
             if not difference(_identity(kept), settings):
-                state = "trained with these very settings; it is loaded" if kept["finished"] else "training resumes"
+                state = "trained with exactly these settings; it is loaded" if kept["finished"] else "training resumes"
                 print(f"{folder.name}: {state}.")
                 return folder
         folder = _new_folder(project.checkpoints / stem, settings)
@@ -199,7 +199,7 @@ def parent(
     kinds = {kept["kind"] for each, kept in known.items() if name == each or (each in firsts and name == kept["kind"])}
     why = "it is unfinished" if kinds else "there is no such experiment, and none of that kind"
     if kinds and all(kind.startswith("numpy_") for kind in kinds):
-        why = "it is of NumPy, and its samples are learned from with TensorFlow"
+        why = "it is a NumPy model, and self-critical training needs a TensorFlow model"
     raise ValueError(f"PARENT = {name!r}: {why}. Use None or one of: {', '.join(can) or 'none yet'}.")
 
 

@@ -101,7 +101,7 @@ def choose(
     weights: str | None = None,
     encoder: str | None = None,
 ) -> Project:
-    """Choose what the series runs on and write it to data/active.json; the environment has the last word.
+    """Choose what the series runs on and write it to data/active.json; the environment takes precedence.
 
     What comes from the environment is in force, but never written down.
 
@@ -123,7 +123,7 @@ def choose(
 
 
 def active() -> Project:
-    """Return what notebook 01 chose; the environment has the last word, and is enough where it names a dataset.
+    """Return what notebook 01 chose; the environment takes precedence, and is enough where it names a dataset.
 
     Raises:
         FileNotFoundError: notebook 01 has not been run.
@@ -199,7 +199,7 @@ def _read(file: Path) -> dict:
         raise SettingError(str(error)) from error
     unknown = sorted(set(chosen) - set(KNOBS)) if isinstance(chosen, dict) else ["a list or a bare value"]
     if unknown:
-        raise SettingError(f"{file} holds {', '.join(unknown)}: no choice of notebook 01. {_AGAIN}")
+        raise SettingError(f"{file} holds {', '.join(unknown)}: which notebook 01 does not write. {_AGAIN}")
     return with_full_paths(chosen, file.parents[1])
 
 

@@ -252,7 +252,7 @@ def test_weights_with_a_damaged_middle_are_named(made):
 
 
 def test_a_folder_that_is_no_bundle_says_so_whatever_its_name(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"my-model is no trained bundle.*04 to 10"):
+    with pytest.raises(FileNotFoundError, match=r"my-model is not a trained bundle.*04 to 10"):
         bundle.load(tmp_path / "my-model")
 
 

@@ -159,7 +159,7 @@ def test_models_that_cannot_caption_together_are_refused(copy, tmp_path):
         ([first, first], "each once"),
         ([third, first, other_words], r"gru-larger and bahdanau-tiny have other words"),
         ([third, first, other_encoder], r"numpy_lstm-tiny and bahdanau-tiny see other features: weights_hash was"),
-        ([elsewhere, third], r"elsewhere/numpy_lstm-tiny is no folder beside it"),
+        ([elsewhere, third], r"elsewhere/numpy_lstm-tiny is not a folder beside it"),
     ):
         with pytest.raises(BundleError, match=match) as error:
             Ensemble.write(copy.checkpoints / "ensemble", members)

@@ -39,7 +39,7 @@ def test_the_same_settings_find_the_finished_experiment(made, capsys):
     folder, _ = finished(made)
     weights = (folder / "model.weights.h5").read_bytes()
     assert start(made) == folder
-    assert "bahdanau-mobilenet: trained with these very settings; it is loaded." in capsys.readouterr().out
+    assert "bahdanau-mobilenet: trained with exactly these settings; it is loaded." in capsys.readouterr().out
     assert (folder / "model.weights.h5").read_bytes() == weights
 
 
@@ -48,7 +48,7 @@ def test_knobs_changed_and_changed_back_leave_three_experiments(made, capsys):
     before = everything_in(made.project.checkpoints)
     capsys.readouterr()
     assert start(made, units=4) == folders[1]
-    assert "bahdanau-mobilenet-units-4: trained with these very settings; it is loaded." in capsys.readouterr().out
+    assert "bahdanau-mobilenet-units-4: trained with exactly these settings; it is loaded." in capsys.readouterr().out
     assert names(made) == ["bahdanau-mobilenet", "bahdanau-mobilenet-units-4", "bahdanau-mobilenet-units-5"]
     assert experiments.find(made.project.checkpoints) == folders
     assert before == everything_in(made.project.checkpoints)

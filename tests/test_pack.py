@@ -96,7 +96,7 @@ def test_what_is_refused(made, tmp_path):
         BundleError, match=r"is a folder: give the name of a file, for example .*bahdanau-mobilenet\.zip"
     ):
         pack(folder, tmp_path)
-    with pytest.raises(FileNotFoundError, match="is no trained bundle"):
+    with pytest.raises(FileNotFoundError, match="is not a trained bundle"):
         pack(tmp_path / "nothing", tmp_path / "model.zip")
     assert everything_in(tmp_path) == before
     with pytest.raises(BundleError, match="has no consensus reranking: run notebooks/11"):

@@ -210,8 +210,8 @@ def test_another_checksum_is_refused_of_addresses_and_of_files(server, content, 
         (Fault(drop=2000), "the connection failed"),
         (Fault(close=True), "the connection failed"),
         (Fault(headers={"Content-Type": "text/html"}), "web page"),
-        (Fault(change=b""), "is no zip"),
-        (Fault(change=b"not a zip"), "is no zip"),
+        (Fault(change=b""), "is not a zip file"),
+        (Fault(change=b"not a zip"), "is not a zip file"),
         (Fault(status=302, headers={"Location": "file:///etc/passwd"}), "neither http nor https"),
         (Fault(headers={"Content-Length": str(1 << 40)}), "more than 1,074 MB"),
     ],
@@ -324,7 +324,7 @@ def test_a_damaged_byte_is_noticed(content, refuse):
 
 
 def test_no_zip_and_a_zip_of_something_else(refuse):
-    refuse(b"\xff\xd8\xff\xe0 a photo", "is no zip")
+    refuse(b"\xff\xd8\xff\xe0 a photo", "is not a zip file")
     refuse(zipped([("thesis.txt", b"...")]), "no packed model: `python -m captioning pack` makes one")
 
 
@@ -351,7 +351,7 @@ def test_a_folder_with_weights_of_another_model_is_refused_in_one_line(kept, tmp
 
 def test_what_is_no_bundle_at_all(tmp_path):
     for place in (tmp_path, tmp_path / "no-such.zip"):
-        with pytest.raises(FileNotFoundError, match="is no trained bundle"):
+        with pytest.raises(FileNotFoundError, match="is not a trained bundle"):
             bundle.load(place)
 
 
@@ -450,7 +450,7 @@ def test_an_encoder_that_does_not_fit_is_refused(content, tmp_path):
     unknown = edited(encoder=identity | {"encoder": "huge"})
     for change, match in (
         ({"encoder_npz": fewer}, r"encoder\.npz does not fit"),
-        ({"encoder_npz": b"PK"}, r"encoder\.npz is no zip, or is damaged"),
+        ({"encoder_npz": b"PK"}, r"encoder\.npz is not a zip file, or is damaged"),
         ({"settings_json": turned}, "another encoder than this version builds: resize was 'cropped'"),
         ({"settings_json": unknown}, "Unknown encoder 'huge'"),
     ):

@@ -82,7 +82,7 @@ def test_knobs_and_code_changed_and_changed_back(executed, tmp_path, capsys):
     cell = f"from captioning.models.gru import *\n\n\n{source}"
     for change in ({"settings": ("DROPOUT = None", "DROPOUT = 0.25")}, {"source": (None, cell)}, {}):
         said = run_changed("04", change, tmp_path / f"series{len(list(tmp_path.iterdir()))}", until="train")
-    assert f"{first}: trained with these very settings; it is loaded." in said
+    assert f"{first}: trained with exactly these settings; it is loaded." in said
     names = {folder.name for folder in experiments.find(checkpoints) if folder.name.startswith("gru")}
     assert names == {first, f"{first}-dropout-0.25", f"{first}-other-code"} and files_of(checkpoints / first) == kept
     said = run_changed("11", {}, tmp_path / "evaluation", until="table")

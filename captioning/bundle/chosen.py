@@ -30,7 +30,7 @@ def whole(name: str, value: Any, most: int) -> int:
 def read_chosen(file: Path, tokenizer: Tokenizer) -> dict:
     """Return the chosen decoding; the usual one without scores, and with a line that says so where they are damaged.
 
-    Its fields: `beam_width`, `length_penalty`, `may_repeat` (the words that may fall twice; None: all), `tried` (rows
+    Its fields: `beam_width`, `length_penalty`, `may_repeat` (the words that may occur twice; None: all), `tried` (rows
     of width, penalty, CIDEr), `confidences`, `consensus` (None, or how to rerank: `beam_width`, `k`, `mix`, `encoder`,
     `neighbors`, the digest of these).
 
@@ -49,7 +49,7 @@ def read_chosen(file: Path, tokenizer: Tokenizer) -> dict:
             raise ValueError("a number is missing")
         words = chosen["may_repeat"]
         if words is not None and not (isinstance(words, list) and set(words) <= set(tokenizer.vocabulary)):
-            raise ValueError("may_repeat is no list of words of the vocabulary")
+            raise ValueError("may_repeat is not a list of words of the vocabulary")
         if (rule := chosen["consensus"]) is not None:
             _check_consensus(rule, len(tokenizer))
         return chosen
@@ -57,8 +57,8 @@ def read_chosen(file: Path, tokenizer: Tokenizer) -> dict:
         return USUAL
     except (DamagedError, KeyError, TypeError, ValueError):
         print(
-            f"{file} is damaged: captions are decoded with beam width {USUAL['beam_width']}, not as validation chose. "
-            "Run notebooks/11_evaluate.ipynb again."
+            f"{file} is damaged: captions are decoded with beam width {USUAL['beam_width']}, not with what "
+            "validation chose. Run notebooks/11_evaluate.ipynb again."
         )
         return USUAL
 

@@ -129,14 +129,14 @@ def _checked(members: Sequence[Bundle], folder: Path) -> tuple[Bundle, ...]:
     first, *others = members
     for member in members:
         if not isinstance(member.folder, Path) or member.folder.absolute().parent != folder.absolute().parent:
-            raise BundleError(f"{folder}: its member {member.folder} is no folder beside it.")
+            raise BundleError(f"{folder}: its member {member.folder} is not a folder beside it.")
         if not member.settings["finished"]:
             raise BundleError(f"{folder}: the training of its member {member.name} is unfinished.")
     for member in others:
         if member.tokenizer != first.tokenizer:
             raise BundleError(
                 f"{folder}: {first.name} and {member.name} have other words (their tokenizer.json differ), so their "
-                "probabilities have no mean. Leave one of them out."
+                "probabilities cannot be averaged. Leave one of them out."
             )
     by_encoder = {}
     for member in members:

@@ -102,7 +102,7 @@ def read_settings(folder: Path | Packed) -> dict:
     file = folder / "settings.json"
     if not file.is_file():
         raise FileNotFoundError(
-            f"{file} is missing: {folder} is no trained bundle. A model notebook, 04 to 10, makes one."
+            f"{file} is missing: {folder} is not a trained bundle. A model notebook, 04 to 10, makes one."
         )
     try:
         settings = read_json(file, "Delete the folder and train it again.")

@@ -119,7 +119,7 @@ def find(path: Path | str, sha256: str | None = None, allow_private: bool = Fals
         allow_private: see `WebPhoto`.
 
     Raises:
-        BundleError: file or address is no packed model, is damaged, not to be trusted, of a newer version, or of
+        BundleError: file or address is not a packed model, is damaged, not to be trusted, of a newer version, or of
             another checksum; or a folder is to have one.
     """
     if ADDRESS.match(str(path)):
@@ -165,8 +165,8 @@ def _opened(file: IO[bytes], source: str, sha256: str | None) -> Packed:
 def _manifest(members: Mapping[str, bytes], source: str) -> dict:
     """Return the manifest; a newer format may have other fields and members, so that it comes before all else."""
     if MANIFEST not in members:
-        raise BundleError(f"{source} is no packed model: `python -m captioning pack` makes one from a trained bundle.")
-    way_out = f"It is no manifest of a packed model. {AGAIN}"
+        raise BundleError(f"{source} is not a packed model: `python -m captioning pack` makes one of a bundle.")
+    way_out = f"It is not the manifest of a packed model. {AGAIN}"
     file = Member(f"{source}/{MANIFEST}", members[MANIFEST])
     try:
         manifest = read_json(file, way_out)
@@ -193,7 +193,7 @@ def _unzipped(file: IO[bytes], source: str) -> dict[str, bytes]:
     except (UnpackError, BundleError) as error:
         raise BundleError(str(error)) from error
     except DAMAGE as error:
-        raise BundleError(f"{source} is no zip, or is damaged or cut short ({error}). {AGAIN}") from error
+        raise BundleError(f"{source} is not a zip file, or is damaged or cut short ({error}). {AGAIN}") from error
 
 
 def _content(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, source: str) -> bytes:
@@ -202,5 +202,5 @@ def _content(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, source: str) -> b
     with archive.open(entry) as packed:
         content = packed.read(entry.file_size)  # no more than it declares, whatever is in there
         if len(content) < entry.file_size:
-            raise zipfile.BadZipFile(f"{entry.filename!r} has not the {entry.file_size:,} bytes that it declares")
+            raise zipfile.BadZipFile(f"{entry.filename!r} does not have the {entry.file_size:,} bytes that it declares")
     return content

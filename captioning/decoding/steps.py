@@ -46,7 +46,7 @@ class Caption(NamedTuple):
 
 
 NOT_FINITE = (
-    "step returned logits with NaN or infinity: weights or features are no finite numbers. Has the training "
+    "step returned logits with NaN or infinity: weights or features are not finite. Has training "
     "diverged (see the loss in its history; lower the learning rate)?"
 )
 NOTHING_ALLOWED = (

@@ -63,7 +63,7 @@ class FeatureStore:
         self._shards = Shards(self.folder, _header(self.manifest), (self.regions, self.channels), per_shard)
         self._contents: dict[tuple, str] = {}
         if self._shards.damage and not mend:
-            raise FeatureError(f"{'; '.join(self._shards.damage)}. {self._way_out} It makes again what is lost.")
+            raise FeatureError(f"{'; '.join(self._shards.damage)}. {self._way_out} It restores what is lost.")
         if mend:
             for damage in self._shards.damage:
                 print(f"{damage}: what is lost is made again.")

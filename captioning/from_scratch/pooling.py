@@ -22,7 +22,7 @@ def channel_statistics(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     features = np.asarray(features)
     if not len(features):
-        raise ValueError("There is no image to take mean and deviation of: has the train split pictures with features?")
+        raise ValueError("No image to take mean and deviation of: does the train split have pictures with features?")
     mean, count = 0.0, len(features)
     for part in _in_parts(features):
         mean = mean + part.sum(axis=0) / count
