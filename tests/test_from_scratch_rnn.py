@@ -105,9 +105,9 @@ def test_statistics_of_the_pooled_features_and_a_channel_that_never_varies():
     np.testing.assert_allclose(mean, pooled.mean(axis=0))
     np.testing.assert_allclose(deviation, np.sqrt(((pooled - mean) ** 2).mean(axis=0)), atol=1e-12)
     model = CaptioningRNN(CaptioningRNNConfig(9, 5, units=4), mean, deviation)
-    image = model._standardised(features)
+    image = model._standardized(features)
     np.testing.assert_allclose(image.std(axis=0), [1, 1, 1, 0, 1], atol=1e-3)
-    assert (model._standardised(features + np.float16(1))[:, 3] == 0).all()
+    assert (model._standardized(features + np.float16(1))[:, 3] == 0).all()
 
 
 def test_dropout_is_seeded_and_off_without_a_generator():
