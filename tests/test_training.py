@@ -22,6 +22,7 @@ from captioning.files import DamagedError
 from captioning.from_scratch.rnn import CaptioningRNN, CaptioningRNNConfig
 from captioning.models.gru import GRUConfig, GRUDecoder
 from captioning.provenance import StaleError
+from captioning.quiet import tensorflow as tf
 from captioning.tokenizer import END, PAD, START, Tokenizer
 from captioning.training import fit, free_running
 from captioning.training.archive import read_arrays
@@ -236,6 +237,7 @@ def test_validation_captions_come_from_the_pictures_own_features(tmp_path, monke
     say_nothing = lambda step, state, length: seen.extend(state) or [NOTHING] * len(state)  # noqa: E731
     monkeypatch.setattr(free_running, "greedy", say_nothing)
     after_each_epoch = fit.ValidationCaptions(batches, tokenizer)
+    after_each_epoch.set_model(SimpleNamespace(distribute_strategy=tf.distribute.get_strategy()))
     after_each_epoch._compiled = (lambda features: features), None
     after_each_epoch.on_epoch_end(0, {})
     np.testing.assert_array_equal(seen, store.rows(batches.records))
