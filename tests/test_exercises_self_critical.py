@@ -7,10 +7,8 @@ from tests.series import files_of, run_changed
 
 pytestmark = pytest.mark.notebooks
 PEOPLE = """
-inputs, people = next(train.epoch(0))
-of_people = score(people, numbers)
-print("people", of_people[people.any(axis=-1)].mean() > 2 * rewards.mean())
-"""
+print("people", score(people, numbers).mean() > 2 * rewards.mean())
+cut = hanging(people)"""
 NO_BASELINE = "\nself_critical.advantages = lambda rewards: rewards\nfew = CaptionBatches"
 
 
@@ -29,10 +27,7 @@ def checkpoints(executed):
 def test_two_samples_another_parent_people_and_no_baseline(checkpoints, tmp_path):
     changes = {
         "settings": [('PARENT = "bahdanau"', 'PARENT = "gru-vgg16"'), ("SAMPLES = 5", "SAMPLES = 2")],
-        "reward": (
-            None,
-            "score = reward.Reward(train.records, tokenizer)\nrewards = score(samples, numbers)\n" + PEOPLE,
-        ),
+        "ends-function": ("cut = hanging(people)", PEOPLE),
         "mistake": ("few = CaptionBatches", NO_BASELINE),
     }
     said = run_changed("10", changes, tmp_path)

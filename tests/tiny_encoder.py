@@ -2,6 +2,7 @@
 
 import dataclasses
 import random
+import threading
 
 import keras
 import numpy as np
@@ -111,10 +112,11 @@ def forbidden(encoder):
 class Counting(Encoder):
     """An encoder that counts the pictures that it is given; a filled up batch ends with black ones."""
 
-    pictures = 0
+    pictures, _lock = 0, threading.Lock()  # several batches are encoded at a time
 
     def run(self, pixels):
-        self.pictures += int(pixels.any(axis=(1, 2, 3)).sum())
+        with self._lock:
+            self.pictures += int(pixels.any(axis=(1, 2, 3)).sum())
         return super().run(pixels)
 
 

@@ -166,7 +166,8 @@ def test_a_sign_in_page_in_the_middle(server, tmp_path):
     server.files = {f"/{index}.jpg": BODY[:1000] if index < 200 else PAGE for index in range(1000)}
     with pytest.raises(DownloadError, match="web page"):
         fetch_many(photos(server.url(""), tmp_path, 1000), progress=False, sleep=lambda _: None)
-    assert len(files_in(tmp_path)) == 200 and len(server.seen) < 300
+    # Of the good files, those may be missing that other threads were still fetching.
+    assert 200 - 8 < len(files_in(tmp_path)) <= 200 and len(server.seen) < 300
 
 
 def test_the_last_broken_photos_of_a_dataset_are_listed_again(server, tmp_path):
