@@ -41,7 +41,8 @@ def measure(line: Line) -> dict:
         if line.usual is not None:
             usual.append((line.usual_amount or line.amount) / seconds_of(line.usual))
     found = {"name": line.name, "unit": line.unit, "repeats": len(ours), "aim": line.aim, "more": line.more}
-    found |= {"ours": statistics.median(ours), "seconds": line.amount / statistics.median(ours)}
+    seconds = (line.amount if line.unit else 1.0) / statistics.median(ours)
+    found |= {"ours": statistics.median(ours), "seconds": seconds}
     if line.usual is not None:
         ratios = [one / other for one, other in zip(ours, usual, strict=True)]
         found |= {"against": line.against, "usual": statistics.median(usual)}
