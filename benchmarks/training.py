@@ -24,7 +24,7 @@ from benchmarks import made
 from benchmarks.timing import Line, has_bfloat16, seconds_of
 from benchmarks.usual.attention_tutorial import PLACES, Tutorial, copied
 from captioning import models
-from captioning.batches import CaptionBatches
+from captioning.batches import POOL, CaptionBatches
 from captioning.models.bahdanau import BahdanauConfig, BahdanauDecoder
 from captioning.training import fit, loop
 from captioning.training.config import TrainingConfig
@@ -54,8 +54,9 @@ def lines(
         records = made.records(pictures, sizes["vocabulary"])
         store = made.store(Path(folder), records, sizes["regions"], sizes["channels"])
         words = made.tokenizer(sizes["vocabulary"])
-        epoch = CaptionBatches(records, store, words, batch_size=batch, max_words=cut).epoch(0)
-        by_length = sorted(epoch, key=lambda pair: pair[1].shape[-1])
+        # As of all of COCO.
+        batches = CaptionBatches(records, store, words, batch_size=batch, max_words=cut, pool=POOL)
+        by_length = sorted(batches.epoch(0), key=lambda pair: pair[1].shape[-1])
     chosen = [by_length[(2 * n + 1) * len(by_length) // (2 * steps)] for n in range(steps)]
     copies = [copied(inputs["features"], inputs["tokens"], targets, places) for inputs, targets in chosen[::6]]
     tutorial = Tutorial(BahdanauConfig(**sizes))

@@ -11,9 +11,9 @@ from captioning.quiet import tensorflow as tf
 from captioning.tokenizer import PAD, Tokenizer
 
 ALL = (slice(None),)  # of a batch's pictures: one share
-POOL = (
-    16  # batches whose pictures are sorted by length together; of COCO's positions 77 % are words then, and 55 % if 1
-)
+# Batches whose pictures are sorted by length together: 77 % of COCO's positions are words then, 55 % without. Only in
+# large sets: of scenes, where the length tells how much a picture shows, all models learned less from such batches.
+POOL, LARGE = 16, 1000  # batches
 
 
 class CaptionBatches:
@@ -34,6 +34,7 @@ class CaptionBatches:
         max_words: int = 30,
         averaged: bool = False,
         seed: int = 0,
+        pool: int | None = None,
     ):
         """Tokenize the captions.
 
@@ -46,6 +47,8 @@ class CaptionBatches:
             max_words: longer captions are cut, and then have no END to learn from.
             averaged: give one vector per picture, the mean over its regions.
             seed: of the order; the order is a function of (seed, epoch).
+            pool: batches whose pictures are sorted by the length of their captions together, which leaves less padding;
+                1: none; None: `POOL` where there are `LARGE` batches or more, else 1.
 
         Raises:
             ValueError: there is no picture with features.
@@ -55,7 +58,7 @@ class CaptionBatches:
         if not self.records:
             raise ValueError(_nothing(records, store))
         self.store = store
-        self.batch_size, self.max_words, self.seed = batch_size, max_words, seed
+        self.batch_size, self.max_words, self.seed, self.pool = batch_size, max_words, seed, pool
         # Where pictures have one caption each, five rows would be four times padding.
         self.captions = min(captions, max(len(record.captions) for record in self.records))
         self._tokens = _Tokens([_cut(tokenizer.encode(text), max_words) for text in r.captions] for r in self.records)
@@ -93,12 +96,12 @@ class CaptionBatches:
     def epoch(self, epoch: int, shares: Sequence[slice] = ALL) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
         """Yield the batches of one epoch, shuffled by (seed, epoch); `shares` as in `training`.
 
-        The pictures of a batch have captions of similar length, which leaves little padding: they are shuffled, cut
-        into pools of some batches, and sorted inside each of them; then the batches are shuffled.
+        Pictures are shuffled, cut into pools of some batches, and sorted by length inside each of them; then the
+        batches are shuffled.
         """
         random = np.random.default_rng((self.seed, epoch))
         order = random.permutation(len(self.records))
-        pool = self.batch_size * max(1, min(POOL, self.steps_per_epoch // 4))  # of few pictures, not always the same
+        pool = self.batch_size * (self.pool or (POOL if self.steps_per_epoch >= LARGE else 1))
         pools = (order[start : start + pool] for start in range(0, len(order), pool))
         batches = self._split(np.concatenate([each[np.argsort(self._longest[each], kind="stable")] for each in pools]))
         return self._batches([batches[number] for number in random.permutation(len(batches))], random, shares)
