@@ -29,7 +29,7 @@ class Several:
         """Return the same with a copy of the models."""
         return dataclasses.replace(self, checkpoints=shutil.copytree(self.checkpoints, folder / "checkpoints" / "tiny"))
 
-    def load(self, name, weights, folder):
+    def load(self, name, weights, folder, precision="float32"):
         """Stand in for `encoders.load`."""
         return self.encoders[name]
 

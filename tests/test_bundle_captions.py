@@ -28,9 +28,7 @@ def made(tmp_path):
 def with_photos(made, monkeypatch):
     """A bundle whose encoder is the tiny one; how its weights are asked for is noted."""
     asked, encoder = [], tiny_encoder()
-    monkeypatch.setattr(
-        encoders, "load", lambda name, weights, folder: asked.append((name, weights, folder)) or encoder
-    )
+    monkeypatch.setattr(encoders, "load", lambda *given: asked.append(given[:3]) or encoder)
     sizes = {"regions": SPEC.regions, "channels": SPEC.channels}
     config = BahdanauConfig(len(made.tokenizer), **sizes, embedding=4, units=5, attention=3)
     folder, _ = finished(made)

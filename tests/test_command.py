@@ -327,7 +327,7 @@ def test_a_wrong_setting_is_said(capsys, monkeypatch, photos):
 def test_it_says_what_the_bundle_says(made, monkeypatch, capsys):
     """The way of a user: names, files, a real model over a tiny encoder."""
     encoder = tiny_encoder()
-    monkeypatch.setattr(encoders, "load", lambda name, weights, folder: encoder)
+    monkeypatch.setattr(encoders, "load", lambda *_: encoder)
     sizes = {"regions": SPEC.regions, "channels": SPEC.channels}
     folder, _ = finished(made)
     config = BahdanauConfig(len(made.tokenizer), **sizes, embedding=4, units=5, attention=3)

@@ -314,7 +314,7 @@ def test_the_parent_is_the_best_keras_model_of_all_or_of_a_kind_or_the_one_that_
         score(folder, validation=1 - cider, test=0.1)  # what an evaluation finds later picks no other parent
     for name, expected in {None: best, "bahdanau": two, one.name: one, child.name: child, best.name: best}.items():
         assert parent_of(made, name) == expected
-    whys = {of_numpy.name: "of NumPy", "numpy_lstm": "of NumPy", open_one.name: "unfinished"}
+    whys = {of_numpy.name: "NumPy model", "numpy_lstm": "NumPy model", open_one.name: "unfinished"}
     for name, why in (whys | {"typo": "no such experiment", "transformer": "none of that kind"}).items():
         with pytest.raises(ValueError, match=f"PARENT = '{name}': .*{why}.* Use None or one of: {one.name}, .*gru"):
             parent_of(made, name)

@@ -325,7 +325,7 @@ def test_a_damaged_byte_is_noticed(content, refuse):
 
 def test_no_zip_and_a_zip_of_something_else(refuse):
     refuse(b"\xff\xd8\xff\xe0 a photo", "is not a zip file")
-    refuse(zipped([("thesis.txt", b"...")]), "no packed model: `python -m captioning pack` makes one")
+    refuse(zipped([("thesis.txt", b"...")]), "not a packed model: `python -m captioning pack` makes one")
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path, monkeypatch):
