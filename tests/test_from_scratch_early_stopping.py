@@ -245,7 +245,7 @@ def test_no_picture_is_named(made):
     for gather in (caption_arrays, Validation):
         with pytest.raises(ValueError, match="No picture of the split"):
             gather((), made[1], made[2])
-    with pytest.raises(ValueError, match="no image"):
+    with pytest.raises(ValueError, match="No image"):
         channel_statistics(np.zeros((0, 6)))
 
 
