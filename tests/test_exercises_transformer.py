@@ -22,8 +22,8 @@ def read_again(tokens, state):
 
 
 rows = store.rows(shown)
-again = decoding.greedy(read_again, (rows, np.zeros((len(rows), 0), np.int32)))
-kept = decoding.greedy(captioner.step, captioner.initial_state(rows))
+again = decoding.greedy(read_again, (rows, np.zeros((len(rows), 0), np.int32)), MAX_WORDS)
+kept = decoding.greedy(captioner.step, captioner.initial_state(rows), MAX_WORDS)
 print("same captions", [caption.tokens for caption in again] == [caption.tokens for caption in kept])
 print("own photo:", captioner.caption(str(shown[0].file)))
 """
