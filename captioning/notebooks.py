@@ -125,7 +125,7 @@ def _run_one(notebook: Path, executed: Path, project: Project) -> None:
     for kept in (executed, executed.with_suffix(".html")):
         kept.unlink(missing_ok=True)  # of an earlier run
     try:
-        with _stderr_into(executed.with_name("kernels.log")), _environment_of_kernels(project):
+        with _stderr_into(executed.with_name("kernels.log")), environment_of_kernels(project):
             papermill.execute_notebook(
                 notebook, executed, cwd=notebook.parent, kernel_name="python3", progress_bar=False
             )
@@ -183,7 +183,7 @@ def _stderr_into(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _environment_of_kernels(project: Project) -> Iterator[None]:
+def environment_of_kernels(project: Project) -> Iterator[None]:
     """Hand the project to the kernels that start meanwhile; they start in notebooks/, so that paths are absolute."""
     before = dict(os.environ)
     os.environ.update(settings.hand_over(project))

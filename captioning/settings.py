@@ -14,7 +14,7 @@ from captioning import lines
 from captioning.environment import PREFIX, RESOLVED, VARIABLES, SettingError, variables
 from captioning.files import DamagedError, read_json, write_json
 
-DATASETS = ("scenes", "coco2014", "flickr8k", "open-images", "folder")
+DATASETS = ("scenes", "coco2014", "coco2017", "flickr8k", "flickr30k", "open-images", "folder")
 # Encoder -> (regions, channels) of its features; the rest is in `encoders`.
 ENCODERS = {
     "vgg16": (1, 4096), "inception_v3": (64, 2048), "resnet50": (49, 2048), "mobilenet": (49, 768),
