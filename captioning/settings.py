@@ -155,6 +155,18 @@ def hand_over(project: Project) -> dict[str, str]:
     return {RESOLVED: json.dumps(dataclasses.asdict(project) | {"home": str(project.home)})}
 
 
+def is_quick() -> bool:
+    """Return whether the smallest sizes are asked for, whatever the dataset and whether or not one was chosen.
+
+    Raises:
+        SettingError: an unknown variable, or CAPTIONING_QUICK is neither 0 nor 1.
+    """
+    if os.environ.get(RESOLVED):
+        return _handed_over().quick
+    _check(asked := {name: value for name, value in _environment().items() if name == "quick"}, PREFIX)
+    return asked.get("quick", False)
+
+
 def quick_sizes(**smallest: Any) -> tuple:
     """Say which knobs of the settings cell a quick run replaces; return their new values in the order given."""
     told = ", ".join(f"{name} = {value!r}" for name, value in smallest.items())

@@ -1,5 +1,6 @@
 """Every figure of the series: readable on a page, without color too, and with an alt text."""
 
+from captioning.plotting.architectures import draw_architecture
 from captioning.plotting.attention import show_attention
 from captioning.plotting.bars import plot_bars, plot_lengths
 from captioning.plotting.captions import show_captions
