@@ -70,6 +70,12 @@ class Project:
         return Path(self.root) if self.root else self.home / "data" / "originals" / self.dataset
 
     @property
+    def made(self) -> list[Path]:
+        """The folders that notebooks write to: data, downloads, random encoder weights and experiments."""
+        downloads = [] if self.root else [self.originals]
+        return [self.data, *downloads, self.encoders, self.checkpoints]
+
+    @property
     def checkpoints(self) -> Path:
         """The folder with the bundles trained on this dataset."""
         return self.home / "checkpoints" / self.name

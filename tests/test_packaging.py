@@ -86,7 +86,7 @@ def test_make_installs_every_extra():
 
 
 # Who needs an extra; the rest of the package gets along with the base installation.
-OF_EXTRAS = {"notebooks": "notebooks.py|pages/|serving/widgets", "export": "serving/(onnx_|saved_model|site)"}
+OF_EXTRAS = {"notebooks": "costs.py|notebooks.py|pages/|serving/widgets", "export": "serving/(onnx_|saved_model|site)"}
 OF_EXTRAS["ray"] = "features/cluster|serving/encoding"
 BENEATH = {"h5py": "keras", "nbclient": "papermill"}  # what comes with what is declared
 
