@@ -31,6 +31,7 @@ def _series() -> Path:
 
 FOLDER = _series()
 CHOOSES = "01"  # the notebook whose knobs choose the dataset
+NEEDS_NOTHING = "00"  # not even that choice
 DIED = (
     "The kernel died, as it does when memory runs out. Set a smaller CAPTIONING_LIMIT, CAPTIONING_ENCODER=mobilenet, "
     "or a smaller BATCH in the settings cell of the notebook."
@@ -59,10 +60,11 @@ def run(notebooks: Sequence[Path], folder: Path, project: Project | None = None)
     """
     project = project or resolve(notebooks)
     folder.mkdir(parents=True, exist_ok=True)
-    took = {}
+    took, made = {}, [project.data, project.encoders, project.checkpoints]
+    made += [] if project.root else [project.originals]
     for notebook in notebooks:
         print(f"{notebook.stem} ...", flush=True)
-        with costs.measured(project.made) as took[notebook.stem]:
+        with costs.measured(made) as took[notebook.stem]:
             _run_one(notebook, folder / notebook.name, project)
         costs.keep(folder, notebook.stem, took[notebook.stem])
     return took
@@ -71,12 +73,21 @@ def run(notebooks: Sequence[Path], folder: Path, project: Project | None = None)
 def resolve(notebooks: Sequence[Path]) -> Project:
     """Return what these notebooks work on: the environment over the knobs of notebook 01, else over its last choice.
 
+    Notebook 00 alone needs no choice; where there is one, its page belongs to that dataset's.
+
     Raises:
         FileNotFoundError: notebook 01 is not among them, has never been run, and the environment names no dataset.
         SettingError: a setting cannot be used, or a knob of notebook 01 is no plain value.
     """
     first = [notebook for notebook in notebooks if notebook.name.startswith(CHOOSES)]
-    return settings.from_environment(**knobs_of(first[0])) if first else settings.active()
+    if first:
+        return settings.from_environment(**knobs_of(first[0]))
+    try:
+        return settings.active()
+    except FileNotFoundError:
+        if all(notebook.name.startswith(NEEDS_NOTHING) for notebook in notebooks):
+            return settings.from_environment()
+        raise
 
 
 def knobs_of(notebook: Path) -> dict:

@@ -70,12 +70,6 @@ class Project:
         return Path(self.root) if self.root else self.home / "data" / "originals" / self.dataset
 
     @property
-    def made(self) -> list[Path]:
-        """The folders that notebooks write to: data, downloads, random encoder weights and experiments."""
-        downloads = [] if self.root else [self.originals]
-        return [self.data, *downloads, self.encoders, self.checkpoints]
-
-    @property
     def checkpoints(self) -> Path:
         """The folder with the bundles trained on this dataset."""
         return self.home / "checkpoints" / self.name
@@ -159,6 +153,18 @@ def from_environment(**knobs: Any) -> Project:
 def hand_over(project: Project) -> dict[str, str]:
     """Return the variable with which another process uses exactly this project, whatever else is set there."""
     return {RESOLVED: json.dumps(dataclasses.asdict(project) | {"home": str(project.home)})}
+
+
+def is_quick() -> bool:
+    """Return whether the smallest sizes are asked for, whatever the dataset and whether or not one was chosen.
+
+    Raises:
+        SettingError: an unknown variable, or CAPTIONING_QUICK is neither 0 nor 1.
+    """
+    if os.environ.get(RESOLVED):
+        return _handed_over().quick
+    _check(asked := {name: value for name, value in _environment().items() if name == "quick"}, PREFIX)
+    return asked.get("quick", False)
 
 
 def quick_sizes(**smallest: Any) -> tuple:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from captioning import catalog, lines, settings
-from captioning.serving import disk, encoding
+from captioning.serving import encoding, machine
 
 if TYPE_CHECKING:
     from captioning.bundle import Bundle
@@ -112,9 +112,9 @@ def _parser() -> argparse.ArgumentParser:
     option("--allow-private", action="store_true", help="also fetch the model from this machine and its network")
     option("--serve", nargs="?", const=8000, type=int, metavar="PORT", help="then serve the page on this machine")
     encoding.add_options(add("features", encoding.run, "encode the pictures ahead", epilog=encoding.EPILOG))
-    disk.add_options(add("data", disk.fetch, "fetch or draw the chosen dataset: notebook 01 alone"), cleans=False)
-    disk.add_options(add("clean-data", disk.clean, "list the data with its sizes, and delete it"), cleans=True)
-    add("devices", _devices, "say what TensorFlow computes on, and try it")
+    machine.add_options(add("data", machine.fetch, "fetch or draw the chosen dataset: notebook 01 alone"), cleans=False)
+    machine.add_options(add("clean-data", machine.clean, "list the data with its sizes, and delete it"), cleans=True)
+    add("devices", machine.devices, "say what TensorFlow computes on, and try it")
     option = add("notebooks", _notebooks, "run the notebooks and write their pages")
     option("names", nargs="*", metavar="NAME", help="such as 04; default: all")
     return parser
@@ -290,13 +290,6 @@ def _export(options: argparse.Namespace) -> int:
         print(saved_model.write(bundle, options.out))
     if options.serve:
         site.serve(options.out, options.serve)
-    return 0
-
-
-def _devices(options: argparse.Namespace) -> int:
-    from captioning import devices
-
-    print(devices.report())
     return 0
 
 

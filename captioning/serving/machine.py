@@ -1,4 +1,4 @@
-"""`captioning data` fetches a dataset, `captioning clean-data` gives the space back; both ask before much happens."""
+"""`captioning data` fetches a dataset and `clean-data` gives the space back, both ask; `devices` says what computes."""
 
 from __future__ import annotations
 
@@ -78,6 +78,14 @@ def clean(options: argparse.Namespace) -> int:
             for path in parts[name]:
                 shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
             print(f"{name}: deleted, {sizes[name]:,.1f} MB are free again.")
+    return 0
+
+
+def devices(options: argparse.Namespace) -> int:
+    """Print what TensorFlow computes on."""
+    from captioning.devices import report
+
+    print(report())
     return 0
 
 

@@ -1,6 +1,7 @@
-"""`captioning data` and `captioning clean-data`: they ask, and what is the reader's stays."""
+"""`captioning data`, `clean-data` and `devices`: what they ask, keep and find."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 from captioning import notebooks
 from captioning.datasets import needs
 from captioning.files import only_one
+from captioning.quiet import keras, tensorflow
 from captioning.serving.command import main
 from tests.test_house import ROOT
 
@@ -141,3 +143,12 @@ def test_make_hands_its_variables_on():
     command = ["make", "--dry-run", "data", "clean-data", "NAMES=scenes/features encoders", "YES=1"]
     said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert "captioning data --yes\n" in said and "captioning clean-data scenes/features encoders --yes\n" in said
+
+
+def test_devices_are_named_and_tried(capsys):
+    assert main(["devices"]) == 0
+    versions, cpu, *rest = capsys.readouterr().out.splitlines()
+    assert tensorflow.__version__ in versions and keras.__version__ in versions
+    assert re.fullmatch(r"CPU:0, .+: 2,000 x 2,000 numbers multiplied in [\d.]+ ms", cpu)
+    gpus = tensorflow.config.list_physical_devices("GPU")
+    assert len(rest) == len(gpus) or rest == ["TensorFlow has found no GPU: everything is computed on the CPU."]
