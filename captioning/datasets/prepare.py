@@ -19,6 +19,12 @@ QUICK_PHOTOS = 120  # in quick runs on photos, where no limit is set
 MISSING = 100  # one of so many photos may be missing since the last time; more look like a drive that is away
 
 
+def download(project: Project) -> float:
+    """Return how many MB `obtain` fetches, less what is there."""
+    source = _DOWNLOADS.get(project.dataset) if project.root is None else None
+    return sum(need.download for need in source.needs(project.originals, Wanted(_limit(project)))) if source else 0.0
+
+
 def cost(project: Project, long_side: int = Wanted.long_side, delete_zips: bool = False) -> str:
     """Return what `obtain` fetches, less what is there: bytes, disk, minutes; and the disk that later notebooks need.
 
