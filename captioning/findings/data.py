@@ -57,8 +57,8 @@ def splitting(captions: Sequence[str]) -> Finding:
     characters = len({token for caption in captions for token in tokenize(caption) if units.unspaced(token)})
     return Finding(
         f"The captions of train are written without spaces between words: their {characters:,} characters are the "
-        '"words" of the vocabulary and the scores, without coco-caption\'s rules. To count words instead, put spaces '
-        "between them first, for example with jieba, MeCab or PyThaiNLP."
+        '"words" of the vocabulary and the scores, without the rules of coco-caption. To count words instead, put '
+        "spaces between them first, for example with jieba, MeCab or PyThaiNLP."
     )
 
 
