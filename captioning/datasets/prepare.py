@@ -145,7 +145,7 @@ def save(project: Project, dataset: CaptionDataset) -> Path:
 
 
 def load(project: Project) -> CaptionDataset:
-    """Return what notebook 01 prepared.
+    """Return what notebook 01 prepared; captions without spaces between words have their characters marked as units.
 
     Raises:
         FileNotFoundError: notebook 01 has not been run for this dataset.
@@ -155,7 +155,7 @@ def load(project: Project) -> CaptionDataset:
     path = require(project.data / "captions.json", made_by="01_download")
     dataset = captions_file.read(path, project.home)
     require_same(path, _without_choices(dataset.made_from), _made_from(project), made_by="01_download")
-    return captions_file.unchanged(path, dataset)
+    return captions_file.unchanged(path, dataset).in_units()
 
 
 def load_tokenizer(project: Project, dataset: CaptionDataset) -> Tokenizer:
