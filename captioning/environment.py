@@ -15,11 +15,7 @@ class SettingError(ValueError):
 
 
 def of_process(name: str) -> str:
-    """Return a setting of `OF_PROCESS`: the DEVICES that models are trained on, or the PRECISION that is computed in.
-
-    Raises:
-        SettingError: it has none of the values there.
-    """
+    """Return a setting of `OF_PROCESS`: the DEVICES that models are trained on, or the PRECISION they compute in."""
     value = os.environ.get(PREFIX + name) or OF_PROCESS[name][0]
     if value not in OF_PROCESS[name]:
         raise SettingError(f"{PREFIX}{name}={value!r}: use one of {', '.join(OF_PROCESS[name])}.")
@@ -27,11 +23,7 @@ def of_process(name: str) -> str:
 
 
 def variables() -> dict[str, str]:
-    """Return what is set, by name without the prefix.
-
-    Raises:
-        SettingError: a name is unknown, or a setting of the process cannot be used.
-    """
+    """Return what is set, by name without the prefix; a SettingError for an unknown name or a value without use."""
     given = {name.removeprefix(PREFIX): value for name, value in os.environ.items() if name.startswith(PREFIX)}
     unknown = sorted(set(given) - {*VARIABLES, RESOLVED.removeprefix(PREFIX)})
     if unknown:

@@ -89,7 +89,7 @@ class _Transfer:
     progress: bool
     arrive: Callable[[Path], None] | None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.part, self.note = beside(self.path, ".part"), beside(self.path, ".part.json")
 
     def present(self) -> bool:

@@ -11,7 +11,7 @@ from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from captioning.images import open_image
+from captioning.images import Picture, open_image
 from captioning.metrics.attention import share_inside
 from captioning.plotting.figure import SMALL, TEXT, wrapped
 from captioning.plotting.fonts import find_fonts
@@ -24,7 +24,7 @@ Box = Sequence[float]  # left, top, right, bottom, as shares of the width and he
 
 
 def show_attention(
-    file: Path | str,
+    file: Picture,
     words: Sequence[str],
     attention: np.ndarray,
     title: str = "",
