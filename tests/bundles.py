@@ -62,6 +62,7 @@ def start(made, kind="bahdanau", name=None, training=None, batches=None, model_c
 
 def train(made, kind="bahdanau", seed=0, model_class=None, **settings):
     """Start an experiment and finish it with its first weights; return folder and model."""
+    settings |= {"seed": seed} if kind.startswith("numpy_") else {}
     folder = start(made, kind, model_class=model_class, **settings)
     sizes = {name: value for name, value in settings.items() if name not in ("name", "training", "batches")}
     usual, config = config_of(made, kind, **sizes)

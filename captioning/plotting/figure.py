@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import textwrap
 import unicodedata
 
@@ -38,10 +39,27 @@ class Described(Figure):
         return {}, {"image/png": {"alt": self.alt}}
 
 
-def new_figure(title: str, *texts: str, size: tuple[float, float], layout: str | None = "constrained") -> Described:
+class Drawn(Described):
+    """A figure of lines and letters, which notebooks get as SVG too: sharp at any size."""
+
+    def _repr_mimebundle_(self, include=None, exclude=None) -> tuple[dict, dict]:
+        _, about = super()._repr_mimebundle_()
+        file = io.StringIO()
+        with plt.rc_context({"svg.fonttype": "none"}):  # letters, not their outlines: a fifth of the bytes
+            self.savefig(file, format="svg", bbox_inches="tight", metadata={"Date": None})
+        return {"image/svg+xml": file.getvalue()}, about | {"image/svg+xml": {"alt": self.alt}}
+
+
+def new_figure(
+    title: str,
+    *texts: str,
+    size: tuple[float, float],
+    layout: str | None = "constrained",
+    kind: type[Described] = Described,
+) -> Described:
     """Return an empty figure of this size in inches, and find fonts for all that will be written into it."""
     find_fonts(title, *texts)
-    figure = plt.figure(FigureClass=Described, figsize=size, layout=layout)
+    figure = plt.figure(FigureClass=kind, figsize=size, layout=layout)
     if title:
         head(figure, wrapped(title, 72 * size[0], HEADING, "bold"))
     return figure
