@@ -176,7 +176,7 @@ def pieces(response: requests.Response, timeout: float | tuple[float, float]) ->
             since, received = time.monotonic(), 0
 
 
-def accept(arrive: Callable[[Path], None] | None, file: Path) -> None:
+def accept(arrive: Callable[[Path], object] | None, file: Path) -> None:
     """Call `arrive`; raise Again when it refuses the file."""
     try:
         if arrive:

@@ -40,7 +40,7 @@ def fetch_many(
     retries: int = 5,
     timeout: float | tuple[float, float] = (10.0, 10.0),
     progress: bool = True,
-    arrive: Callable[[Path], None] | None = None,
+    arrive: Callable[[Path], object] | None = None,
     sleep: Callable[[float], object] | None = None,
 ) -> FetchReport:
     """Fetch many small files, several at a time; one that cannot be had, or is gone, does not stop the others.
@@ -122,7 +122,7 @@ def _attempt(
     stop: threading.Event,
     session: requests.Session,
     timeout: float | tuple[float, float],
-    arrive: Callable[[Path], None] | None,
+    arrive: Callable[[Path], object] | None,
     url: str,
     path: Path,
 ) -> None:

@@ -40,7 +40,7 @@ def is_one(pictures: Any) -> bool:
     return not array.ndim or (array.dtype.kind in "buif" and array.ndim != 4)
 
 
-def each(pictures: Picture | Iterable[Picture]) -> Iterator[Picture]:
+def each(pictures: Any) -> Iterator[Picture]:
     """Yield pictures one by one; a folder gives its photos, sorted by name.
 
     Raises:

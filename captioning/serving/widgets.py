@@ -137,7 +137,7 @@ def as_html(record: Record, answer: Answer, attention: bool = True) -> str:
     if attention and answer.attention is None:
         parts.append("<p>This model has no attention to show.</p>")
     elif answer.attention is not None and attention and answer.words:
-        figure = plotting.show_attention(record.file, answer.words, answer.attention)
+        figure: Any = plotting.show_attention(record.file, answer.words, answer.attention)
         figure.savefig(drawn := io.BytesIO(), format="png", dpi=80, bbox_inches="tight")
         plt.close(figure)
         parts.append(_image(drawn.getvalue(), figure.alt, "max-width:100%", "png"))
