@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 from captioning.datasets import captions_file, folder, needs, open_images, photo_check, splits
 from captioning.datasets.coco import coco2014, coco2017
@@ -241,7 +242,12 @@ def _download(project: Project, wanted: Wanted) -> CaptionDataset:
 # Quick or not -> how many scenes.
 _SCENES = {False: {"train": 1500, "val": 200, "test": 200}, True: {"train": 48, "val": 12, "test": 12}}
 # Sources with `PHOTOS` (how many there are), `needs`, `fetch` and `read`.
-_DOWNLOADS = {"coco2014": coco2014, "coco2017": coco2017, "flickr8k": flickr8k, "open-images": open_images}
+_DOWNLOADS: dict[str, Any] = {
+    "coco2014": coco2014,
+    "coco2017": coco2017,
+    "flickr8k": flickr8k,
+    "open-images": open_images,
+}
 # What is only read -> what its folder holds, and where to get it.
 _WAY_TO_ROOT = {
     "folder": "name your folder of photos. It also holds captions.csv, with the columns `image,caption`, or "

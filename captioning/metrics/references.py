@@ -77,8 +77,8 @@ def words_of(tokens: Sequence[str]) -> list[str]:
 def with_ids_of(ids: Collection[ImageId], results: Mapping[ImageId, str]) -> Mapping[ImageId, str]:
     """Return the results under the references' ids where the two are the same as texts: 7 and "7"."""
     by_text = {str(image): image for image in ids}
-    same = {by_text.get(str(image)): caption for image, caption in results.items()}
-    return results if None in same or not len(ids) == len(by_text) == len(same) == len(results) else same
+    same = {by_text[str(image)]: caption for image, caption in results.items() if str(image) in by_text}
+    return same if len(ids) == len(by_text) == len(same) == len(results) else results
 
 
 def _type_names(ids: Iterable[ImageId]) -> str:

@@ -6,7 +6,7 @@ from captioning.plotting.figure import Described
 
 GATE, MIXED = "σ(x W + h U + b)", "tanh(x W + h U + b)"
 # Name -> (column, row), formula. Every gray box has weights of its own; products without a sign are number by number.
-CELLS = {
+CELLS: dict[str, dict[str, tuple[float, float, str]]] = {
     "gru": {
         "state h": (0, 0, ""), "x and h": (1, 0, "side by side"), "word x": (2, 0, ""),
         "update gate z": (0, 1.1, GATE), "reset gate r": (1, 1.1, GATE), "memory m": (1, 2.2, "r (h U + c)"),
