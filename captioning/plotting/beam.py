@@ -28,7 +28,7 @@ def draw_beam(tree: Mapping[tuple[str, ...], tuple[float, bool]], best: Sequence
 
     place(())
     boxes, arrows, told = [], [], {True: [], False: []}
-    for words, row in rows.items():
+    for words, row in sorted(rows.items(), key=lambda item: (len(item[0]), item[1])):
         total, kept = tree.get(words, (0.0, True))
         look = "dropped" if not kept else "best" if words == result[: len(words)] else "layer"
         spot, label = (BESIDE * len(words), BELOW * row), words[-1] if words else "START"
