@@ -5,16 +5,20 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
 	$$name -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$name && break; done)
 
-.PHONY: demo test lint bench page help
+.PHONY: demo test lint bench compare page help
 help:
 	@echo "make demo   run every notebook top to bottom and write pages and their index.html to runs/"
 	@echo "make page   caption your own photos in the browser, with the best model of make demo, or MODEL=name; PORT=8000"
 	@echo "make test   run the tests"
 	@echo "make lint   check code style and spelling"
 	@echo "make bench  time everything against the usual ways, or only ROWS=\"training reading\"; writes runs/bench.json"
+	@echo "make compare  train every decoder over one CAPTIONING_ENCODER with SEEDS=3 seeds, and compare them"
 
 bench: $(VENV)/installed
 	$(BIN)/python -m benchmarks $(ROWS)
+
+compare: $(VENV)/installed
+	$(BIN)/python -m benchmarks.comparison --seeds $(or $(SEEDS),3)
 
 demo: $(VENV)/installed
 	$(BIN)/python -m captioning.notebooks

@@ -26,7 +26,7 @@ from captioning.training.config import SelfCriticalConfig
 from captioning.training.self_critical import Learner
 
 PHOTOS = 1684  # those of COCO val2014 that the series is tried on
-SIZES = {"vocabulary": 1571, "regions": 49, "channels": 768}
+SIZES = {"vocabulary": 1571, "regions": 49, "channels": 768, "units": 320}  # as notebook 05 has it
 TINY = {"sizes": {"vocabulary": 40, "regions": 4, "channels": 6, "units": 7, "embedding": 5}, "pictures": 4}
 
 

@@ -3,7 +3,9 @@
 import os
 
 PREFIX = "CAPTIONING_"
+# REPOSITORY is for the first cell of a notebook that was opened alone.
 VARIABLES = ("DATASET", "ROOT", "LIMIT", "WEIGHTS", "ENCODER", "QUICK", "HOME", "MIRROR", "DEVICES", "PRECISION")
+VARIABLES += ("REPOSITORY",)
 RESOLVED = PREFIX + "PROJECT"  # how the runner hands a whole project to its kernels; nobody else sets it
 PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}  # name -> Keras's policy
 # Of the process, not of the project (as MIRROR, in `asking.mirror`) -> its values, the usual one first.

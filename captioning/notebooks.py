@@ -32,6 +32,7 @@ def _series() -> Path:
 
 FOLDER = _series()
 CHOOSES = "01"  # the notebook whose knobs choose the dataset
+NEEDS_NOTHING = "00"  # not even that choice
 DIED = (
     "The kernel died, as it does when memory runs out. Set a smaller CAPTIONING_LIMIT, CAPTIONING_ENCODER=mobilenet, "
     "or a smaller BATCH in the settings cell of the notebook."
@@ -72,12 +73,21 @@ def run(notebooks: Sequence[Path], folder: Path, project: Project | None = None)
 def resolve(notebooks: Sequence[Path]) -> Project:
     """Return what these notebooks work on: the environment over the knobs of notebook 01, else over its last choice.
 
+    Notebook 00 alone needs no choice; where there is one, its page belongs to that dataset's.
+
     Raises:
         FileNotFoundError: notebook 01 is not among them, has never been run, and the environment names no dataset.
         SettingError: a setting cannot be used, or a knob of notebook 01 is no plain value.
     """
     first = [notebook for notebook in notebooks if notebook.name.startswith(CHOOSES)]
-    return settings.from_environment(**knobs_of(first[0])) if first else settings.active()
+    if first:
+        return settings.from_environment(**knobs_of(first[0]))
+    try:
+        return settings.active()
+    except FileNotFoundError:
+        if all(notebook.name.startswith(NEEDS_NOTHING) for notebook in notebooks):
+            return settings.from_environment()
+        raise
 
 
 def knobs_of(notebook: Path) -> dict:
@@ -115,7 +125,7 @@ def _run_one(notebook: Path, executed: Path, project: Project) -> None:
     for kept in (executed, executed.with_suffix(".html")):
         kept.unlink(missing_ok=True)  # of an earlier run
     try:
-        with _stderr_into(executed.with_name("kernels.log")), _environment_of_kernels(project):
+        with _stderr_into(executed.with_name("kernels.log")), environment_of_kernels(project):
             papermill.execute_notebook(
                 notebook, executed, cwd=notebook.parent, kernel_name="python3", progress_bar=False
             )
@@ -173,7 +183,7 @@ def _stderr_into(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _environment_of_kernels(project: Project) -> Iterator[None]:
+def environment_of_kernels(project: Project) -> Iterator[None]:
     """Hand the project to the kernels that start meanwhile; they start in notebooks/, so that paths are absolute."""
     before = dict(os.environ)
     os.environ.update(settings.hand_over(project))

@@ -14,7 +14,7 @@ from captioning import lines
 from captioning.environment import PREFIX, RESOLVED, VARIABLES, SettingError, variables
 from captioning.files import DamagedError, read_json, write_json
 
-DATASETS = ("scenes", "coco2014", "flickr8k", "open-images", "folder")
+DATASETS = ("scenes", "coco2014", "coco2017", "flickr8k", "flickr30k", "open-images", "folder")
 # Encoder -> (regions, channels) of its features; the rest is in `encoders`.
 ENCODERS = {
     "vgg16": (1, 4096), "inception_v3": (64, 2048), "resnet50": (49, 2048), "mobilenet": (49, 768),
@@ -153,6 +153,18 @@ def from_environment(**knobs: Any) -> Project:
 def hand_over(project: Project) -> dict[str, str]:
     """Return the variable with which another process uses exactly this project, whatever else is set there."""
     return {RESOLVED: json.dumps(dataclasses.asdict(project) | {"home": str(project.home)})}
+
+
+def is_quick() -> bool:
+    """Return whether the smallest sizes are asked for, whatever the dataset and whether or not one was chosen.
+
+    Raises:
+        SettingError: an unknown variable, or CAPTIONING_QUICK is neither 0 nor 1.
+    """
+    if os.environ.get(RESOLVED):
+        return _handed_over().quick
+    _check(asked := {name: value for name, value in _environment().items() if name == "quick"}, PREFIX)
+    return asked.get("quick", False)
 
 
 def quick_sizes(**smallest: Any) -> tuple:

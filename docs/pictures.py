@@ -1,11 +1,12 @@
 """Draw the pictures of the README from the experiments of the scenes: `python docs/pictures.py`, after `make demo`.
 
-captions.png: the first six test pictures, captioned by the model with the highest CIDEr on validation. attention.png:
-the first right caption of the validation pictures by the attention model. page.png: the exported page with the same
-picture, and the last word of the caption that names a thing in it; it needs Chromium and npm. Nothing is picked by its
-looks.
+captions.png: test captions of the model with the highest CIDEr on validation, the first two good, middling and bad ones
+in the order of the test split; `mark` says which is which. attention.png: the first right caption of the validation
+pictures by the attention model. page.png: the exported page with the same picture, and the last word of the caption
+that names a thing in it; it needs Chromium and npm. Nothing is picked by its looks.
 """
 
+import itertools
 import os
 import shutil
 import tempfile
@@ -15,12 +16,15 @@ from pathlib import Path
 from captioning import bundle, evaluation, experiments, features, plotting, settings
 from captioning.datasets import prepare
 from captioning.datasets.dataset import Record
+from captioning.datasets.scenes.words import NAMES
 from captioning.files import read_json
 from captioning.metrics.attention import boxes_of
+from captioning.metrics.grounding import grounding
 from captioning.serving import site
 
 DOCS = Path(__file__).parent
-SHOWN = 6
+SHOWN = 2  # of each mark
+MARKS = ("good", "middling", "bad")
 ATTENTION = "bahdanau-inception_v3"
 
 
@@ -33,19 +37,33 @@ def main() -> None:
     scores = {folder: read_json(folder / "scores.json", "Run 11_evaluate.") for folder in folders}
     best = max(scores, key=lambda folder: scores[folder]["decoding"]["validation_CIDEr"])
     kept = {row["image_id"]: row["caption"] for row in read_json(best / "captions.json", "Run 11_evaluate.")}
-    save_captions(dataset.split("test")[:SHOWN], kept, f"The first {SHOWN} test pictures, {best.name}")
+    save_captions(dataset.split("test"), kept, best.name)
     captioner = bundle.load(project.checkpoints / ATTENTION)
     save_page(captioner, save_attention(captioner, project, dataset.split("val")))
 
 
-def save_captions(records, kept, title) -> None:
-    """Draw pictures with the captions that are kept for them."""
-    texts = [kept[record.image_id] for record in records]
-    checks = [evaluation.check(record, text) for record, text in zip(records, texts, strict=True)]
-    plotting.show_captions([record.file for record in records], texts, title=title, checks=checks).savefig(
-        DOCS / "captions.png", dpi=70, bbox_inches="tight"
-    )
-    print(*checks, sep="\n")
+def mark(record, text) -> str:
+    """Return "good" if nothing is wrong or missing, "bad" if no object is named with its own color, else "middling"."""
+    if evaluation.check(record, text).startswith("✓"):
+        return "good"
+    return "middling" if grounding({0: record.truth}, {0: text}, NAMES)["pair"] else "bad"
+
+
+def save_captions(records, kept, name) -> None:
+    """Draw the first pictures of each mark with the captions that are kept for them, a column per mark."""
+    marked = {one: [record for record in records if mark(record, kept[record.image_id]) == one] for one in MARKS}
+    counts = ", ".join(f"{len(found)} {one}" for one, found in marked.items())
+    columns = [[(one, record) for record in found[:SHOWN]] for one, found in marked.items() if found]
+    shown = [each for row in itertools.zip_longest(*columns) for each in row if each]
+    texts = [kept[record.image_id] for _, record in shown]
+    checks = []
+    for (one, record), text in zip(shown, texts, strict=True):
+        sign, what = evaluation.check(record, text).split(" ", 1)
+        checks.append(f"{sign} {one}: {what}")
+    title = f"{name}: {counts} of {len(records)} test captions; the first {SHOWN} of each"
+    figure = plotting.show_captions([record.file for _, record in shown], texts, title=title, checks=checks)
+    figure.savefig(DOCS / "captions.png", dpi=70, bbox_inches="tight")
+    print(title, *checks, sep="\n")
 
 
 def save_attention(captioner, project, records) -> Record:

@@ -5,17 +5,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from captioning import experiments, models
+from captioning import decoding, encoders, experiments, models
 from captioning.datasets.dataset import CaptionDataset
 from captioning.features import FeatureStore
 from captioning.from_scratch.pooling import channel_statistics
 from captioning.from_scratch.rnn import CaptioningRNN, CaptioningRNNConfig
-from captioning.models.bahdanau import BahdanauDecoder
+from captioning.models.bahdanau import BahdanauConfig, BahdanauDecoder
 from captioning.models.gru import GRUDecoder
 from captioning.settings import Project
 from captioning.tokenizer import END, Tokenizer
 from captioning.training.config import TrainingConfig
 from tests.tiny import store_of, tiny_dataset, tokenizer_of
+from tests.tiny_encoder import SPEC, tiny_encoder
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ def start(made, kind="bahdanau", name=None, training=None, batches=None, model_c
 
 def train(made, kind="bahdanau", seed=0, model_class=None, **settings):
     """Start an experiment and finish it with its first weights; return folder and model."""
+    settings |= {"seed": seed} if kind.startswith("numpy_") else {}
     folder = start(made, kind, model_class=model_class, **settings)
     sizes = {name: value for name, value in settings.items() if name not in ("name", "training", "batches")}
     usual, config = config_of(made, kind, **sizes)
@@ -97,3 +99,19 @@ def talkative(arrays, bias):
         value = generator.normal(size=array.shape)
         value += 2 * np.eye(1, *array.shape, END)[0] if array is bias else 0
         array.assign(value) if hasattr(array, "assign") else array.__setitem__(slice(None), value)
+
+
+def photo_bundle(made, monkeypatch):
+    """Give a bundle the tiny encoder; return its folder, the encoder and a list of how its weights are asked for."""
+    asked, encoder = [], tiny_encoder()
+    monkeypatch.setattr(encoders, "load", lambda *given: asked.append(given[:3]) or encoder)
+    sizes = {"regions": SPEC.regions, "channels": SPEC.channels}
+    config = BahdanauConfig(len(made.tokenizer), **sizes, embedding=4, units=5, attention=3)
+    folder, _ = finished(made)
+    model = models.build(BahdanauDecoder, config)
+    talkative(model.trainable_variables, model.logits.bias)
+    model.save_weights(folder / "model.weights.h5")
+    monkeypatch.setattr(decoding, "MAX_LENGTH", 6)  # some captions end, some are cut off
+    settings = edit(folder, encoder=encoder.identity)
+    edit(folder, model=settings["model"] | sizes)
+    return folder, encoder, asked

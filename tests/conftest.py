@@ -45,3 +45,41 @@ def pytest_runtestloop(session):
         return (yield)
     with running() as session.config.stash[WAIT]:
         return (yield)
+
+
+@pytest.fixture
+def home():
+    return Path(os.environ["CAPTIONING_HOME"])
+
+
+@pytest.fixture
+def variables(monkeypatch):
+    def set_variables(**values):
+        for name, value in values.items():
+            monkeypatch.setenv(f"CAPTIONING_{name}", str(value))
+
+    return set_variables
+
+
+@pytest.fixture
+def made(tmp_path):
+    """Dataset, features and vocabulary; what needs TensorFlow is imported by the tests that ask for it."""
+    from tests.bundles import made_in
+
+    return made_in(tmp_path)
+
+
+@pytest.fixture
+def with_photos(made, monkeypatch):
+    """A bundle whose encoder is the tiny one; how its weights are asked for is noted."""
+    from tests.bundles import photo_bundle
+
+    return photo_bundle(made, monkeypatch)
+
+
+@pytest.fixture
+def stub(monkeypatch):
+    """Every model is the stub; loading it prints, as loading may."""
+    from tests.stub_captioner import install
+
+    return install(monkeypatch)

@@ -102,11 +102,11 @@ def publish_to_kernels(server, folder, patch):
     patch.setenv("IPYTHONDIR", str(folder))
 
 
-def serve_coco(server, train=30, val=20, karpathy=True, source=made_up):
-    """Offer COCO 2014: both zips, every photo by itself, the annotations; return file name -> photo."""
-    annotations, photos, splits = {"annotations/instances_val2014.json": b"not wanted"}, {}, []
-    for part, ids in (("train2014", range(1, 1 + train)), ("val2014", range(1001, 1001 + val))):
-        names = {number: f"COCO_{part}_{number:012d}.jpg" for number in ids}
+def serve_coco(server, train=30, val=20, karpathy=True, source=made_up, year=2014):
+    """Offer COCO: both zips, every photo by itself, the annotations; return file name -> photo."""
+    annotations, photos, splits = {f"annotations/instances_val{year}.json": b"not wanted"}, {}, []
+    for part, ids in ((f"train{year}", range(1, 1 + train)), (f"val{year}", range(1001, 1001 + val))):
+        names = {number: f"COCO_{part}_{number:012d}.jpg" if year == 2014 else f"{number:012d}.jpg" for number in ids}
         own = {f"{part}/{name}": source(number)[0] for number, name in names.items()}
         images = [
             {"id": number, "file_name": name, "coco_url": f"http://images.cocodataset.org/{part}/{name}"}
@@ -119,12 +119,17 @@ def serve_coco(server, train=30, val=20, karpathy=True, source=made_up):
         server.files |= {f"{COCO}/{name}": photo for name, photo in own.items()}
         photos |= own
         splits += [{"cocoid": number, "split": SPLITS[number % 5]} for number in ids]
-    server.files[f"{COCO}/annotations/annotations_trainval2014.zip"] = packed(annotations)
+    server.files[f"{COCO}/annotations/annotations_trainval{year}.zip"] = packed(annotations)
     if karpathy:
         files = {"dataset_coco.json": json.dumps({"images": splits}), "dataset_flickr8k.json": "{}"}
         server.files[KARPATHY] = packed(files)
     publish(server)
     return photos
+
+
+def serve_coco2017(server, **options):
+    """Offer COCO as of 2017; see `serve_coco`."""
+    return serve_coco(server, year=2017, **options)
 
 
 def serve_flickr8k(server, photos=40, source=made_up):

@@ -4,6 +4,19 @@ import io
 import struct
 import zlib
 
+import pytest
+from PIL import Image, features
+
+import captioning.images  # noqa: F401 (registers pillow-heif where it is installed)
+
+_WRITES = {"AVIF": features.check("avif"), "HEIF": "HEIF" in Image.SAVE}
+
+
+def writable(*kinds):
+    """Return formats as parameters of a test; it is skipped for those that cannot be written here."""
+    reason = "Pillow cannot write it here (AVIF needs Pillow 11.3, HEIF needs pillow-heif)"
+    return [pytest.param(kind, marks=pytest.mark.skipif(not _WRITES[kind], reason=reason)) for kind in kinds]
+
 
 def saved(image, kind, **options):
     file = io.BytesIO()

@@ -10,7 +10,6 @@ from captioning.fetching.photo import WebPhoto
 from captioning.files import DamagedError
 from captioning.serving.alt_texts import Page, alt_text, as_alt_texts, find, where
 from captioning.serving.command import main
-from tests.test_command import stub  # noqa: F401 (a fixture)
 
 
 @pytest.mark.parametrize(

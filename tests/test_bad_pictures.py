@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
 
 from captioning import bundle
 from captioning.bundle import Answer
@@ -14,7 +14,6 @@ from captioning.fetching import photo
 from captioning.images import ImageError, opening
 from tests.pictures import header, saved
 from tests.server import Fault, Server
-from tests.test_bundle_captions import made, with_photos  # noqa: F401 (fixtures)
 
 COLORS = np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)
 PHOTO = Image.fromarray(COLORS)
@@ -36,8 +35,8 @@ FILES = {
     "cmyk.jpg": (saved(PHOTO.convert("CMYK"), "JPEG"), None),
     "moving.gif": (saved(PHOTO, "GIF", save_all=True, append_images=[PHOTO.rotate(90)]), None),
     "16 bit.png": (saved(Image.fromarray(COLORS[..., 0].astype(np.uint16) * 257), "PNG"), None),
-    "phone.heic": (b"\0\0\0\x18ftypheic" + bytes(99), "HEIC"),
-    "new.avif": (saved(PHOTO, "AVIF"), None),
+    "phone.heic": (b"\0\0\0\x18ftypheic" + bytes(99), "HEIC|HEIF"),
+    "new.avif": (saved(PHOTO, "AVIF"), None) if features.check("avif") else (b"text", "it is a text"),
     "turned.jpg": (turned(), None),
     "dot.png": (saved(Image.new("RGB", (1, 1)), "PNG"), None),
     "line.png": (saved(Image.new("RGB", (20_000, 10)), "PNG"), None),
@@ -105,7 +104,7 @@ def shown(photos, name):
     return re.sub(r"[\n\x1b]", "\ufffd", str(photos / name))
 
 
-def test_a_folder_of_bad_pictures(photos, with_photos):  # noqa: F811
+def test_a_folder_of_bad_pictures(photos, with_photos):
     captioner = bundle.load(with_photos[0])
     told = {name: reason for name, (_, reason) in FILES.items()}
     told |= {"link.jpg": r"is a link to .*gone\.jpg, which does not exist", "movie.jpg": r"has 10\.0 GB"}
@@ -117,7 +116,7 @@ def test_a_folder_of_bad_pictures(photos, with_photos):  # noqa: F811
     assert found == pytest.approx(alone, abs=1e-3) and np.ptp(alone) > 0.01
 
 
-def test_a_list_of_bad_pictures(photos, server, with_photos, monkeypatch):  # noqa: F811
+def test_a_list_of_bad_pictures(photos, server, with_photos, monkeypatch):
     """Of several batches; addresses between files."""
     good, captioner = str(photos / "turned.jpg"), bundle.load(with_photos[0])
     dead = "http://127.0.0.1:9/dog.jpg"
@@ -140,7 +139,7 @@ def test_a_list_of_bad_pictures(photos, server, with_photos, monkeypatch):  # no
     assert found == pytest.approx([alone["/dog.jpg" not in name] for name, reason in mixed if reason is None], abs=1e-3)
 
 
-def test_a_folder_that_holds_no_photo_or_cannot_be_read(photos, with_photos, monkeypatch):  # noqa: F811
+def test_a_folder_that_holds_no_photo_or_cannot_be_read(photos, with_photos, monkeypatch):
     captioner = bundle.load(with_photos[0])
     with pytest.raises(ImageError, match=r"inner\.jpg holds no photos"):
         captioner.caption(photos / "inner.jpg")

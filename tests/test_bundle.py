@@ -20,11 +20,6 @@ from captioning.tokenizer import END, Tokenizer
 from tests.bundles import edit, everything_in, finished, made_in, start
 
 
-@pytest.fixture
-def made(tmp_path):
-    return made_in(tmp_path)
-
-
 @pytest.mark.parametrize("kind", ["gru", "bahdanau", "numpy_rnn", "numpy_lstm"])
 def test_a_loaded_bundle_decodes_like_the_model_it_was_made_of(made, kind):
     folder, model = finished(made, kind)

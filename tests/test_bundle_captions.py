@@ -10,35 +10,12 @@ import pytest
 from PIL import Image
 from tiny_encoder import SPEC, tiny_encoder
 
-from captioning import bundle, decoding, encoders, evaluation, metrics, models
+from captioning import bundle, decoding, encoders, evaluation, metrics
 from captioning.bundle import Answer, BundleError
 from captioning.features import encode_files, extract
 from captioning.images import ImageError
-from captioning.models.bahdanau import BahdanauConfig, BahdanauDecoder
 from captioning.settings import SettingError
-from tests.bundles import edit, everything_in, finished, made_in, talkative
-
-
-@pytest.fixture
-def made(tmp_path):
-    return made_in(tmp_path)
-
-
-@pytest.fixture
-def with_photos(made, monkeypatch):
-    """A bundle whose encoder is the tiny one; how its weights are asked for is noted."""
-    asked, encoder = [], tiny_encoder()
-    monkeypatch.setattr(encoders, "load", lambda *given: asked.append(given[:3]) or encoder)
-    sizes = {"regions": SPEC.regions, "channels": SPEC.channels}
-    config = BahdanauConfig(len(made.tokenizer), **sizes, embedding=4, units=5, attention=3)
-    folder, _ = finished(made)
-    model = models.build(BahdanauDecoder, config)
-    talkative(model.trainable_variables, model.logits.bias)
-    model.save_weights(folder / "model.weights.h5")
-    monkeypatch.setattr(decoding, "MAX_LENGTH", 6)  # some captions end, some are cut off
-    settings = edit(folder, encoder=encoder.identity)
-    edit(folder, model=settings["model"] | sizes)
-    return folder, encoder, asked
+from tests.bundles import edit, everything_in, finished, talkative
 
 
 def texts(answers):

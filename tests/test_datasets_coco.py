@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from captioning.datasets import coco
+from captioning.datasets.coco import coco2014 as coco
+from captioning.datasets.coco import coco2017
 from captioning.datasets.dataset import DatasetError
 from captioning.files import DamagedError
 from tests.originals import REAL, counts_of, needs_real, photo, splits_of
@@ -241,6 +242,21 @@ def test_the_layouts_of_coco(layout, coco_root):
     dataset = coco.read(coco_root)
     assert {r.image_id: (r.captions, r.split) for r in dataset.records} == before and not dataset.findings
     assert dataset.splits_from == ("val2017 halved" if layout == "2017" else "val2014 halved")
+
+
+def test_of_two_years_in_one_folder_the_one_asked_for_is_read(coco_root):
+    for part, ids in (("train2017", (1, 2)), ("val2017", (11,))):
+        images = [{"id": number, "file_name": f"{number:012d}.jpg"} for number in ids]
+        annotations = [{"image_id": number, "caption": "Of 2017."} for number in ids]
+        write(coco_root / "annotations" / f"captions_{part}.json", {"images": images, "annotations": annotations})
+        for image in images:
+            photo(coco_root / part / image["file_name"])
+    images = [{"cocoid": 1, "split": "restval"}, {"cocoid": 11, "split": "test"}]
+    write(coco_root / "dataset_coco.json", {"images": images})
+    dataset = coco2017.read(coco_root)
+    assert dataset.name == "coco2017" and splits_of(dataset) == {1: "train", 11: "test"}
+    assert {record.captions for record in dataset.records} == {("Of 2017.",)}
+    assert {record.captions[0][:7] for record in coco.read(coco_root).records} == {"A photo"}
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>", b'{"images": [', b"\xff\xd8\xff\xe0"])

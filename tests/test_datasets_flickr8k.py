@@ -5,11 +5,11 @@ import shutil
 
 import pytest
 
-from captioning.datasets import flickr8k
 from captioning.datasets.dataset import DatasetError
+from captioning.datasets.flickr import flickr8k
 from tests.originals import REAL, counts_of, needs_real, photo, splits_of
 
-LISTS = flickr8k.LISTS
+LISTS = flickr8k.lists
 FLICKR = {
     "1_a.jpg": ["A dog , running .", "Two\u2028dogs\x0bplay ."],
     "2_b.jpg": ["A child ."],
@@ -67,7 +67,7 @@ def test_kaggle_without_the_lists_is_in_no_split_yet(flickr_root):
     assert splits_of(flickr8k.read(flickr_root)) == {"1_a": "", "2_b": "", "3_c": "", "4_d": ""}
 
 
-@pytest.mark.parametrize("folder", flickr8k.PHOTO_FOLDERS)
+@pytest.mark.parametrize("folder", flickr8k.folders)
 def test_the_layouts_of_flickr8k(folder, flickr_root):
     (flickr_root / "Flicker8k_Dataset").rename(flickr_root / folder)
     for file in (flickr_root / "Flickr8k_text").iterdir():

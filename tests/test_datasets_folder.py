@@ -62,12 +62,12 @@ def test_quotes_commas_line_breaks_and_a_byte_order_mark(root):
 
 def test_what_is_wrong_is_listed(root):
     (root / "holidays" / "silent.png").write_bytes(originals.jpeg(1))
-    (root / "IMG_1.HEIC").write_bytes(b"")
+    (root / "IMG_1.DNG").write_bytes(b"")
     (root / "folder.jpg").mkdir()
     (root / "more").mkdir()
     (root / "more" / "000.jpg").write_bytes(originals.jpeg(7))
     long = " ".join(["word"] * 51)
-    rows = ["lost.jpg,A.", "IMG_1.HEIC,A.", "folder.jpg,A.", "000.jpg,Which one?", "../x.jpg,A.", "more/000.jpg,This."]
+    rows = ["lost.jpg,A.", "IMG_1.DNG,A.", "folder.jpg,A.", "000.jpg,Which one?", "../x.jpg,A.", "more/000.jpg,This."]
     rows += [
         f"001.jpg,{long}",
         "001.jpg,Twice.",
@@ -81,14 +81,12 @@ def test_what_is_wrong_is_listed(root):
     place = {row.split(",")[0]: f"captions.csv, line {number}: " for number, row in enumerate(rows, start=first)}
     found = dict(dataset.findings)
     assert found.pop("rows without a photo") == (place["lost.jpg"] + "lost.jpg",)
-    assert found.pop("rows with a photo in a format that is not read")[0].startswith(
-        place["IMG_1.HEIC"] + "IMG_1.HEIC ("
-    )
+    assert found.pop("rows with a photo in a format that is not read")[0].startswith(place["IMG_1.DNG"] + "IMG_1.DNG (")
     assert found.pop("rows that name a folder") == (place["folder.jpg"] + "folder.jpg (folder.jpg)",)
     (several,) = found.pop("rows that may mean several photos")
     assert several.startswith(place["000.jpg"] + "000.jpg (more/000.jpg or holidays/000.jpg")
     assert found.pop("rows that name a file outside of the folder")[0].startswith(place["../x.jpg"] + "../x.jpg (only")
-    assert found.pop("pictures in a format that is not read")[0].startswith("IMG_1.HEIC: convert it to JPEG")
+    assert found.pop("pictures in a format that is not read")[0].startswith("IMG_1.DNG: convert it to JPEG")
     assert found.pop("photos without a caption") == ("holidays/silent.png",)
     assert place["holidays/001.jpg"] + "holidays/001.jpg: Twice." in found.pop("duplicate rows")
     assert found.pop("captions with invisible characters, which were dropped")[0].startswith(place["holidays/001.jpg"])

@@ -59,7 +59,7 @@ def test_names_as_people_write_them(there, name, tmp_path):
         (("a/x.jpg", "b/x.jpg"), "photos/b/x.jpg", "b/x.jpg"),
         (("a/x.jpg", "b/x.jpg"), "photos/b/x", "b/x.jpg"),
         ((NFC, NFD), NFD, NFD),
-        (("x.jpg", "x.heic"), "x", "x.jpg"),
+        (("x.jpg", "x.dng"), "x", "x.jpg"),
         (("train/1.jpg", "val/1.jpg"), "val/1.jpg", "val/1.jpg"),
     ],
 )
@@ -79,8 +79,8 @@ def _made(path):
     [
         ((), "x.jpg", NOT_THERE, ""),
         (("x.png",), "x.jpg", NOT_THERE, "there is x.png"),
-        (("x.heic",), "x.heic", UNREAD, "convert it to JPEG"),
-        (("x.HEIC",), "x.jpg", UNREAD, "x.HEIC: convert it"),
+        (("x.dng",), "x.dng", UNREAD, "convert it to JPEG"),
+        (("x.DNG",), "x.jpg", UNREAD, "x.DNG: convert it"),
         (("a/x.jpg", "b/x.jpg"), "x.jpg", AMBIGUOUS, "a/x.jpg or b/x.jpg; write the path"),
         (("x.jpg", "x.png"), "x", AMBIGUOUS, "x.jpg or x.png"),
         (("Dog.jpg", "DOG.jpg"), "dog.jpg", AMBIGUOUS, "DOG.jpg or Dog.jpg"),

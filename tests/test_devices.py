@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from captioning import quiet
-from tests import test_training, two_machines
+from tests import small_training, two_machines
 
 ROOT = Path(__file__).parents[1]
 
@@ -54,7 +54,7 @@ def test_two_machines_one_of_them_killed_and_started_again_train_as_one(tmp_path
         assert ("(on the first machine)" in said) == bool(number)
     made = two_machines.parts(tmp_path / "alone")
     options = {"dropout": 0.0, "batch": two_machines.BATCH}
-    model, history = test_training.run(made, tmp_path / "one", "gru", two_machines.CONFIG, **options)
+    model, history = small_training.run(made, tmp_path / "one", "gru", two_machines.CONFIG, **options)
     for number in range(2):
         own = tmp_path / f"of {number}"
         assert_close(model.get_weights(), arrays(own / "weights.npz"))

@@ -75,9 +75,10 @@ def test_links_within_the_repository_lead_to_a_file(path):
         assert link.startswith("http") or path.parent.joinpath(link).exists(), link
 
 
-def test_the_glossary_is_linked_from_the_readme_and_named_in_the_first_notebook():
+def test_the_glossary_is_linked_from_the_readme_and_named_in_the_first_notebooks():
     assert "(docs/glossary.md)" in read("README.md")
-    assert "`docs/glossary.md`" in read("notebooks", "01_download.ipynb")
+    for name in ("00_first_captioner", "01_download"):
+        assert "`docs/glossary.md`" in read("notebooks", f"{name}.ipynb")
 
 
 def test_the_changelog_and_the_citation_have_the_version_of_the_package():

@@ -16,7 +16,7 @@ from captioning.provenance import StaleError
 from captioning.tokenizer import PAD, START
 from captioning.training.history import best_epoch, read_history
 from tests.bundles import everything_in
-from tests.test_training import Killed, scores_only
+from tests.small_training import Killed, scores_only
 from tests.tiny import store_of, tiny_dataset, tokenizer_of
 
 TRAINING = NumpyTrainingConfig(epochs=4, patience=9, learning_rate=0.02, batch=5, seed=1)

@@ -100,7 +100,7 @@ def test_a_folder_of_a_phone_and_of_a_mac(folder):
     (folder / "d.jpg").mkdir()
     (folder / "e.HEIC").write_bytes(b"\0\0\0\x18ftypheic" + bytes(40))
     assert [path.name for path in each(folder)] == ["a.PNG", "b.png", "c.jpg", "e.HEIC"]
-    with pytest.raises(ImageError, match=r"HEIC, .*pillow-heif"):
+    with pytest.raises(ImageError, match=r"HEIC, .*pillow-heif|a HEIF file, damaged"):
         load_pixels(folder / "e.HEIC", 24)
 
 

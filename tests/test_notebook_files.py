@@ -3,6 +3,7 @@
 import itertools
 import json
 import re
+import statistics
 
 import nbformat
 import pytest
@@ -42,7 +43,8 @@ def test_a_notebook_follows_the_skeleton(path):
 def test_code_is_short_and_mostly_announced(path):
     cells = nbformat.read(path, as_version=4).cells
     code = [cell.source for cell in cells if cell.cell_type == "code"]
-    assert max(source.count("\n") + 1 for source in code) <= 30
+    lines = [source.count("\n") + 1 for source in code]
+    assert max(lines) <= 30 and statistics.median(lines) <= 6
     pairs = itertools.pairwise(cells)
     announced = [
         before.cell_type == "markdown"
@@ -52,6 +54,23 @@ def test_code_is_short_and_mostly_announced(path):
     assert sum(announced) / len(announced) >= 0.65
     for source in code:
         assert not re.search(r"\bif\b.*\b(DATASET|dataset(\.name)?) *==", source)
+
+
+@BY_NAME
+def test_a_lesson_is_told_once(path):
+    """At most a quarter of the cells of a notebook occur word for word in another one."""
+    others = {cell.source for other in FILES if other != path for cell in nbformat.read(other, as_version=4).cells}
+    cells = [cell.source for cell in nbformat.read(path, as_version=4).cells]
+    assert sum(source in others for source in cells) <= len(cells) / 4
+
+
+@BY_NAME
+def test_links_to_a_section_of_a_notebook_lead_to_its_heading(path):
+    for name, section in re.findall(r"\]\((\w+\.ipynb)(?:#([^)\s]*))?\)", path.read_text(encoding="utf-8")):
+        cells = nbformat.read(path.with_name(name), as_version=4).cells
+        texts = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+        headings = re.findall(r"^#+ (.*)$", texts, re.MULTILINE)
+        assert not section or section in [heading.replace(" ", "-") for heading in headings], f"{name}#{section}"
 
 
 @BY_NAME

@@ -14,7 +14,6 @@ from nbclient.exceptions import CellTimeoutError
 
 from captioning import notebooks, settings
 from captioning.files import only_one
-from tests.series import FILES
 
 
 def parameters(**knobs):
@@ -184,7 +183,18 @@ def test_a_knob_that_only_the_kernel_can_know_is_refused(source, series, capsys)
 
 
 def test_the_committed_knobs_are_those_of_choose():
-    assert set(notebooks.knobs_of(FILES[0])) == set(settings.KNOBS)
+    (chooses,) = notebooks.named([notebooks.CHOOSES])
+    assert set(notebooks.knobs_of(chooses)) == set(settings.KNOBS)
+
+
+def test_notebook_00_alone_needs_no_choice_and_joins_one(series, tmp_path):
+    series("00_first", "1")
+    series("04_gru", "1")
+    assert resolved("00") == settings.Project(home=tmp_path)
+    with pytest.raises(FileNotFoundError, match="01_download"):
+        resolved("00", "04")
+    settings.choose("flickr8k", limit=7)
+    assert (resolved("00").dataset, resolved("00").limit) == ("flickr8k", 7)
 
 
 @pytest.mark.parametrize("names", [["gru"], ["04", "gru"], ["4"], [""], ["--help"], ["04_gru", "05x"]])

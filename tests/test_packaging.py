@@ -87,7 +87,7 @@ def test_make_installs_every_extra():
 
 # Who needs an extra; the rest of the package gets along with the base installation.
 OF_EXTRAS = {"notebooks": "notebooks.py|pages/|serving/widgets", "export": "serving/(onnx_|saved_model|site)"}
-OF_EXTRAS["ray"] = "features/cluster|serving/encoding"
+OF_EXTRAS |= {"ray": "features/cluster|serving/encoding", "heic": "images/formats"}
 BENEATH = {"h5py": "keras", "nbclient": "papermill"}  # what comes with what is declared
 
 
@@ -97,10 +97,11 @@ def test_what_the_package_imports_is_declared():
         path = file.relative_to(ROOT / "captioning").as_posix()
         extras = [name for name, files in OF_EXTRAS.items() if re.match(files, path)]
         declared = PROJECT["dependencies"] + [one for name in extras for one in PROJECT["optional-dependencies"][name]]
-        declared = {re.match(r"\w+", one)[0] for one in declared}
+        declared = {re.match(r"[\w-]+", one)[0].replace("-", "_") for one in declared}
         nodes = list(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
         modules = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
         modules |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
         for module in {name.partition(".")[0] for name in modules} - sys.stdlib_module_names - {"captioning"}:
-            names = {BENEATH.get(found.lower(), found.lower()) for found in installed.get(module, [module])}
+            found = {name.lower().replace("-", "_") for name in installed.get(module, [module])}
+            names = {BENEATH.get(name, name) for name in found}
             assert names & declared, f"{path} imports {module}"

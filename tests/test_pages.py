@@ -116,6 +116,11 @@ def test_a_dollar_in_prose_or_code_is_no_formula(text):
     assert re.sub(r"<[^>]+>", "", page).count("$") == text.count("$")
 
 
+def test_a_link_to_a_section_of_a_notebook_leads_to_that_section_of_its_page():
+    drawn, _ = to_html("[there](04_gru.ipynb#The-model), [not](04_gru.ipynb)", ["04_gru"])
+    assert re.findall(r'href="([^"]*)"', drawn) == ["04_gru.html#The-model", "04_gru.html"]
+
+
 def test_dollars_in_code_leave_it_code():
     assert to_html("`$$` and `$$`")[0].strip() == "<p><code>$$</code> and <code>$$</code></p>"
 

@@ -14,10 +14,10 @@ import numpy as np  # isort: skip
 
 from captioning.provenance import StaleError  # isort: skip
 from captioning.training.snapshots import Snapshots  # isort: skip
-from tests import test_training  # isort: skip
+from tests import small_training  # isort: skip
 from tests.tiny import store_of, tiny_dataset, tokenizer_of  # isort: skip
 
-CONFIG = replace(test_training.CONFIG, epochs=3, averaging=0.5, clip_norm=0.3)
+CONFIG = replace(small_training.CONFIG, epochs=3, averaging=0.5, clip_norm=0.3)
 BATCH = 5  # of twelve pictures: three on the one and two on the other machine; in the last batch one each
 
 
@@ -49,17 +49,17 @@ def main(folder: Path, dies: bool) -> None:
     try:
         if dies:
             try:
-                test_training.run(made, own / "other", "gru", replace(CONFIG, epochs=3 + number), dropout=0.0)
+                small_training.run(made, own / "other", "gru", replace(CONFIG, epochs=3 + number), dropout=0.0)
             except StaleError as error:
                 print(error)
         callbacks = [Dies()] if dies and number else []
-        model, history = test_training.run(made, folder / "run", "gru", CONFIG, callbacks, dropout=0.0, batch=BATCH)
+        model, history = small_training.run(made, folder / "run", "gru", CONFIG, callbacks, dropout=0.0, batch=BATCH)
     except ConnectionError as error:
         print(error)
         return
     (own / "history.json").write_text(json.dumps(history))
     np.savez(own / "weights.npz", *model.get_weights())
-    model, _ = test_training.run(made, own / "scratch", "gru", CONFIG, stop_after=1, dropout=0.0)
+    model, _ = small_training.run(made, own / "scratch", "gru", CONFIG, stop_after=1, dropout=0.0)
     np.savez(own / "scratch.npz", *model.get_weights())
 
 

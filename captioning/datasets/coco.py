@@ -1,4 +1,4 @@
-"""COCO 2014: official captions, and the splits that researchers use."""
+"""COCO, as split in 2014 and in 2017: official captions, and the splits that researchers use."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -23,10 +23,7 @@ from captioning.fetching.download import URLS, DownloadError
 from captioning.fetching.unpack import UnpackError
 from captioning.files import read_json
 
-_PARTS = ("train2014", "val2014")
-_YEARS = ("2014", "2017")
 _SPLIT_FILES = ("splits.json", "dataset_coco.json")  # ours, Karpathy's
-PHOTOS = 123_287
 _PHOTO_MB = 0.165  # on average
 _ANOTHER = "Replace it; a downloaded one may be deleted, then notebook 01 fetches it again."
 
@@ -39,57 +36,110 @@ class Captioned(NamedTuple):
     captions: list[str]
 
 
-def needs(root: Path, wanted: Wanted) -> list[Need]:
-    """Return what `fetch` brings."""
-    captions = archive("coco-annotations", 253, 99, root / "annotations", wanted.delete_zips)
-    splits = Need("splits", 37, 144, 37) if _splits_file(root) is None else Need("splits")
-    parts = _PARTS if wanted.limit is None else ()
-    sizes = {part: URLS[f"coco-{part}"]["size"] / 1e6 for part in parts}
-    zips = [archive(f"coco-{part}", mb, mb, root / part, wanted.delete_zips) for part, mb in sizes.items()]
-    packed = [part for part in parts if not is_done(root / f"{part}.zip")]
-    try:
-        photos = [path for _, path in _photos(root, wanted.limit) if path.parent.name not in packed]
-        missing = sum(not path.exists() for path in photos)
-    except (FileNotFoundError, ValueError):
-        missing = wanted.limit or 0
-    return [captions, splits, *zips, photos_to_fetch(missing, _PHOTO_MB, _PHOTO_MB)]
+class Coco(NamedTuple):
+    """COCO of one year. The photos, their ids and captions are the same; parts and file names are not."""
 
+    year: str
+    PHOTOS = 123_287
 
-def fetch(root: Path, wanted: Wanted) -> dict[Path, str]:
-    """Download COCO 2014 into its official layout, keep what is there; return photos that cannot be had -> why.
+    @property
+    def parts(self) -> tuple[str, str]:
+        """The official parts, which are also the names of the photos' folders."""
+        return f"train{self.year}", f"val{self.year}"
 
-    Args:
-        root: gets `annotations/captions_{train,val}2014.json`, the photos in `{train,val}2014/`, and Karpathy's
-            `dataset_coco.json` where it can be had.
-        wanted: with a limit, the first so many photos of the fixed shuffled order, one by one; else both zips, 20 GB,
-            and one by one what is missing after that.
+    def needs(self, root: Path, wanted: Wanted) -> list[Need]:
+        """Return what `fetch` brings."""
+        captions = archive(f"coco-annotations{self.year}", 253, 99, root / "annotations", wanted.delete_zips)
+        splits = Need("splits", 37, 144, 37) if _splits_file(root) is None else Need("splits")
+        parts = self.parts if wanted.limit is None else ()
+        sizes = {part: URLS[f"coco-{part}"]["size"] / 1e6 for part in parts}
+        zips = [archive(f"coco-{part}", mb, mb, root / part, wanted.delete_zips) for part, mb in sizes.items()]
+        packed = [part for part in parts if not is_done(root / f"{part}.zip")]
+        try:
+            photos = [path for _, path in _photos(root, self.parts, wanted.limit) if path.parent.name not in packed]
+            missing = sum(not path.exists() for path in photos)
+        except (FileNotFoundError, ValueError):
+            missing = wanted.limit or 0
+        return [captions, splits, *zips, photos_to_fetch(missing, _PHOTO_MB, _PHOTO_MB)]
 
-    Raises:
-        DatasetError: the captions name a photo as no photo is named.
-        DownloadError: the captions, a zip or too many photos cannot be had.
-        UnpackError: a zip is damaged.
-    """
-    only = "annotations/captions_*2014.json"
-    captions = partial(fetch_archive, "coco-annotations", root, only=only, delete=wanted.delete_zips)
-    files = [note_of(root / "annotations_trainval2014.zip"), *(_captions_file(root, part) for part in _PARTS)]
-    photos = fetch_readable(captions, partial(_photos, root, wanted.limit), files)
-    _fetch_karpathys_splits(root)
-    for part in _PARTS if wanted.limit is None else ():
-        here = (root / f"{part}.zip").exists()  # else a photo by itself costs less
-        of_part = [path for _, path in photos if here and path.parent.name == part]
-        again = partial(_missing, of_part)
-        fetch_archive(f"coco-{part}", root, delete=wanted.delete_zips, again=again)
-    return fetch_photos(photos, wanted)
+    def fetch(self, root: Path, wanted: Wanted) -> dict[Path, str]:
+        """Download COCO into its official layout, keep what is there; return photos that cannot be had -> why.
+
+        Args:
+            root: gets `annotations/captions_{train,val}<year>.json`, the photos in `{train,val}<year>/`, and Karpathy's
+                `dataset_coco.json` where it can be had.
+            wanted: with a limit, the first so many photos of the fixed shuffled order, one by one; else both zips,
+                20 GB, and one by one what is missing after that.
+
+        Raises:
+            DatasetError: the captions name a photo as no photo is named.
+            DownloadError: the captions, a zip or too many photos cannot be had.
+            UnpackError: a zip is damaged.
+        """
+        name, only = f"coco-annotations{self.year}", f"annotations/captions_*{self.year}.json"
+        captions = partial(fetch_archive, name, root, only=only, delete=wanted.delete_zips)
+        zip_ = root / f"annotations_trainval{self.year}.zip"
+        files = [note_of(zip_), *(_captions_file(root, part) for part in self.parts)]
+        photos = fetch_readable(captions, partial(_photos, root, self.parts, wanted.limit), files)
+        _fetch_karpathys_splits(root)
+        for part in self.parts if wanted.limit is None else ():
+            here = (root / f"{part}.zip").exists()  # else a photo by itself costs less
+            of_part = [path for _, path in photos if here and path.parent.name == part]
+            again = partial(_missing, of_part)
+            fetch_archive(f"coco-{part}", root, delete=wanted.delete_zips, again=again)
+        return fetch_photos(photos, wanted)
+
+    def read(self, root: Path) -> CaptionDataset:
+        """Read COCO in its official layout, that of this year or, where only that is there, of the other.
+
+        Args:
+            root: holds `annotations/captions_{train,val}<year>.json` (either may be absent), the photos in
+                `{train,val}<year>/` or anywhere else, and optionally `splits.json` or Karpathy's `dataset_coco.json`,
+                which fix the splits by COCO's ids. Without these, train<year> is train, even ids of val<year> are val
+                and odd ids test.
+
+        Raises:
+            DatasetError: a file is missing or not in COCO's layout.
+        """
+        years = (self, *_RELEASES)
+        year, files = next(((coco.year, files) for coco in years if (files := _captions_files(root, coco))), ("", {}))
+        if not files:
+            names = " nor ".join(f"annotations/captions_{part}.json" for part in self.parts)
+            raise DatasetError(
+                f"{root} holds neither {names}, nor those of another year; {nearest(root / 'annotations')}. "
+                "Set CAPTIONING_ROOT to the folder that holds `annotations`."
+            )
+        splits_file = _splits_file(root)
+        splits = read_splits(splits_file) if splits_file else None
+        findings, listed, records = Findings(list), [], []
+        for part, file in files.items():
+            for image in read_captions(file, findings):
+                split = _default_split(part, image.image_id) if splits is None else splits.get(image.image_id)
+                whole = image.file_name[:1] == "/" or image.file_name[1:2] == ":"
+                if split is None:
+                    findings["photos in no split"].append(image.file_name)
+                else:
+                    listed.append((image.file_name if whole else f"{part}/{image.file_name}", image, split))
+        found = Photos(root).find(name for name, _, _ in listed)
+        for name, image, split in listed:
+            path, why, more = found[name]
+            if path or (why == NOT_THERE and not more):  # what is nowhere stays where it should be
+                records.append(Record(image.image_id, root / (path or name), tuple(image.captions), split))
+            else:
+                findings[why].append(f"{name} ({more})")
+        sources = [*files.values(), *filter(None, [splits_file])]
+        splits_from = splits_file.name if splits_file else f"val{year} halved"
+        return assemble(f"coco{self.year}", records, findings, splits_from, sources)
 
 
 def _missing(photos: list[Path]) -> list[Path]:
     return [photo for photo in photos if not photo.exists()]
 
 
-def _photos(root: Path, limit: int | None) -> list[tuple[str, Path]]:
+def _photos(root: Path, parts: tuple[str, str], limit: int | None) -> list[tuple[str, Path]]:
     """Return address and path of each photo asked for. The addresses in the file are not used: it may be forged."""
     address, photos = URLS["coco-photo"]["url"].format, {}
-    for part in _PARTS:
+    for part in parts:
         file = _captions_file(root, part)
         try:
             for image in read_json(file, _ANOTHER)["images"]:
@@ -114,49 +164,7 @@ def _fetch_karpathys_splits(root: Path) -> None:
         fetch_readable(bring, partial(read_splits, file), [note, file])
     except (DownloadError, UnpackError, FileNotFoundError, ValueError) as error:
         file.unlink(missing_ok=True)
-        print(f"{error} Without Karpathy's splits, val2014 is split in half into val and test.")
-
-
-def read(root: Path) -> CaptionDataset:
-    """Read COCO in its official layout, that of 2014 or that of 2017.
-
-    Args:
-        root: holds `annotations/captions_{train,val}2014.json` (either may be absent), the photos in
-            `{train,val}2014/` or anywhere else, and optionally `splits.json` or Karpathy's `dataset_coco.json`, which
-            fix the splits. Without these, train2014 is train, even ids of val2014 are val and odd ids test. The same
-            with 2017 for 2014.
-
-    Raises:
-        DatasetError: a file is missing or not in COCO's layout.
-    """
-    year, files = next(((year, files) for year in _YEARS if (files := _captions_files(root, year))), ("", {}))
-    if not files:
-        raise DatasetError(
-            f"{root} holds neither annotations/captions_train2014.json nor annotations/captions_val2014.json, nor "
-            f"those of 2017; {nearest(root / 'annotations')}. "
-            "Set CAPTIONING_ROOT to the folder that holds `annotations`."
-        )
-    splits_file = _splits_file(root)
-    splits = read_splits(splits_file) if splits_file else None
-    findings, listed, records = Findings(list), [], []
-    for part, file in files.items():
-        for image in read_captions(file, findings):
-            split = _default_split(part, image.image_id) if splits is None else splits.get(image.image_id)
-            whole = image.file_name[:1] == "/" or image.file_name[1:2] == ":"
-            if split is None:
-                findings["photos in no split"].append(image.file_name)
-            else:
-                listed.append((image.file_name if whole else f"{part}/{image.file_name}", image, split))
-    found = Photos(root).find(name for name, _, _ in listed)
-    for name, image, split in listed:
-        path, why, more = found[name]
-        if path or (why == NOT_THERE and not more):  # what is nowhere stays where it should be
-            records.append(Record(image.image_id, root / (path or name), tuple(image.captions), split))
-        else:
-            findings[why].append(f"{name} ({more})")
-    sources = [*files.values(), *filter(None, [splits_file])]
-    splits_from = splits_file.name if splits_file else f"val{year} halved"
-    return assemble("coco2014", records, findings, splits_from, sources)
+        print(f"{error} Without Karpathy's splits, COCO's val part is split in half into val and test.")
 
 
 def read_captions(path: Path, findings: Findings | None = None, way_out: str = _ANOTHER) -> Iterator[Captioned]:
@@ -251,12 +259,15 @@ def _captions_file(root: Path, part: str) -> Path:
     return root / "annotations" / f"captions_{part}.json"
 
 
-def _captions_files(root: Path, year: str) -> dict[str, Path]:
+def _captions_files(root: Path, coco: Coco) -> dict[str, Path]:
     """Return part -> captions file, for what there is; also where a zip was unpacked into a folder of its own."""
-    files = {part: _captions_file(root, part) for part in (f"train{year}", f"val{year}")}
+    files = {part: _captions_file(root, part) for part in coco.parts}
     found = {part: [file] if file.is_file() else look_for(root, file.name) for part, file in files.items()}
     return {part: nearest_first[0] for part, nearest_first in found.items() if nearest_first}
 
 
 def _default_split(part: str, image_id: int | str) -> str:
     return "train" if part.startswith("train") else "test" if str(image_id)[-1:] in "13579" else "val"
+
+
+_RELEASES = coco2014, coco2017 = Coco("2014"), Coco("2017")

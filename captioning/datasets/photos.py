@@ -20,7 +20,10 @@ _UNREAD = {
 _JPEG = {".jpg", ".jpeg", ".jpe", ".jfif"}  # endings of the same format
 _LEFT_BEHIND = {"__MACOSX", "@eaDir", "#recycle", "@Recycle", "$RECYCLE.BIN", "lost+found"}  # by zips, by drives
 _JOINERS = dict.fromkeys(map(ord, "\u200b\u200c\u200d"))  # dropped where names are compared
-CONVERT = "convert it to JPEG, for example in the program that shows your photos, or with `magick mogrify -format jpg`"
+CONVERT = (
+    "convert it to JPEG, for example in the program that shows your photos, or with `magick mogrify -format jpg`; HEIC "
+    "is read after `pip install pillow-heif`"
+)
 
 NOT_THERE = "rows without a photo"
 AMBIGUOUS = "rows that may mean several photos"

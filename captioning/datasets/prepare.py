@@ -3,9 +3,11 @@
 import dataclasses
 from pathlib import Path
 
-from captioning.datasets import captions_file, coco, flickr8k, folder, needs, open_images, photo_check, splits
+from captioning.datasets import captions_file, folder, needs, open_images, photo_check, splits
+from captioning.datasets.coco import coco2014, coco2017
 from captioning.datasets.dataset import NOT_ON_DISK, SPLITS, CaptionDataset, DatasetError
 from captioning.datasets.fetching import Wanted, require_most
+from captioning.datasets.flickr import flickr8k, flickr30k
 from captioning.datasets.photos import Photos
 from captioning.datasets.scenes import scenes
 from captioning.files import DamagedError, write_text
@@ -66,12 +68,10 @@ def obtain(
         scenes.draw(project.data, **_SCENES[project.quick])
         dataset = scenes.read(project.data)
     elif project.root is None:
-        raise SettingError(
-            "CAPTIONING_ROOT is not set: name your folder of photos. It also holds captions.csv, with the columns "
-            "`image,caption`, or captions.jsonl, or captions.json in COCO's layout."
-        )
+        raise SettingError(f"CAPTIONING_ROOT is not set: {_WAY_TO_ROOT[project.dataset]}")
     else:
-        dataset = folder.read(Path(project.root))
+        source = flickr30k if project.dataset == "flickr30k" else folder
+        dataset = source.read(Path(project.root))
     return dataclasses.replace(dataset.first(_limit(project)), made_from=_made_from(project))
 
 
@@ -235,4 +235,13 @@ def _download(project: Project, wanted: Wanted) -> CaptionDataset:
 # Quick or not -> how many scenes.
 _SCENES = {False: {"train": 1500, "val": 200, "test": 200}, True: {"train": 48, "val": 12, "test": 12}}
 # Sources with `PHOTOS` (how many there are), `needs`, `fetch` and `read`.
-_DOWNLOADS = {"coco2014": coco, "flickr8k": flickr8k, "open-images": open_images}
+_DOWNLOADS = {"coco2014": coco2014, "coco2017": coco2017, "flickr8k": flickr8k, "open-images": open_images}
+# What is only read -> what its folder holds, and where to get it.
+_WAY_TO_ROOT = {
+    "folder": "name your folder of photos. It also holds captions.csv, with the columns `image,caption`, or "
+    "captions.jsonl, or captions.json in COCO's layout.",
+    "flickr30k": "Flickr30k has no public address, since its photos are given out for research only. Get them with the "
+    "form at https://shannon.cs.illinois.edu/DenotationGraph/ or from a copy at Kaggle or Hugging Face (with "
+    f"captions, {flickr30k.texts[0]} or results.csv), if you can Karpathy's {flickr30k.karpathy} too (for the splits), "
+    "unpack all into one folder and name it.",
+}

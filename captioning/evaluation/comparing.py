@@ -30,9 +30,10 @@ def by_seed(checkpoints: Path, names: Sequence[str]) -> dict[str, list[str]]:
     for name in names:
         if (checkpoints / name / "settings.json").is_file():
             settings = bundle.read_settings(checkpoints / name)
-            batches = {field: value for field, value in settings["batches"].items() if field != "seed"}
-            rest = {k: v for k, v in settings.items() if k not in ("batches", "finished", "weights_folder")}
-            groups.setdefault(digest(rest, batches), []).append(name)
+            rest = {k: v for k, v in settings.items() if k not in ("finished", "weights_folder")}
+            for part in ("model", "training", "batches"):  # the NumPy models have their seed in the first two
+                rest[part] = {field: value for field, value in settings[part].items() if field != "seed"}
+            groups.setdefault(digest(rest), []).append(name)
     return {group[0]: group for group in groups.values() if len(group) > 1}
 
 

@@ -14,7 +14,7 @@ import urllib3
 from urllib3 import exceptions as faults
 
 _COCO = "http://images.cocodataset.org"  # no https: the certificate there is for another name
-_ZIPS, _ANNOTATIONS = f"{_COCO}/zips", f"{_COCO}/annotations/annotations_trainval2014.zip"
+_ZIPS, _ANNOTATIONS = f"{_COCO}/zips", f"{_COCO}/annotations/annotations_trainval"
 _FLICKR8K = "https://github.com/jbrownlee/Datasets/releases/download/Flickr8k"
 _NARRATIVES = "https://storage.googleapis.com/localized-narratives/annotations"
 # Entries of whole files are arguments of `fetch`, which refuses a file of another size or sum: COCO comes without
@@ -22,7 +22,14 @@ _NARRATIVES = "https://storage.googleapis.com/localized-narratives/annotations"
 URLS: dict[str, dict] = {
     "coco-train2014": dict(url=f"{_ZIPS}/train2014.zip", md5="0da8c0bd3d6becc4dcb32757491aca88", size=13_510_573_713),
     "coco-val2014": dict(url=f"{_ZIPS}/val2014.zip", md5="a3d79f5ed8d289b7a7554ce06a5782b3", size=6_645_013_297),
-    "coco-annotations": dict(url=_ANNOTATIONS, md5="0a379cfc70b0e71301e0f377548639bd", size=252_872_794),
+    "coco-train2017": dict(url=f"{_ZIPS}/train2017.zip", md5="cced6f7f71b7629ddf16f17bbcfab6b2", size=19_336_861_798),
+    "coco-val2017": dict(url=f"{_ZIPS}/val2017.zip", md5="442b8da7639aecaf257c1dceb8ba8c80", size=815_585_330),
+    "coco-annotations2014": dict(
+        url=f"{_ANNOTATIONS}2014.zip", md5="0a379cfc70b0e71301e0f377548639bd", size=252_872_794
+    ),
+    "coco-annotations2017": dict(
+        url=f"{_ANNOTATIONS}2017.zip", md5="f4bbac642086de4f52a3fdda2de5fa2c", size=252_907_541
+    ),
     "karpathy-splits": {"url": "https://cs.stanford.edu/people/karpathy/deepimagesent/caption_datasets.zip"},
     "flickr8k-photos": {"url": f"{_FLICKR8K}/Flickr8k_Dataset.zip", "md5": "f18a1e2920de5bd84dae7cf08ec78978"},
     "flickr8k-text": {"url": f"{_FLICKR8K}/Flickr8k_text.zip", "md5": "bf6c1abcb8e4a833b7f922104de18627"},

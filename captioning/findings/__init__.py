@@ -11,6 +11,7 @@ from captioning.findings.data import (
     unknown_words,
 )
 from captioning.findings.finding import Finding, claim
+from captioning.findings.first_captioner import coarse, named, one_picture, one_step, overfitting
 from captioning.findings.from_scratch import clipping, forgotten, gradients_agree, memorized, of_each
 from captioning.findings.heads import heads
 from captioning.findings.looking import depends, evenness, looking, looks, right_and_wrong

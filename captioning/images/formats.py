@@ -2,22 +2,25 @@
 
 import re
 import struct
+from contextlib import suppress
 from typing import IO
 
 from PIL import Image
 
-# What is opened, if this Pillow can; HEIF where the reader has registered the package pillow-heif. Never EPS, WMF or
-# others for which Pillow starts other programs.
+with suppress(ImportError):  # the extra `heic`
+    from pillow_heif import register_heif_opener
+
+    register_heif_opener()
+# What is opened, if this Pillow can: AVIF from 11.3, HEIF with pillow-heif. Never EPS, WMF or others for which Pillow
+# starts other programs.
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "PPM", "AVIF", "HEIF")
 Image.init()
 EXTENSIONS = {ending for ending, kind in Image.registered_extensions().items() if kind in FORMATS}  # in lower case
 # How the bytes of other files start that are called .jpg -> what they are.
 _OTHER = {
     rb"\Z": "an empty file",
-    rb".{4}ftyp(avi[fs]|.{4,28}avif)": "AVIF, which needs a newer Pillow (pip install -U pillow)",
-    rb".{4}ftyp(he[iv][cmsx]|mi[af]1|msf1)": "HEIC, which Pillow cannot open (pillow-heif can, once you call its "
-    "register_heif_opener(); phones export JPEG)",
-    rb".{4}ftyp|.{4}moov|\x1aE\xdf\xa3|RIFF.{4}AVI |\0\0\x01[\xb3\xba]|FLV": "a video",
+    rb".{4}ftyp(?!avi[fs]|he[iv][cmsx]|mi[af]1|msf1)|.{4}moov": "a video",
+    rb"\x1aE\xdf\xa3|RIFF.{4}AVI |\0\0\x01[\xb3\xba]|FLV": "a video",
     rb"%!PS|\xc5\xd0\xd3\xc6": "PostScript (EPS), a program rather than a photo",
     rb"%PDF": "a PDF",
     rb"\xd7\xcd\xc6\x9a|\x01\0{3}.{36} EMF": "a Windows metafile",
@@ -29,6 +32,14 @@ _OTHER = {
     rb"PK\x03\x04|\x1f\x8b|Rar!|7z\xbc\xaf": "an archive",
     rb"version https://git-lfs": "a pointer of Git LFS (git lfs pull fetches the photo)",
     rb"[\t\n\r -~\x80-\xff]+\Z": "a text",
+}
+# Kind -> how its files start, and what to do where they cannot be opened.
+_MISSING = {
+    "AVIF": (rb".{4}ftyp(avi[fs]|.{4,28}avif)", "AVIF, which needs a newer Pillow (pip install -U pillow)"),
+    "HEIF": (
+        rb".{4}ftyp(he[iv][cmsx]|mi[af]1|msf1)",
+        "HEIC, for which pillow-heif is missing (pip install pillow-heif, then start again)",
+    ),
 }
 
 
@@ -52,8 +63,9 @@ def recognized(file: IO[bytes], name: str) -> Image.Image:
                 return factory(file, "")
         except (SyntaxError, IndexError, TypeError, struct.error) as error:
             if accepted:
-                broken = broken or f"a {kind} file, damaged or of a rare kind ({error})"
-    found = (told for pattern, told in _OTHER.items() if re.match(pattern, start, re.DOTALL | re.IGNORECASE))
+                broken = f"a {kind} file, damaged or of a rare kind ({error})"
+    known = [*(way for kind, way in _MISSING.items() if kind not in Image.OPEN), *_OTHER.items()]
+    found = (told for pattern, told in known if re.match(pattern, start, re.DOTALL | re.IGNORECASE))
     told = next(found, broken or "of an unknown format")
     raise ImageError(
         f"{name} is not a picture that can be read: it is {told}. Save it as JPEG or PNG, or fetch it again."

@@ -49,7 +49,7 @@ def each(pictures: Picture | Iterable[Picture]) -> Iterator[Picture]:
 
 
 def _photos_in(folder: Path) -> list[Path]:
-    # HEIC is told for what it is, and read where a package for it is registered; so is a broken link.
+    # HEIC is told for what it is where pillow-heif is missing; so is a broken link.
     endings = EXTENSIONS | {".heic", ".heif"}
     try:
         photos = sorted(path for path in folder.iterdir() if path.suffix.lower() in endings and not path.is_dir())

@@ -157,7 +157,7 @@ def _read(source: Picture, near: int | None, name: str | None, smaller: Callable
 def _decoded(file: IO[bytes], near: int | None, name: str, smaller: Callable) -> Image.Image:
     image = recognized(file, name)
     width, height = image.size
-    if near is not None:
+    if near is not None and image.format in ("JPEG", "MPO"):  # pillow-heif decodes a thumbnail, however large, at once
         image.draft("RGB", (near, near))  # a large JPEG is decoded at a fraction of its size
     pixel = _PIXEL.get(image.mode, 12 if "transparency" in image.info else 4) + _BESIDE.get(image.format, 0)
     need = image.width * image.height * pixel

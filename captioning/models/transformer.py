@@ -64,32 +64,36 @@ class Attention(layers.Layer):
         _build((self.query, self.key, self.value, self.mix), self.units)
 
     def project(self, inputs):
-        """Return the keys and values of inputs (batch, places, units): each (batch, places, units)."""
-        return self.key(inputs), self.value(inputs)
+        """Return the keys and values of inputs (batch, places, units): each (batch, heads, places, units of a head).
+
+        The heads come first once and for all: a step would otherwise move all that is kept.
+        """
+        return self._split(self.key(inputs)), self._split(self.value(inputs))
 
     def call(self, inputs, keys, values, mask=None):
         """Mix the values of all places for each position.
 
         Args:
             inputs: (batch, positions, units).
-            keys, values: (batch, places, units), from `project`.
+            keys, values: from `project`.
             mask: whether a position may look at a place, bool, broadcast to (batch, heads, positions, places).
 
         Returns:
             (batch, positions, units), and the weights (batch, heads, positions, places), which sum to 1 over places.
         """
-        queries, keys, values = (self._split(array) for array in (self.query(inputs), keys, values))
-        scores = ops.einsum("bqhd,bkhd->bhqk", queries, keys) / math.sqrt(queries.shape[-1])
+        queries = self._split(self.query(inputs))
+        scores = ops.matmul(queries, ops.swapaxes(keys, -1, -2)) / math.sqrt(queries.shape[-1])
         if mask is not None:
             scores = ops.where(mask, scores, ops.cast(MASKED, scores.dtype))
         # The softmax, written out: that of Keras warns of a single place, as the first word and a vector have.
         weights = ops.exp(scores - ops.logsumexp(scores, axis=-1, keepdims=True))
-        mixed = ops.einsum("bhqk,bkhd->bqhd", weights, values)
+        mixed = ops.transpose(ops.matmul(weights, values), (0, 2, 1, 3))
         return self.mix(ops.reshape(mixed, ops.shape(inputs))), weights
 
     def _split(self, array):
         batch, places, units = ops.shape(array)
-        return ops.reshape(array, (batch, places, self.heads, units // self.heads))
+        parts = ops.reshape(array, (batch, places, self.heads, units // self.heads))
+        return ops.transpose(parts, (0, 2, 1, 3))
 
 
 class Block(layers.Layer):
@@ -122,8 +126,8 @@ class Block(layers.Layer):
 
         Args:
             states: (rows, positions, units).
-            words: keys and values of the words, each (rows, places, units).
-            regions: keys and values of the regions, each (pictures, regions, units); rows of a picture are adjacent.
+            words: keys and values of the words of each row.
+            regions: keys and values of the regions of each picture; rows of a picture are adjacent.
             mask: which words a position sees, bool, broadcast to (rows, heads, positions, places).
             training: whether dropout is on.
 
@@ -147,7 +151,7 @@ class TransformerDecoder(Decoder):
     Positions are learned, those of the regions, too; the output layer shares the embedding's weights (Press and Wolf,
     "Using the Output Embedding to Improve Language Models", 2017). A step computes the new word alone: the keys and
     values of earlier words are kept in the state. State: (number of words, for each block: keys and values of the words
-    (batch, longest, units), keys and values of the regions (batch, regions, units)).
+    (batch, heads, longest, units of a head), keys and values of the regions (batch, heads, regions, units of a head)).
     """
 
     kind = "transformer"
@@ -177,7 +181,8 @@ class TransformerDecoder(Decoder):
         """Project the regions (batch, regions, channels) once, for every block; no word has been said."""
         regions = self.region_projection(self.feature_dropout(self.standardize(features), training=training))
         regions = self.region_norm(regions + self.region_positions(ops.arange(self.config.regions)))
-        empty = ops.zeros((ops.shape(features)[0], self.config.longest, self.config.units), regions.dtype)
+        sizes = self.config.heads, self.config.longest, self.config.units // self.config.heads
+        empty = ops.zeros((ops.shape(features)[0], *sizes), regions.dtype)
         count = ops.zeros((ops.shape(features)[0],), dtype="int32")
         return count, *((empty, empty, *block.cross_attention.project(regions)) for block in self.blocks)
 
@@ -193,11 +198,11 @@ class TransformerDecoder(Decoder):
         """
         count, *caches = state
         places, last = ops.arange(self.config.longest), ops.expand_dims(count, 1)
-        here, seen = places == last, (places <= last)[:, None, None]  # (batch, longest), for each head and position
+        here, seen = (places == last)[:, None, :, None], (places <= last)[:, None, None]
         states, after = ops.expand_dims(self._embed(tokens, count), 1), []
         for block, (*kept, keys, values) in zip(self.blocks, caches, strict=True):
             new = block.words(states)
-            words = [ops.where(here[..., None], one, others) for one, others in zip(new, kept, strict=True)]
+            words = [ops.where(here, one, others) for one, others in zip(new, kept, strict=True)]
             states, weights = block(states, words, (keys, values), seen)
             after.append((*words, keys, values))
         weights = ops.reshape(ops.mean(weights, axis=1), (-1, self.config.regions))

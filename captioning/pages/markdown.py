@@ -69,9 +69,10 @@ class _Renderer(IPythonRenderer):
 
 
 def page_link(name: str, series: Container[str], text: str) -> str:
-    """Return the text as a link to the page of a notebook; nothing if the series has none of that name."""
-    stem = PurePosixPath(name).name.removesuffix(".ipynb")
-    return f'<a data-page="{stem}" href="{stem}.html">{text}</a>' if stem in series else ""
+    """Return a text as a link to a notebook's page or a section of it; nothing if the series has none of that name."""
+    file, mark, section = name.partition("#")
+    stem = PurePosixPath(file).name.removesuffix(".ipynb")
+    return f'<a data-page="{stem}" href="{stem}.html{mark}{section}">{text}</a>' if stem in series else ""
 
 
 def to_html(text: str, series: Container[str] = (), attachments: Mapping | None = None) -> tuple[str, list]:

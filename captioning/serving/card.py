@@ -16,10 +16,16 @@ _DATA = {
         "pictures that this project draws itself from a seed, with captions from a small grammar",
         "captions and pictures are drawn by the project: its own license",
     ),
-    "coco2014": ("photos of everyday scenes, five captions each by paid writers", f"captions CC BY 4.0; {_PHOTOS}"),
-    "flickr8k": (
-        "photos of people and dogs doing something, five captions each by paid writers",
-        "captions and photos for research and teaching only, not for commerce; photos by members of Flickr",
+    **dict.fromkeys(
+        ("coco2014", "coco2017"),
+        ("photos of everyday scenes, five captions each by paid writers", f"captions CC BY 4.0; {_PHOTOS}"),
+    ),
+    **dict.fromkeys(
+        ("flickr8k", "flickr30k"),
+        (
+            "photos of people and dogs doing something, five captions each by paid writers",
+            "captions and photos for research and teaching only, not for commerce; photos by members of Flickr",
+        ),
     ),
     "open-images": (
         "photos of Open Images with the captions of Localized Narratives, written from speech",

@@ -14,6 +14,7 @@ from captioning.training.config import SelfCriticalConfig
 from captioning.training.fit import run
 from captioning.training.history import History
 from captioning.training.loop import OneEpoch, dense
+from captioning.training.loss import predict_places, word_places
 from captioning.training.reward import Reward, advantages
 from captioning.training.sampling import compile_sampler, log_policy
 
@@ -40,6 +41,25 @@ def policy_loss(logits, samples, advantage, only_words: bool = True):
     return -ops.mean(ops.cast(advantage, "float32") * of_captions)
 
 
+def samples_loss(model: Decoder, features, samples, advantage, training: bool, only_words: bool = True):
+    """Return `policy_loss` of a model's samples, computed for their words alone: three of four places may be PAD.
+
+    Args:
+        model: the decoder.
+        features: (pictures, regions, channels).
+        samples, advantage, only_words: see `policy_loss`.
+        training: whether dropout is on.
+    """
+    tokens = tf.concat([tf.fill(tf.shape(samples[..., :1]), START), samples[..., :-1]], axis=-1)
+    places = word_places(samples)
+    logits = predict_places(model, {"features": features, "tokens": tokens}, places, training)
+    of_words = tf.broadcast_to(advantage[..., None], tf.shape(samples))
+    words, of_words = (tf.gather(tf.reshape(array, [-1]), places) for array in (samples, of_words))
+    # Each word as a caption of its own; the mean is over as many.
+    loss = policy_loss(logits[None, :, None], words[None, :, None], of_words[None], only_words)
+    return loss * tf.cast(tf.size(words) / tf.size(advantage), tf.float32)
+
+
 class Learner:
     """Samples, scores and learns, batch by batch; nothing is drawn ahead, so samples come from the weights of now."""
 
@@ -54,10 +74,8 @@ class Learner:
 
         @tf.function(input_signature=[pictures, of_samples, tf.TensorSpec((None, config.samples), tf.float32)])
         def learn(features, samples, advantage):
-            tokens = tf.concat([tf.fill(tf.shape(samples[..., :1]), START), samples[..., :-1]], axis=-1)
             with tf.GradientTape() as tape:
-                logits = model({"features": features, "tokens": tokens}, training=config.dropout)
-                loss = policy_loss(logits, samples, advantage, config.only_words)
+                loss = samples_loss(model, features, samples, advantage, config.dropout, config.only_words)
                 scaled = model.optimizer.scale_loss(loss)  # with float16
             variables = model.trainable_variables
             model.optimizer.apply(dense(tape.gradient(scaled, variables), variables), variables)

@@ -33,6 +33,7 @@ def everything_below(folder):
 SIGN_IN = b"<html>Please sign in to this network</html>"
 SERVE = {
     "coco2014": originals.serve_coco,
+    "coco2017": originals.serve_coco2017,
     "flickr8k": originals.serve_flickr8k,
     "open-images": originals.serve_open_images,
 }

@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 import pytest
 
-from captioning.datasets import coco, needs
+from captioning.datasets import needs
 from captioning.datasets import prepare as datasets
+from captioning.datasets.coco import coco2014
 from captioning.datasets.dataset import DatasetError
 from captioning.datasets.fetching import Wanted
 from tests import originals
@@ -84,7 +85,7 @@ def lay(root, **files):
 def test_the_cost_counts_zips_and_their_photos_as_they_are(there, delete, download, stays, most, tmp_path, monkeypatch):
     lay(tmp_path, **{"annotations__captions_val2014.json": 0, ".annotations_trainval2014.unpacked": 0}, **there)
     (tmp_path / "splits.json").write_text("{}")
-    fetched = coco.needs(tmp_path, Wanted(delete_zips=delete))
+    fetched = coco2014.needs(tmp_path, Wanted(delete_zips=delete))
     assert sum(need.download for need in fetched) == pytest.approx(download)
     assert sum(need.disk for need in fetched) == pytest.approx(stays)
     most = stays if most is None else most

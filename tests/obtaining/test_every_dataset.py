@@ -56,6 +56,24 @@ def test_all_of_coco_comes_as_zips(server):
     assert prepared(project("coco2014"), delete_zips=True) == dataset and server.seen == []
 
 
+@pytest.mark.parametrize("limit", [20, None])
+@pytest.mark.parametrize("karpathy", [True, False])
+def test_coco_2017_comes_the_same_way_and_has_the_same_splits(limit, karpathy, server):
+    photos = originals.serve_coco2017(server, karpathy=karpathy)
+    active = project("coco2017", limit=limit)
+    text = datasets.cost(active)
+    assert ("coco-train2017" in text) == (limit is None) and "coco-annotations2017" in text
+    dataset = prepared(active)
+    assert dataset.name == "coco2017" and len(dataset.records) == (limit or len(photos)) and not dataset.findings
+    assert not any("2014" in path for path in asked(server))
+    for record in dataset.records:
+        assert record.file.read_bytes() == photos[f"{record.file.parent.name}/{record.image_id:012d}.jpg"]
+        halved = "train" if record.image_id < 1000 else ("val", "test")[record.image_id % 2]
+        assert record.split == (originals.SPLITS[record.image_id % 5] if karpathy else halved)
+    server.seen.clear()
+    assert prepared(active) == dataset and {*asked(server)} <= {originals.KARPATHY}
+
+
 def test_zips_are_still_fetched_after_a_small_coco(server):
     photos = originals.serve_coco(server)
     prepared(limited())

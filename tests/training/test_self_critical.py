@@ -20,7 +20,7 @@ from captioning.training.history import is_complete, read_history
 from captioning.training.reward import Reward, advantages
 from captioning.training.sampling import compile_sampler, log_policy
 from tests.small_models import BY_KIND, build, features
-from tests.test_training import KillAfter, Killed, assert_same_weights, made, parts, scores_only  # noqa: F401
+from tests.small_training import KillAfter, Killed, assert_same_weights, parts, scores_only
 from tests.tiny import tiny_dataset
 
 CONFIG = SelfCriticalConfig(epochs=2, patience=9, learning_rate=0.01, samples=3, averaging=0.3)
@@ -220,7 +220,7 @@ def test_a_finished_caption_is_worth_more_than_one_without_its_end(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def parent(made, tmp_path_factory):  # noqa: F811
+def parent(made, tmp_path_factory):
     """Weights that a training run of the usual kind has left."""
     model, train, validation = parts(made, "bahdanau", dropout=0.1)
     config = TrainingConfig(epochs=5, learning_rate=0.02, label_smoothing=0.0)
@@ -233,19 +233,19 @@ def parent(made, tmp_path_factory):  # noqa: F811
     return folder / "parent.weights.h5"
 
 
-def run(made, parent, folder, config=CONFIG, callbacks=(), stop_after=None, **more):  # noqa: F811
+def run(made, parent, folder, config=CONFIG, callbacks=(), stop_after=None, **more):
     model, train, validation = parts(made, "bahdanau", **{"dropout": 0.1} | more)
     own = (made[2], config, folder, callbacks, stop_after)
     return model, self_critical.fit(model, parent, train, validation, *own)
 
 
 @pytest.fixture(scope="module")
-def whole(made, parent, tmp_path_factory):  # noqa: F811
+def whole(made, parent, tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
     return *run(made, parent, folder), folder
 
 
-def test_the_rows_say_what_was_trained(made, parent, whole, capsys):  # noqa: F811
+def test_the_rows_say_what_was_trained(made, parent, whole, capsys):
     _, history, folder = whole
     assert read_history(folder / "history.csv") == history
     names = {"epoch", "reward", "words", "val_loss", "val_accuracy", "val_CIDEr", "seconds"}
@@ -253,7 +253,7 @@ def test_the_rows_say_what_was_trained(made, parent, whole, capsys):  # noqa: F8
     assert run(made, parent, folder, callbacks=[KillAfter(0)])[1] == history  # finished: nothing is run again
 
 
-def test_a_kill_and_a_new_process_change_nothing(made, parent, whole, tmp_path):  # noqa: F811
+def test_a_kill_and_a_new_process_change_nothing(made, parent, whole, tmp_path):
     model, history, _ = whole
     with pytest.raises(Killed):
         run(made, parent, tmp_path, callbacks=[KillAfter(1)])
@@ -262,7 +262,7 @@ def test_a_kill_and_a_new_process_change_nothing(made, parent, whole, tmp_path):
     assert_same_weights(model, resumed)
 
 
-def test_an_interrupted_first_epoch_starts_again_from_the_parent(made, parent, whole, tmp_path):  # noqa: F811
+def test_an_interrupted_first_epoch_starts_again_from_the_parent(made, parent, whole, tmp_path):
     model, train, validation = parts(made, "bahdanau", dropout=0.1)
     with pytest.raises(Killed):
         self_critical.fit(model, parent, train, validation, made[2], CONFIG, tmp_path, [KillAfter(0)])
@@ -270,22 +270,22 @@ def test_an_interrupted_first_epoch_starts_again_from_the_parent(made, parent, w
     assert scores_only(history) == scores_only(whole[1])[:1]
 
 
-CHANGES = {"dropout": True, "end_in_reward": False, "only_words": False}  # the others: see test_training
+CHANGES = {"dropout": True, "end_in_reward": False, "only_words": False}  # the others: see test_fit
 
 
 @pytest.mark.parametrize("setting", CHANGES)
-def test_every_setting_of_its_own_matters(made, parent, whole, tmp_path, setting):  # noqa: F811
+def test_every_setting_of_its_own_matters(made, parent, whole, tmp_path, setting):
     _, other = run(made, parent, tmp_path, replace(CONFIG, **{setting: CHANGES[setting]}), stop_after=1)
     assert other[0]["val_loss"] != whole[1][0]["val_loss"]
 
 
-def test_one_sample_has_no_others_to_be_compared_with(made, parent, tmp_path):  # noqa: F811
+def test_one_sample_has_no_others_to_be_compared_with(made, parent, tmp_path):
     with pytest.raises(ValueError, match="samples=1: give 2 or more"):
         run(made, parent, tmp_path, replace(CONFIG, samples=1))
 
 
 @pytest.mark.parametrize("precision", ["float32", "float16"])
-def test_the_reward_rises(made, parent, tmp_path, precision):  # noqa: F811
+def test_the_reward_rises(made, parent, tmp_path, precision):
     _, history = run(made, parent, tmp_path, replace(LONGER, precision=precision))
     rewards = [row["reward"] for row in history]
     assert np.isfinite([row["val_loss"] for row in history]).all()

@@ -9,13 +9,12 @@ import pytest
 import captioning.quiet  # noqa: F401
 from captioning.training import fit
 from captioning.training.history import best_epoch
-from tests.test_training import (  # noqa: F401 (a fixture)
+from tests.small_training import (
     CONFIG,
     KillAfter,
     Killed,
     assert_same_weights,
     kill,
-    made,
     nats_by_hand,
     parts,
     run,
@@ -48,14 +47,14 @@ def assert_close(one, other):
 
 
 @pytest.fixture(scope="module")
-def averaged(made, tmp_path_factory):  # noqa: F811
+def averaged(made, tmp_path_factory):
     """A whole run, with the average of its own beside it."""
     own, folder = OwnAverage(), tmp_path_factory.mktemp("averaged")
     model, history = run(made, folder, config=AVERAGED, callbacks=[own], dropout=0.0)
     return own, model, history, folder
 
 
-def test_the_average_is_what_is_validated_sampled_and_saved(made, averaged):  # noqa: F811
+def test_the_average_is_what_is_validated_sampled_and_saved(made, averaged):
     own, model, history, folder = averaged
     assert_close([np.asarray(weight) for weight in model.trainable_variables], own.after_epochs[best_epoch(history)])
     other, _, validation = parts(made, dropout=0.0)
@@ -70,13 +69,13 @@ def test_the_average_is_what_is_validated_sampled_and_saved(made, averaged):  # 
     assert_same_weights(model, other)
 
 
-def test_training_moves_on_from_the_weights_that_are_not_averaged(made, averaged, tmp_path):  # noqa: F811
+def test_training_moves_on_from_the_weights_that_are_not_averaged(made, averaged, tmp_path):
     _, plain = run(made, tmp_path, config=replace(AVERAGED, averaging=0.0), dropout=0.0)
     assert [row["loss"] for row in plain] == [row["loss"] for row in averaged[2]]
     assert [row["val_loss"] for row in plain] != [row["val_loss"] for row in averaged[2]]
 
 
-def test_a_kill_and_a_stop_change_nothing(made, averaged, tmp_path):  # noqa: F811
+def test_a_kill_and_a_stop_change_nothing(made, averaged, tmp_path):
     with pytest.raises(Killed):
         run(made, tmp_path, config=AVERAGED, callbacks=[KillAfter(1)], dropout=0.0)
     _, beginning = run(made, tmp_path, config=AVERAGED, stop_after=2, dropout=0.0)
@@ -86,7 +85,7 @@ def test_a_kill_and_a_stop_change_nothing(made, averaged, tmp_path):  # noqa: F8
     assert_same_weights(averaged[1], resumed)
 
 
-def test_half_precision_averages_and_resumes_too(made, tmp_path):  # noqa: F811
+def test_half_precision_averages_and_resumes_too(made, tmp_path):
     short = replace(AVERAGED, epochs=2, precision="float16")
     whole, history = run(made, tmp_path / "whole", config=short)
     kill(made, tmp_path / "broken", config=short, after=1)

@@ -6,6 +6,7 @@ import pytest
 from captioning.quiet import tensorflow as tf
 from captioning.tokenizer import END, PAD
 from captioning.training.loss import predict_places, word_places, word_sums
+from captioning.training.self_critical import policy_loss, samples_loss
 from tests.small_models import BY_KIND, CONFIGS, build, features, tokens
 
 CONFIG = CONFIGS[0]
@@ -109,3 +110,27 @@ def test_half_precision_sums_in_float32(config):
         assert {array.dtype for array in sums} == {tf.float32}
         np.testing.assert_allclose(sums.trained, plain.trained, rtol=0.01)
         np.testing.assert_allclose(sums.words, plain.words)
+
+
+@BY_KIND
+def test_the_policy_loss_of_the_words_alone_is_that_of_all_positions(config):
+    model, (inputs, samples) = build(config), batch()
+    advantage = np.random.default_rng(0).normal(size=samples.shape[:2]).astype(np.float32)
+
+    def at_all_positions():
+        return policy_loss(model(inputs), samples, advantage)
+
+    def at_words():
+        return samples_loss(model, inputs["features"], samples, advantage, training=False)
+
+    (loss, gradients), (expected, all_gradients) = map(differentiated, (at_words, at_all_positions), [model] * 2)
+    assert float(loss) == pytest.approx(float(expected), rel=1e-5)
+    for found, right in zip(gradients, all_gradients, strict=True):
+        np.testing.assert_allclose(found, right, atol=1e-5)
+
+
+def differentiated(function, model):
+    """Return the value of a loss, and its gradients as arrays."""
+    with tf.GradientTape() as tape:
+        value = function()
+    return value, list(map(np.array, map(tf.convert_to_tensor, tape.gradient(value, model.trainable_variables))))

@@ -7,21 +7,20 @@ import pytest
 
 from captioning.training import log
 from captioning.training.folder import run_name
+from tests import small_training as keras_runs
 from tests import test_from_scratch_early_stopping as numpy_runs
-from tests import test_training as keras_runs
-from tests.test_training import made  # noqa: F401 (a fixture)
 
 ROW = r" +(?P<epoch>\d+)(?P<star>[* ])  (?P<numbers>( *[\d.]+)+)  (?P<caption>.*)"
 
 
-def printed_by(kind, made, folder, **more):  # noqa: F811
+def printed_by(kind, made, folder, **more):
     if kind == "numpy_lstm":
         return numpy_runs.run(made, folder, training=replace(numpy_runs.TRAINING, epochs=3), **more)[1]
     return keras_runs.run(made, folder, kind, replace(keras_runs.CONFIG, epochs=3), **more)[1]
 
 
 @pytest.mark.parametrize("kind", ["merge", "numpy_lstm"])
-def test_a_run_is_a_table_with_a_row_per_epoch(kind, made, tmp_path, capsys):  # noqa: F811
+def test_a_run_is_a_table_with_a_row_per_epoch(kind, made, tmp_path, capsys):
     history = printed_by(kind, made, tmp_path)
     title, legend, header, *rows = capsys.readouterr().out.splitlines()[:6]
     assert title == f"{kind}: at most 3 epochs, 30 captions in each." and legend == log.LEGEND
@@ -37,7 +36,7 @@ def test_a_run_is_a_table_with_a_row_per_epoch(kind, made, tmp_path, capsys):  #
 
 
 @pytest.mark.parametrize("kind", ["merge", "numpy_lstm"])
-def test_the_log_of_a_resumed_run_begins_with_how_far_it_was(kind, made, tmp_path, capsys, monkeypatch):  # noqa: F811
+def test_the_log_of_a_resumed_run_begins_with_how_far_it_was(kind, made, tmp_path, capsys, monkeypatch):
     kept, log_row, rows = log.TrainingLog.row, [], []
 
     def dies(self, history, caption):

@@ -1,0 +1,91 @@
+"""Baselines, means of reports, and captions checked where the truth is known."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import captioning.quiet  # noqa: F401
+from captioning import evaluation
+from captioning.bundle import Neighbors
+from captioning.datasets.scenes.words import NAMES
+from captioning.evaluation.baselines import _mean, most_frequent_caption, nearest_neighbor
+from captioning.metrics import grounding
+from tests.tiny import store_of, tiny_dataset
+
+# Baselines
+
+
+def neighbors_of(made):
+    return Neighbors.make(made.store, made.dataset.split("train"), made.dataset)
+
+
+def test_the_nearest_neighbor_gives_the_caption_of_an_equal_picture(made):
+    train = made.dataset.split("train")
+    results = nearest_neighbor(neighbors_of(made), made.store, train)
+    assert results == {record.image_id: record.captions[0] for record in train}
+
+
+def test_the_nearest_neighbor_is_not_decided_by_one_large_channel(tmp_path):
+    dataset = tiny_dataset(tmp_path, pictures=4, splits=("train", "train", "train", "test"))
+    rows = np.array([[100, 1, 0], [-100, -1, 1], [100, -1, -1], [-20, 1, 0]], np.float16)
+    store = store_of(dataset, tmp_path / "other", regions=1, channels=3)
+    (shard,) = store.folder.glob("rows-*.f16")
+    shard.write_bytes(rows.tobytes())
+    results = nearest_neighbor(Neighbors.make(store, dataset.split("train"), dataset), store, dataset.split("test"))
+    assert results == {3: dataset.records[0].captions[0]}
+
+
+def test_the_most_frequent_caption_is_one_for_all(made):
+    doubled = replace(made.dataset.records[0], captions=("A Flag.", "a flag"))
+    dataset = replace(made.dataset, records=(doubled, *made.dataset.records[1:]))
+    assert set(most_frequent_caption(dataset, dataset.split("test")).values()) == {"a flag"}
+
+
+def test_the_shuffled_baseline_is_the_shuffled_score_of_the_best_model(made):
+    """One quantity, one number: the row and the column."""
+    test = made.dataset.split("test")
+    best = {record.image_id: record.captions[0] for record in test}
+    sets = evaluation.baselines(neighbors_of(made), made.store, made.dataset, test, best)
+    assert [len(each) for each in sets.values()] == [1, 1, 5]
+    row = evaluation.score_sets(sets["best model, shuffled"], test, made.dataset, "shuffled")
+    scores = evaluation.score_results(best, test, made.dataset, {})
+    assert row["CIDEr"] == pytest.approx(scores["shuffled_CIDEr"])
+    assert row["shuffled_CIDEr"] is None and row["decoding"] == {"method": "shuffled"}
+    assert "best model, shuffled" not in evaluation.baselines(
+        neighbors_of(made), made.store, made.dataset, test[:1], best
+    )
+
+
+def test_the_mean_of_reports_holds_every_number():
+    truth = {"place": "lake", "objects": [{"object": "boat", "colour": "red", "unseen": True}]}
+    rows = [
+        grounding({1: truth, 2: truth}, {1: first, 2: "a lake"}, NAMES)
+        for first in ("a red boat", "a red boat and a boat on a lake", "")
+    ]
+    mean = _mean(rows)
+    assert mean["exact"] == mean["unseen"]["exact"] == pytest.approx(1 / 6)
+    assert mean["place"] == pytest.approx((1 / 2 + 1 + 1 / 2) / 3)
+    assert mean["intervals"]["exact"] == pytest.approx(np.mean([row["intervals"]["exact"] for row in rows], axis=0))
+    assert mean["relation"] is None and mean["false_named"] == 0  # of the captions that name something
+
+
+# Truth
+
+
+@pytest.mark.parametrize(
+    "text, mark",
+    [
+        ("A red boat on a lake.", "✓ right"),
+        ("a violet house", "✗ no violet house here; red boat missing"),
+        ("a red boat and a red boat in the desert to the right", "✗ red boat named twice; no desert here"),
+        ("a red house and a red house", "✗ no red house here; red house named twice"),
+        ("a red boat on the right", "✗ not on the right"),
+        ("", "✗ red boat missing"),
+    ],
+)
+def test_a_caption_is_checked_where_the_truth_is_known(made, text, mark):
+    truth = {"place": "lake", "objects": [{"object": "boat", "colour": "red", "box": [0.1, 0.1, 0.3, 0.3]}]}
+    record = made.dataset.records[0]
+    assert evaluation.check(replace(record, truth=truth), text) == mark
+    assert evaluation.check(record, text) == ""
