@@ -8,7 +8,7 @@ from captioning.plotting.drawing import Arrow, Box, draw
 from captioning.plotting.figure import Described
 
 LEGEND = "Sums of log-probabilities. Gray: kept. Dotted: dropped. Thick: the result."
-WIDE, BESIDE, BELOW = 1.2, 0.62, 0.68  # inches of a box; columns and rows from one to the next
+WIDE, BESIDE, BELOW = 1.35, 0.66, 0.68  # inches of a box; columns and rows from one to the next
 
 
 def draw_beam(tree: Mapping[tuple[str, ...], tuple[float, bool]], best: Sequence[str], title: str = "") -> Described:
