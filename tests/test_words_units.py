@@ -44,6 +44,11 @@ def test_what_a_model_may_say_comes_back():
     assert units.plain(write(["穿", "red", "nike", "的", "人"])) == "穿red nike的人"
 
 
+def test_marks_are_not_shown():
+    assert repr([units.mark("一只猫"), write([*"一只猫"])]) == "['一只猫', '一只猫']"
+    assert json.dumps(units.mark("猫"), ensure_ascii=False) == '"猫\u200b"'
+
+
 def test_words_that_people_have_split_stay_words_and_are_written_without_spaces():
     for language in ("zh", "ja", "th"):
         for caption in SPACED[language]:
