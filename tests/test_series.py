@@ -80,8 +80,10 @@ def test_knobs_and_code_changed_and_changed_back(executed, tmp_path, capsys):
     kept = files_of(checkpoints / first)
     source = inspect.getsource(GRUDecoder).replace("(hidden,) * LAYERS", "(0 * hidden,) * (LAYERS - 1) + (hidden,)")
     cell = f"from captioning.models.gru import *\n\n\n{source}"
+    unneeded = {name: (None, "") for name in ("loop-run", "loop-same")}
     for change in ({"settings": ("DROPOUT = None", "DROPOUT = 0.25")}, {"source": (None, cell)}, {}):
-        said = run_changed("04", change, tmp_path / f"series{len(list(tmp_path.iterdir()))}", until="train")
+        folder = tmp_path / f"series{len(list(tmp_path.iterdir()))}"
+        said = run_changed("04", change | unneeded, folder, until="train")
     assert f"{first}: trained with exactly these settings; it is loaded." in said
     names = {folder.name for folder in experiments.find(checkpoints) if folder.name.startswith("gru")}
     assert names == {first, f"{first}-dropout-0.25", f"{first}-other-code"} and files_of(checkpoints / first) == kept

@@ -53,7 +53,7 @@ def _rows_of(layer: Any, place: tuple[float, float], text: str, *rows: int | str
     return Box(layer.name, place, f"{text} {sizes(names, width)}", (*rows, width))
 
 
-def _ways(*chains: str) -> list[Arrow]:
+def ways(*chains: str) -> list[Arrow]:
     """Return the arrows of chains such as "features > normalization > mean"."""
     return [Arrow(*pair) for chain in chains for pair in pairwise(chain.split(" > "))]
 
@@ -85,9 +85,9 @@ def _gru(model: Any) -> Parts:
         _weighted(model.logits, (1, 5), "dense"), *_ends((1, 0), (1, 6), model.config.vocabulary),
     ]  # fmt: skip
     names = [gru.name for gru in model.grus]
-    arrows = _ways("features > normalization > mean > map_vector", f"word > embedding > {' > '.join(names)} > logits")
+    arrows = ways("features > normalization > mean > map_vector", f"word > embedding > {' > '.join(names)} > logits")
     arrows += [Arrow("map_vector", name) for name in names] + [Arrow(name, name, later=True, side=1) for name in names]
-    return boxes, arrows + _ways("logits > next word"), {ONCE: ["features", "map_vector"]}
+    return boxes, arrows + ways("logits > next word"), {ONCE: ["features", "map_vector"]}
 
 
 def _merge(model: Any) -> Parts:
@@ -99,7 +99,7 @@ def _merge(model: Any) -> Parts:
         _weighted(model.logits, (1, 5), "dense"), *_ends((1, 0), (1, 6), model.config.vocabulary),
     ]  # fmt: skip
     chains = "features > normalization > mean > map_vector > sum", "word > embedding > lstm > sum > joint > logits"
-    arrows = [*_ways(*chains, "logits > next word"), Arrow("lstm", "lstm", later=True, side=1)]
+    arrows = [*ways(*chains, "logits > next word"), Arrow("lstm", "lstm", later=True, side=1)]
     return boxes, arrows, {ONCE: ["features", "map_vector"]}
 
 
@@ -128,7 +128,7 @@ def _bahdanau(model: Any) -> Parts:
     ]
     chains += ["gru > word, state, context > mixture > logits > next word", "context > word, state, context"]
     arrows = [
-        *_ways(*chains),
+        *ways(*chains),
         Arrow("region_projection", "mean", side=-1),
         Arrow("gru", "query_projection", later=True),
     ]
@@ -158,7 +158,7 @@ def _bilstm(model: Any) -> Parts:
     chains = ["features > normalization > key_projection > weights", "value_projection > context"]
     chains += ["prefix > embedding > forward > states > query_projection > weights > mean > context"]
     chains += ["embedding > backward > states", "context > ends and context > joint > logits > next word"]
-    arrows = [*_ways(*chains), Arrow("normalization", "value_projection", side=-1)]
+    arrows = [*ways(*chains), Arrow("normalization", "value_projection", side=-1)]
     arrows += [Arrow("forward", "ends and context", side=-1), Arrow("backward", "ends and context", side=1)]
     return boxes, arrows, {ONCE: ["features", "value_projection"]}
 
@@ -180,7 +180,7 @@ def _transformer(model: Any) -> Parts:
     chains = ["features > normalization > region_projection > region_positions > region_norm > cross_attention"]
     chains += ["word > embedding > positions > self_attention > +¹ > cross_attention > +² > widen, narrow > +³"]
     arrows = [
-        *_ways(*chains, "+³ > norm > logits > next word"),
+        *ways(*chains, "+³ > norm > logits > next word"),
         Arrow("self_attention", "self_attention", later=True, side=-1),
     ]
     arrows += [
@@ -207,7 +207,7 @@ def _from_scratch(model: Any) -> Parts:
         f"features > standardized > image_kernel > {cell.upper()}",
         f"word > embedding > {cell.upper()} > output_kernel",
     )
-    arrows = [*_ways(*chains, "output_kernel > next word"), Arrow(cell.upper(), cell.upper(), later=True, side=1)]
+    arrows = [*ways(*chains, "output_kernel > next word"), Arrow(cell.upper(), cell.upper(), later=True, side=1)]
     return boxes, arrows, {ONCE: ["features", "image_kernel"]}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
@@ -14,12 +15,12 @@ COLUMN, ROW = 2.85, 0.92  # inches from the middle of a box to that of the next
 WIDTH, LINE = 2.2, 0.185  # inches of a box, and of a line of text in it
 MARGIN = 0.35  # inches around all boxes, for arrows that pass beside them
 # Told apart by shape and by what is filled, so that they differ in gray too.
-LOOKS = {
+LOOKS: dict[str, dict[str, Any]] = {
     "layer": {"boxstyle": "square,pad=0", "fc": "#DDDDDD", "lw": 1.2},
     "step": {"boxstyle": "square,pad=0", "fc": "white", "lw": 1.2},
     "data": {"boxstyle": "round,pad=0,rounding_size=0.2", "fc": "white", "lw": 1.2},
-    "dropped": {"boxstyle": "square,pad=0", "fc": "white", "lw": 1.0, "ls": ":"},
-    "best": {"boxstyle": "square,pad=0", "fc": "#DDDDDD", "lw": 3.0},
+    "dropped": {"boxstyle": "square,pad=0", "fc": "white", "lw": 1.2, "ls": ":"},
+    "best": {"boxstyle": "square,pad=0", "fc": "#DDDDDD", "lw": 3.5},
 }
 LEGEND = "Gray: has weights. White: has none. Round: comes in or goes out."
 LATER = " Dashed arrow: kept for the next word."
@@ -35,6 +36,8 @@ class Box:
     shape: tuple[int | str, ...] = ()  # of what comes out of it, without the axis of the batch
     inputs: int = 0  # numbers in each row that its weights take, if it has any
     kind: str = "layer"  # one of `LOOKS`
+    label: str = ""  # what is written for its name
+    width: float = WIDTH  # inches
 
     @property
     def size(self) -> str:
@@ -45,12 +48,12 @@ class Box:
     @property
     def lines(self) -> list[str]:
         """The lines of text in the box."""
-        return [line for line in (self.name, *self.text.split("\n"), self.size) if line]
+        return [line for line in (self.label or self.name, *self.text.split("\n"), self.size) if line]
 
     @property
     def half(self) -> tuple[float, float]:
         """Half of its width and of its height, in inches."""
-        return (WIDTH if len(self.lines) > 1 else 0.5) / 2, (LINE * len(self.lines) + 0.13) / 2
+        return (self.width if len(self.lines) > 1 else 0.5) / 2, (LINE * len(self.lines) + 0.13) / 2
 
     @property
     def middle(self) -> tuple[float, float]:
@@ -75,28 +78,35 @@ def sizes(*shape: int | str) -> str:
 
 
 def draw(
-    title: str, boxes: Sequence[Box], arrows: Sequence[Arrow], frames: Mapping[str, Sequence[str]] | None = None
+    title: str,
+    boxes: Sequence[Box],
+    arrows: Sequence[Arrow],
+    frames: Mapping[str, Sequence[str]] | None = None,
+    legend: str = LEGEND,
+    told: str = "",
 ) -> Described:
-    """Draw boxes and arrows, and say in the alt text which box leads to which.
+    """Draw boxes and arrows.
 
     Args:
         frames: what is written above some boxes -> their names; a dashed line goes around them.
+        legend: below the drawing.
+        told: the alt text after the title; without it, which box leads to which.
 
     Raises:
         KeyError: an arrow or a frame names no box.
     """
     named = {box.name: box for box in boxes}
-    right, down = max(box.middle[0] for box in boxes), max(box.middle[1] + box.half[1] for box in boxes)
-    wide = right + WIDTH + 2 * MARGIN
+    edge = min(box.middle[0] - box.width / 2 for box in boxes)
+    right = max(box.middle[0] + box.width / 2 for box in boxes)
+    wide, down = right - edge + 2 * MARGIN, max(box.middle[1] + box.half[1] for box in boxes)
     heading = wrapped(title, 72 * wide, 14.0, "bold")
-    legend = LEGEND + LATER * any(arrow.later for arrow in arrows) if any(box.kind == "layer" for box in boxes) else ""
-    legend = wrapped(legend, 72 * (wide - 0.1), SMALL)
-    above = 0.75 + 0.25 * (1 + heading.count("\n"))
-    high = above + down + 0.25 + 0.2 * (1 + legend.count("\n")) * bool(legend)
+    legend = wrapped(legend + LATER * any(arrow.later for arrow in arrows), 72 * (wide - 0.1), SMALL)
+    above = (0.75 if frames else 0.5) + 0.25 * (1 + heading.count("\n"))
+    high = above + down + 0.25 + 0.2 * (1 + legend.count("\n"))
     figure = new_figure("", title, *(box.name for box in boxes), size=(wide, high), layout=None, kind=Drawn)
     head(figure, heading, y=1.0, va="top")
     axis = figure.add_axes((0, 0, 1, 1), label="drawing")
-    axis.set(xlim=(-WIDTH / 2 - MARGIN, right + WIDTH / 2 + MARGIN), ylim=(high - above, -above))  # one unit: one inch
+    axis.set(xlim=(edge - MARGIN, right + MARGIN), ylim=(high - above, -above))  # one unit: one inch
     axis.set_axis_off()
     for label, names in (frames or {}).items():
         _frame(axis, label, [named[name] for name in names])
@@ -104,10 +114,9 @@ def draw(
         _connect(axis, arrow, named[arrow.start], named[arrow.end])
     for box in boxes:
         _place(axis, box)
-    axis.text(-WIDTH / 2 - MARGIN, high - above, legend, fontsize=SMALL, va="bottom")
-    told = (" ".join(_told(box, arrows, texts) for box in boxes) for texts in (True, False))
-    whole, short = (f"{title}. {sentences}" for sentences in told)
-    return figure.describe(whole if len(whole) <= 1000 else short)
+    axis.text(edge - MARGIN, high - above, legend, fontsize=SMALL, va="bottom")
+    whole, short = (" ".join(_told(box, arrows, texts) for box in boxes) for texts in (True, False))
+    return figure.describe(f"{title}.", told or (whole if len(title) + len(whole) < 998 else short))
 
 
 def _told(box: Box, arrows: Sequence[Arrow], texts: bool) -> str:
@@ -130,7 +139,14 @@ def _connect(axis: Axes, arrow: Arrow, start: Box, end: Box) -> None:
     """Draw an arrow between the nearest edges, or around what lies between, and its label at the middle."""
     (x, y), (to_x, to_y) = start.middle, end.middle
     (wide, high), (to_wide, to_high) = start.half, end.half
-    style = {"arrowstyle": "-|>", "mutation_scale": 13, "lw": 1.2, "color": "black", "shrinkA": 0, "shrinkB": 0}
+    style: dict[str, Any] = {
+        "arrowstyle": "-|>",
+        "mutation_scale": 13,
+        "lw": 1.2,
+        "color": "black",
+        "shrinkA": 0,
+        "shrinkB": 0,
+    }
     style |= {"linestyle": (0, (4, 3)) if arrow.later else "-"}
     if arrow.side:
         apart, far = 0.08, 0.15 if start is end else 0.28
@@ -140,7 +156,7 @@ def _connect(axis: Axes, arrow: Arrow, start: Box, end: Box) -> None:
         axis.add_patch(FancyArrowPatch((out, to_y - apart), (to_x, to_y - apart), **style))
         place = out, (y + to_y) / 2
     else:
-        if abs(to_x - x) < WIDTH:  # from above to below
+        if abs(to_x - x) < wide + to_wide:  # from above to below
             down = 1 if to_y > y else -1
             ends = (x, y + down * high), (to_x, to_y - down * to_high)
         else:
