@@ -1,4 +1,4 @@
-"""Plans and solutions agree with the notebooks: minutes and lines, sections by name, and an answer to every exercise."""
+"""Plans and solutions agree with the notebooks: minutes and lines, names of sections, an answer to every exercise."""
 
 import re
 
