@@ -2,6 +2,9 @@
 
 import contextlib
 import functools
+import os
+import platform
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,8 @@ from captioning.environment import of_process
 from captioning.provenance import StaleError, digest
 from captioning.quiet import keras, machines
 from captioning.quiet import tensorflow as tf
+
+SIDE = 2000  # of the matrices that a device is tried with
 
 
 @contextlib.contextmanager
@@ -35,19 +40,42 @@ def _all_devices() -> tf.distribute.Strategy | None:
     return tf.distribute.MirroredStrategy([device.name for device in devices]) if len(devices) > 1 else None
 
 
-def is_chief(strategy: tf.distribute.Strategy | None) -> bool:
+def report() -> str:
+    """Return what is installed, and a line per CPU and GPU with the time in which it multiplies two large matrices."""
+    versions = f"Python {platform.python_version()}, TensorFlow {tf.__version__}, Keras {keras.__version__}"
+    found = [versions, *map(_tried, [*tf.config.list_physical_devices("CPU"), *tf.config.list_physical_devices("GPU")])]
+    if not tf.config.list_physical_devices("GPU"):
+        found.append("TensorFlow has found no GPU: everything is computed on the CPU.")
+    return "\n".join(found)
+
+
+def _tried(device: "tf.config.PhysicalDevice") -> str:
+    """Return a line about a device; the first multiplication starts it, the second is timed."""
+    named = device.name.removeprefix("/physical_device:")
+    what = tf.config.experimental.get_device_details(device).get("device_name") or f"{os.cpu_count()} cores"
+    with tf.device(named):
+        matrix = tf.random.uniform((SIDE, SIDE))
+        for _ in range(2):
+            started = time.perf_counter()
+            total = float(tf.reduce_sum(matrix @ matrix))
+            seconds = time.perf_counter() - started
+    assert 0 < total < SIDE**3
+    return f"{named}, {what}: {SIDE:,} x {SIDE:,} numbers multiplied in {1000 * seconds:.1f} ms"
+
+
+def is_chief(strategy: Any) -> bool:
     """Tell whether this process writes what training with this strategy makes: of several machines, the first one."""
     return strategy is None or strategy is not machines() or bool(strategy.extended.should_checkpoint)
 
 
-def summed(strategy: tf.distribute.Strategy, value: np.ndarray | float) -> np.ndarray:
+def summed(strategy: Any, value: np.ndarray | float) -> np.ndarray:
     """Return the sum of what the machines give, arrays of one shape; all of them wait for each other."""
     value = np.asarray(value)
     if machines() is not strategy:
         return value
     here = len(strategy.extended.worker_devices)  # the first of them gives it
 
-    def of_device(context):
+    def of_device(context: Any) -> tf.Tensor:
         return tf.constant(value if context.replica_id_in_sync_group % here == 0 else np.zeros_like(value))
 
     of_devices = strategy.experimental_distribute_values_from_function(of_device)
@@ -63,15 +91,9 @@ def take_from_chief(model: keras.Model) -> None:
 
 
 def agree(strategy: tf.distribute.Strategy, run: Any, folder: Path) -> None:
-    """Let no machine train another run than the first one.
+    """Raise a StaleError on all machines where one is about to train another run than the first one.
 
-    Args:
-        strategy: of the model.
-        run: JSON values: what decides how the run goes, and where it resumes.
-        folder: of the run.
-
-    Raises:
-        StaleError: on all machines, where one differs.
+    `run` are JSON values: what decides how the run goes, and where it resumes.
     """
     mine = int(digest(run)[:12], 16)  # as many bits as a float keeps
     of_chief = summed(strategy, float(mine * is_chief(strategy)))
@@ -84,11 +106,7 @@ def agree(strategy: tf.distribute.Strategy, run: Any, folder: Path) -> None:
 
 @contextlib.contextmanager
 def together(strategy: tf.distribute.Strategy) -> Iterator[None]:
-    """Say so where another machine is gone; TensorFlow notices it within seconds, and ends what waits for it.
-
-    Raises:
-        ConnectionError: in place of TensorFlow's own error.
-    """
+    """Raise a ConnectionError where another machine is gone; TensorFlow notices it within seconds."""
     try:
         yield
     except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:

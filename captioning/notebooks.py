@@ -6,16 +6,16 @@ import importlib.metadata
 import itertools
 import os
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import papermill
 from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
-from captioning import settings
+from captioning import costs, settings
 from captioning.files import BusyError, only_one, write_text
 from captioning.pages import write_index, write_page
 from captioning.settings import Project, SettingError
@@ -44,7 +44,7 @@ class NotebookError(RuntimeError):
     """A notebook is unknown, or did not run to its end; the message says which one, where and why."""
 
 
-def run(notebooks: Sequence[Path], folder: Path, project: Project | None = None) -> dict[str, float]:
+def run(notebooks: Sequence[Path], folder: Path, project: Project | None = None) -> dict[str, dict]:
     """Execute notebooks in their order; stop at the first that fails, whose copy and page are written, too.
 
     Args:
@@ -53,7 +53,7 @@ def run(notebooks: Sequence[Path], folder: Path, project: Project | None = None)
         project: what every kernel works on, whatever becomes of the settings meanwhile; None: see `resolve`.
 
     Returns:
-        Name -> seconds.
+        Name -> what it took, see `costs.measured`; the folder's `costs.json` keeps it.
 
     Raises:
         NotebookError: a cell failed, or the kernel died.
@@ -61,13 +61,14 @@ def run(notebooks: Sequence[Path], folder: Path, project: Project | None = None)
     """
     project = project or resolve(notebooks)
     folder.mkdir(parents=True, exist_ok=True)
-    seconds = {}
+    took, made = {}, [project.data, project.encoders, project.checkpoints]
+    made += [] if project.root else [project.originals]
     for notebook in notebooks:
         print(f"{notebook.stem} ...", flush=True)
-        started = time.perf_counter()
-        _run_one(notebook, folder / notebook.name, project)
-        seconds[notebook.stem] = time.perf_counter() - started
-    return seconds
+        with costs.measured(made) as took[notebook.stem]:
+            _run_one(notebook, folder / notebook.name, project)
+        costs.keep(folder, notebook.stem, took[notebook.stem])
+    return took
 
 
 def resolve(notebooks: Sequence[Path]) -> Project:
@@ -91,14 +92,10 @@ def resolve(notebooks: Sequence[Path]) -> Project:
 
 
 def knobs_of(notebook: Path) -> dict:
-    """Return what a notebook's settings cell gives to `settings.choose`: argument -> value.
-
-    Raises:
-        SettingError: a knob is no plain value.
-    """
+    """Return what a notebook's settings cell gives to `settings.choose`; a SettingError for what is no plain value."""
     cells = nbformat.read(notebook, as_version=4).cells
     source = "\n".join(cell.source for cell in cells if "parameters" in cell.metadata.get("tags", []))
-    knobs = {}
+    knobs: dict[str, Any] = {}
     try:
         for statement in ast.parse(source).body:
             knobs |= _knob(statement)
@@ -114,7 +111,7 @@ def _knob(statement: ast.stmt) -> dict:
     if names.isdisjoint(map(str.upper, settings.KNOBS)):
         return {}
     match statement:
-        case ast.Assign([ast.Name(name)], value) | ast.AnnAssign(ast.Name(name), _, value):
+        case ast.Assign([ast.Name(name)], value) | ast.AnnAssign(ast.Name(name), _, ast.expr() as value):
             with contextlib.suppress(TypeError, ValueError):
                 return {name.lower(): ast.literal_eval(value)}
     raise ValueError(f"not `{ast.unparse(statement)}`")
@@ -199,11 +196,7 @@ def environment_of_kernels(project: Project) -> Iterator[None]:
 
 
 def named(names: Sequence[str]) -> list[Path]:
-    """Return the notebooks whose names start with one of `names`, in the order of the series; all for none.
-
-    Raises:
-        NotebookError: a name belongs to no notebook.
-    """
+    """Return the notebooks whose names start with one of `names`, in the order of the series; all for none."""
     notebooks = sorted(FOLDER.glob("[0-9]*.ipynb"))
     if not notebooks:
         raise NotebookError(f"{FOLDER} holds no notebooks: install captioning again, or use a clone of its repository.")
@@ -237,14 +230,13 @@ def main(names: Sequence[str]) -> int:
         return 2
     try:
         with _folder_of_its_own(project.home / "runs" / project.name) as folder:
-            seconds = run(notebooks, folder, project)
+            took = run(notebooks, folder, project)
     except NotebookError as error:
         print(f"\n{error}")
         return 1
     except KeyboardInterrupt:
         return 130  # as shells say it
-    minutes = ", ".join(f"{name[:2]} {value / 60:.1f}" for name, value in seconds.items())
-    print(f"Minutes: {minutes}; together {sum(seconds.values()) / 60:.1f}.\nPages: {folder / 'index.html'}")
+    print(f"\n{costs.table(took)}\nPages: {folder / 'index.html'}")
     return 0
 
 

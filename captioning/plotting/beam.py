@@ -27,7 +27,8 @@ def draw_beam(tree: Mapping[tuple[str, ...], tuple[float, bool]], best: Sequence
         return rows[words]
 
     place(())
-    boxes, arrows, told = [], [], {True: [], False: []}
+    boxes, arrows = [], []
+    told: dict[bool, list[str]] = {True: [], False: []}
     for words, row in sorted(rows.items(), key=lambda item: (len(item[0]), item[1])):
         total, kept = tree.get(words, (0.0, True))
         look = "dropped" if not kept else "best" if words == result[: len(words)] else "layer"

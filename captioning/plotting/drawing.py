@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
@@ -14,7 +15,7 @@ COLUMN, ROW = 2.85, 0.92  # inches from the middle of a box to that of the next
 WIDTH, LINE = 2.2, 0.185  # inches of a box, and of a line of text in it
 MARGIN = 0.35  # inches around all boxes, for arrows that pass beside them
 # Told apart by shape and by what is filled, so that they differ in gray too.
-LOOKS = {
+LOOKS: dict[str, dict[str, Any]] = {
     "layer": {"boxstyle": "square,pad=0", "fc": "#DDDDDD", "lw": 1.2},
     "step": {"boxstyle": "square,pad=0", "fc": "white", "lw": 1.2},
     "data": {"boxstyle": "round,pad=0,rounding_size=0.2", "fc": "white", "lw": 1.2},
@@ -137,7 +138,14 @@ def _connect(axis: Axes, arrow: Arrow, start: Box, end: Box) -> None:
     """Draw an arrow between the nearest edges, or around what lies between."""
     (x, y), (to_x, to_y) = start.middle, end.middle
     (wide, high), (to_wide, to_high) = start.half, end.half
-    style = {"arrowstyle": "-|>", "mutation_scale": 13, "lw": 1.2, "color": "black", "shrinkA": 0, "shrinkB": 0}
+    style: dict[str, Any] = {
+        "arrowstyle": "-|>",
+        "mutation_scale": 13,
+        "lw": 1.2,
+        "color": "black",
+        "shrinkA": 0,
+        "shrinkB": 0,
+    }
     style |= {"linestyle": (0, (4, 3)) if arrow.later else "-"}
     if arrow.side:
         apart, far = 0.08, 0.15 if start is end else 0.28
