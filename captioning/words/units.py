@@ -95,8 +95,8 @@ def unknown_letters(captions: Sequence[str]) -> str | None:
     """Return a sentence about the letters that get lost; None when they are fewer than 1 in 100."""
     foreign = Counter("".join(caption for caption in captions if not caption.isascii() and MARK not in caption))
     letters = {letter for letter in foreign if unicodedata.category(letter)[0] in "LM"} - _VARIATION_SELECTORS
-    lost = sorted((letter for letter in letters if class_of(letter) == NOTHING), key=foreign.get, reverse=True)
-    share = sum(map(foreign.get, lost)) / max(1, sum(map(len, captions)))
+    lost = sorted((letter for letter in letters if class_of(letter) == NOTHING), key=foreign.__getitem__, reverse=True)
+    share = sum(foreign[letter] for letter in lost) / max(1, sum(map(len, captions)))
     return _UNKNOWN_LETTERS.format(share=share, letters=", ".join(lost[:3])) if share >= 0.01 else None
 
 
