@@ -12,7 +12,7 @@ help:
 	@echo "make clean-data  list the data with its sizes, and delete it, or only NAMES=\"scenes/features\"; asks, unless YES=1"
 	@echo "make page   caption your own photos in the browser, with the best model of make demo, or MODEL=name; PORT=8000"
 	@echo "make test   run the tests"
-	@echo "make lint   check code style and spelling"
+	@echo "make lint   check code style, spelling and types"
 	@echo "make bench  time everything against the usual ways, or only ROWS=\"training reading\"; writes runs/bench.json"
 	@echo "make compare  train every decoder over one CAPTIONING_ENCODER with SEEDS=3 seeds, and compare them"
 
@@ -41,6 +41,7 @@ lint: $(VENV)/installed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/codespell
+	$(BIN)/mypy
 
 $(VENV)/installed: requirements.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed; name one: make PYTHON=/path/to/python demo"; exit 1; }

@@ -5,6 +5,7 @@ import shutil
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 from captioning.files import DamagedError, only_one, read_json
 from captioning.lines import Lines, aligned
@@ -33,13 +34,7 @@ def datasets(home: Path) -> list[Path]:
 def named(home: Path, name: str, first: Path | None = None) -> Path:
     """Return what has a name, such as "gru-vgg16" or, where several datasets have it, "scenes/gru-vgg16".
 
-    Args:
-        home: holds `checkpoints`.
-        name: as `table` lists it.
-        first: the dataset's folder that has the first word; None: none has.
-
-    Raises:
-        ValueError: there is none of this name, or several.
+    What is in the folder `first` of a dataset has precedence; a ValueError where there is none, or are several.
     """
     everywhere = [folder for checkpoints in datasets(home) for folder in folders(checkpoints, ensembles=True)]
     found = [folder for folder in everywhere if name in (folder.name, f"{folder.parent.name}/{folder.name}")]
@@ -56,8 +51,7 @@ def named(home: Path, name: str, first: Path | None = None) -> Path:
 def table(experiments: Path | Sequence[Path]) -> Lines:
     """Return a line per experiment and ensemble: epochs, best CIDEr on validation and on test, minutes, disk.
 
-    Args:
-        experiments: their folders or packed models; or the folder of a dataset that holds them.
+    Given are their folders or packed models; or the folder of a dataset that holds them.
     """
     heading = ("experiment", "epochs", "val CIDEr", "test CIDEr", "minutes", "MB", "")
     listed = folders(experiments, ensembles=True) if isinstance(experiments, Path) else experiments
@@ -85,7 +79,7 @@ def _cells(experiment: Path) -> tuple[str, ...]:
     ensemble = (folder / MEMBERS).is_file()
     remarks = _remarks_of_ensemble(experiment) if ensemble else _remarks(folder)
     try:
-        history = read_history(folder / "history.csv")
+        history = read_history(cast(Path, folder / "history.csv"))  # of a zip, it is read like one
         epochs, minutes = (str(len(history)), f"{sum(row['seconds'] for row in history) / 60:.1f}") if history else "--"
         best = f"{history[best_epoch(history)]['val_CIDEr']:.3f}" if history else best
     except (DamagedError, KeyError):
@@ -125,11 +119,7 @@ def _remarks_of_ensemble(folder: Path) -> list[str]:
 
 
 def members(ensemble: Path) -> dict[str, str]:
-    """Return the names of the experiments that caption together -> the digest of their weights.
-
-    Raises:
-        DamagedError: the ensemble's list of them is damaged, or of another version of this package.
-    """
+    """Return the names of the experiments that caption together -> the digest of their weights."""
     file, way_out = ensemble / MEMBERS, "Run notebooks/11_evaluate.ipynb again, or delete the ensemble by its name."
     content = read_json(file, way_out)
     names = content.get("members") if isinstance(content, dict) and content.get("format") == ENSEMBLE_FORMAT else None
@@ -149,9 +139,7 @@ def _packed_newer(folder: Path | zipfile.Path) -> bool:
 def delete(checkpoints: Path, names: Sequence[str]) -> None:
     """Delete the experiments and ensembles of these names, and say how much disk that frees.
 
-    Raises:
-        ValueError: there is no experiment of a name; nothing is deleted then.
-        BusyError: one of them is being trained.
+    A ValueError where there is none of a name: nothing is deleted then. A BusyError for one that is being trained.
     """
     there = {folder.name: folder for folder in folders(checkpoints, ensembles=True)}
     unknown = [name for name in names if name not in there]

@@ -63,19 +63,19 @@ def _tried(device: "tf.config.PhysicalDevice") -> str:
     return f"{named}, {what}: {SIDE:,} x {SIDE:,} numbers multiplied in {1000 * seconds:.1f} ms"
 
 
-def is_chief(strategy: tf.distribute.Strategy | None) -> bool:
+def is_chief(strategy: Any) -> bool:
     """Tell whether this process writes what training with this strategy makes: of several machines, the first one."""
     return strategy is None or strategy is not machines() or bool(strategy.extended.should_checkpoint)
 
 
-def summed(strategy: tf.distribute.Strategy, value: np.ndarray | float) -> np.ndarray:
+def summed(strategy: Any, value: np.ndarray | float) -> np.ndarray:
     """Return the sum of what the machines give, arrays of one shape; all of them wait for each other."""
     value = np.asarray(value)
     if machines() is not strategy:
         return value
     here = len(strategy.extended.worker_devices)  # the first of them gives it
 
-    def of_device(context):
+    def of_device(context: Any) -> tf.Tensor:
         return tf.constant(value if context.replica_id_in_sync_group % here == 0 else np.zeros_like(value))
 
     of_devices = strategy.experimental_distribute_values_from_function(of_device)
@@ -91,15 +91,9 @@ def take_from_chief(model: keras.Model) -> None:
 
 
 def agree(strategy: tf.distribute.Strategy, run: Any, folder: Path) -> None:
-    """Let no machine train another run than the first one.
+    """Raise a StaleError on all machines where one is about to train another run than the first one.
 
-    Args:
-        strategy: of the model.
-        run: JSON values: what decides how the run goes, and where it resumes.
-        folder: of the run.
-
-    Raises:
-        StaleError: on all machines, where one differs.
+    `run` are JSON values: what decides how the run goes, and where it resumes.
     """
     mine = int(digest(run)[:12], 16)  # as many bits as a float keeps
     of_chief = summed(strategy, float(mine * is_chief(strategy)))
@@ -112,11 +106,7 @@ def agree(strategy: tf.distribute.Strategy, run: Any, folder: Path) -> None:
 
 @contextlib.contextmanager
 def together(strategy: tf.distribute.Strategy) -> Iterator[None]:
-    """Say so where another machine is gone; TensorFlow notices it within seconds, and ends what waits for it.
-
-    Raises:
-        ConnectionError: in place of TensorFlow's own error.
-    """
+    """Raise a ConnectionError where another machine is gone; TensorFlow notices it within seconds."""
     try:
         yield
     except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -111,15 +112,8 @@ class Encoder:
         """Return its weights up to the layer, in the order in which it is built."""
         return self._model.get_weights()
 
-    def __call__(self, pixels):
-        """Encode a batch.
-
-        Args:
-            pixels: (batch, size, size, 3), RGB in [0, 255].
-
-        Returns:
-            Float32 tensor (batch, regions, channels), raw.
-        """
+    def __call__(self, pixels: Any) -> Any:
+        """Encode pixels (batch, size, size, 3), RGB in [0, 255]: a float32 tensor (batch, regions, channels), raw."""
         features = self._model(self.spec.preprocess(keras.ops.cast(pixels, "float32")), training=False)
         return keras.ops.cast(keras.ops.reshape(features, (-1, self.spec.regions, self.spec.channels)), "float32")
 
@@ -156,17 +150,9 @@ def load(name: str, weights: str, folder: Path | None, precision: str | None = N
 
 
 def from_arrays(name: str, arrays: Sequence[np.ndarray], weights: str, precision: str = "float32") -> Encoder:
-    """Build a frozen CNN from the arrays that `Encoder.arrays` gave.
+    """Build a frozen CNN from the arrays that `Encoder.arrays` gave, in float16 or float32.
 
-    Args:
-        name: one of `settings.ENCODERS`.
-        arrays: its weights, in float16 or float32.
-        weights: what the arrays are: imagenet, random or files.
-        precision: of what it computes, one of `environment.PRECISIONS`.
-
-    Raises:
-        SettingError: unknown name.
-        ValueError: the arrays are not those of this CNN.
+    `weights` says what they are: imagenet, random or files. A ValueError where they are not those of this CNN.
     """
     spec = spec_of(name)
     model = _build(spec, None)
@@ -242,7 +228,7 @@ def _random(spec: EncoderSpec, folder: Path | None) -> keras.Model:
     return model
 
 
-def _depthwise(shape: tuple[int, ...], seed: int):
+def _depthwise(shape: tuple[int, ...], seed: int) -> tf.Tensor:
     """Draw a kernel (height, width, channels, 1) of which each channel sees height * width numbers, and no other.
 
     Keras counts all channels as its input: the signal would shrink a hundredfold in every layer. The variance is twice

@@ -4,8 +4,19 @@ import os
 
 PREFIX = "CAPTIONING_"
 # REPOSITORY is for the first cell of a notebook that was opened alone.
-VARIABLES = ("DATASET", "ROOT", "LIMIT", "WEIGHTS", "ENCODER", "QUICK", "HOME", "MIRROR", "DEVICES", "PRECISION")
-VARIABLES += ("REPOSITORY",)
+VARIABLES = (
+    "DATASET",
+    "ROOT",
+    "LIMIT",
+    "WEIGHTS",
+    "ENCODER",
+    "QUICK",
+    "HOME",
+    "MIRROR",
+    "DEVICES",
+    "PRECISION",
+    "REPOSITORY",
+)
 RESOLVED = PREFIX + "PROJECT"  # how the runner hands a whole project to its kernels; nobody else sets it
 PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}  # name -> Keras's policy
 # Of the process, not of the project (as MIRROR, in `asking.mirror`) -> its values, the usual one first.
@@ -17,11 +28,7 @@ class SettingError(ValueError):
 
 
 def of_process(name: str) -> str:
-    """Return a setting of `OF_PROCESS`: the DEVICES that models are trained on, or the PRECISION that is computed in.
-
-    Raises:
-        SettingError: it has none of the values there.
-    """
+    """Return a setting of `OF_PROCESS`: the DEVICES that models are trained on, or the PRECISION they compute in."""
     value = os.environ.get(PREFIX + name) or OF_PROCESS[name][0]
     if value not in OF_PROCESS[name]:
         raise SettingError(f"{PREFIX}{name}={value!r}: use one of {', '.join(OF_PROCESS[name])}.")
@@ -29,11 +36,7 @@ def of_process(name: str) -> str:
 
 
 def variables() -> dict[str, str]:
-    """Return what is set, by name without the prefix.
-
-    Raises:
-        SettingError: a name is unknown, or a setting of the process cannot be used.
-    """
+    """Return what is set, by name without the prefix; a SettingError for an unknown name or a value without use."""
     given = {name.removeprefix(PREFIX): value for name, value in os.environ.items() if name.startswith(PREFIX)}
     unknown = sorted(set(given) - {*VARIABLES, RESOLVED.removeprefix(PREFIX)})
     if unknown:

@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from captioning import bundle, devices
 from captioning.bundle import Bundle, BundleError
@@ -36,14 +37,14 @@ _DURATION = {"training.epochs", "training.patience"}
 
 
 def settings_for(
-    model_class: type,
-    config,
-    training,
+    model_class: Any,
+    config: Any,
+    training: Any,
     dataset: CaptionDataset,
     tokenizer: Tokenizer,
     store: FeatureStore,
     parent: Bundle | None = None,
-    **batches,
+    **batches: Any,
 ) -> dict:
     """Return all that decides how a model comes out, as JSON values: an experiment's identity.
 
@@ -78,19 +79,13 @@ def settings_for(
 
 
 def start(project: Project, settings: dict, tokenizer: Tokenizer, name: str | None = None) -> Path:
-    """Find the experiment with exactly these settings, finished or not, or make a new one; says which.
+    """Find the folder of the experiment with exactly these settings, finished or not, or make a new one; says which.
 
     Args:
         project: holds the experiments in `checkpoints`.
         settings: from `settings_for`.
         tokenizer: a copy goes into the folder.
         name: part of the folder's name; None: it is named by what differs from the first one of its kind.
-
-    Returns:
-        The experiment's folder.
-
-    Raises:
-        ValueError: the name cannot be a part of a folder's name.
     """
     if name is not None and not re.fullmatch(r"[\w.+-]+", name):
         raise ValueError(f"NAME = {name!r}: use letters, digits, dots, dashes and underscores.")
@@ -140,11 +135,7 @@ def finish(folder: Path) -> None:
 
 
 def find(checkpoints: Path) -> list[Path]:
-    """Return the folders of all finished experiments, by name; a line for each of the others.
-
-    Raises:
-        FileNotFoundError: there is none.
-    """
+    """Return the folders of all finished experiments, by name; a line for each of the others."""
     finished = []
     for folder in folders(checkpoints):
         try:
@@ -161,9 +152,6 @@ def best(checkpoints: Path) -> Path:
     """Return the finished experiment of the highest CIDEr on validation pictures; of equal ones the first by name.
 
     It is that of the decoding that `evaluation` chose; before an evaluation, that of the best epoch.
-
-    Raises:
-        FileNotFoundError: there is none.
     """
     finished = [folder for folder, settings in _all(checkpoints) if settings["finished"]]
     return max(_some(finished, checkpoints), key=_cider)
@@ -176,13 +164,11 @@ def parent(
 
     Args:
         checkpoints: the folder of a dataset.
-        stores: the features that are here now, by the name of their encoder.
-        dataset: the captions and splits that are here now.
+        stores, dataset: features (by encoder), captions and splits that are here now.
         name: of the experiment, or a kind, as "bahdanau": of the Keras models of that kind without a parent that fit
             what is here now, the one with the highest CIDEr on validation pictures; None: of any kind.
 
     Raises:
-        FileNotFoundError: there is no experiment at all, or for None no such model.
         ValueError: there is none of that name or kind, it is unfinished, or a NumPy model.
         BundleError, StaleError: none of them fits; the message is about the best.
     """
@@ -208,7 +194,7 @@ def _first_that_fits(ranked: list[Path], stores: Mapping[str, FeatureStore], dat
     errors = []
     for folder in ranked:
         try:
-            loaded = bundle.load(folder)
+            loaded = bundle.load_one(folder)
             loaded.check_fits(stores, dataset)
             return loaded
         except (BundleError, StaleError, DamagedError, FeatureError) as error:

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, Protocol
 
 from filelock import FileLock, Timeout
 
@@ -32,12 +32,28 @@ class BusyError(RuntimeError):
 class NoSpaceError(OSError):
     """The disk is too small for what is about to be written; the message says by how much, and the way out."""
 
-    def __str__(self):
-        return self.strerror
+    def __str__(self) -> str:
+        return str(self.strerror)
 
 
 class DamagedError(ValueError):
     """A file does not hold what it should; the message names it and the way out."""
+
+
+class Readable(Protocol):
+    """A file of any kind, as far as reading it goes: on the disk, in a zip, or in a packed model."""
+
+    def exists(self) -> bool:
+        """Return whether it is there."""
+        ...
+
+    def is_file(self) -> bool:
+        """Return whether it is a file."""
+        ...
+
+    def read_bytes(self) -> bytes:
+        """Return what it holds; a FileNotFoundError where it is not there."""
+        ...
 
 
 def beside(target: Path, ending: str) -> Path:
@@ -55,10 +71,7 @@ def write_atomically(path: Path | str) -> Iterator[Path]:
     """Give a path to write to; what was written takes the place of `path` when the block ends without an error.
 
     A kill or an error leaves the file as it was. The name given ends like the file's own, since some writers choose
-    their format by it.
-
-    Args:
-        path: the file; its folder is made where it is missing.
+    their format by it. The folder is made where it is missing.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -81,7 +94,7 @@ def write_json(path: Path | str, content: Any, indent: int | None = 1) -> None:
     write_text(path, json.dumps(content, indent=indent, ensure_ascii=False) + "\n")
 
 
-def read_json(path: Path | str, way_out: str, hook: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
+def read_json(path: Readable | str, way_out: str, hook: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
     """Read a JSON file in UTF-8 or UTF-16, with or without a byte order mark.
 
     Args:
@@ -111,16 +124,13 @@ def free_space(folder: Path | str) -> int:
 
 
 def require_space(folder: Path | str, needed: float, what: str, way_out: str) -> None:
-    """Make sure that a disk has space for what is about to be written, and a little more.
+    """Raise a NoSpaceError where a disk has no space for so many bytes, and a little more.
 
     Args:
-        folder: where it goes; need not exist.
+        folder: where they go; need not exist.
         needed: bytes still to be written.
         what: the beginning of the error's message, for example "The features".
         way_out: its end, for example "set a smaller CAPTIONING_LIMIT".
-
-    Raises:
-        NoSpaceError: the disk is too small.
     """
     folder, free = Path(folder).absolute(), free_space(folder)
     if needed and needed + SPARE > free:
@@ -132,14 +142,8 @@ def require_space(folder: Path | str, needed: float, what: str, way_out: str) ->
 def only_one(target: Path, wait: bool = False) -> Iterator[None]:
     """Hold the right to make a file or folder: a lock beside it, which ends with the process that holds it.
 
-    On a file system without locks it is not held, and nothing is said.
-
-    Args:
-        target: what is made; the folder around it exists.
-        wait: wait for another holder, and say so, instead of raising an error.
-
-    Raises:
-        BusyError: another process or thread holds it.
+    On a file system without locks it is not held, and nothing is said. Where another process or thread holds it, wait
+    and say so, or raise a BusyError.
     """
     name = beside(target, ".part.lock")
     lock = FileLock(name, fallback_to_soft=False)  # a soft lock would outlive a kill

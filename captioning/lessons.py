@@ -38,7 +38,7 @@ class Data(NamedTuple):
     def batches(self, records: Sequence[Record], batch: int | None = None) -> CaptionBatches:
         """Return batches of other pictures, like those of train; `batch`: another number of pictures in each."""
         like = self.train
-        options = {"max_words": like.max_words, "seed": like.seed, "averaged": like.averaged}
+        options: dict[str, Any] = {"max_words": like.max_words, "seed": like.seed, "averaged": like.averaged}
         return CaptionBatches(records, self.store, self.tokenizer, batch_size=batch or like.batch_size, **options)
 
 
@@ -73,11 +73,12 @@ def load(project: Project, encoder: str, *, batch: int, max_words: int, seed: in
     else:
         cnn = encoders.load(name, project.encoder_weights, project.encoders)
         store = features.extract(dataset.records, cnn, folder)
-    options = {"batch_size": batch, "max_words": max_words, "seed": seed, "averaged": averaged}
+    options: dict[str, Any] = {"batch_size": batch, "max_words": max_words, "seed": seed, "averaged": averaged}
     train, validation = (CaptionBatches(dataset.split(name), store, tokenizer, **options) for name in ("train", "val"))
     made = "{encoder}, cut at {layer}, weights {weights}; {image_size} pixels a side, {preprocessing}"
     print(f"{dataset.name}: {len(train.records):,} train and {len(validation.records):,} validation pictures")
-    print(f"{made.format(**store.identity)}: {store.regions} x {store.channels:,} numbers per picture")
+    mean = ", averaged over the regions" if train.regions < store.regions else ""
+    print(f"{made.format(**store.identity)}: {store.regions} x {store.channels:,} numbers per picture{mean}")
     print(f"{len(tokenizer):,} ids in the vocabulary")
     return Data(dataset, tokenizer, store, train, validation)
 
@@ -102,7 +103,8 @@ def train(
     Returns:
         The experiment's folder, and what was measured after each epoch.
     """
-    batches = {"batch": data.train.batch_size, "max_words": data.train.max_words, "seed": data.train.seed}
+    like = data.train
+    batches: dict[str, Any] = {"batch": like.batch_size, "max_words": like.max_words, "seed": like.seed}
     identity = experiments.settings_for(type(model), model.config, config, *data[:3], **batches)
     folder = experiments.start(project, identity, data.tokenizer, name)
     history = fit(model, data.train, data.validation, data.tokenizer, config, folder)
@@ -122,14 +124,13 @@ def short_run(
     """Train a new decoder without keeping its folder: the first `epochs` of a run, None: all of it."""
     model = build(model_class, config, data)
     with tempfile.TemporaryDirectory() as scratch:
-        options = {"stop_after": epochs, "name": name}
-        batches = data.train, data.validation, data.tokenizer
-        return model, fit(model, *batches, training, Path(scratch), callbacks, **options)
+        made_of = data.train, data.validation, data.tokenizer
+        return model, fit(model, *made_of, training, Path(scratch), callbacks, epochs, name)
 
 
 def caption(folder: Path, records: Sequence[Record], data: Data) -> tuple[bundle.Bundle, list[Caption], list[str]]:
     """Return the captioner in a folder, and its captions of pictures by a beam of 3, as ids and as texts."""
-    captioner = bundle.load(folder)
+    captioner = bundle.load_one(folder)
     captions = captioner.decode(data.store.rows(records), beam_width=3)
     return captioner, captions, [data.tokenizer.decode(caption.tokens) for caption in captions]
 

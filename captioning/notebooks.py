@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import papermill
@@ -91,14 +92,10 @@ def resolve(notebooks: Sequence[Path]) -> Project:
 
 
 def knobs_of(notebook: Path) -> dict:
-    """Return what a notebook's settings cell gives to `settings.choose`: argument -> value.
-
-    Raises:
-        SettingError: a knob is no plain value.
-    """
+    """Return what a notebook's settings cell gives to `settings.choose`; a SettingError for what is no plain value."""
     cells = nbformat.read(notebook, as_version=4).cells
     source = "\n".join(cell.source for cell in cells if "parameters" in cell.metadata.get("tags", []))
-    knobs = {}
+    knobs: dict[str, Any] = {}
     try:
         for statement in ast.parse(source).body:
             knobs |= _knob(statement)
@@ -114,7 +111,7 @@ def _knob(statement: ast.stmt) -> dict:
     if names.isdisjoint(map(str.upper, settings.KNOBS)):
         return {}
     match statement:
-        case ast.Assign([ast.Name(name)], value) | ast.AnnAssign(ast.Name(name), _, value):
+        case ast.Assign([ast.Name(name)], value) | ast.AnnAssign(ast.Name(name), _, ast.expr() as value):
             with contextlib.suppress(TypeError, ValueError):
                 return {name.lower(): ast.literal_eval(value)}
     raise ValueError(f"not `{ast.unparse(statement)}`")
@@ -199,11 +196,7 @@ def environment_of_kernels(project: Project) -> Iterator[None]:
 
 
 def named(names: Sequence[str]) -> list[Path]:
-    """Return the notebooks whose names start with one of `names`, in the order of the series; all for none.
-
-    Raises:
-        NotebookError: a name belongs to no notebook.
-    """
+    """Return the notebooks whose names start with one of `names`, in the order of the series; all for none."""
     notebooks = sorted(FOLDER.glob("[0-9]*.ipynb"))
     if not notebooks:
         raise NotebookError(f"{FOLDER} holds no notebooks: install captioning again, or use a clone of its repository.")

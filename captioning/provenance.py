@@ -42,7 +42,7 @@ def digest(*values: Any) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-def content_digest(content: bytes) -> str:
+def content_digest(content: bytes | memoryview) -> str:
     """Return 32 hexadecimal digits that stand for the bytes of a file."""
     return hashlib.blake2b(content, digest_size=16).hexdigest()
 
@@ -64,16 +64,9 @@ def difference(kept: Mapping, now: Mapping) -> str:
 
 
 def require_same(file: Path | str, kept: Mapping, now: Mapping, made_by: str) -> None:
-    """Refuse a file that was made from something else.
+    """Raise a StaleError for a file or folder that was made from something else than it would be now.
 
-    Args:
-        file: the file or folder, for the message.
-        kept: what it was made from.
-        now: what would be made from now.
-        made_by: the notebook that makes it.
-
-    Raises:
-        StaleError: they differ.
+    The message names the notebook that makes it.
     """
     if found := difference(kept, now):
         raise StaleError(f"{file} is out of date: {found}. Run notebooks/{made_by}.ipynb again.")
@@ -94,7 +87,8 @@ def code_digest(model: type) -> str:
         model: the class, from the package or defined in a notebook's cell.
     """
     sources: dict[str, str] = {}
-    waiting, seen = [model], set()
+    waiting: list[Any] = [model]
+    seen: set[int] = set()
     while waiting:
         thing = waiting.pop()
         if id(thing) in seen or not (isinstance(thing, type) or inspect.isfunction(thing)):

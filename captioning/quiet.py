@@ -10,6 +10,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # notes of later moments; warnings and errors stay
 # Of a GPU only what is needed: a kernel left open would else hold all of its memory.
@@ -107,7 +108,7 @@ for name, usual in {"image_data_format": "channels_last", "floatx": "float32"}.i
 
 
 @functools.cache
-def machines() -> "tensorflow.distribute.Strategy | None":
+def machines() -> Any:
     """Return what trains on the machines that TF_CONFIG names; None where it is not set.
 
     It waits for all of them. TensorFlow wants that before anything else is computed: hence here, at the first import.

@@ -8,11 +8,11 @@ import re
 import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from captioning import lines
 from captioning.environment import PREFIX, RESOLVED, VARIABLES, SettingError, variables
-from captioning.files import DamagedError, read_json, write_json
+from captioning.files import DamagedError, Readable, read_json, write_json
 
 DATASETS = ("scenes", "coco2014", "coco2017", "flickr8k", "flickr30k", "open-images", "folder")
 # Encoder -> (regions, channels) of its features; the rest is in `encoders`.
@@ -20,6 +20,7 @@ ENCODERS = {
     "vgg16": (1, 4096), "inception_v3": (64, 2048), "resnet50": (49, 2048), "mobilenet": (49, 768),
     "mobilenet_v3": (49, 960), "efficientnet_v2": (49, 1280),
 }  # fmt: skip
+SomeFile = TypeVar("SomeFile", bound=Readable)
 KNOBS = ("dataset", "root", "limit", "weights", "encoder")  # what notebook 01 chooses
 WEIGHTS = ("imagenet", "random")
 # The clone that this package is used from; None where it is installed among other packages.
@@ -44,7 +45,7 @@ class Project:
     quick: bool = False  # smallest sizes
     home: Path = field(default_factory=default_home)  # holds data/, checkpoints/ and runs/
 
-    def _repr_pretty_(self, printer, cycle) -> None:
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         """Show a field per line, and what is in force where nothing was chosen."""
         rest = {"root": "downloaded or drawn", "limit": "all pictures", "encoder": "each notebook's own"}
         rest |= {"weights": f"{self.encoder_weights}, the default of this dataset"}
@@ -115,9 +116,9 @@ def choose(
     Raises:
         SettingError: an unknown variable, dataset or encoder, or a value that cannot be used.
     """
-    knobs = dict(zip(KNOBS, (dataset, root, limit, weights, encoder), strict=True))
+    knobs: dict[str, Any] = dict(zip(KNOBS, (dataset, root, limit, weights, encoder), strict=True))
     project = from_environment(**knobs)
-    kept = knobs | {name: _from_home(knobs[name], project.home) for name in _FOLDERS}
+    kept = knobs | {name: knobs[name] and _from_home(knobs[name], project.home) for name in _FOLDERS}
     write_json(project.home / "data" / "active.json", kept)
     return project
 
@@ -125,9 +126,7 @@ def choose(
 def active() -> Project:
     """Return what notebook 01 chose; the environment takes precedence, and is enough where it names a dataset.
 
-    Raises:
-        FileNotFoundError: notebook 01 has not been run.
-        SettingError: see `choose`.
+    A FileNotFoundError where notebook 01 has not been run; a SettingError as in `choose`.
     """
     if os.environ.get(RESOLVED):
         return _handed_over()
@@ -139,11 +138,7 @@ def active() -> Project:
 
 
 def from_environment(**knobs: Any) -> Project:
-    """Return the project of these arguments of `choose`, the environment over them; nothing is written.
-
-    Raises:
-        SettingError: see `choose`.
-    """
+    """Return the project of these arguments of `choose`, the environment over them; nothing is written."""
     if os.environ.get(RESOLVED):
         _check(knobs, "")
         return _handed_over()
@@ -174,9 +169,8 @@ def quick_sizes(**smallest: Any) -> tuple:
     return tuple(smallest.values())
 
 
-def require(path: Path | str, made_by: str) -> Path:
+def require(path: SomeFile, made_by: str) -> SomeFile:
     """Return the path if it is there; else the FileNotFoundError names the notebook that makes it."""
-    path = Path(path) if isinstance(path, str) else path  # or a member of a packed model
     if not path.exists():
         raise FileNotFoundError(f"{path} is missing. Run notebooks/{made_by}.ipynb first: it makes this file.")
     return path
@@ -262,9 +256,9 @@ def _handed_over() -> Project:
         raise SettingError(f"{RESOLVED} is for the kernels of `python -m captioning.notebooks`: unset it.") from error
 
 
-def _from_home(folder: str | None, home: Path) -> str | None:
+def _from_home(folder: str, home: Path) -> str:
     """Return a folder's path as seen from the project's home where it lies inside, so that both may move."""
-    if folder is None or folder in WEIGHTS:
+    if folder in WEIGHTS:
         return folder
     place, home = Path(os.path.realpath(os.path.expanduser(folder))), Path(os.path.realpath(home))
     # The beginning tells a folder "random" from the weights of that name.

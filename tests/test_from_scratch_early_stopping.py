@@ -45,13 +45,13 @@ class Scores:
         return {"val_loss": 1.0, "val_accuracy": 0.5, "val_CIDEr": score}
 
 
-def run(made, folder, cell="lstm", training=TRAINING, validation=None, name="", **settings):
+def run(made, folder, cell="lstm", training=TRAINING, validation=None, **settings):
     dataset, store, tokenizer = made
     settings = {"embedding": 8, "units": 12, "dropout": 0.3, "seed": 1} | settings
     config = CaptioningRNNConfig(len(tokenizer), store.channels, cell, **settings)
     captions = caption_arrays(dataset.split("train"), store, tokenizer)
     validation = validation or Validation(dataset.split("val"), store, tokenizer)
-    return fit_best(config, training, captions, validation, folder, name)
+    return fit_best(config, training, captions, validation, folder)
 
 
 def same(one, other):

@@ -2,10 +2,11 @@
 
 from captioning.bundle.answers import Answer, Candidate
 from captioning.bundle.bundle import MADE_BY, Bundle, data_of, maker
-from captioning.bundle.captioner import BundleError, Captioner
+from captioning.bundle.captioner import Captioner
 from captioning.bundle.ensemble import Ensemble
-from captioning.bundle.loading import FORMAT, load, read_settings
+from captioning.bundle.loading import FORMAT, load, load_one, read_settings
 from captioning.bundle.neighbors import Neighbors
+from captioning.bundle.packed import BundleError
 
 __all__ = ["FORMAT", "MADE_BY", "Answer", "Bundle", "BundleError", "Candidate", "Captioner", "Ensemble", "Neighbors"]
-__all__ += ["data_of", "load", "maker", "read_settings"]
+__all__ += ["data_of", "load", "load_one", "maker", "read_settings"]

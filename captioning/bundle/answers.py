@@ -8,6 +8,7 @@ import numpy as np
 
 from captioning.decoding import Caption
 from captioning.tokenizer import Tokenizer
+from captioning.words import units
 
 
 @dataclass(frozen=True)
@@ -44,17 +45,14 @@ def answer(
     validation: Sequence[float] | None,
     attention: bool,
 ) -> Answer:
-    """Return the answer that the captions found for one picture amount to.
+    """Return the answer that the captions found for one picture amount to; of those with one text the first is taken.
 
-    Args:
-        found: the caption of the picture, or several, the best first; of those with the same text the first is taken.
-        validation: `per_word` of the validation captions in ascending order, or None.
-        attention: whether the attention of the best caption is kept.
+    `validation` is `per_word` of the validation captions in ascending order; `attention` keeps that of the best one.
     """
     found = [found] if isinstance(found, Caption) else found
     candidates: dict[str, Candidate] = {}
     for caption in found:
-        text = tokenizer.decode(caption.tokens)
+        text = units.plain(tokenizer.decode(caption.tokens))
         candidates.setdefault(text, Candidate(text, caption.log_probability, caption.per_word))
     first, *others = candidates.values()
     below = bisect_left(validation, first.per_word) / len(validation) if validation else None

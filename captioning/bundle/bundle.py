@@ -1,15 +1,16 @@
 """A trained model with its settings, its tokenizer and its encoder."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from captioning import decoding, encoders
-from captioning.bundle.captioner import BundleError, Captioner
-from captioning.bundle.packed import ENCODER, Packed
+from captioning.bundle.captioner import Captioner
+from captioning.bundle.packed import ENCODER, BundleError, packed_of
 from captioning.datasets.dataset import CaptionDataset
 from captioning.encoders import Encoder
 from captioning.features import FeatureStore
@@ -67,7 +68,7 @@ class Bundle(Captioner):
         return self.settings["kind"]
 
     @property
-    def encoder_names(self) -> tuple[str]:
+    def encoder_names(self) -> tuple[str, ...]:
         """The name of the one encoder."""
         return (self.settings["encoder"]["encoder"],)
 
@@ -101,7 +102,7 @@ class Bundle(Captioner):
         return None if longest is None else longest - 1
 
     @cached_property
-    def _compiled(self):
+    def _compiled(self) -> tuple[Callable, Callable]:
         return self.model.compile_step()
 
     @property
@@ -109,12 +110,8 @@ class Bundle(Captioner):
         """The step function for `captioning.decoding`."""
         return self._compiled[1]
 
-    def initial_state(self, features: np.ndarray):
-        """Return the state that a decoding starts from.
-
-        Args:
-            features: (batch, regions, channels), raw.
-        """
+    def initial_state(self, features: np.ndarray) -> Any:
+        """Return the state that a decoding of raw features (batch, regions, channels) starts from."""
         if self.model.averaged and features.shape[1] > 1:
             features = features.mean(axis=1, dtype=np.float32, keepdims=True)
         return self._compiled[0](features)
@@ -139,13 +136,12 @@ class Bundle(Captioner):
     def encoder(self) -> Encoder:
         """The frozen CNN that the features were made with; random weights are drawn again, nothing is written.
 
-        Raises:
-            BundleError: its weights are not those that the bundle was trained with.
-            SettingError: there are none.
+        A BundleError where its weights are not those trained with, a SettingError where there are none.
         """
         identity = self.settings["encoder"]
-        if isinstance(self.folder, Packed) and (self.folder / ENCODER).exists():
-            return self.folder.encoder(identity)
+        packed = packed_of(self.folder)
+        if packed and (packed / ENCODER).exists():
+            return packed.encoder(identity)
         weights = identity["weights"]
         now = from_environment().weights if weights != "random" else None
         named = None if now in WEIGHTS else now

@@ -13,6 +13,7 @@ from captioning import decoding
 from captioning.bundle.answers import Answer, answer
 from captioning.bundle.chosen import penalty_for, read_chosen, whole
 from captioning.bundle.neighbors import Neighbors, file_of
+from captioning.bundle.packed import NEIGHBORS, BundleError, packed_of
 from captioning.datasets.dataset import CaptionDataset, Record
 from captioning.encoders import Encoder
 from captioning.features import FeatureStore, encode_each
@@ -28,44 +29,56 @@ EVALUATION = "notebooks/11_evaluate.ipynb"
 Features = np.ndarray | Mapping[str, np.ndarray]  # (pictures, regions, channels); of an ensemble, by encoder
 
 
-class BundleError(ValueError):
-    """The files of a bundle do not fit each other, or not what is here now; the message says what to do."""
-
-
 class Captioner(ABC):
-    """A trained captioner, ready to use; its features are raw, as the encoder gives them. Subclasses have these:"""
+    """A trained captioner, ready to use; its features are raw, as the encoder gives them."""
 
-    folder: Path
+    folder: Path  # or a packed model, `packed.Packed`, which is read like one
     tokenizer: Tokenizer
-    encoder_names: Sequence[str]  # of the frozen CNNs that its features come from
-    encoders: Mapping[str, Encoder]  # these by name; BundleError or SettingError where one cannot be had
-    step: decoding.StepFunction  # for `captioning.decoding`
-    made_from: dict  # all that decides which captions given features get, as JSON values
-    max_length: int  # words of the longest caption that is decoded where nobody says otherwise
-    longest: int | None  # words of the longest caption that there is room for; None: there is no limit
 
     @property
     def name(self) -> str:
         """The folder's name."""
         return self.folder.name
 
+    @property
     @abstractmethod
-    def initial_state(self, features: Features) -> Any:
+    def encoder_names(self) -> tuple[str, ...]:
+        """The names of the frozen CNNs that its features come from."""
+
+    @property
+    @abstractmethod
+    def encoders(self) -> dict[str, Encoder]:
+        """These by name; a BundleError or a SettingError where one cannot be had."""
+
+    @property
+    @abstractmethod
+    def step(self) -> decoding.StepFunction:
+        """The step function for `captioning.decoding`."""
+
+    @property
+    @abstractmethod
+    def made_from(self) -> dict:
+        """All that decides which captions given features get, as JSON values."""
+
+    @property
+    @abstractmethod
+    def max_length(self) -> int:
+        """Words of the longest caption that is decoded where nobody says otherwise."""
+
+    @property
+    @abstractmethod
+    def longest(self) -> int | None:
+        """Words of the longest caption that there is room for; None: there is no limit."""
+
+    @abstractmethod
+    def initial_state(self, features: Any) -> Any:
         """Return the state that a decoding starts from."""
 
     @abstractmethod
     def check_fits(self, stores: Mapping[str, FeatureStore], dataset: CaptionDataset) -> None:
-        """Refuse features of another encoder or of other photos, and splits under which test photos were trained on.
+        """Raise a StaleError if it was trained with other features (by encoder), captions or splits than these."""
 
-        Args:
-            stores: by the name of their encoder.
-            dataset: the captions and splits that are here now.
-
-        Raises:
-            StaleError: it was trained with other features, captions or splits than these.
-        """
-
-    def features_of(self, by_encoder: Mapping[str, np.ndarray]) -> Features:
+    def features_of(self, by_encoder: Mapping[str, np.ndarray]) -> Any:
         """Return features by encoder as `decode` takes them."""
         return by_encoder
 
@@ -73,7 +86,7 @@ class Captioner(ABC):
         """Return the features of pictures as `decode` takes them; a FeatureError where one has none."""
         return self.features_of({name: stores[name].rows(records) for name in self.encoder_names})
 
-    def decode(self, features: Features, beam_width: int = 3, **options) -> list:
+    def decode(self, features: Features, beam_width: int = 3, **options: Any) -> list:
         """Caption pictures from their features.
 
         Args:
@@ -91,7 +104,7 @@ class Captioner(ABC):
         options = {"max_length": self.max_length} | options
         if self.longest is not None and options["max_length"] > self.longest:
             raise ValueError(f"{self.name} has room for {self.longest} words, not for {options['max_length']}.")
-        penalties = options.get("length_penalty")
+        penalties: Any = options.get("length_penalty")
         several = isinstance(penalties, Sequence | np.ndarray)
         found: list[list] = [[] for _ in penalties] if several else [[]]
         count = max(1, min(TOGETHER, ROWS // beam_width))
@@ -115,15 +128,9 @@ class Captioner(ABC):
     def decode_chosen(
         self, features: Features, beam_width: int | None = None, return_all: bool = False, consensus: bool = False
     ) -> list:
-        """Caption pictures as the validation pictures chose; so does `caption`.
+        """Caption pictures as the validation pictures chose, or with another beam width; so does `caption`.
 
-        Args:
-            features, return_all: see `decode`.
-            beam_width: another one than the chosen.
-            consensus: rerank the beam by the captions of train pictures with similar features.
-
-        Raises:
-            BundleError: see `consensus`.
+        `consensus` reranks the beam by the captions of train pictures with similar features.
         """
         rule = self.consensus if consensus else self.chosen
         options = self.options(rule["beam_width"] if beam_width is None else beam_width)
@@ -151,19 +158,15 @@ class Captioner(ABC):
     def neighbors(self) -> Neighbors:
         """The train pictures that `consensus` looks at: from the file beside the folder, or in a packed model.
 
-        Raises:
-            BundleError: see `consensus`; or the file is not there, damaged, or another than that chosen with.
+        A BundleError where the file is not there, damaged, or another than that chosen with.
         """
-        rule = self.consensus
-        if isinstance(self.folder, Path):
-            file, way_out = file_of(self.folder.parent, rule["encoder"], rule["neighbors"]), f"Run {EVALUATION} again."
-        else:
-            file, way_out = self.folder / "neighbors.npz", "Pack it again with `python -m captioning pack --consensus`."
+        rule, packed = self.consensus, packed_of(self.folder)
+        file = self.folder / NEIGHBORS if packed else file_of(self.folder.parent, rule["encoder"], rule["neighbors"])
+        way_out = (
+            "Pack it again with `python -m captioning pack --consensus`." if packed else f"Run {EVALUATION} again."
+        )
         try:
-            if isinstance(self.folder, Path):
-                found = Neighbors.read(file)
-            else:
-                found = Neighbors.from_arrays(self.folder.arrays("neighbors.npz"), file)
+            found = Neighbors.from_arrays(packed.arrays(NEIGHBORS), file) if packed else Neighbors.read(file)
         except FileNotFoundError as error:
             raise BundleError(f"{file} is missing, which consensus reranking needs. {way_out}") from error
         except DamagedError as error:
@@ -172,22 +175,13 @@ class Captioner(ABC):
             raise BundleError(f"{file} is another one than {self.name} was evaluated with. {way_out}")
         return found
 
-    def caption(
-        self,
-        pictures: Picture | Iterable[Picture],
-        n: int = 1,
-        beam: int | None = None,
-        attention: bool = False,
-        consensus: bool = False,
-    ) -> Answer | list[Answer]:
-        """Caption pictures.
-
-        Arguments and errors are those of `captions`.
+    def caption(self, pictures: Picture | Iterable[Picture], n: int = 1, **options: Any) -> Answer | list[Answer]:
+        """Caption pictures, with the options of `captions`.
 
         Returns:
             An answer for one picture; a list of them for several, also for a list of one, a folder, none at all.
         """
-        answers = list(self.captions(pictures, n, beam, attention, consensus))
+        answers: list[Any] = list(self.captions(pictures, n, **options))
         return answers[0] if is_one(pictures) else answers
 
     def captions(
@@ -236,9 +230,9 @@ class Captioner(ABC):
             if wider > width:
                 others = self.decode_chosen(features, wider, True, consensus)
                 found = [[best, *rest] for (best, *_), rest in zip(found, others, strict=True)]
-            found = iter(found)
+            captions = iter(found)
             for problem in itertools.chain.from_iterable(problems for problems, _ in parts):
-                yield problem or answer(next(found), n, self.tokenizer, self.chosen["confidences"], attention)
+                yield problem or answer(next(captions), n, self.tokenizer, self.chosen["confidences"], attention)
 
 
 def _of(features: Features, encoder: str) -> np.ndarray:

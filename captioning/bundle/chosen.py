@@ -9,14 +9,8 @@ import numpy as np
 from captioning.files import DamagedError, read_json
 from captioning.tokenizer import Tokenizer
 
-USUAL = {
-    "beam_width": 3,
-    "length_penalty": 0.7,
-    "may_repeat": None,
-    "tried": [],
-    "confidences": None,
-    "consensus": None,
-}
+USUAL: dict[str, Any] = {"beam_width": 3, "length_penalty": 0.7, "tried": []}
+USUAL |= dict.fromkeys(("may_repeat", "confidences", "consensus"))
 MOST_NEIGHBORS = 1000
 
 
@@ -28,15 +22,11 @@ def whole(name: str, value: Any, most: int) -> int:
 
 
 def read_chosen(file: Path, tokenizer: Tokenizer) -> dict:
-    """Return the chosen decoding; the usual one without scores, and with a line that says so where they are damaged.
+    """Return the decoding in scores.json; the usual one without it, and with a line that says so where it is damaged.
 
     Its fields: `beam_width`, `length_penalty`, `may_repeat` (the words that may occur twice; None: all), `tried` (rows
     of width, penalty, CIDEr), `confidences`, `consensus` (None, or how to rerank: `beam_width`, `k`, `mix`, `encoder`,
-    `neighbors`, the digest of these).
-
-    Args:
-        file: scores.json.
-        tokenizer: the number of its token ids is the largest beam width.
+    `neighbors`, the digest of these). The largest beam width is the number of token ids.
     """
     try:
         chosen = USUAL | read_json(file, "")["decoding"]
@@ -51,7 +41,12 @@ def read_chosen(file: Path, tokenizer: Tokenizer) -> dict:
         if words is not None and not (isinstance(words, list) and set(words) <= set(tokenizer.vocabulary)):
             raise ValueError("may_repeat is not a list of words of the vocabulary")
         if (rule := chosen["consensus"]) is not None:
-            _check_consensus(rule, len(tokenizer))
+            whole("beam_width", rule["beam_width"], len(tokenizer))
+            whole("k", rule["k"], MOST_NEIGHBORS)
+            if not (
+                0 <= rule["mix"] < np.inf and isinstance(rule["encoder"], str) and isinstance(rule["neighbors"], str)
+            ):
+                raise ValueError(f"consensus is {rule}")
         return chosen
     except FileNotFoundError:
         return USUAL
@@ -61,16 +56,6 @@ def read_chosen(file: Path, tokenizer: Tokenizer) -> dict:
             "validation chose. Run notebooks/11_evaluate.ipynb again."
         )
         return USUAL
-
-
-def _check_consensus(rule: dict, vocabulary: int) -> None:
-    """Raise a ValueError, a KeyError or a TypeError where it is not a way to rerank."""
-    whole("beam_width", rule["beam_width"], vocabulary)
-    whole("k", rule["k"], MOST_NEIGHBORS)
-    if not 0 <= rule["mix"] < np.inf:
-        raise ValueError(f"mix is {rule['mix']}")
-    if not (isinstance(rule["encoder"], str) and isinstance(rule["neighbors"], str)):
-        raise ValueError("encoder or neighbors is no text")
 
 
 def penalty_for(chosen: Mapping, width: int) -> float:

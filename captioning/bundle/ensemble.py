@@ -13,7 +13,8 @@ import numpy as np
 
 from captioning import catalog, decoding
 from captioning.bundle.bundle import Bundle
-from captioning.bundle.captioner import EVALUATION, BundleError, Captioner
+from captioning.bundle.captioner import EVALUATION, Captioner
+from captioning.bundle.packed import BundleError
 from captioning.datasets.dataset import CaptionDataset
 from captioning.encoders import Encoder
 from captioning.features import FeatureStore
@@ -35,8 +36,7 @@ class Ensemble(Captioner):
     def write(cls, folder: Path, members: Sequence[Bundle]) -> Ensemble:
         """Write the folder of an ensemble, beside those of its members; scores of other members there are removed.
 
-        Raises:
-            BundleError: the members cannot caption together, are packed, or are in another folder.
+        A BundleError where the members cannot caption together, are packed, or are in another folder.
         """
         ensemble = cls(folder := Path(folder), _checked(members, folder))
         now, kept = {member.name: member.made_from["weights"] for member in ensemble.members}, None
@@ -50,11 +50,7 @@ class Ensemble(Captioner):
 
     @classmethod
     def read(cls, folder: Path, load: Callable[[Path], Bundle]) -> Ensemble:
-        """Read what `write` wrote.
-
-        Raises:
-            BundleError: a member is missing, has changed since, is unfinished, or cannot be loaded.
-        """
+        """Read what `write` wrote; a BundleError where a member is missing, changed, unfinished or cannot be loaded."""
         try:
             listed = catalog.members(folder)
         except DamagedError as error:
@@ -62,7 +58,7 @@ class Ensemble(Captioner):
         return cls(folder, _checked([_member(folder, load, *member) for member in listed.items()], folder))
 
     @property
-    def tokenizer(self) -> Tokenizer:
+    def tokenizer(self) -> Tokenizer:  # type: ignore[override]  # nobody sets that of a captioner
         """That of all members."""
         return self.members[0].tokenizer
 
@@ -138,7 +134,7 @@ def _checked(members: Sequence[Bundle], folder: Path) -> tuple[Bundle, ...]:
                 f"{folder}: {first.name} and {member.name} have other words (their tokenizer.json differ), so their "
                 "probabilities cannot be averaged. Leave one of them out."
             )
-    by_encoder = {}
+    by_encoder: dict[str, Bundle] = {}
     for member in members:
         known = by_encoder.setdefault(member.encoder_names[0], member)
         if found := difference(known.settings["encoder"], member.settings["encoder"]):

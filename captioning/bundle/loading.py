@@ -4,25 +4,23 @@ import dataclasses
 import math
 import textwrap
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from captioning import models
 from captioning.bundle import packed
 from captioning.bundle.bundle import Bundle, maker, weights_file
-from captioning.bundle.captioner import BundleError
 from captioning.bundle.ensemble import Ensemble
-from captioning.bundle.packed import Member, Packed
+from captioning.bundle.packed import BundleError, Packed, packed_of
 from captioning.catalog import FORMAT, MEMBERS
 from captioning.files import DamagedError, read_json
 from captioning.from_scratch.rnn import CaptioningRNN
-from captioning.models.decoder import Decoder
 from captioning.provenance import StaleError, code_digest, difference, digest
 from captioning.settings import require
 from captioning.tokenizer import Tokenizer
 
-_FIELDS = dict.fromkeys(("class", "model", "training", "batches", "data", "encoder"), dict)
+_FIELDS: dict[str, type] = dict.fromkeys(("class", "model", "training", "batches", "data", "encoder"), dict)
 _FIELDS |= {"kind": str, "tokenizer": str, "finished": bool}
 _FEW, _TIMES = 1 << 24, 64  # numbers in an array of a packed model, at least; and as against all that it holds
 
@@ -46,23 +44,32 @@ def load(
         DamagedError, StaleError: the tokenizer of a folder cannot be used.
     """
     folder = packed.find(path, sha256, allow_private)
-    travels = isinstance(folder, Packed)
-    if not travels and (folder / MEMBERS).is_file():
-        return Ensemble.read(folder, lambda member: load(member, other_code))
-    settings = read_settings(folder)
+    if isinstance(folder, Path) and (folder / MEMBERS).is_file():
+        return Ensemble.read(folder, lambda member: load_one(member, other_code))
+    return load_one(folder, other_code)
+
+
+def load_one(folder: Path | Packed, other_code: bool = False) -> Bundle:
+    """Load a bundle that is no ensemble; see `load`."""
+    settings, travels = read_settings(folder), packed_of(folder)
     if travels:
         settings.pop("weights_folder", None)  # a place on another machine, if not an attempt to read here
     kind, made_by = settings["kind"], maker(settings)
     tokenizer = _tokenizer(folder, settings)
     weights = require(folder / (packed.WEIGHTS if travels else weights_file(kind)), made_by)
     try:
-        model_class = CaptioningRNN if kind.startswith("numpy_") else _class_of(settings, travels)
+        model_class = CaptioningRNN
+        if not kind.startswith("numpy_"):
+            name, module = settings["class"]["name"], settings["class"]["module"]
+            if travels and name not in models.CLASSES:  # it comes from anywhere
+                raise ValueError(f"the package has no decoder {name!r}; known: {', '.join(models.CLASSES)}.")
+            model_class = models.CLASSES[name] if travels else models.find_class(name, module)
         if not other_code and code_digest(model_class) != settings["class"]["code"]:
             raise BundleError(
                 f"{folder} was trained with other code of {model_class.__name__} than there is now. Run "
                 f"notebooks/{made_by}.ipynb to train the new code beside it, or load it with other_code=True."
             )
-        arrays = folder.arrays(packed.WEIGHTS) if travels else None
+        arrays = travels.arrays(packed.WEIGHTS) if travels else None
         model = _load_model(model_class, settings["model"], weights, arrays)
     except BundleError:
         raise
@@ -71,7 +78,7 @@ def load(
         raise BundleError(f"{weights} does not fit {folder}/settings.json: {reason}") from error
     if not settings["finished"]:
         print(f"{folder.name}: its training is unfinished; these are the best weights so far.")
-    return Bundle(folder, model, tokenizer, settings)
+    return Bundle(cast(Path, folder), model, tokenizer, settings)
 
 
 def _tokenizer(folder: Path | Packed, settings: dict) -> Tokenizer:
@@ -80,7 +87,7 @@ def _tokenizer(folder: Path | Packed, settings: dict) -> Tokenizer:
     if isinstance(folder, Packed):
         way_out = packed.AGAIN
     try:
-        tokenizer = Tokenizer.load(require(folder / "tokenizer.json", made_by), way_out=way_out)
+        tokenizer = Tokenizer.load(cast(Path, require(folder / "tokenizer.json", made_by)), way_out=way_out)
     except (DamagedError, StaleError) as error:
         raise BundleError(str(error)) if isinstance(folder, Packed) else error from error
     vocabulary = settings["model"].get("vocabulary")
@@ -93,12 +100,7 @@ def _tokenizer(folder: Path | Packed, settings: dict) -> Tokenizer:
 
 
 def read_settings(folder: Path | Packed) -> dict:
-    """Return a bundle's settings.
-
-    Raises:
-        FileNotFoundError: the folder is no bundle.
-        BundleError: they are damaged, or of another version of this package.
-    """
+    """Return a bundle's settings; a BundleError where they are damaged, or of another version of this package."""
     file = folder / "settings.json"
     if not file.is_file():
         raise FileNotFoundError(
@@ -116,15 +118,7 @@ def read_settings(folder: Path | Packed) -> dict:
     return settings
 
 
-def _class_of(settings: dict, travels: bool) -> type[Decoder]:
-    """Return the class of a Keras model; a packed model comes from anywhere, and names the package's own only."""
-    name, module = settings["class"]["name"], settings["class"]["module"]
-    if travels and name not in models.CLASSES:
-        raise ValueError(f"the package has no decoder {name!r}; known: {', '.join(models.CLASSES)}.")
-    return models.CLASSES[name] if travels else models.find_class(name, module)
-
-
-def _load_model(model_class: type, fields: dict, weights: Path | Member, arrays: dict[str, np.ndarray] | None) -> Any:
+def _load_model(model_class: type, fields: dict, weights: Any, arrays: dict[str, np.ndarray] | None) -> Any:
     """Return the model with its weights, of a file or of arrays; they must be exactly its own."""
     if arrays is not None:
         _check_sizes(fields, arrays)

@@ -14,10 +14,10 @@ from captioning import metrics
 from captioning.datasets.dataset import CaptionDataset, Record
 from captioning.decoding import Caption
 from captioning.features import FeatureStore
-from captioning.files import NO_ARRAYS, DamagedError
+from captioning.files import DamagedError
 from captioning.provenance import content_digest, digest
 from captioning.tokenizer import Tokenizer
-from captioning.training.archive import write_arrays
+from captioning.training.archive import read_arrays, write_arrays
 
 FORMAT = 1
 MOST = 60  # neighbors that a consensus is sought among, where nobody says otherwise
@@ -35,13 +35,7 @@ class Neighbors:
 
     @classmethod
     def make(cls, store: FeatureStore, records: Sequence[Record], dataset: CaptionDataset) -> Neighbors:
-        """Look at the features of train pictures, some at a time.
-
-        Args:
-            store: their features.
-            records: train pictures; those whose photo has no features are left out.
-            dataset: which they are from.
-        """
+        """Look at the features of train pictures, some at a time; those whose photo has none are left out."""
         records = store.readable(records)
         mean, variance = store.statistics(records, averaged=True)
         scale = np.stack([mean, np.sqrt(variance)])
@@ -80,12 +74,11 @@ class Neighbors:
             DamagedError: it is damaged, or something else.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = dict(file)
+            arrays = read_arrays(path)
         except FileNotFoundError:
             raise
-        except (OSError, *NO_ARRAYS) as error:
-            raise DamagedError(f"{path} is damaged ({error}).") from error
+        except (OSError, ValueError) as error:
+            raise DamagedError(f"{path} is damaged ({error.__cause__ or error}).") from error
         return cls.from_arrays(arrays, path)
 
     @classmethod
@@ -122,11 +115,8 @@ class Neighbors:
         """Return the train pictures with the most similar features, by cosine: int (pictures, most), nearest first.
 
         Args:
-            features: (pictures, regions, channels), raw, of the same encoder.
+            features: (pictures, regions, channels), raw, of the same encoder; a ValueError for other channels.
             most: how many; all train pictures where there are fewer.
-
-        Raises:
-            ValueError: the features have other channels.
         """
         if features.shape[2] != self.vectors.shape[1]:
             raise ValueError(f"Features have {features.shape[2]} channels, the neighbors {self.vectors.shape[1]}.")
@@ -147,15 +137,10 @@ class Neighbors:
     def similarity(
         self, captions: Sequence[Sequence[Caption]], tokenizer: Tokenizer, nearest: np.ndarray
     ) -> list[np.ndarray]:
-        """Return how much each caption is like what people wrote of each neighbor: CIDEr-D against their captions.
+        """Return how much each candidate caption is like what people wrote of each neighbor: CIDEr-D against them.
 
-        Args:
-            captions: candidates of each picture.
-            tokenizer: gives their words.
-            nearest: (pictures, most), of `nearest`.
-
-        Returns:
-            (candidates, most) for each picture, with the document frequencies of all train captions; 10 is a match.
+        `nearest` is (pictures, most). Returned is (candidates, most) for each picture, with the document frequencies of
+        all train captions; 10 is a match.
         """
         words = [[tokenizer.word(token) for token in caption.tokens] for each in captions for caption in each]
         pictures = np.repeat(nearest, [len(each) for each in captions], axis=0)  # (all candidates, most)

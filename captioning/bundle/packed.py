@@ -7,12 +7,11 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from captioning import encoders
-from captioning.bundle.captioner import BundleError
 from captioning.catalog import PACKED_FORMAT as FORMAT
 from captioning.fetching.photo import ADDRESS, WebPhoto, WebPhotoError
 from captioning.fetching.unpack import DAMAGE, UnpackError, checked
@@ -28,6 +27,10 @@ LARGEST = 1 << 30  # bytes, packed and unpacked; VGG16 alone has 537 MB in float
 LARGEST_TEXT = 1 << 24  # bytes of a member that is no array
 AGAIN = "Fetch it again, or pack it again with `python -m captioning pack`."
 LONGEST = 1800.0  # seconds to fetch it
+
+
+class BundleError(ValueError):
+    """The files of a bundle do not fit each other, or not what is here now; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -74,11 +77,7 @@ class Packed:
         return self.source
 
     def arrays(self, name: str) -> dict[str, np.ndarray]:
-        """Return the arrays of a member that is an .npz; nothing in it is unpickled.
-
-        Raises:
-            BundleError: it is damaged, or holds something else.
-        """
+        """Return the arrays of a member that is an .npz, else a BundleError; nothing in it is unpickled."""
         member = self / name
         try:
             files = _unzipped(io.BytesIO(member.read_bytes()), str(member))
@@ -90,14 +89,7 @@ class Packed:
             raise BundleError(f"{member} is refused: it holds no plain arrays ({error}). {AGAIN}") from error
 
     def encoder(self, identity: Mapping) -> encoders.Encoder:
-        """Return the frozen CNN that travels with the model.
-
-        Args:
-            identity: of the encoder that the model was trained with.
-
-        Raises:
-            BundleError: the arrays or the identity do not fit the code that is here.
-        """
+        """Return the frozen CNN that travels with the model; a BundleError if it is not that of the identity."""
         try:
             arrays = list(self.arrays(ENCODER).values())
             known = identity["weights"], identity.get("precision", "float32")
@@ -110,13 +102,16 @@ class Packed:
         return encoder
 
 
+def packed_of(folder: Any) -> Packed | None:
+    """Return what a captioner has for a folder if it is a packed model."""
+    return folder if isinstance(folder, Packed) else None
+
+
 def find(path: Path | str, sha256: str | None = None, allow_private: bool = False) -> Path | Packed:
     """Return the packed model of a file or of an address, else the path of a folder as it is; nothing is written.
 
     Args:
-        path: a folder, a file, or an http(s) address, which is fetched; its checksum is told.
-        sha256: what the checksum of file or address must be.
-        allow_private: see `WebPhoto`.
+        path, sha256, allow_private: see `bundle.load`.
 
     Raises:
         BundleError: file or address is not a packed model, is damaged, not to be trusted, of a newer version, or of
@@ -144,7 +139,7 @@ def find(path: Path | str, sha256: str | None = None, allow_private: bool = Fals
     return path
 
 
-def _opened(file: IO[bytes], source: str, sha256: str | None) -> Packed:
+def _opened(file: io.BytesIO | io.BufferedReader, source: str, sha256: str | None) -> Packed:
     """Return the model in a zip; all its members are whole and those of its manifest."""
     checksum = hashlib.file_digest(file, "sha256").hexdigest()
     if sha256 and checksum != sha256.strip().lower():
@@ -184,7 +179,7 @@ def _manifest(members: Mapping[str, bytes], source: str) -> dict:
     return manifest
 
 
-def _unzipped(file: IO[bytes], source: str) -> dict[str, bytes]:
+def _unzipped(file: BinaryIO, source: str) -> dict[str, bytes]:
     """Return name -> content of a zip, within limits; checksums of the zip are compared, too."""
     try:
         with zipfile.ZipFile(file) as archive:

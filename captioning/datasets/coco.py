@@ -31,7 +31,7 @@ _ANOTHER = "Replace it; a downloaded one may be deleted, then notebook 01 fetche
 class Captioned(NamedTuple):
     """One image of a captions file."""
 
-    image_id: int
+    image_id: int | str
     file_name: str
     captions: list[str]
 
@@ -40,7 +40,7 @@ class Coco(NamedTuple):
     """COCO of one year. The photos, their ids and captions are the same; parts and file names are not."""
 
     year: str
-    PHOTOS = 123_287
+    PHOTOS: int = 123_287
 
     @property
     def parts(self) -> tuple[str, str]:
@@ -156,7 +156,7 @@ def _fetch_karpathys_splits(root: Path) -> None:
     if _splits_file(root) not in (None, file):
         return
 
-    def bring():
+    def bring() -> None:
         if not file.exists():  # somebody may have put it there
             fetch_archive("karpathy-splits", root, only=file.name, delete=True, retries=1)
 

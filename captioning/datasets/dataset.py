@@ -11,11 +11,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from captioning import lines, provenance
 from captioning.datasets.photos import nearest
 from captioning.provenance import FileState, content_digest
+from captioning.words import units
 
 SPLITS = ("train", "val", "test")
 UNSPLIT = ""  # the split of a picture whose source has none
@@ -38,7 +39,7 @@ class Record:
     content: str = ""  # digest of the file's bytes; empty until the photo check has read them
     state: FileState | None = None  # of the file as the photo check read it
 
-    def _repr_pretty_(self, printer, cycle) -> None:
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         """Show a field per line, a caption per line; of the digest the beginning."""
         rows = [("image_id", str(self.image_id)), ("file", lines.short_path(self.file)), ("split", self.split)]
         rows += [("" if number else "captions", caption) for number, caption in enumerate(self.captions)]
@@ -107,13 +108,21 @@ class CaptionDataset:
             lines += ["  ..."] if most is not None and len(names) > most else []
         return "\n".join(lines or ["Nothing was left out, nothing was found."]) + "\n"
 
+    def in_units(self) -> CaptionDataset:
+        """Return the dataset with the characters of its captions marked if most of train lack spaces; see `units`."""
+        if not units.lacks_spaces(self.captions("train")):
+            return self
+        records = (dataclasses.replace(r, captions=tuple(map(units.mark, r.captions))) for r in self.records)
+        return dataclasses.replace(self, records=tuple(records))
+
     def letters_only(self) -> CaptionDataset:
         """Return the dataset with the captions of train in lower case and without all but letters.
 
         The usual cleaning of Flickr8k notebooks. The captions of val and test stay as people wrote them: they are what
         a caption is scored against, and cleaned references give other scores.
         """
-        records, words, empty = [], Counter(), []
+        words: Counter[str] = Counter()
+        records, empty = [], []
         for record in self.records:
             if record.split == "train":
                 texts = [_letters_only(caption, words) for caption in record.captions]

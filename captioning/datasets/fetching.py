@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeGuard, TypeVar
 
 from captioning.datasets.dataset import DatasetError
 from captioning.fetching.download import URLS, DownloadError, fetch, fetch_many
@@ -34,14 +34,14 @@ class Wanted:
     missing_share: float = 0.01  # of the photos asked for that may be missing; a single one always may
     again: frozenset[Path] = frozenset()  # photos that are here and broken
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if type(self.long_side) is not int or self.long_side < 1:
             raise SettingError(f"LONG_SIDE={self.long_side!r}: give a whole number of pixels, 1 or more.")
         if not isinstance(self.missing_share, int | float) or not 0 <= self.missing_share <= 1:
             raise SettingError(f"MISSING_SHARE={self.missing_share!r}: give a number from 0 to 1, 0.01 for 1 %.")
 
 
-def is_bare(name: object) -> bool:
+def is_bare(name: object) -> TypeGuard[str]:
     """Return whether this is a file's name and nothing else: ASCII letters, digits, `_`, `-` and `.`, no device."""
     return isinstance(name, str) and bool(_BARE.fullmatch(name))
 

@@ -57,7 +57,8 @@ class Flickr:
         captions = rows.read(source, findings)
         splits, lists = self._splits(root, source, captions)
         found = photos.find(caption.image for caption in captions)
-        texts, unused, nowhere = defaultdict(list), {}, []
+        texts, nowhere = defaultdict(list), []
+        unused: dict[str, None] = {}
         for caption in captions:
             path, why, more = found[caption.image]
             name = PurePosixPath(caption.image)
@@ -93,8 +94,8 @@ class Flickr:
             pairs = {(_key(row.image), row.split): None for listed in of_files for row in listed if row.split}
         splits = dict(pairs.keys())
         if len(splits) < len(pairs) or not {*splits.values()} <= {*SPLITS}:
-            names = " and ".join(map(str, files))
-            raise DatasetError(f"In {names} a photo is in two splits, or a split is none of {', '.join(SPLITS)}.")
+            these = " and ".join(map(str, files))
+            raise DatasetError(f"In {these} a photo is in two splits, or a split is none of {', '.join(SPLITS)}.")
         return splits, files
 
     def _compared_with_the_release(

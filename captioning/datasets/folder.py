@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from captioning.datasets import rows
 from captioning.datasets.coco import read_captions
@@ -105,7 +106,9 @@ def _captions(source: Path, findings: Findings) -> Iterable[Caption]:
 
 def _wrong_splits(placed: list[tuple[str, str, str]]) -> list[str]:
     """Let all rows (line, photo, split) have a split of ours, or none; and a photo one."""
-    wrong, lines, first = [], {}, {}
+    wrong: list[str] = []
+    lines: dict[Any, Any] = {}
+    first: dict[Any, Any] = {}
     for line, photo, split in placed:
         if split not in lines and split not in (*SPLITS, UNSPLIT):
             wrong.append(f"{line}: unknown split {split!r}; known: {', '.join(SPLITS)}")

@@ -65,7 +65,7 @@ def _first(captions: Path, limit: int | None) -> list[str]:
                 raise DatasetError(f'{captions}, line {number}: not {{"image_id": ...}} ({error!r}).') from error
     if not ids:
         raise DatasetError(f"{captions} is empty.")
-    return shuffled(ids)[: limit or PHOTOS]
+    return list(map(str, shuffled(ids)[: limit or PHOTOS]))
 
 
 def read(root: Path, long_side: int = Wanted.long_side) -> CaptionDataset:

@@ -84,7 +84,7 @@ def _check_files(dataset: CaptionDataset, known: Path, home: Path) -> dict[Path,
 
 
 def _look_at(files: Sequence[Path]) -> Iterator[_Seen]:
-    with ThreadPoolExecutor(min(THREADS, os.cpu_count())) as pool:  # Pillow lets other threads run while it decodes
+    with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:  # Pillow lets others run while it decodes
         for start in range(0, len(files), WINDOW):
             yield from pool.map(_look, files[start : start + WINDOW])
 

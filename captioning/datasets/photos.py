@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 from itertools import takewhile
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from captioning.datasets.texts import UNSEEN
 from captioning.images import EXTENSIONS
@@ -135,7 +135,8 @@ class Photos:
 
     def _walk(self) -> Iterator[tuple[str, str]]:
         """Walk the folders, linked ones last, each once: links that lead back end."""
-        waiting, linked, seen = [(self.root, "")], [], set()
+        waiting, seen = [(self.root, "")], set()
+        linked: list[Any] = []
         while waiting or linked:
             folder, below = waiting.pop() if waiting else linked.pop()
             real = os.path.realpath(folder)

@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 from captioning.datasets import captions_file, folder, needs, open_images, photo_check, splits
 from captioning.datasets.coco import coco2014, coco2017
@@ -145,7 +146,7 @@ def save(project: Project, dataset: CaptionDataset) -> Path:
 
 
 def load(project: Project) -> CaptionDataset:
-    """Return what notebook 01 prepared.
+    """Return what notebook 01 prepared; captions without spaces between words have their characters marked as units.
 
     Raises:
         FileNotFoundError: notebook 01 has not been run for this dataset.
@@ -155,7 +156,7 @@ def load(project: Project) -> CaptionDataset:
     path = require(project.data / "captions.json", made_by="01_download")
     dataset = captions_file.read(path, project.home)
     require_same(path, _without_choices(dataset.made_from), _made_from(project), made_by="01_download")
-    return captions_file.unchanged(path, dataset)
+    return captions_file.unchanged(path, dataset).in_units()
 
 
 def load_tokenizer(project: Project, dataset: CaptionDataset) -> Tokenizer:
@@ -241,7 +242,12 @@ def _download(project: Project, wanted: Wanted) -> CaptionDataset:
 # Quick or not -> how many scenes.
 _SCENES = {False: {"train": 1500, "val": 200, "test": 200}, True: {"train": 48, "val": 12, "test": 12}}
 # Sources with `PHOTOS` (how many there are), `needs`, `fetch` and `read`.
-_DOWNLOADS = {"coco2014": coco2014, "coco2017": coco2017, "flickr8k": flickr8k, "open-images": open_images}
+_DOWNLOADS: dict[str, Any] = {
+    "coco2014": coco2014,
+    "coco2017": coco2017,
+    "flickr8k": flickr8k,
+    "open-images": open_images,
+}
 # What is only read -> what its folder holds, and where to get it.
 _WAY_TO_ROOT = {
     "folder": "name your folder of photos. It also holds captions.csv, with the columns `image,caption`, or "

@@ -113,7 +113,7 @@ def json_lines(source: Path, way_out: str = "") -> Iterator[tuple[str, Any]]:
     Raises:
         DatasetError: lines are not JSON, or it is not text.
     """
-    problems = []
+    problems: list[str] = []
     for number, line in enumerate(text_of(source, way_out or _AS_TEXT).split("\n"), start=1):
         try:
             if line.strip() and len(problems) <= MOST:

@@ -41,8 +41,8 @@ def settle(dataset: CaptionDataset, file: Path, choice: str) -> CaptionDataset:
     kept = [f"{name}: {split}, not {fresh[name]}" for name, split in known.items() if split != fresh[name]]
     advice = f"splits kept from {before!r}, not from {now!r}: to change that, delete {file} and run 01 again"
     moved = [f"{name}: {split}, now {settled[name]}" for name, split in known.items() if split != settled[name]]
-    settled = dataclasses.replace(dataset, records=records).found(advice, kept if before != now else ())
-    return settled.found("known pictures that fill a split with too few", moved)
+    found = dataclasses.replace(dataset, records=records).found(advice, kept if before != now else ())
+    return found.found("known pictures that fill a split with too few", moved)
 
 
 def write(file: Path, choice: str, dataset: CaptionDataset) -> None:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -18,12 +19,10 @@ def baselines(
     """Return what every model has to be compared with: name -> sets of captions, whose scores are averaged.
 
     Args:
-        neighbors: the train pictures.
+        neighbors, dataset: the train pictures and captions.
         store: features in which the nearest of them is looked for.
-        dataset: its train captions are used.
         records: the pictures to be captioned.
-        best: captions of the best model, which are shuffled five times, as for `shuffled_CIDEr`; a single picture has
-            no such baseline.
+        best: captions of the best model, which are shuffled five times, as for `shuffled_CIDEr`.
     """
     made = {
         "most frequent caption": [most_frequent_caption(dataset, records)],
@@ -51,7 +50,7 @@ def score_sets(sets: Sequence[Mapping], records: Sequence[Record], dataset: Capt
     return reports[0] if len(reports) == 1 else _mean(reports) | {"shuffled_CIDEr": None}
 
 
-def _mean(values: list):
+def _mean(values: list) -> Any:
     known = [value for value in values if value is not None]
     if not known or isinstance(known[0], str):
         return known[0] if known else None

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import product
+from typing import Any
 
 import numpy as np
 
@@ -70,26 +71,14 @@ class Consensus:
     """The beams of some pictures and how similar their captions are to those of the nearest train pictures."""
 
     def __init__(self, kept: KeptCaptions, near: NearPictures, records: Sequence[Record], encoder: str, chosen: dict):
-        """Search the beams, and compare them.
-
-        Args:
-            kept: captions of a model.
-            near: finds the train pictures.
-            records: pictures with features.
-            encoder: in whose features they are near.
-            chosen: see `choose_decoding`.
-        """
+        """Search the beams as `choose_decoding` chose, and compare them with pictures near in an encoder's features."""
         (self.beams,) = kept.beams(records, BEAM, [penalty_for(chosen, BEAM)], chosen["may_repeat"])
         self._kept, self._records, self._neighbors = kept, records, near.neighbors(encoder)
         self.nearest = near.nearest(encoder, records)
         self.similarities = self.similarity_to(self.nearest)
 
     def similarity_to(self, nearest: np.ndarray) -> list[np.ndarray]:
-        """Return the similarity of each candidate to train pictures: (candidates, most) for each picture.
-
-        Args:
-            nearest: which train pictures, (pictures, most).
-        """
+        """Return how similar candidates are to train pictures (pictures, most): (candidates, most) of each picture."""
         return self._neighbors.similarity(self.beams, self._kept.captioner.tokenizer, nearest)
 
     def captions(self, k: int, mix: float, similarities: Sequence[np.ndarray] | None = None) -> dict[int | str, str]:
@@ -112,19 +101,16 @@ def choose_consensus(kept: KeptCaptions, near: NearPictures, val: Sequence[Recor
     the usual one, picked by looking at all of them. Another one is taken only where the 95 % interval of its lead is
     above 0.
 
-    Args:
-        kept, val, chosen: see `Consensus`.
-        near: finds the nearest train pictures.
-
     Returns:
         `beam_width`, `k` train pictures, weight `mix` of the log-probability, `encoder`, digest of the `neighbors`,
         `validation_CIDEr`.
     """
-    cider, cells = metrics.CiderD(references_of(val)), []
+    cider = metrics.CiderD(references_of(val))
+    cells: list[tuple[dict[str, Any], np.ndarray]] = []
     for encoder in kept.captioner.encoder_names:
         consensus = Consensus(kept, near, val, encoder, chosen)
         for k, mix in product(NEIGHBORS, MIXES):
-            row = {"beam_width": BEAM, "k": k, "mix": mix, "encoder": encoder}
+            row: dict[str, Any] = {"beam_width": BEAM, "k": k, "mix": mix, "encoder": encoder}
             score, each = cider.score(consensus.captions(k, mix))
             row |= {"neighbors": near.neighbors(encoder).digest, "validation_CIDEr": score}
             cells.append((row, each))

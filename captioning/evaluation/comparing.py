@@ -49,9 +49,7 @@ def rankings(
     """Rank the same beams by the captions of other and of fewer train pictures, to see what a consensus lives on.
 
     Args:
-        kept: captions of a model.
-        near: finds the nearest train pictures.
-        records: test pictures.
+        kept, near, records: see `Consensus`.
         decoding: of the model's scores.
 
     Returns:

@@ -115,7 +115,7 @@ def evaluate_all(
     models: list[Bundle] = []
     for folder in experiments.find(project.checkpoints):
         with _left_out(folder.name):
-            model = bundle.load(folder)
+            model = bundle.load_one(folder)
             scores[folder.name] = evaluate(model, stores, dataset, val_pictures, near)
             models.append(model)
     if not scores:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -60,10 +61,7 @@ class KeptCaptions:
     ) -> list[list[Caption]]:
         """Return for each length penalty the caption of each picture; one search serves all penalties.
 
-        Args:
-            records: pictures with features.
-            beam_width, penalties: see `decoding.beam_search`.
-            may_repeat: the words that a caption may hold twice; None: all.
+        `may_repeat` are the words that a caption may hold twice; None: all.
         """
         found = self.beams(records, beam_width, penalties, may_repeat, return_all=False)
         return [[caption for (caption,) in captions] for captions in found]
@@ -82,7 +80,12 @@ class KeptCaptions:
         keys = {penalty: f"length penalty {penalty:g}, {search}" for penalty in penalties}
         if new := [penalty for penalty, key in keys.items() if len(self._kept.get(key, ())) != len(records)]:
             once = decoding.once_mask(self.captioner.tokenizer, may_repeat)
-            options = {"beam_width": beam_width, "length_penalty": new, "once": once, "return_all": return_all}
+            options: dict[str, Any] = {
+                "beam_width": beam_width,
+                "length_penalty": new,
+                "once": once,
+                "return_all": return_all,
+            }
             found = self._in_parts(records, len(new), lambda rows: self.captioner.decode(rows, **options))
             rows = ([list(each) if return_all else [each] for each in captions] for captions in found)
             self._keep(dict(zip([keys[penalty] for penalty in new], rows, strict=True)))

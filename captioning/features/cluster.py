@@ -22,26 +22,22 @@ class Cluster(Crew):
     part = 512
 
     def __init__(self, address: str, count: int | None = None):
-        """Name the cluster; Ray is started or asked when there is something to encode.
-
-        Args:
-            address: "local" starts Ray on this machine for the time being; "auto" is the cluster that this machine is
-                part of; else an address as `ray.init` takes it.
-            count: workers of a local one; None: one per processor.
-        """
+        """Name the cluster: "local" (started here, with `count` workers), "auto", or an address of `ray.init`."""
         self.address, self.count = address, count
 
     @contextmanager
     def _team(self, encoder: Encoder) -> Iterator[tuple]:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reports its use to its makers
-        ours = {"num_cpus": self.count, "include_dashboard": False} if self.address == "local" else {}
+        ours: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
+        if self.address == "local":
+            ours |= {"num_cpus": self.count, "include_dashboard": False}
         try:
             if self.address not in ("local", "auto"):  # else Ray asks for minutes
                 host, _, port = self.address.removeprefix("ray://").rpartition(":")
                 socket.create_connection((host, int(port)), timeout=10).close()
             import ray
 
-            ray.init(self.address, log_to_driver=False, logging_level="error", **ours)
+            ray.init(self.address, **ours)
         except ImportError:
             raise
         except Exception as error:  # Ray raises a bare Exception where a machine is too slow

@@ -5,11 +5,11 @@ import itertools
 import os
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -57,7 +57,10 @@ def extract(records: Sequence[Record], encoder: Encoder, folder: Path, encode: C
         store = FeatureStore.for_writing(folder, encoder.identity)
         missing = _missing(records, store)
         if missing:
-            _check_disk(folder, len(missing), encoder)
+            need = len(missing) * encoder.spec.regions * encoder.spec.channels * 2
+            print(f"{len(missing)} pictures to encode: {need / 1e6:.0f} MB of disk.")
+            way_out = "set a smaller CAPTIONING_LIMIT, or choose CAPTIONING_ENCODER=mobilenet"
+            require_space(folder, need, "The features", way_out)
             _add((encode or encoded)(missing, encoder, len(store) > 0), missing, len(records), store)
     left_out = [reason for record in records if (reason := store.reason(record))]
     if left_out:
@@ -72,27 +75,22 @@ def encode_each(
     """Encode pictures without keeping the result, a batch at a time: a generator of them may be endless.
 
     Args:
-        pictures: one or several, see `images.ACCEPTED`. One at an address is fetched for each size of the encoders.
+        pictures: one or several, see `images.ACCEPTED`.
         encoders: the frozen CNNs.
-        keep_errors: pass over pictures that cannot be read, and say why, instead of raising the first error.
+        keep_errors: pass over pictures that cannot be read, instead of raising the first ImageError.
 
     Yields:
         What is wrong with each picture of a batch, or None; float16 (pictures that can be read, regions, channels) of
-        each encoder.
-
-    Raises:
-        ImageError: one cannot be read; its name, or its number where it has none, is told.
-        TypeError: they are no pictures.
-        FeatureError: float16 cannot hold the features.
+        each encoder. A FeatureError where float16 cannot hold them, a TypeError for what is no picture.
     """
     sizes = {encoder.spec.size for encoder in encoders}
 
     def load(numbered: tuple[int, Picture]) -> dict[int, np.ndarray] | ImageError:
         number, picture = numbered
         name = _name_of(picture) or f"Picture {number}"
-        picture = _Again(picture) if hasattr(picture, "read") else picture
+        source: Any = _Again(picture) if hasattr(picture, "read") else picture
         try:
-            return {size: load_pixels(picture, size, name) for size in sizes}
+            return {size: load_pixels(source, size, name) for size in sizes}
         except ImageError as error:
             if keep_errors:
                 return error
@@ -112,8 +110,9 @@ def encode_each(
 class _Again:
     """A file open for reading that can be read more than once."""
 
-    def __init__(self, file: IO[bytes]):
-        self._file, self._content = file, None
+    def __init__(self, file: Any):
+        self._file = file
+        self._content: bytes | None = None
 
     def read(self, limit: int) -> bytes:
         """Return what the file holds; it is read at the first call."""
@@ -155,7 +154,7 @@ def _check_unseen(unseen: Sequence[Record], asked: int) -> None:
         )
 
 
-def _add(parts: Iterator, missing: Sequence[Record], asked: int, store: FeatureStore) -> None:
+def _add(parts: Generator, missing: Sequence[Record], asked: int, store: FeatureStore) -> None:
     """Write what comes of the pictures, `FLUSH` at a time and when an error or an interrupt ends it."""
     waiting: list[Entry] = []
     unseen: list[Record] = []
@@ -175,12 +174,13 @@ def _add(parts: Iterator, missing: Sequence[Record], asked: int, store: FeatureS
                 store.add(waiting)
 
 
-def encoded(records: Sequence[Record], encoder: Encoder, alive: bool) -> Iterator[tuple[Sequence[Record], list[Entry]]]:
+def encoded(
+    records: Sequence[Record], encoder: Encoder, alive: bool
+) -> Generator[tuple[Sequence[Record], list[Entry]], None, None]:
     """Yield records with what came of them, in order and batch by batch.
 
     Args:
-        records: pictures with the digest that each photo must have.
-        encoder: the frozen CNN.
+        records: with the digest that each photo must have.
         alive: whether features other than zero have been seen.
     """
     size = encoder.spec.size
@@ -191,8 +191,8 @@ def encoded(records: Sequence[Record], encoder: Encoder, alive: bool) -> Iterato
         filled[: len(pixels)] = pixels or filled[:0]
         return encoder.run(filled)[: len(pixels)] if pixels else None
 
-    batches = _batches(records, lambda record: _load(record, size))
-    for (batch, loaded), features in _ahead(batches, lambda pair: run(pair[1])):
+    batches = ([pair] for pair in _batches(records, lambda record: _load(record, size)))
+    for ((batch, loaded),), (features,) in _ahead(batches, lambda pair: run(pair[1]), RUNS, RUNS):
         rows = iter(())
         if features is not None:
             rows = iter(_to_float16(features, encoder, alive))
@@ -226,34 +226,27 @@ def _load(record: Record, size: int) -> np.ndarray | Entry:
 
 def _batches(items: Iterable, load: Callable) -> Iterator[tuple[Sequence, list]]:
     """Yield items with what `load` gives for them, loaded in parallel while the batches before are worked on."""
-    items, pool, ahead = iter(items), ThreadPoolExecutor(THREADS), deque()
-    try:
-        while (batch := list(itertools.islice(items, BATCH))) or ahead:
-            if batch:
-                ahead.append((batch, [pool.submit(load, item) for item in batch]))
-            if not batch or len(ahead) > 2:
-                done, futures = ahead.popleft()
-                yield done, [future.result() for future in futures]
-    finally:
-        pool.shutdown(cancel_futures=True)
+    items = iter(items)
+    return _ahead(iter(lambda: list(itertools.islice(items, BATCH)), []), load, 2, THREADS)
 
 
-def _ahead(items: Iterator, work: Callable) -> Iterator[tuple[Any, Any]]:
-    """Yield items with what `work` gives for them, in order; it works on the next `RUNS` of them meanwhile."""
-    pool, ahead, ended = ThreadPoolExecutor(RUNS), deque(), False
+def _ahead(batches: Iterator[Sequence], work: Callable, count: int, threads: int | None) -> Iterator[tuple]:
+    """Yield batches with what `work` gives for each item; threads work on the next `count` of them meanwhile."""
+    pool, ended = ThreadPoolExecutor(threads), False
+    ahead: deque[tuple[Sequence, list[Future]]] = deque()
     try:
         while ahead or not ended:
             try:
-                item = next(items)
-                ahead.append((item, pool.submit(work, item)))
+                batch = next(batches)
+                ahead.append((batch, [pool.submit(work, item) for item in batch]))
             except StopIteration:
                 ended = True
             except Exception as error:  # its turn comes after what is under way
-                ahead.append((None, Future()))
-                ahead[-1][1].set_exception(error)
-            if ahead and (ended or len(ahead) > RUNS):
-                item, future = ahead.popleft()
-                yield item, future.result()
+                ahead.append(((), [Future()]))
+                ahead[-1][1][0].set_exception(error)
+            if ahead and (ended or len(ahead) > count):
+                batch, futures = ahead.popleft()
+                yield batch, [future.result() for future in futures]
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -272,11 +265,3 @@ def _to_float16(features: np.ndarray, encoder: Encoder, alive: bool) -> np.ndarr
             "encoder (CAPTIONING_ENCODER)."
         )
     return features.astype(np.float16)
-
-
-def _check_disk(folder: Path, pictures: int, encoder: Encoder) -> None:
-    need = pictures * encoder.spec.regions * encoder.spec.channels * 2
-    print(f"{pictures} pictures to encode: {need / 1e6:.0f} MB of disk.")
-    require_space(
-        folder, need, "The features", "set a smaller CAPTIONING_LIMIT, or choose CAPTIONING_ENCODER=mobilenet"
-    )

@@ -32,14 +32,7 @@ class Shards:
     """
 
     def __init__(self, folder: Path, header: str, shape: tuple[int, ...], per_shard: int):
-        """Read the index.
-
-        Args:
-            folder: where the files are.
-            header: first line of the index; tells what made the rows.
-            shape: of one row of float16.
-            per_shard: rows per shard.
-        """
+        """Read the index, whose first line, the header, tells what made the rows; `shape` is that of a row."""
         self.folder, self.header, self.shape, self.per_shard = folder, header, shape, per_shard
         self.row_bytes = 2 * math.prod(shape)
         self.index = folder / "index.tsv"
@@ -77,18 +70,13 @@ class Shards:
     def _shard(self, number: int) -> Path:
         return self.folder / f"rows-{number:05d}.f16"
 
-    def read(self, numbers: Sequence[int], way_out: str) -> np.ndarray:
-        """Return rows by number: float16 (rows, *shape); one file is open at a time.
-
-        Args:
-            numbers: in any order.
-            way_out: the end of the error's message.
+    def read(self, numbers: np.ndarray, way_out: str) -> np.ndarray:
+        """Return rows by number, in any order: float16 (rows, *shape); one file is open at a time.
 
         Raises:
-            FeatureError: a shard is missing or too short; the message names it.
+            FeatureError: a shard is missing or too short; the message names it, and the way out.
         """
         rows = _aligned((len(numbers), *self.shape))
-        numbers = np.asarray(numbers, np.int64)
         order = np.argsort(numbers, kind="stable").tolist()
         for shard, places in itertools.groupby(order, lambda place: int(numbers[place]) // self.per_shard):
             try:
@@ -122,8 +110,8 @@ class Shards:
         behind = range(self._next, self._next + len(new) - len(gaps))
         places = {entry.key: place for entry, place in zip(new, [*gaps, *behind], strict=True)}
         for shard, part in itertools.groupby(new, lambda entry: places[entry.key] // self.per_shard):
-            rows = [(places[entry.key] % self.per_shard * self.row_bytes, entry.row) for entry in part]
-            _write(self._shard(shard), rows)
+            rows = ((places[key] % self.per_shard * self.row_bytes, row) for key, row, *_ in part)
+            _write(self._shard(shard), [(place, row.data) for place, row in rows if row is not None])
         text = "".join(entry.line(places.get(entry.key)) for entry in entries).encode("ascii")
         _write(self.index, [(self._end, text)], cut=True)
         self._end += len(text)
@@ -150,7 +138,7 @@ def _aligned(shape: tuple[int, ...]) -> np.ndarray:
         return memory[start : start + size].view(np.float16).reshape(shape)
 
 
-def _write(path: Path, parts: Iterable[tuple[int, bytes | np.ndarray]], cut: bool = False) -> None:
+def _write(path: Path, parts: Iterable[tuple[int, bytes | memoryview]], cut: bool = False) -> None:
     """Write bytes at places of a file and wait until they are on the disk; `cut` ends the file behind them."""
     path.touch()
     with path.open("r+b") as file:

@@ -40,11 +40,7 @@ class FeatureStore:
     """The features of all encoded pictures; a row is found by the picture's id and content."""
 
     def __init__(self, folder: Path, mend: bool = False):
-        """Open a feature folder.
-
-        Args:
-            folder: see `folder_of`.
-            mend: name damaged parts on stdout and give them up, instead of raising; see `for_writing`.
+        """Open a feature folder; `mend` names damaged parts and gives them up, instead of raising (`for_writing`).
 
         Raises:
             FileNotFoundError: `extract` has not been run for it.
@@ -71,14 +67,9 @@ class FeatureStore:
 
     @classmethod
     def for_writing(cls, folder: Path, identity: dict) -> FeatureStore:
-        """Open a feature folder for `add`, new or not.
+        """Open a feature folder for `add`, new or not; a FeatureError if its rows come from another encoder.
 
-        Args:
-            folder: `files.only_one` is held for it.
-            identity: `Encoder.identity` of what the rows come from.
-
-        Raises:
-            FeatureError: its rows come from something else.
+        The caller holds `files.only_one` for it.
         """
         _check_manifest(folder, identity | {"dtype": "float16", "shard": SHARD})
         return cls(folder, mend=True)
@@ -164,7 +155,7 @@ class FeatureStore:
             FeatureError: a picture has none, or a shard is damaged.
         """
         numbers = self.numbers(records)
-        if lacking := [records[place] for place in np.flatnonzero(numbers < 0)]:
+        if lacking := [records[place] for place in np.flatnonzero(numbers < 0).tolist()]:
             raise self._lack(lacking, len(records))
         return self._shards.read(numbers, self._way_out)
 
@@ -179,15 +170,9 @@ class FeatureStore:
     def statistics(self, records: Sequence[Record], averaged: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and variance per channel over the pictures of the records.
 
-        Over at most `SAMPLE` of them, spread evenly; the result is kept beside the features. Channels that hardly vary
-        get the average variance: else a picture in which such a channel does fire would drown all others.
-
-        Args:
-            records: pictures with features.
-            averaged: take the vectors of `averaged`, which vary less than the regions that they are the means of.
-
-        Returns:
-            Two float32 arrays (channels,).
+        Over at most `SAMPLE` of them, spread evenly; the result, two float32 arrays (channels,), is kept beside the
+        features. Channels that hardly vary get the average variance: else a picture in which such a channel does fire
+        would drown all others. `averaged` takes those vectors, which vary less than the regions that they are made of.
         """
         if not records:
             raise ValueError("Statistics need a picture: there is none with features.")
@@ -258,7 +243,7 @@ def _header(manifest: dict) -> str:
     return f"row or - or ?\tcontent\timage id\twhy there is no row\t{digest(kept)}"
 
 
-def _spread(items: Sequence, most: int) -> list:
+def _spread(items: Sequence | np.ndarray, most: int) -> list:
     """Return at most so many of the items, spread evenly."""
     count = min(len(items), most)
     return [items[number * len(items) // count] for number in range(count)]

@@ -10,7 +10,7 @@ import socket
 import threading
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -34,14 +34,15 @@ class Crew(ABC):
 
     def encoded(
         self, records: Sequence[Record], encoder: Encoder, alive: bool
-    ) -> Iterator[tuple[Sequence[Record], list[Entry]]]:
+    ) -> Generator[tuple[Sequence[Record], list[Entry]], None, None]:
         """Yield records with what came of them, in order; see `making.encoded`.
 
         Raises:
             FeatureError: a worker does not see a photo, or a part has ended its worker `TRIES` times.
         """
         parts = [records[start : start + self.part] for start in range(0, len(records), self.part)]
-        waiting, given = deque(parts), deque()
+        waiting: deque[Sequence[Record]] = deque(parts)
+        given: deque[tuple[Sequence[Record], Any]] = deque()  # parts, and what the workers promise for each
         with self._team(encoder) as (submit, result, window):
             tries = 0
             while waiting or given:
@@ -64,7 +65,12 @@ class Crew(ABC):
                     given.clear()
                     continue
                 part, tries = given.popleft()[0], 0
-                _check_seen(part, entries, host)
+                for record, entry in zip(part, entries, strict=True):
+                    if entry.mark == UNSEEN and os.path.isfile(record.file):
+                        raise FeatureError(
+                            f"The worker on {host} does not see {record.file}, which is seen here: the photos must be "
+                            "on a drive that all machines share, under the same path."
+                        )
                 yield part, entries
 
     @abstractmethod
@@ -87,7 +93,8 @@ class Processes(Crew):
 
     @contextmanager
     def _team(self, encoder: Encoder) -> Iterator[tuple]:
-        context, held, pools = multiprocessing.get_context("spawn"), pickle.dumps(encoder), []
+        context, held = multiprocessing.get_context("spawn"), pickle.dumps(encoder)
+        pools: list[ProcessPoolExecutor] = []
         options = held, max(1, (os.cpu_count() or 1) // self.count), context.Value("i", 0)
 
         def submit(part: Sequence[Record], alive: bool) -> Any:
@@ -118,7 +125,7 @@ class Processes(Crew):
 class Worker:
     """What a worker process holds while it lives: the encoder, which takes seconds to build."""
 
-    encoder: ClassVar[Encoder | None] = None
+    encoder: ClassVar[Encoder]
     held: ClassVar[str] = ""
 
     @classmethod
@@ -149,15 +156,6 @@ def _start(encoder: bytes, threads: int, counter: Any) -> None:
 
 def _end_with_parent() -> None:
     """End this process when the one that started it is gone, even killed."""
-    multiprocessing.parent_process().join()
+    if parent := multiprocessing.parent_process():
+        parent.join()
     os._exit(1)
-
-
-def _check_seen(records: Sequence[Record], entries: Sequence[Entry], host: str) -> None:
-    """Refuse the work of a machine that does not see what is seen here."""
-    for record, entry in zip(records, entries, strict=True):
-        if entry.mark == UNSEEN and os.path.isfile(record.file):
-            raise FeatureError(
-                f"The worker on {host} does not see {record.file}, which is seen here: the photos must be on a drive "
-                "that all machines share, under the same path."
-            )

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
@@ -77,11 +78,7 @@ def is_address(url: str) -> bool:
 
 
 def mirror(url: str) -> str:
-    """Return the address under which the mirror of the setting CAPTIONING_MIRROR serves a file: `mirror`/host/path.
-
-    Raises:
-        DownloadError: the setting is no http address.
-    """
+    """Return the address under which the mirror of the setting CAPTIONING_MIRROR serves a file: `mirror`/host/path."""
     base = os.environ.get("CAPTIONING_MIRROR", "").strip().rstrip("/")
     if not base or url.startswith(base + "/"):
         return url
@@ -102,13 +99,14 @@ def patient_session(retries: int, sleep: Callable[[float], object], connections:
     """Return a session that retries after passing faults, with growing waits or those that the server asks for."""
 
     class Patience(urllib3.Retry):
-        def increment(self, *where, response=None, error=None, **more):
+        def increment(self, *where: Any, **what: Any) -> Any:
+            error = what.get("error")
             silent = isinstance(error, faults.TimeoutError) and not isinstance(error, faults.NewConnectionError)
-            end = (silent and self.history) or _asked_to_wait(response) > LONGEST_WAIT
+            end = (silent and self.history) or _asked_to_wait(what.get("response")) > LONGEST_WAIT
             end = end or isinstance(_innermost(error), _LASTING)  # no further try is worth it
-            return (urllib3.Retry(0) if end else super()).increment(*where, response=response, error=error, **more)
+            return urllib3.Retry(0).increment(*where, **what) if end else super().increment(*where, **what)
 
-        def sleep(self, response=None):
+        def sleep(self, response: Any = None) -> None:
             sleep(_asked_to_wait(response) or self.get_backoff_time())
 
     patience = Patience(
@@ -121,13 +119,12 @@ def patient_session(retries: int, sleep: Callable[[float], object], connections:
 
 
 @contextmanager
-def ask(session: requests.Session, url: str, timeout: float | tuple[float, float], **headers: str):
+def ask(
+    session: requests.Session, url: str, timeout: float | tuple[float, float], **headers: str
+) -> Iterator[requests.Response]:
     """Give the answer (200, 206 or 416) of a server, whose body the block reads.
 
-    Raises:
-        Again: it is a web page, or the connection failed while the body was read.
-        UnreachableError: there is no answer, or one that says nothing about the file.
-        RefusedError: the file is gone.
+    `Again` is raised for a web page, or where the connection fails while the body is read.
     """
     response = None
     try:
@@ -179,7 +176,7 @@ def pieces(response: requests.Response, timeout: float | tuple[float, float]) ->
             since, received = time.monotonic(), 0
 
 
-def accept(arrive: Callable[[Path], None] | None, file: Path) -> None:
+def accept(arrive: Callable[[Path], object] | None, file: Path) -> None:
     """Call `arrive`; raise Again when it refuses the file."""
     try:
         if arrive:
@@ -190,23 +187,24 @@ def accept(arrive: Callable[[Path], None] | None, file: Path) -> None:
         raise Again(f"not accepted: {error!r}.", once=True) from error
 
 
-def persist(attempt: Callable, url: str, retries: int, sleep: Callable, say: Callable = str, reached: Callable = int):
-    """Call `attempt` until it succeeds, and return what it returns.
+def persist(
+    attempt: Callable[[], None],
+    url: str,
+    retries: int,
+    sleep: Callable[[float], object],
+    say: Callable[[str], object] = str,
+    reached: Callable[[], int] = int,
+) -> None:
+    """Call `attempt` until it succeeds; `say` tells of failures of the address.
 
     Give up after `retries` failures in a row; a try that brings at least a buffer more of bytes starts the count again.
-
-    Args:
-        attempt: one try.
-        url: for the messages.
-        retries: failures in a row that are borne.
-        sleep: waits so many seconds.
-        say: tells about a failure.
-        reached: returns the number of bytes that are there; 0 where a try starts from the beginning.
+    `reached` returns how many are there; 0 where a try starts from the beginning.
     """
     failures, furthest, refused = 0, reached(), False
     while True:
         try:
-            return attempt()
+            attempt()
+            return
         except (Again, UnreachableError) as error:
             failure, once = error, getattr(error, "once", False)
         have = reached()
@@ -222,7 +220,7 @@ def persist(attempt: Callable, url: str, retries: int, sleep: Callable, say: Cal
         sleep(wait)
 
 
-def _asked_to_wait(response) -> float:
+def _asked_to_wait(response: Any) -> float:
     try:
         return 0.0 if response is None else urllib3.Retry().get_retry_after(response) or 0.0  # seconds
     except faults.InvalidHeader:

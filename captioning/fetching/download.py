@@ -32,7 +32,7 @@ def fetch(
     retries: int = 5,
     timeout: float | tuple[float, float] = (10.0, 20.0),
     progress: bool = True,
-    arrive: Callable[[Path], None] | None = None,
+    arrive: Callable[[Path], object] | None = None,
     sleep: Callable[[float], object] = time.sleep,
 ) -> Path:
     """Fetch one file and return its path; do nothing when it is already there.
@@ -87,9 +87,9 @@ class _Transfer:
     size: int | None
     timeout: float | tuple[float, float]
     progress: bool
-    arrive: Callable[[Path], None] | None
+    arrive: Callable[[Path], object] | None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.part, self.note = beside(self.path, ".part"), beside(self.path, ".part.json")
 
     def present(self) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+import requests
 from tqdm import tqdm
 
 from captioning.fetching import asking
@@ -39,7 +40,7 @@ def fetch_many(
     retries: int = 5,
     timeout: float | tuple[float, float] = (10.0, 10.0),
     progress: bool = True,
-    arrive: Callable[[Path], None] | None = None,
+    arrive: Callable[[Path], object] | None = None,
     sleep: Callable[[float], object] | None = None,
 ) -> FetchReport:
     """Fetch many small files, several at a time; one that cannot be had, or is gone, does not stop the others.
@@ -58,36 +59,50 @@ def fetch_many(
         OSError: the disk is full, or cannot be written to.
     """
     mirror("http://any/")  # a wrong setting is one error, not one for each file
-    outcomes, stop = {}, threading.Event()
-    for url, path in files:
-        if outcomes.setdefault(Path(path), url) != url:
-            raise ValueError(f"{path} is asked for from two addresses: {outcomes[Path(path)]} and {url}.")
-    missing = [(url, path) for path, url in outcomes.items() if path in again or not path.is_file()]
-    streaks, pause, total = _Streaks(len(outcomes) - len(missing)), sleep or stop.wait, len(outcomes)
+    addresses: dict[Path, str] = {}
+    for url, given in files:
+        if addresses.setdefault(Path(given), url) != url:
+            raise ValueError(f"{given} is asked for from two addresses: {addresses[Path(given)]} and {url}.")
+    missing = [path for path in addresses if path in again or not path.is_file()]
+    outcomes: dict[Path, Exception | None] = {}
+    stop, streaks, total = threading.Event(), _Streaks(len(addresses) - len(missing)), len(addresses)
+    pause = sleep or stop.wait
     bar = tqdm(desc="files", unit="file", file=sys.stdout, disable=not progress, total=total, initial=streaks.had)
     try:  # the threads are daemons: an error or Ctrl-C does not wait for silent hosts
         with bar, asking.patient_session(retries, pause, workers) as session, ThreadPool(workers) as pool:
-            work = partial(_fetch, stop, session, timeout, arrive, retries, pause)
-            for url, path, outcomes[path] in pool.imap_unordered(work, missing):
-                streaks.note(urlsplit(mirror(url)).netloc, outcomes[path])
+
+            def work(path: Path) -> tuple[Path, Exception | None]:
+                url = mirror(addresses[path])
+                attempt = partial(_attempt, stop, session, timeout, arrive, url, path)
+                try:
+                    asking.persist(attempt, url, retries, pause)
+                    return path, None
+                except Exception as error:  # the thread that asked sees to it
+                    return path, error
+
+            for path, outcome in pool.imap_unordered(work, missing):
+                outcomes[path] = outcome
+                streaks.note(urlsplit(mirror(addresses[path])).netloc, outcome)
                 bar.update()
     finally:
         stop.set()
-    failed = {path: str(outcome) for path, outcome in outcomes.items() if isinstance(outcome, Exception)}
-    fetched = [path for path, outcome in outcomes.items() if outcome is None]
-    return FetchReport(fetched, [path for path, outcome in outcomes.items() if isinstance(outcome, str)], failed)
+    failed = {path: str(outcomes[path]) for path in addresses if outcomes.get(path)}
+    fetched = [path for path in addresses if path in outcomes and path not in failed]
+    return FetchReport(fetched, [path for path in addresses if path not in outcomes], failed)
 
 
 class _Streaks:
     """Failures in a row of each host: five of them are a fault of the network or the disk, not of the files."""
 
     def __init__(self, had: int):
-        self.had, self._streaks = had, {}  # files that are there; host -> kind of the last outcome, how many of them
+        self.had = had  # files that are there
+        self._streaks: dict[str, tuple[type, int]] = {}  # host -> kind of the last outcome, how many of them
 
     def note(self, host: str, outcome: Exception | None) -> None:
         """Count what became of a file, None for a good one; raise an error that is not the file's own."""
-        kind, before = type(outcome), self._streaks.get(host, (None, 0))
-        self._streaks[host] = kind, 1 + before[1] * (kind is before[0])
+        kind = type(outcome)
+        before, count = self._streaks.get(host, (kind, 0))
+        self._streaks[host] = kind, 1 + count * (kind is before)
         if outcome is None:
             self.had += 1
         elif not isinstance(outcome, DownloadError | OSError) or getattr(outcome, "errno", 0) in asking.DISK_FULL:
@@ -103,16 +118,14 @@ class _Streaks:
             raise DownloadError(f"{host}: several files in a row could not be fetched. The last: {outcome}{advice}")
 
 
-def _fetch(stop, session, timeout, arrive, retries, pause, job) -> tuple[str, Path, Exception | None]:
-    """Return address and path of a photo, and why it could not be had."""
-    url, path = mirror(job[0]), job[1]
-    try:
-        return *job, asking.persist(partial(_attempt, stop, session, timeout, arrive, url, path), url, retries, pause)
-    except Exception as error:  # the thread that asked sees to it
-        return *job, error
-
-
-def _attempt(stop, session, timeout, arrive, url, path) -> None:
+def _attempt(
+    stop: threading.Event,
+    session: requests.Session,
+    timeout: float | tuple[float, float],
+    arrive: Callable[[Path], object] | None,
+    url: str,
+    path: Path,
+) -> None:
     if stop.is_set():
         raise RefusedError("stopped")
     body = bytearray()
@@ -121,7 +134,7 @@ def _attempt(stop, session, timeout, arrive, url, path) -> None:
             body += piece
             if len(body) > LARGEST:
                 raise Again(f"it has more than {LARGEST / 1e6:,.0f} MB.", once=True)
-    asking.refuse_page(body[:512])
+    asking.refuse_page(bytes(body[:512]))
     path.parent.mkdir(parents=True, exist_ok=True)
     require_space(path.parent, len(body), str(path), "set another folder")
     draft = beside(path, f".{os.getpid()}.part")  # each process has its own: two of them need not wait

@@ -10,6 +10,7 @@ import textwrap
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, cast
 
 import requests
 import urllib3
@@ -61,14 +62,7 @@ class WebPhoto:
         return re.sub(r"^(https?):/+", r"\1://", self.address.strip(), flags=re.IGNORECASE)
 
     def read(self, limit: int = -1) -> bytes:
-        """Fetch it.
-
-        Args:
-            limit: bytes that it may have, where that is less than `largest`.
-
-        Raises:
-            WebPhotoError: it cannot be fetched.
-        """
+        """Fetch it, or raise a WebPhotoError; it may have `limit` bytes where that is less than `largest`."""
         largest = self.largest or LARGEST
         largest = min(limit, largest) if limit >= 0 else largest
         try:
@@ -118,11 +112,14 @@ class _Connection:
 
     photo: WebPhoto
     left: Callable[[], float]
+    host: str  # these three are those of urllib3's connection
+    port: int
+    _dns_host: str
 
     def _new_conn(self) -> socket.socket:
         fault: OSError = OSError("it has no address")
         try:
-            found = socket.getaddrinfo(self._dns_host, self.port, type=socket.SOCK_STREAM)
+            found: list[Any] = socket.getaddrinfo(self._dns_host, self.port, type=socket.SOCK_STREAM)
             for *_, (address, port, *_) in found:  # a name may have another address the next time: it is asked once
                 if not (self.photo.allow_private or is_public(address)):
                     where = address if address == self.host else f"{self.host} ({address})"
@@ -136,13 +133,13 @@ class _Connection:
                     fault = error
         except OSError as error:
             fault = error
-        refused = faults.NewConnectionError(self, str(fault))
+        refused: Any = faults.NewConnectionError(cast(Any, self), str(fault))
         refused.reason = fault  # what `asking` tells
         raise refused from fault
 
-    def response_class(self, sock: socket.socket, *args, **options) -> http.client.HTTPResponse:
+    def response_class(self, sock: socket.socket, *args: Any, **options: Any) -> http.client.HTTPResponse:
         """Return a response whose headers and body are read in time."""
-        response = http.client.HTTPResponse(sock, *args, **options)
+        response: Any = http.client.HTTPResponse(sock, *args, **options)
         response.fp = io.BufferedReader(_InTime(response.fp.detach(), sock, self.left))
         return response
 
@@ -150,13 +147,13 @@ class _Connection:
 class _InTime(io.RawIOBase):
     """What comes out of a socket as long as there is time; a byte now and then does not prolong it."""
 
-    def __init__(self, raw: io.RawIOBase, sock: socket.socket, left: Callable[[], float]):
+    def __init__(self, raw: Any, sock: socket.socket, left: Callable[[], float]):
         self._raw, self._sock, self._left = raw, sock, left
 
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer) -> int | None:
+    def readinto(self, buffer: Any) -> int | None:
         self._sock.settimeout(self._left())
         return self._raw.readinto(buffer)
 
@@ -168,20 +165,21 @@ class _InTime(io.RawIOBase):
 class _Adapter(requests.adapters.HTTPAdapter):
     """Makes such connections; a connection that is dropped is made once more."""
 
-    def __init__(self, **connection):
+    def __init__(self, **connection: Any):
         self._connection = connection
         super().__init__(max_retries=urllib3.Retry(1, connect=0, other=0, respect_retry_after_header=False))
 
-    def init_poolmanager(self, *args, **options) -> None:
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
         super().init_poolmanager(*args, **options)
         self._watch(self.poolmanager)
 
-    def proxy_manager_for(self, *args, **options) -> urllib3.PoolManager:
+    def proxy_manager_for(self, *args: Any, **options: Any) -> Any:
         return self._watch(super().proxy_manager_for(*args, **options))
 
-    def _watch(self, manager: urllib3.PoolManager) -> urllib3.PoolManager:
+    def _watch(self, manager: Any) -> Any:
         manager.pool_classes_by_scheme = {}
-        for scheme, pool in urllib3.poolmanager.pool_classes_by_scheme.items():
+        pools: dict[str, Any] = urllib3.poolmanager.pool_classes_by_scheme
+        for scheme, pool in pools.items():
             connection = type("Connection", (_Connection, pool.ConnectionCls), self._connection)
             manager.pool_classes_by_scheme[scheme] = type("Pool", (pool,), {"ConnectionCls": connection})
         return manager
@@ -214,7 +212,7 @@ def _session(photo: WebPhoto) -> requests.Session:
     return session
 
 
-def _without_body(response: requests.Response, **_) -> None:
+def _without_body(response: requests.Response, **_: Any) -> None:
     """Leave the body of a redirect unread, which requests would read to its end, and its cookies."""
     if response.is_redirect:
         response.close()

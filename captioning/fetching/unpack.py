@@ -9,7 +9,7 @@ import zipfile
 import zlib
 from fnmatch import fnmatch
 from itertools import pairwise
-from pathlib import Path, PurePath, PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
@@ -76,14 +76,12 @@ def unpack(zip_path: Path | str, folder: Path | str, *, only: str = "*", progres
     return list(files)
 
 
-def checked(archive: zipfile.ZipFile, source: Path | str, packed: int, largest: int) -> dict[PurePath, zipfile.ZipInfo]:
+def checked(
+    archive: zipfile.ZipFile, source: Path | str, packed: int, largest: int
+) -> dict[PurePosixPath, zipfile.ZipInfo]:
     """Return the files of a zip by their path in it; nothing has been unpacked yet.
 
-    Args:
-        archive: the zip.
-        source: names it in errors.
-        packed: its bytes.
-        largest: bytes that it may unpack to.
+    The zip of so many bytes, packed, may unpack to `largest`; errors name the source.
 
     Raises:
         UnpackError: an entry is no plain file inside, or the zip is a bomb.
@@ -116,12 +114,12 @@ def checked(archive: zipfile.ZipFile, source: Path | str, packed: int, largest: 
 
 def _contents(archive: zipfile.ZipFile, zip_path: Path, folder: Path) -> dict[Path, zipfile.ZipInfo]:
     """Return where each file goes; refuse the archive when one of them should not go there."""
-    files = checked(archive, zip_path, zip_path.stat().st_size, LARGEST)
-    for inside, entry in files.items():
+    inner = checked(archive, zip_path, zip_path.stat().st_size, LARGEST)
+    for inside, entry in inner.items():
         if inside.parts[0] in [zip_path.name + ending for ending in ("", _DRAFT)]:
             refused = "has a name that is needed while unpacking: rename the zip"
             raise UnpackError(f"{zip_path} is refused: its entry {entry.filename!r} {refused}.")
-    files = {folder / inside: entry for inside, entry in files.items()}
+    files = {folder / inside: entry for inside, entry in inner.items()}
     root = folder.resolve()
     for link in {parent for target in files for parent in target.parents if folder in parent.parents}:
         if not link.resolve().is_relative_to(root):

@@ -62,7 +62,7 @@ def named(records: Sequence[Record], results: Mapping[str, Sequence[str]]) -> Fi
         records: drawn pictures.
         results: name of a captioner -> a caption per picture.
     """
-    truth = {record.image_id: record.truth for record in records}
+    truth = {record.image_id: record.truth or {} for record in records}
     told = []
     for name, texts in results.items():
         shares = grounding(truth, dict(zip(truth, texts, strict=True)), NAMES)

@@ -55,7 +55,7 @@ def forgotten(right: Sequence[float], wrong: Sequence[float]) -> Finding:
     """Claim that captions are memorized later without the gradient from the next step; nats per word at each update."""
     with_it, without = _learned(right), _learned(wrong)
     later = with_it is not None and (without is None or without > with_it)
-    ratio = f", after {without / with_it:.1f} times as many updates" if later and without else ""
+    ratio = f", after {without / with_it:.1f} times as many updates" if later and with_it and without else ""
     return claim(
         later,
         f"with the gradient from the next step, the loss {_reached(right)}; without it, the loss "

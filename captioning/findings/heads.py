@@ -37,10 +37,9 @@ def heads(records: Sequence[Record], words: Sequence[Sequence[str]], maps: Seque
 
 def _inside(records: Sequence[Record], words: Sequence[Sequence[str]], maps: Sequence[np.ndarray]) -> str:
     """Name the head with the most weight in the boxes of what is named; nothing where no box is known."""
-    measured = [
-        attention.inside(records, words, [weights[:, head] for weights in maps]) for head in range(maps[0].shape[1])
-    ]
-    if measured[0] is None:
+    heads = range(maps[0].shape[1])
+    found = (attention.inside(records, words, [weights[:, head] for weights in maps]) for head in heads)
+    if not (measured := [head for head in found if head]):
         return ""
     inside = [head.inside.mean for head in measured]
     most = int(np.argmax(inside))

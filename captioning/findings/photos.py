@@ -25,8 +25,8 @@ def sureness(answers: Sequence[Answer]) -> Finding:
     """Tell of which caption a model is the surest and of which the least, beside the validation captions."""
     means = [answer.candidates[0].per_word for answer in answers]
     text = f"Mean log-probability of a word: {span(means, '.2f')}."
-    shares = [answer.below for answer in answers]
-    if None in shares:
+    shares = [answer.below for answer in answers if answer.below is not None]
+    if len(shares) < len(answers):
         return Finding(f"{text} There are no validation captions to compare it with: run 11_evaluate.")
     if len(set(shares)) == 1:
         each = "It" if len(shares) == 1 else "Each"
@@ -126,7 +126,7 @@ def disagreement(records: Sequence[Record], results: Mapping[str, Mapping]) -> F
         results: name of a model -> image id -> caption.
     """
     if len(records) <= LISTED:
-        text = side_by_side(records, results)
+        text = str(side_by_side(records, results))
     else:
         alike = sum(len({of_model[record.image_id] for of_model in results.values()}) == 1 for record in records)
         text = f"The same caption from {counted(len(results), 'model')}: {alike} of {len(records)} pictures."

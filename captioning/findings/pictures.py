@@ -75,10 +75,11 @@ def similar(records: Sequence[Record], similarities: np.ndarray) -> Finding:
         f"{extreme} similar ({similarities[pair]:.2f}): {_named(records[pair[0]])} and {_named(records[pair[1]])}."
         for extreme, pair in (("Most", pairs[0]), ("Least", pairs[-1]))[: len(pairs)]
     ]
-    if all(record.truth for record in records):
+    places = [record.truth["place"] for record in records if record.truth]
+    if len(places) == len(records):
         groups: dict[bool, list[float]] = {True: [], False: []}
         for one, other in pairs:
-            groups[records[one].truth["place"] == records[other].truth["place"]].append(similarities[one, other])
+            groups[places[one] == places[other]].append(similarities[one, other])
         if all(groups.values()):
             same, different = (round(float(np.mean(values)), 2) for values in groups.values())  # as shown
             told.append(
@@ -102,7 +103,8 @@ def neighbors(asked: Sequence[Record], nearest: Sequence[Sequence[Record]], trai
     """
     drawn = np.random.default_rng(0).integers(len(train), size=(len(asked), RANDOM))
     others = [[train[index] for index in row] for row in drawn]
-    told, groups = [], {}
+    groups: dict[str, list[str]] = {}
+    told = []
     for what, measure in _measures([*asked, *train], all(record.truth for record in asked)).items():
         near, chance = (
             np.array([np.mean([measure(one, other) for other in row]) for one, row in zip(asked, found, strict=True)])

@@ -24,11 +24,12 @@ def consensus(rows: Mapping[str, Mapping]) -> Finding:
         said.append(f"{measure} {np.mean(changes):+.3f} (higher for {sum(c > 0 for c in changes)} of {len(both)})")
     text = f"Mean change from consensus: {', '.join(said)}."
     for noun, share in (("Novel", lambda row: row["novel_captions"]), ("Exact", _exact)):
-        before, after = ([share(row) for row in side] for side in zip(*both, strict=True))
-        if None not in before:
+        before, after = (np.array([share(row) for row in side], float) for side in zip(*both, strict=True))
+        if not np.isnan(before).any():
             text += f" {noun} captions: mean {percent(np.mean(before))} before, {percent(np.mean(after))} after."
-    higher = [pair for pair in both if pair[1]["CIDEr"] > pair[0]["CIDEr"] and _exact(pair[0]) is not None]
-    if falser := sum(_exact(after) < _exact(before) for before, after in higher):
+    higher = [pair for pair in both if pair[1]["CIDEr"] > pair[0]["CIDEr"]]
+    shares = [(_exact(before), _exact(after)) for before, after in higher]
+    if falser := sum(one is not None and other is not None and other < one for one, other in shares):
         text += (
             f" CIDEr rises and truth falls for {falser} of {counted(len(both), 'model')}: more like people, less exact."
         )

@@ -54,9 +54,10 @@ def comparison(scores: Scores, per_picture: Mapping[str, np.ndarray], baselines:
     """
     baselines = list(baselines)
     models = [name for name in scores if name not in baselines]
-    parts, others = {}, []  # what is said -> of which baselines
+    parts: dict[str, list[str]] = {}  # what is said -> of which baselines
+    others = []
     for base in baselines:
-        groups = {"ahead": [], "behind it": [], "not distinguishable": []}
+        groups: dict[str, list[str]] = {"ahead": [], "behind it": [], "not distinguishable": []}
         for name in models:
             groups[_place(per_picture[name] - per_picture[base])].append(name)
         ahead = _who(groups.pop("ahead"), models)

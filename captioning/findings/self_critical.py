@@ -31,8 +31,20 @@ MEASURES = {
     "false_named": ("false names", False),
     "repeats": ("named twice", False),
 }
-_SHARES = ("bad_endings", "distinct_captions", "novel_captions", "Div_2", "exact", "pair", "object", "colour", "place")
-_SHARES += ("relation", "false_named", "repeats")
+_SHARES = (
+    "bad_endings",
+    "distinct_captions",
+    "novel_captions",
+    "Div_2",
+    "exact",
+    "pair",
+    "object",
+    "colour",
+    "place",
+    "relation",
+    "false_named",
+    "repeats",
+)
 
 
 def sampled(rewards: np.ndarray, advantages: np.ndarray) -> Finding:
@@ -82,7 +94,9 @@ def traded(parent: Mapping, child: Mapping, pictures: int) -> Finding:
         parent, child: `MEASURES` of both; with "intervals", those of some shares.
         pictures: that were captioned.
     """
-    better, worse, open_ = [], [], []
+    better: list[str] = []
+    worse: list[str] = []
+    open_: list[str] = []
     for name, (called, more) in MEASURES.items():
         before, after = parent.get(name), child.get(name)
         if more is None or before is None or after is None or written(name, before) == written(name, after):

@@ -1,8 +1,9 @@
 """Numbers and names in a sentence."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
 def listed(names: Iterable[str]) -> str:
@@ -11,17 +12,17 @@ def listed(names: Iterable[str]) -> str:
     return f"{', '.join(others)} and {last}" if others else last
 
 
-def counted(number: int, noun: str) -> str:
+def counted(number: float, noun: str) -> str:
     """Return "1 caption", "2,000 captions"."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def span(values: Collection[float], form: str) -> str:
+def span(values: ArrayLike, form: str) -> str:
     """Return the least and the greatest as "0.10 to 0.25", or one number where they read alike."""
     return " to ".join(dict.fromkeys(f"{end:{form}}" for end in (np.min(values), np.max(values))))
 
 
-def percent(share: float, digits: int = 1) -> str:
+def percent(share: float | np.number | np.ndarray, digits: int = 1) -> str:
     """Return "58.3 %"; 0 and 100 are said only where nothing and everything is meant."""
     if share in (0, 1):
         return f"{100 * share:.0f} %"

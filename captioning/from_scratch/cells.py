@@ -30,12 +30,7 @@ def rnn_step_forward(
 
 
 def rnn_step_backward(gradient: np.ndarray, cache: tuple) -> tuple:
-    """Return the gradients with respect to inputs, hidden, kernel, recurrent_kernel and bias (tanh' = 1 - tanh²).
-
-    Args:
-        gradient: by the new hidden state, (batch, units).
-        cache: from `rnn_step_forward`.
-    """
+    """Return the gradients with respect to inputs, hidden, kernel, recurrent_kernel and bias (tanh' = 1 - tanh²)."""
     inputs, hidden, kernel, recurrent_kernel, following = cache
     by_sum = gradient * (1 - following**2)
     by_hidden = by_sum @ recurrent_kernel.T
@@ -45,12 +40,7 @@ def rnn_step_backward(gradient: np.ndarray, cache: tuple) -> tuple:
 def rnn_forward(
     inputs: np.ndarray, hidden: np.ndarray, kernel: np.ndarray, recurrent_kernel: np.ndarray, bias: np.ndarray
 ) -> tuple:
-    """Run `rnn_step_forward` over all steps; x W + b is one matrix product for all of them.
-
-    Args:
-        inputs: (batch, steps, channels).
-        hidden: the state before the first step, (batch, units).
-        kernel, recurrent_kernel, bias: as in `rnn_step_forward`.
+    """Run `rnn_step_forward` over all steps of inputs (batch, steps, channels); x W + b is one product for all of them.
 
     Returns:
         The hidden states (batch, steps, units) and the cache.
@@ -66,10 +56,7 @@ def rnn_forward(
 def rnn_backward(gradient: np.ndarray, cache: tuple, through_time: bool = True) -> tuple:
     """Return the gradients with respect to the arguments of `rnn_forward`: backpropagation through time (Werbos 1990).
 
-    Args:
-        gradient: by all hidden states, (batch, steps, units).
-        cache: from `rnn_forward`.
-        through_time: False is a mistake: the gradient that comes from the next step is ignored.
+    `through_time=False` is a mistake: the gradient that comes from the next step is ignored.
     """
     states, recurrent_kernel, affine_cache = cache
     by_sums = np.empty_like(states[1:])
@@ -114,10 +101,7 @@ def lstm_step_forward(
 def lstm_step_backward(by_hidden: np.ndarray, by_cell: np.ndarray, cache: tuple) -> tuple:
     """Return the gradients with respect to inputs, hidden, cell, kernel, recurrent_kernel and bias.
 
-    Args:
-        by_hidden: the gradient with respect to the new hidden state, (batch, units).
-        by_cell: the gradient with respect to the new cell, (batch, units).
-        cache: from `lstm_step_forward`.
+    Given are those with respect to the new hidden state and to the new cell, (batch, units) each.
     """
     inputs, hidden, cell, kernel, recurrent_kernel, gates, new_cell = cache
     by_sums = np.empty_like(gates)
@@ -134,12 +118,7 @@ def lstm_forward(
     recurrent_kernel: np.ndarray,
     bias: np.ndarray,
 ) -> tuple:
-    """Run `lstm_step_forward` over all steps; x W + b is one matrix product for all of them.
-
-    Args:
-        inputs: (batch, steps, channels).
-        hidden, cell: the state before the first step, (batch, units) each.
-        kernel, recurrent_kernel, bias: as in `lstm_step_forward`.
+    """Run `lstm_step_forward` over all steps of inputs (batch, steps, channels); x W + b is one product for all.
 
     Returns:
         The hidden states (batch, steps, units) and the cache.
@@ -158,10 +137,7 @@ def lstm_forward(
 def lstm_backward(gradient: np.ndarray, cache: tuple, through_time: bool = True) -> tuple:
     """Return the gradients with respect to the arguments of `lstm_forward`: backpropagation through time (Werbos 1990).
 
-    Args:
-        gradient: by all hidden states, (batch, steps, units).
-        cache: from `lstm_forward`.
-        through_time: False is a mistake: the gradients that come from the next step are ignored.
+    `through_time=False` is a mistake: the gradients that come from the next step are ignored.
     """
     gates, hiddens, cells, recurrent_kernel, affine_cache = cache
     by_sums = np.empty_like(gates)

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -68,23 +69,21 @@ def gradient_errors(forward: Callable, backward: Callable, *arguments: np.ndarra
     def total() -> float:
         return sum((weight * result).sum() for weight, result in zip(weights, forward(*arguments), strict=False))
 
-    named = zip(inspect.signature(forward).parameters, arguments, strict=False)
-    named = [(name, values) for name, values in named if values.dtype.kind == "f"]
+    named = dict(zip(inspect.signature(forward).parameters, arguments, strict=False))
+    moved = [(name, values) for name, values in named.items() if values.dtype.kind == "f"]
     return {
         name: relative_error(gradient, numeric_gradient(total, values))
-        for (name, values), gradient in zip(named, gradients, strict=True)
+        for (name, values), gradient in zip(moved, gradients, strict=True)
     }
 
 
 def parameter_errors(
-    model, features: np.ndarray, tokens: np.ndarray, dropout_seed: int | None = None
+    model: Any, features: np.ndarray, tokens: np.ndarray, dropout_seed: int | None = None
 ) -> dict[str, float]:
-    """Compare all gradients of a captioner with the slope of its loss: weight -> `relative_error` of its gradient.
+    """Compare all gradients of a captioner with the slope of its `loss`: weight -> `relative_error` of its gradient.
 
-    Args:
-        model: a `CaptioningRNN` of dtype float64, tiny: the loss is computed four times per weight.
-        features, tokens: as in its `loss`.
-        dropout_seed: the same dropout each time; None means none.
+    The model has dtype float64 and is tiny, as the loss is computed four times per weight; with a dropout seed, the
+    dropout is the same each time.
     """
 
     def loss() -> tuple[float, dict[str, np.ndarray]]:

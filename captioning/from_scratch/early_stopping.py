@@ -60,14 +60,8 @@ def caption_arrays(
 ) -> CaptionArrays:
     """Gather all captions of a split in memory, and one vector per picture, the mean over its regions.
 
-    Args:
-        records: the pictures of one split; those without features (unreadable ones) are left out.
-        store: their features.
-        tokenizer: fitted on the train split.
-        max_words: longer captions are cut, and then have no END to learn from.
-
-    Raises:
-        ValueError: no picture has features.
+    Pictures without features are left out; a ValueError where none has any. Captions of more than `max_words` are cut,
+    and then have no END to learn from.
     """
     records = store.readable(records)
     if not records:
@@ -91,12 +85,7 @@ class Validation:
         max_words: int = 20,
         pictures: int = PICTURES,
     ):
-        """Gather the captions.
-
-        Args:
-            records, store, tokenizer, max_words: the validation split, as in `caption_arrays`.
-            pictures: the first so many are captioned.
-        """
+        """Gather the captions as `caption_arrays` does; the first so many `pictures` are captioned."""
         records = store.readable(records)
         self._captions = caption_arrays(records, store, tokenizer, max_words)
         self._free = FreeRunning(records[:pictures], self._captions.features[:pictures], tokenizer, max_words)
@@ -122,18 +111,15 @@ def fit_best(
     captions: CaptionArrays,
     validation: Validation,
     folder: Path,
-    name: str = "",
 ) -> tuple[CaptioningRNN, History]:
     """Train with Adam, keep the weights of the best epoch; an interrupted run resumes where it was.
 
     Args:
-        config: of the model.
-        training: how.
+        config, training: of the model, and how it is trained.
         captions: of the train split; mean and deviation of the features are fitted on them.
         validation: scores each epoch.
         folder: the bundle: gets the best weights (`model.npz`), `history.csv`, `training.json` and, while it is
             unfinished, `last/`.
-        name: what the log calls the run; otherwise that of the experiment, or the kind of the model.
 
     Returns:
         The model with the best weights, and one row per epoch: epoch, loss, val_loss, val_accuracy, val_CIDEr,
@@ -144,19 +130,26 @@ def fit_best(
     """
     with training_in(folder, asdict(config), asdict(training), code_digest(CaptioningRNN)):
         weights = folder / "model.npz"
-        name = run_name(name, Path(folder), f"numpy_{config.cell}")
+        name = run_name("", Path(folder), f"numpy_{config.cell}")
         history = finished(weights, training) or _train(config, training, captions, validation, weights, name)
         tidy(folder)
         return CaptioningRNN.load(weights), history
 
 
-def _train(config, training, captions, validation, weights, name) -> History:
+def _train(
+    config: CaptioningRNNConfig,
+    training: NumpyTrainingConfig,
+    captions: CaptionArrays,
+    validation: Validation,
+    weights: Path,
+    name: str,
+) -> History:
     """Train to the end, from the first weights or from the last whole epoch."""
     written, checkpoint = weights.with_name("history.csv"), weights.parent / "last" / "checkpoint.npz"
     steps = -(-len(captions.tokens) // training.batch) * training.epochs
     # The rate rises over 5 % of the steps, as in `training.fit.set_optimizer`.
     optimizer = Adam(cosine_decay(training.learning_rate, steps, max(1, steps // 20)), training.weight_decay)
-    batches = shuffled_batches(*captions, training.batch, training.seed)
+    batches = shuffled_batches(*captions, batch_size=training.batch, seed=training.seed)
     if checkpoint.is_file():
         model, done = load_checkpoint(checkpoint, optimizer)
         if found := difference(asdict(model.config), asdict(config)):

@@ -27,12 +27,7 @@ def affine_forward(inputs: np.ndarray, kernel: np.ndarray, bias: np.ndarray) -> 
 
 
 def affine_backward(gradient: np.ndarray, cache: tuple) -> tuple:
-    """Return the gradients with respect to inputs, kernel and bias (dX = dY Wᵀ, dW = Xᵀ dY, db = sum of dY).
-
-    Args:
-        gradient: by the result, (..., units).
-        cache: from `affine_forward`.
-    """
+    """Return the gradients with respect to inputs, kernel and bias (dX = dY Wᵀ, dW = Xᵀ dY, db = sum of dY)."""
     inputs, kernel = cache
     rows = gradient.reshape(-1, gradient.shape[-1])
     by_kernel = inputs.reshape(-1, inputs.shape[-1]).T @ rows
@@ -40,15 +35,7 @@ def affine_backward(gradient: np.ndarray, cache: tuple) -> tuple:
 
 
 def embedding_forward(tokens: np.ndarray, table: np.ndarray) -> tuple:
-    """Look up one row per token.
-
-    Args:
-        tokens: integers (...).
-        table: (vocabulary, channels).
-
-    Returns:
-        table[tokens], (..., channels), and the cache. As `keras.layers.Embedding`.
-    """
+    """Return a row (channels) of the table for each token, and the cache. As `keras.layers.Embedding`."""
     return table[tokens], (tokens, table.shape)
 
 
@@ -56,10 +43,6 @@ def embedding_backward(gradient: np.ndarray, cache: tuple) -> np.ndarray:
     """Return the gradient with respect to the table: row v is the sum over the places where token v was.
 
     Equal to `np.add.at(zeros, tokens, gradient)`, but rows are sorted by token and each run is summed at once.
-
-    Args:
-        gradient: by the result, (..., channels).
-        cache: from `embedding_forward`.
     """
     tokens, shape = cache
     by_table = np.zeros(shape, gradient.dtype)

@@ -39,39 +39,23 @@ class Optimizer:
 
 
 class SGD(Optimizer):
-    """Stochastic gradient descent with momentum, as `keras.optimizers.SGD`: v = momentum v + rate g; w -= v."""
-
-    slots = ("velocity",)
-
-    def __init__(self, learning_rate: float | Callable[[int], float] = 0.1, momentum: float = 0.0):
-        """Take the learning rate and the momentum (0: none)."""
-        super().__init__(learning_rate)
-        self.momentum = momentum
+    """Plain stochastic gradient descent, as `keras.optimizers.SGD`: w -= rate g."""
 
     def change(self, name: str, values: np.ndarray, gradient: np.ndarray, rate: float) -> np.ndarray:
-        """Return the velocity of one parameter."""
-        velocity = self.state[f"velocity/{name}"]
-        velocity *= self.momentum
-        velocity += rate * gradient
-        return velocity
+        """Return rate * g."""
+        return rate * gradient
 
 
 class Adam(Optimizer):
     """Adam (Kingma & Ba 2015, algorithm 1) with decoupled weight decay (Loshchilov & Hutter 2019, algorithm 2)."""
 
     slots = ("mean", "square")
+    beta_1, beta_2, epsilon = 0.9, 0.999, 1e-8  # the paper's constants
 
-    def __init__(
-        self,
-        learning_rate: float | Callable[[int], float] = 1e-3,
-        weight_decay: float = 0.0,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-8,
-    ):
-        """Take the learning rate, the decay of the matrices (biases never decay) and the paper's constants."""
+    def __init__(self, learning_rate: float | Callable[[int], float] = 1e-3, weight_decay: float = 0.0):
+        """Take the learning rate and the decay of the matrices; biases never decay."""
         super().__init__(learning_rate)
-        self.weight_decay, self.beta_1, self.beta_2, self.epsilon = weight_decay, beta_1, beta_2, epsilon
+        self.weight_decay = weight_decay
 
     def change(self, name: str, values: np.ndarray, gradient: np.ndarray, rate: float) -> np.ndarray:
         """Return rate * (m / (1 - beta_1^t) / (sqrt(v / (1 - beta_2^t)) + epsilon) + weight_decay * w)."""

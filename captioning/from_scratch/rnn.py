@@ -93,14 +93,7 @@ class CaptioningRNN:
         return loss, gradients | self._run_backward(by_states, caches)
 
     def score(self, features: np.ndarray, tokens: np.ndarray) -> tuple[float, float]:
-        """Return the loss without dropout, and the share of the words guessed right.
-
-        Args:
-            features, tokens: as in `loss`.
-
-        Raises:
-            ValueError: see `loss`.
-        """
+        """Return the loss without dropout, and the share of the words guessed right; arguments as for `loss`."""
         tokens = self._checked(tokens, len(features))
         targets, words = tokens[:, 1:], tokens[:, 1:] != PAD
         states, _ = self._run(features, tokens[:, :-1], None)

@@ -69,10 +69,9 @@ def fit(
     a run that resumes from a checkpoint gives the same bits as one that was never stopped.
 
     Args:
-        model: changed in place.
+        model, optimizer: changed in place.
         batches: from the number of an epoch to its (features, tokens), for example `shuffled_batches`.
         epochs: number of epochs of the whole training.
-        optimizer: changed in place.
         clip_norm: clip the global norm of the gradients to it; None does not clip.
         start: number of epochs that are done already, from `load_checkpoint`.
 

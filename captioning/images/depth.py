@@ -1,5 +1,7 @@
 """Pictures of more than 8 bits: scaled by the numbers that are in them."""
 
+from typing import Any
+
 import numpy as np
 from PIL import Image
 
@@ -21,7 +23,8 @@ def brightened(image: Image.Image, name: str) -> Image.Image:
     """Return colors of 16 bits, of which Pillow reads the upper 8, scaled as `eight_bits` does it."""
     bands = image.getbands()
     colors = [band for band in bands if band != "A"]
-    largest = max(image.getchannel(band).getextrema()[1] for band in colors)
+    extremes: list[Any] = [image.getchannel(band).getextrema() for band in colors]  # of one band: two numbers
+    largest = max(high for _, high in extremes)
     if largest >= 64:
         return image
     if largest < 8:

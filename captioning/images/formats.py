@@ -57,8 +57,8 @@ def recognized(file: IO[bytes], name: str) -> Image.Image:
         factory, accepts = Image.OPEN.get(kind, (None, None))
         accepted = False
         try:
-            accepted = factory and (accepts is None or accepts(start[:16]) is True)  # else it may say why not
-            if accepted:
+            accepted = accepts is None or accepts(start[:16]) is True  # else it may say why not
+            if factory and accepted:
                 file.seek(0)
                 return factory(file, "")
         except (SyntaxError, IndexError, TypeError, struct.error) as error:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, Protocol
 
 import numpy as np
 from PIL import Image
@@ -12,7 +12,16 @@ from captioning.images.depth import ends_of, range_of, scaled
 from captioning.images.formats import EXTENSIONS, ImageError
 from captioning.lines import printable
 
-Picture = str | os.PathLike | bytes | IO[bytes] | Image.Image | np.ndarray
+
+class Reader(Protocol):
+    """What is read as a file is: one that is open, or a photo at an address."""
+
+    def read(self, limit: int = -1, /) -> bytes:
+        """Return the bytes from the start, at most `limit` of them."""
+        ...
+
+
+Picture = str | os.PathLike | bytes | Reader | Image.Image | np.ndarray
 ACCEPTED = (
     "a path, an http(s) address, bytes, a file open for reading, a PIL image, an array (height, width, 3) or (height, "
     "width); or several of them: a list, a generator, a folder, an array (pictures, height, width, 3)"
@@ -31,7 +40,7 @@ def is_one(pictures: Any) -> bool:
     return not array.ndim or (array.dtype.kind in "buif" and array.ndim != 4)
 
 
-def each(pictures: Picture | Iterable[Picture]) -> Iterator[Picture]:
+def each(pictures: Any) -> Iterator[Picture]:
     """Yield pictures one by one; a folder gives its photos, sorted by name.
 
     Raises:

@@ -109,8 +109,8 @@ def shrink(path: Path, long_side: int) -> None:
     if original.format == "JPEG" and max(original.size) <= long_side:
         return
     scale = min(1.0, long_side / max(image.size))
-    size = tuple(max(1, round(scale * side)) for side in image.size)
-    image.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0).save(path, "JPEG", quality=90)
+    wide, high = (max(1, round(scale * side)) for side in image.size)
+    image.resize((wide, high), Image.Resampling.BICUBIC, reducing_gap=2.0).save(path, "JPEG", quality=90)
 
 
 def _read(source: Picture, near: int | None, name: str | None, smaller: Callable) -> Image.Image:
@@ -159,7 +159,7 @@ def _decoded(file: IO[bytes], near: int | None, name: str, smaller: Callable) ->
     width, height = image.size
     if near is not None and image.format in ("JPEG", "MPO"):  # pillow-heif decodes a thumbnail, however large, at once
         image.draft("RGB", (near, near))  # a large JPEG is decoded at a fraction of its size
-    pixel = _PIXEL.get(image.mode, 12 if "transparency" in image.info else 4) + _BESIDE.get(image.format, 0)
+    pixel = _PIXEL.get(image.mode, 12 if "transparency" in image.info else 4) + _BESIDE.get(image.format or "", 0)
     need = image.width * image.height * pixel
     if image.info.get("progressive"):  # its coefficients are kept, whatever the size that is asked for
         need += width * height * 6
@@ -168,7 +168,7 @@ def _decoded(file: IO[bytes], near: int | None, name: str, smaller: Callable) ->
             f"{name} has {width} x {height} pixels: reading it takes {need / 1e9:.1f} GB of memory, more than the "
             f"{LIMIT / 1e9:.1f} GB of LIMIT in captioning/images/opening.py. Save it smaller, or as a baseline JPEG."
         )
-    deep = image.mode in ("RGB", "RGBA", "LA") and ";16" in str(image.tile)
+    deep = image.mode in ("RGB", "RGBA", "LA") and ";16" in str(getattr(image, "tile", ""))
     with _LARGE if need > LIMIT // 16 else nullcontext():
         image.load()
         return _upright(brightened(image, name) if deep else image, smaller)
@@ -177,7 +177,7 @@ def _decoded(file: IO[bytes], near: int | None, name: str, smaller: Callable) ->
 def _upright(image: Image.Image, smaller: Callable) -> Image.Image:
     """Reduce a picture before it is turned and converted, for which it is copied."""
     # `ImageOps.exif_transpose` also rewrites the other tags, and fails where one of them is damaged.
-    turn = _UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation))
+    turn = _UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation, 1))
     image.load()
     image = eight_bits(image)
     if image.mode in ("1", "P", "PA") or "transparency" in image.info:  # these do not average

@@ -74,12 +74,7 @@ def boxes_of(record: Record, words: Sequence[str]) -> dict[int, list[float]]:
 def share_inside(weights: np.ndarray, box: Sequence[float]) -> np.ndarray:
     """Return the share of attention in a box; within a region the weight is spread evenly.
 
-    Args:
-        weights: (..., regions) of a square grid, row by row.
-        box: left, top, right and bottom as shares of the width and height.
-
-    Raises:
-        ValueError: the regions form no square.
+    The weights (..., regions) are of a square grid, row by row, else there is a ValueError; for boxes see `boxes_of`.
     """
     side = math.isqrt(weights.shape[-1])
     if side * side != weights.shape[-1]:

@@ -20,8 +20,7 @@ def corpus_bleu(
     length with the total of the closest reference lengths (of two equally close ones, the shorter).
 
     Args:
-        references: the n-grams of the references.
-        candidates: one list of words per image, in the same order; may be empty.
+        references, candidates: one list of words per image, in the order of the references; may be empty.
         without: (candidates,) for each a reference that is left out, as its number among all references. Then the
             candidates are for the images of these, which have others as well.
     """

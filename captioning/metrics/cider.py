@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from captioning.metrics.ngrams import ORDERS, spans
 from captioning.metrics.references import ImageId, References, words_of
@@ -26,14 +27,7 @@ class CiderD:
     """The metric, fitted once on the references: they fix the document frequencies."""
 
     def __init__(self, references: References | Mapping[ImageId, Sequence[str]]):
-        """Weigh the n-grams of the references.
-
-        Args:
-            references: image id -> raw reference captions, or the same already tokenized.
-
-        Raises:
-            ValueError: see `References`.
-        """
+        """Weigh the n-grams of the references: image id -> raw captions, or the same already tokenized."""
         self.references = references if isinstance(references, References) else References(references)
         ngrams = self._ngrams = self.references.ngrams
         self._idf, self._weights, self._norms = [], [], []
@@ -45,16 +39,10 @@ class CiderD:
             self._norms.append(_norms(order.sentence, self._weights[-1], len(ngrams.lengths)))
 
     def score(self, results: Mapping[ImageId, str]) -> tuple[float, np.ndarray]:
-        """Score one caption per image.
-
-        Args:
-            results: image id -> caption (raw text); the same images as the references.
+        """Score one caption per image, see `References.tokens_of`.
 
         Returns:
             The mean, and the scores (images,) in the order of the references; 10 is a perfect match.
-
-        Raises:
-            ValueError: see `References.tokens_of`.
         """
         return self.score_tokens(self.references.tokens_of(results))
 
@@ -63,9 +51,7 @@ class CiderD:
         scores = self.score_pairs(candidates, range(len(candidates)), range(len(self.references.ids)))
         return float(scores.mean()), scores
 
-    def score_pairs(
-        self, candidates: Sequence[Sequence[str]], candidate: Sequence[int], image: Sequence[int]
-    ) -> np.ndarray:
+    def score_pairs(self, candidates: Sequence[Sequence[str]], candidate: ArrayLike, image: ArrayLike) -> np.ndarray:
         """Score any captions for any images; the time grows with the pairs, not with the references.
 
         Args:
@@ -79,17 +65,17 @@ class CiderD:
         Raises:
             ValueError: pairs without a caption or an image.
         """
-        candidate, image = np.asarray(candidate, np.int64), np.asarray(image, np.int64)
-        for index, size in ((candidate, len(candidates)), (image, len(self.references.ids))):
-            if index.shape != image.shape or index.ndim != 1 or np.any((index < 0) | (index >= size)):
-                raise ValueError(f"Pairs to score need {image.size} indices from 0 to {size - 1}, not {index}.")
+        texts, images = np.asarray(candidate, np.int64), np.asarray(image, np.int64)
+        for index, size in ((texts, len(candidates)), (images, len(self.references.ids))):
+            if index.shape != images.shape or index.ndim != 1 or np.any((index < 0) | (index >= size)):
+                raise ValueError(f"Pairs to score need {images.size} indices from 0 to {size - 1}, not {index}.")
         words = [words_of(tokens) for tokens in candidates]
         vectors = self._vectors(words)
         lengths = np.fromiter(map(len, words), np.int64, len(words))
-        scores = np.empty(len(image))
-        for start in range(0, len(image), _TOGETHER):
+        scores = np.empty(len(images))
+        for start in range(0, len(images), _TOGETHER):
             these = slice(start, start + _TOGETHER)
-            scores[these] = self._compare(vectors, lengths, candidate[these], image[these])
+            scores[these] = self._compare(vectors, lengths, texts[these], images[these])
         return scores
 
     def score_references(self) -> np.ndarray:

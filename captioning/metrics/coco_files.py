@@ -12,14 +12,10 @@ RESULTS_LAYOUT = '[{"image_id": ..., "caption": ...}, ...]'
 
 
 def read_references(path: Path | str) -> dict[ImageId, list[str]]:
-    """Read a COCO caption file.
-
-    Returns:
-        image id -> its captions, for every image of the file; without any caption, an empty list.
+    """Read a COCO caption file: image id -> its captions, for every image of the file, also one without any.
 
     Raises:
         ValueError: the file is not in this layout, or has captions of images that it does not list.
-        OSError: it cannot be read.
     """
     content = read_json(path, f"Expected {REFERENCES_LAYOUT}")
     if not isinstance(content, dict):
@@ -39,7 +35,6 @@ def read_results(path: Path | str) -> dict[ImageId, str]:
 
     Raises:
         ValueError: the file is not in this layout, or has two captions for an image.
-        OSError: it cannot be read.
     """
     entries = _entries(path, read_json(path, f"Expected {RESULTS_LAYOUT}"), ["image_id", "caption"], RESULTS_LAYOUT)
     counts = Counter(entry["image_id"] for entry in entries)

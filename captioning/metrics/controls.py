@@ -5,6 +5,7 @@ from statistics import NormalDist, fmean, stdev
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from captioning.metrics.cider import CiderD
 from captioning.metrics.references import ImageId, References
@@ -22,26 +23,15 @@ def shuffled_cider(
 
     A captioner that looks at its picture scores far above this; one that says the same of all does not.
 
-    Args:
-        references: as for `CiderD`, or a fitted one.
-        results: image id -> raw caption.
-        seeds: one derangement (a permutation in which no caption stays) is drawn for each.
-
-    Raises:
-        ValueError: fewer than two images, no seed, or as in `CiderD.score`.
+    References are as for `CiderD`, or a fitted one. For each seed one derangement is drawn, a permutation in which no
+    caption stays; a ValueError for fewer than two images.
     """
     metric = references if isinstance(references, CiderD) else CiderD(references)
-    if not (scores := [metric.score(texts)[0] for texts in shuffles(results, seeds)]):
-        raise ValueError("shuffled_cider needs at least one seed.")
-    return fmean(scores)
+    return fmean(metric.score(texts)[0] for texts in shuffles(results, seeds))
 
 
 def shuffles(results: Mapping[ImageId, str], seeds: Iterable[int] = range(5)) -> Iterator[dict[ImageId, str]]:
-    """Yield for each seed the captions, each given to another image than its own.
-
-    Raises:
-        ValueError: there is one image only.
-    """
+    """Yield for each seed the captions, each given to another image than its own; a ValueError for one image only."""
     captions = list(results.values())
     if len(captions) < 2:
         raise ValueError("Captions cannot be shuffled among other images: there is only one image.")
@@ -57,16 +47,13 @@ def _derangement(size: int, seed: int) -> np.ndarray:
     return permutation
 
 
-def bootstrap_interval(per_image_scores: Sequence[float]) -> tuple[float, float]:
+def bootstrap_interval(per_image_scores: ArrayLike) -> tuple[float, float]:
     """Return the 95 % percentile bootstrap interval of a mean over images: its lower and its upper end (Efron 1979).
 
-    Args:
-        per_image_scores: (images,), for example the array of `CiderD.score`; as many are drawn `SAMPLES` times.
-
-    Raises:
-        ValueError: no score.
+    As many scores as there are images are drawn `SAMPLES` times.
     """
-    return tuple(np.quantile(_resampled_means(per_image_scores), [0.025, 0.975]).tolist())
+    low, high = np.quantile(_resampled_means(per_image_scores), [0.025, 0.975]).tolist()
+    return low, high
 
 
 class Lead(NamedTuple):
@@ -78,38 +65,26 @@ class Lead(NamedTuple):
     not_above: float  # share of the resamples in which it is not above the other: small where the lead is sure
 
 
-def paired_bootstrap(one: Sequence[float], other: Sequence[float]) -> Lead:
+def paired_bootstrap(one: ArrayLike, other: ArrayLike) -> Lead:
     """Compare two systems on the same images (Koehn 2004): which is better does not depend on the images drawn?
 
     Both are scored on the same resamples, so that images that are hard for both do not blur the difference. For scores
-    that are means over images (CIDEr-D, ROUGE-L), not for corpus BLEU.
-
-    Args:
-        one, other: (images,), their scores of each image in the same order.
-
-    Raises:
-        ValueError: no score, or not equally many.
+    that are means over images (CIDEr-D, ROUGE-L), not for corpus BLEU; a ValueError where there are not equally many.
     """
-    one, other = np.asarray(one, float), np.asarray(other, float)
-    if one.shape != other.shape:
-        raise ValueError(f"Systems are compared on the same images, not on {one.shape} and {other.shape} scores.")
-    means = _resampled_means(one - other)
+    first, second = np.asarray(one, float), np.asarray(other, float)
+    if first.shape != second.shape:
+        raise ValueError(f"Systems are compared on the same images, not on {first.shape} and {second.shape} scores.")
+    means = _resampled_means(first - second)
     low, high = np.quantile(means, [0.025, 0.975]).tolist()
-    return Lead(float(np.mean(one - other)), low, high, float(np.mean(means <= 0)))
+    return Lead(float(np.mean(first - second)), low, high, float(np.mean(means <= 0)))
 
 
 def mean_and_deviation(values: Sequence[float]) -> tuple[float, float | None]:
-    """Return the mean of several runs (seeds) and their sample deviation (n - 1), None of a single one.
-
-    Raises:
-        ValueError: no value.
-    """
-    if not len(values):
-        raise ValueError("There is no run to take the mean of.")
+    """Return the mean of several runs (seeds) and their sample deviation (n - 1), None of a single one."""
     return fmean(values), stdev(values) if len(values) > 1 else None
 
 
-def _resampled_means(per_image_scores: Sequence[float]) -> np.ndarray:
+def _resampled_means(per_image_scores: ArrayLike) -> np.ndarray:
     """Return the mean of each of `SAMPLES` draws of as many images with replacement: (samples,)."""
     scores = np.asarray(per_image_scores, float)
     if scores.ndim != 1 or not len(scores):

@@ -1,7 +1,7 @@
 """Is a caption true? For drawn scenes, whose content is known."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from captioning.metrics.controls import share_interval
@@ -18,7 +18,7 @@ OF_PICTURES = ("place", "false_named", "exact", "repeats", "relation")  # of a w
 
 
 # Words that say where the middle (across, down) of the thing before them is; the longer ones first.
-_POSITIONS = {
+_POSITIONS: dict[str, Callable[..., bool]] = {
     "to the left of": lambda one, other: one[0] < other[0],
     "to the right of": lambda one, other: one[0] > other[0],
     "on the left of": lambda one, other: one[0] < other[0],
@@ -73,13 +73,17 @@ def grounding(truth: Mapping[ImageId, Truth], results: Mapping[ImageId, str], na
 
 
 def _shares(counts: list[dict[str, tuple[int, int]]]) -> dict:
-    shares, numbers, intervals = {}, {}, {}
+    shares: dict[str, Any] = {}
+    numbers: dict[str, int] = {}
+    intervals: dict[str, list[float] | None] = {}
     for measure in MEASURES:
         hits, totals = zip(*(image[measure] for image in counts), strict=True)
         total = numbers[measure] = sum(totals)
-        share = shares[measure] = sum(hits) / total if total else None
-        pictures = sum(number > 0 for number in totals)
-        intervals[measure] = list(share_interval(share, pictures)) if total else None
+        shares[measure] = intervals[measure] = None
+        if total:
+            shares[measure] = sum(hits) / total
+            pictures = sum(number > 0 for number in totals)
+            intervals[measure] = list(share_interval(shares[measure], pictures))
     return {**shares, "n": numbers, "intervals": intervals}
 
 
@@ -155,8 +159,8 @@ class Reading:
                 of_two = words.endswith(_OF_TWO)
                 before = [phrase for phrase in self.phrases if phrase.noun.end <= start][-1:]
                 after = [phrase for phrase in self.phrases if phrase.noun.start >= end][:of_two]
-                boxes = [(phrase.thing(self.things) or {}).get("box") for phrase in (*before, *after)]
-                if len(boxes) == 1 + of_two and all(boxes):
+                known = [(phrase.thing(self.things) or {}).get("box") for phrase in (*before, *after)]
+                if len(boxes := [box for box in known if box]) == len(known) == 1 + of_two:
                     middles = [((left + right) / 2, (top + bottom) / 2) for left, top, right, bottom in boxes]
                     yield words, _POSITIONS[words](*middles)
             start = end

@@ -28,7 +28,8 @@ def bad_endings(train_captions: Iterable[str]) -> frozenset[str]:
     Args:
         train_captions: raw captions of the train split.
     """
-    near, last = Counter(), Counter()
+    near: Counter[str] = Counter()
+    last: Counter[str] = Counter()
     for text in train_captions:
         tail = tokenize(text)[-_TAIL:]
         near.update(set(tail))
@@ -37,18 +38,11 @@ def bad_endings(train_captions: Iterable[str]) -> frozenset[str]:
 
 
 def language(results: Mapping[ImageId, str], endings: Collection[str]) -> dict[str, float]:
-    """Describe one caption per picture.
-
-    Args:
-        results: image id -> raw caption.
-        endings: see `bad_endings`.
+    """Describe one raw caption per picture.
 
     Returns:
-        `words`: mean length in words. `bad_endings`: share of the captions whose last word is one of `endings`.
-        `vocabulary`: number of different words in all captions.
-
-    Raises:
-        ValueError: no caption.
+        `words`: mean length in words. `bad_endings`: share of the captions whose last word is one of `endings`, see
+        `bad_endings`. `vocabulary`: number of different words in all captions.
     """
     captions = tokenized(results)
     return {
@@ -113,11 +107,7 @@ def novel_captions(results: Mapping[ImageId, str], train_captions: Iterable[str]
 
 
 def tokenized(results: Mapping[ImageId, str]) -> list[tuple[str, ...]]:
-    """Return the tokens of each caption.
-
-    Raises:
-        ValueError: there is none.
-    """
+    """Return the tokens of each caption; a ValueError where there is none."""
     if not results:
         raise ValueError("There is no caption to look at: the results are empty.")
     return [tuple(tokenize(caption)) for caption in results.values()]

@@ -28,11 +28,7 @@ class ReferenceNgrams:
     """
 
     def __init__(self, references: Sequence[Sequence[Sequence[str]]]):
-        """Number the n-grams and count them.
-
-        Args:
-            references: images x captions x words; every image has a caption.
-        """
+        """Number and count the n-grams of references: images x captions x words; every image has a caption."""
         sentences = list(chain.from_iterable(references))
         self.images = len(references)
         self.captions = np.fromiter(map(len, references), np.int64, self.images)  # (images,)
@@ -50,7 +46,8 @@ class ReferenceNgrams:
         return self._count(sentences)[0]
 
     def _count(self, sentences: Sequence[Sequence[str]]) -> tuple[list[Counts], list[np.ndarray]]:
-        known, new_ids = self._words, defaultdict(count(len(self._words)).__next__)  # new words get the next numbers
+        known = self._words
+        new_ids: defaultdict[str, int] = defaultdict(count(len(known)).__next__)  # new words get the next numbers
         ids = (known[word] if word in known else new_ids[word] for word in chain.from_iterable(sentences))
         words = np.fromiter(ids, np.int64)
         lengths = np.fromiter(map(len, sentences), np.int64, len(sentences))
@@ -90,9 +87,7 @@ class ImageCounts:
     def largest_count(self, image: np.ndarray, ngram: np.ndarray, without: np.ndarray) -> np.ndarray:
         """Return the largest count of an n-gram in one reference of an image, 0 where there is none: (asked,).
 
-        Args:
-            image, ngram: (asked,).
-            without: (asked,) a sentence that does not count, or -1.
+        All three are (asked,); `without` is a sentence that does not count, or -1.
         """
         asked, row = self.rows_of(image, ngram)
         largest = np.zeros(len(image), np.int64)

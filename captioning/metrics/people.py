@@ -31,10 +31,7 @@ def leave_one_out(
         `images`, `captions` (so often a caption is scored), `Bleu_1` to `Bleu_4` (one corpus of all of these),
         `ROUGE_L`, `CIDEr` and `CIDEr_interval` (mean per picture, then over pictures), `CIDEr_per_image` (image id ->
         score). Document frequencies are those of all references of these pictures. CIDEr-D is a mean over references:
-        leaving out each once does not change a model's.
-
-    Raises:
-        ValueError: no picture has two references, or see `References`.
+        leaving out each once does not change a model's. A ValueError where no picture has two references.
     """
     if not (several := {image: texts for image, texts in references.items() if len(texts) != 1}):
         raise ValueError("No picture has two references: people cannot be compared with each other.")

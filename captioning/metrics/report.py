@@ -11,6 +11,7 @@ from captioning.metrics.grounding import Names, Truth, grounding
 from captioning.metrics.language import distinct_captions, novel_captions
 from captioning.metrics.references import ImageId, References, words_of
 from captioning.metrics.rouge import rouge_l
+from captioning.words import units
 
 METEOR_REASON = (
     "METEOR 1.5 needs Java and its paraphrase table; other programs of that name give other numbers, so none is used."
@@ -27,7 +28,7 @@ def score(references: References | Mapping[ImageId, Sequence[str]], results: Map
 
     Returns:
         `images`, `Bleu_1` to `Bleu_4`, `ROUGE_L`, `CIDEr`, `CIDEr_interval` (95 %, see `bootstrap_interval`), `METEOR`
-        and `SPICE` (None, with the reason beside them), `empty_captions`.
+        and `SPICE` (None, with the reason beside them), `empty_captions`; `units`, where characters are scored.
 
     Raises:
         ValueError: the images of the two differ, or an image has no reference.
@@ -52,6 +53,7 @@ def _scores(cider: CiderD, results: Mapping[ImageId, str]) -> dict:
         "SPICE": None,
         "SPICE_reason": SPICE_REASON,
         "empty_captions": sum(not tokens for tokens in captions),
+        **({"units": units.CHARACTERS} if references.marked else {}),
     }
 
 
@@ -74,12 +76,7 @@ def report(
     Returns:
         The scores of `score`, with `decoding`, `shuffled_CIDEr` (None, with the reason beside it, for a single image),
         `distinct_captions`, `novel_captions` and, on scenes, `grounding`; ready for JSON.
-
-    Raises:
-        ValueError: as in `score`; or truth without names.
     """
-    if truth is not None and names is None:
-        raise ValueError("Truth was given without names: pass names=captioning.datasets.scenes.words.NAMES too.")
     cider = CiderD(references)
     scores = _scores(cider, results)
     scores |= {
@@ -91,5 +88,5 @@ def report(
     if scores["images"] == 1:
         scores["shuffled_CIDEr_reason"] = "There is one image only: its caption cannot be shuffled to another."
     if truth is not None:
-        scores["grounding"] = grounding(truth, results, names)
+        scores["grounding"] = grounding(truth, results, names or {})
     return scores

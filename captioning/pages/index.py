@@ -43,10 +43,7 @@ class _State(NamedTuple):
 def write_index(folder: Path, notebooks: Sequence[Path], dataset: str) -> Path:
     """Write the index of a run's folder and return it; links of its pages to one that is missing lead there.
 
-    Args:
-        folder: of the executed copies and pages.
-        notebooks: all of the series in their order; those without an executed copy are listed as not run.
-        dataset: what the run is of.
+    Given are the notebooks of the series in their order; those without an executed copy are listed as not run.
     """
     copies = [_read(folder / notebook.name) for notebook in notebooks]
     states = [_state(copy, (folder / file.name).exists()) for file, copy in zip(notebooks, copies, strict=True)]
@@ -106,11 +103,11 @@ def _first_sentence(node: nbformat.NotebookNode) -> str:
 def _thumbnail(executed: nbformat.NotebookNode) -> str:
     """Return the figure with most in it, made small: pictures take more bytes than curves do."""
     outputs = [output for cell in executed.cells for output in cell.get("outputs", [])]
-    best = max(outputs, key=lambda output: len(output.get("data", {}).get("image/png", "")), default={})
-    if "image/png" not in best.get("data", {}):
+    figures = [output for output in outputs if "image/png" in output.get("data", {})]
+    if not figures:
         return ""
-    with Image.open(io.BytesIO(base64.b64decode(best.data["image/png"]))) as figure:
-        figure = figure.convert("RGB")
+    best = max(figures, key=lambda output: len(output.data["image/png"]))
+    figure = Image.open(io.BytesIO(base64.b64decode(best.data["image/png"]))).convert("RGB")
     figure.thumbnail((480, 480))
     small = io.BytesIO()
     figure.save(small, "JPEG", quality=80)

@@ -4,7 +4,7 @@ import html
 import re
 from collections.abc import Container, Mapping
 from pathlib import PurePosixPath
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from latex2mathml.converter import convert
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath, MathBlockParser, MathInlineParser
@@ -45,7 +45,7 @@ class _Inline(MathInlineParser):
 
 class _Renderer(IPythonRenderer):
     def __init__(self, series: Container[str], attachments: Mapping):
-        super().__init__(escape=False, attachments=attachments)
+        super().__init__(escape=False, attachments=dict(attachments))
         self.series = series
         self.headings: list[tuple[int, str]] = []
 
@@ -61,7 +61,7 @@ class _Renderer(IPythonRenderer):
     def link(self, text: str, url: str, title: str | None = None) -> str:
         return page_link(url, self.series, text) or super().link(text, url, title)
 
-    def heading(self, text: str, level: int, **attributes) -> str:
+    def heading(self, text: str, level: int, **attributes: Any) -> str:
         drawn = super().heading(text, level, **attributes)
         if place := re.search(r'id="([^"]*)"', drawn):
             self.headings.append((level, f'<a href="#{place[1]}">{text}</a>'))
@@ -76,15 +76,9 @@ def page_link(name: str, series: Container[str], text: str) -> str:
 
 
 def to_html(text: str, series: Container[str] = (), attachments: Mapping | None = None) -> tuple[str, list]:
-    """Return a text cell as HTML.
+    """Return a text cell, Markdown with TeX, as HTML, and (level, link) of each heading.
 
-    Args:
-        text: Markdown with TeX.
-        series: names of the notebooks; where one is named, its page is linked.
-        attachments: of the cell.
-
-    Returns:
-        The HTML, and (level, link) of each heading.
+    Where a notebook of the series is named, its page is linked.
     """
     renderer = _Renderer(series, attachments or {})
     drawn = MarkdownWithMath(renderer, block=_Block(), inline=_Inline(hard_wrap=False)).render(text)

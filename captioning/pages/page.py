@@ -3,7 +3,7 @@
 import base64
 import html
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -58,9 +58,7 @@ nav ul { columns: 3; margin: 8px 0; padding-left: 20px; }
 def write_page(notebook: Path, series: Sequence[str] = ()) -> Path:
     """Write an executed notebook as HTML beside it, its streams as a terminal showed them in the end; return the page.
 
-    Args:
-        notebook: the executed copy; its progress bars become one line each.
-        series: names of all notebooks in their order, for the links; they lead to pages of these names.
+    Names of the series are links to pages of these names. Progress bars become one line each, also in the notebook.
     """
     node = nbformat.read(notebook, as_version=4)
     node, _ = CoalesceStreamsPreprocessor(enabled=True)(node, {})
@@ -98,7 +96,7 @@ class _Exporter(HTMLExporter):
         self.register_filter("long_source", _long_source)
 
     @pass_context
-    def markdown2html(self, context, source: str) -> str:
+    def markdown2html(self, context: Mapping, source: str) -> str:
         """Return a text cell as HTML and note its headings."""
         drawn, headings = to_html(source, self.series, context.get("cell", {}).get("attachments", {}))
         self.headings += headings

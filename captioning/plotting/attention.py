@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,7 +12,7 @@ from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from captioning.images import open_image
+from captioning.images import Picture, open_image
 from captioning.metrics.attention import share_inside
 from captioning.plotting.figure import SMALL, TEXT, wrapped
 from captioning.plotting.fonts import find_fonts
@@ -24,7 +25,7 @@ Box = Sequence[float]  # left, top, right, bottom, as shares of the width and he
 
 
 def show_attention(
-    file: Path | str,
+    file: Picture,
     words: Sequence[str],
     attention: np.ndarray,
     title: str = "",
@@ -48,16 +49,16 @@ def show_attention(
         raise ValueError(f"{len(words)} words but {len(attention)} rows of attention.")
     grids = as_grids(attention)
     side, scale = grids.shape[-1], scale_of(grids)
-    boxes = [(boxes or {}).get(number) for number in range(len(words))]
-    notes = ["" if box is None else _note(weights, box) for weights, box in zip(attention, boxes, strict=True)]
-    below = [[], *([(note, {})] if note else [] for note in notes)]
+    named = [(boxes or {}).get(number) for number in range(len(words))]
+    notes = ["" if box is None else _note(weights, box) for weights, box in zip(attention, named, strict=True)]
+    below: list[list[tuple[str, dict]]] = [[], *([(note, {})] if note else [] for note in notes)]
     find_fonts(title, *words)
     picture, panels = open_image(file, NEAR), len(words) + 1
     figure, axes = new_grid(title, [picture] * panels, below, _columns(panels, columns), above=0.28, bottom=0.85)
     axes[0].imshow(picture, aspect="auto")
     axes[0].set_title("the picture", loc="left", fontsize=TEXT)
     told = []
-    for axis, word, grid, box, note in zip(axes[1:], words, grids, boxes, notes, strict=True):
+    for axis, word, grid, box, note in zip(axes[1:], words, grids, named, notes, strict=True):
         draw_weights(axis, picture, grid, scale, box)
         axis.set_title(word, loc="left", fontsize=TEXT, fontweight="bold")
         axis.set_title(f"×{grid.max():.1f}", loc="right", fontsize=TEXT)
@@ -65,7 +66,7 @@ def show_attention(
         told.append(f"{word} ×{grid.max():.1f} at row {row + 1}, column {column + 1}{note and ', '}{note};")
     if len(words):
         add_scale(figure, scale)
-    shown = Path(getattr(file, "name", file)).name
+    shown = Path(str(getattr(file, "name", file))).name
     seen = f"{shown}, {side} by {side} regions; the largest weight per word, in multiples of an even look:"
     return figure.describe(f"Attention{title and ': '}{title}. Picture {seen}", *told)
 
@@ -100,7 +101,7 @@ def _note(weights: np.ndarray, box: Box) -> str:
     return f"box: {100 * share_inside(weights, box):.0f} % of the weight, {100 * area:.0f} % of the area"
 
 
-def draw_weights(axis: Axes, picture, grid: np.ndarray, scale: Normalize, box: Box | None) -> None:
+def draw_weights(axis: Axes, picture: Any, grid: np.ndarray, scale: Normalize, box: Box | None) -> None:
     """Draw the weights of one word on the grey picture, and the box of what it names."""
     extent = (0, 1, 1, 0)
     axis.imshow(picture.convert("L"), cmap="gray", vmin=-300, vmax=270, extent=extent, aspect="auto")  # no black in it

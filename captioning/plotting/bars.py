@@ -1,6 +1,7 @@
 """Values by name, and how long captions are."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -8,7 +9,7 @@ from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from captioning.plotting.figure import COLORS, SMALL, add_legend, finish, new_figure
 
-LOOKS = {
+LOOKS: dict[str, dict[str, Any]] = {
     "model": {"facecolor": COLORS[0], "edgecolor": COLORS[0]},
     "baseline": {"facecolor": "#DDDDDD", "edgecolor": "#555555", "hatch": "///"},
 }
@@ -66,15 +67,15 @@ def plot_lengths(lengths: Mapping[str, Sequence[int]], cut: int | None) -> Figur
         lengths: split -> words of each caption.
         cut: longer captions end after so many words; None: nowhere.
     """
-    lengths = {name: np.asarray(values) for name, values in lengths.items() if len(values)}
-    every = np.concatenate(list(lengths.values()))
+    words = {name: np.asarray(values) for name, values in lengths.items() if len(values)}
+    every = np.concatenate(list(words.values()))
     longest, nearly = int(every.max()), int(np.quantile(every, 0.999))
     end = longest if longest <= 1.3 * nearly else nearly
     if cut is not None and cut < longest:
         end = max(end, cut + 1)
     figure = new_figure("Words per caption", size=(9.0, 3.8))
     axis, told = figure.add_subplot(), []
-    for (name, values), line, color in zip(lengths.items(), ("-", "--", ":"), COLORS, strict=False):
+    for (name, values), line, color in zip(words.items(), ("-", "--", ":"), COLORS, strict=False):
         counts, captions = np.bincount(values, minlength=longest + 1), f"{len(values):,} captions"
         axis.plot(counts / len(values), line, color=color, lw=2, label=f"{name} ({captions})")
         told.append(f"{name}: {captions} of {values.min()} to {values.max()} words, most often {counts.argmax()};")

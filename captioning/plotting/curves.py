@@ -1,6 +1,7 @@
 """Measures over epochs and updates."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -74,7 +75,7 @@ def plot_curves(
     return figure.describe(f"{title or 'Curves'}. Across: {step}.", *told)
 
 
-def _line(axis: Axes, number: int, values: Sequence[float], label: str, line: str, **style) -> str:
+def _line(axis: Axes, number: int, values: Sequence[float], label: str, line: str, **style: Any) -> str:
     """Draw the values of a run, and say where they begin, how far they go and where they end."""
     color, marker = COLORS[number % len(COLORS)], MARKERS[number % len(MARKERS)]
     axis.plot(range(1, len(values) + 1), values, line, color=color, marker=marker, ms=4.5, label=label, **style)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import textwrap
 import unicodedata
+from typing import Any
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
@@ -32,7 +33,7 @@ class Described(Figure):
         self.alt = textwrap.shorten(" ".join(sentences), 1000, placeholder=" …")
         return self
 
-    def _repr_mimebundle_(self, include=None, exclude=None) -> tuple[dict, dict]:
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict, dict]:
         """Return metadata alone: the picture is drawn in the format that the reader has configured."""
         if "inline" in plt.get_backend():
             plt.close(self)  # as a cell's last expression it would appear a second time at the end of the cell
@@ -42,7 +43,7 @@ class Described(Figure):
 class Drawn(Described):
     """A figure of lines and letters, which notebooks get as SVG too: sharp at any size."""
 
-    def _repr_mimebundle_(self, include=None, exclude=None) -> tuple[dict, dict]:
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict, dict]:
         _, about = super()._repr_mimebundle_()
         file = io.StringIO()
         with plt.rc_context({"svg.fonttype": "none"}):  # letters, not their outlines: a fifth of the bytes
@@ -59,18 +60,18 @@ def new_figure(
 ) -> Described:
     """Return an empty figure of this size in inches, and find fonts for all that will be written into it."""
     find_fonts(title, *texts)
-    figure = plt.figure(FigureClass=kind, figsize=size, layout=layout)
+    figure: Any = plt.figure(FigureClass=kind, figsize=size, layout=layout)
     if title:
         head(figure, wrapped(title, 72 * size[0], HEADING, "bold"))
     return figure
 
 
-def head(figure: Figure, heading: str, **place) -> None:
+def head(figure: Figure, heading: str, **place: Any) -> None:
     """Set the heading of a figure."""
     figure.suptitle(heading, x=0, ha="left", fontsize=HEADING, fontweight="bold", **place)
 
 
-def finish(axis: Axes, title: str = "", across: str = "", up: str = "", grid: str = "both") -> None:
+def finish(axis: Axes, title: str = "", across: str = "", up: str = "", grid: Any = "both") -> None:
     """Label a plot, and take away what is not needed to read it."""
     axis.set_title(title, fontsize=TEXT, loc="left")
     axis.set_xlabel(across, fontsize=TEXT)
@@ -89,7 +90,7 @@ def add_legend(figure: Figure, columns: int = 4) -> None:
                   fontsize=SMALL, handlelength=3)  # fmt: skip
 
 
-def wrapped(text: str, width: float, size: float = TEXT, weight: str = "normal", style: str = "normal") -> str:
+def wrapped(text: str, width: float, size: float = TEXT, weight: str = "normal", style: Any = "normal") -> str:
     """Break a text into lines of at most `width` points, between words or, in a word that is too long, letters."""
     font = FontProperties(size=size, weight=weight, style=style)
     renderer = RendererAgg(1, 1, 72)  # whose pixels are points

@@ -48,7 +48,9 @@ def show_heads(
     ]  # fmt: skip
     find_fonts(title, *words)
     picture = open_image(file, NEAR)
-    below = [[(f"head {head + 1} ×{grids[n, head].max():.1f}", {})] if n < len(words) else [] for n, head in places]
+    below: list[list[tuple[str, dict]]] = [
+        [(f"head {head + 1} ×{grids[n, head].max():.1f}", {})] if n < len(words) else [] for n, head in places
+    ]
     figure, axes = new_grid(title, [picture] * len(places), below, wide, above=0.28, bottom=0.85)
     for axis, (number, head) in zip(axes, places, strict=True):
         if number < len(words):

@@ -1,6 +1,7 @@
 """Models by two scores."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -32,10 +33,11 @@ def plot_points(points: Mapping[str, tuple[float, float]], across: str, up: str,
 
 def _name(axis: Axes, points: Mapping[str, tuple[float, float]]) -> None:
     """Write each name at the nearest place where it covers neither a point nor another name."""
-    renderer = axis.figure.canvas.get_renderer()
+    canvas: Any = axis.figure.canvas
+    renderer = canvas.get_renderer()
     taken = [Bbox.from_bounds(x - 8, y - 8, 16, 16) for x, y in axis.transData.transform(list(points.values()))]
     for name, point in points.items():
-        label = axis.annotate(
+        label: Any = axis.annotate(
             name, point, (0, 0), textcoords="offset points", va="center", fontsize=SMALL,
             arrowprops={"arrowstyle": "-", "lw": 0.8, "shrinkB": 5},
         )  # fmt: skip

@@ -55,10 +55,7 @@ def pages_of(place: Path) -> list[Path]:
 def where(page: Path, address: str, root: Path) -> Path | str | None:
     """Return the file of a picture, or its http or https address; None for what is neither, such as a data: URI.
 
-    Args:
-        page: that shows it.
-        address: as the page writes it.
-        root: the folder that addresses with a slash at the beginning count from.
+    The address is as the page writes it; one with a slash at the beginning counts from the root.
     """
     address = address.strip()
     try:
@@ -91,14 +88,15 @@ class Page(HTMLParser):
             OSError: it cannot be read.
         """
         super().__init__()
-        self.without, self.described = [], 0
+        self.without: list[str] = []
+        self.described = 0
         content, markdown = file.read_bytes(), file.suffix.lower() in MARKDOWN
         declared = None if markdown else _CHARSET.search(content[:1024])
         try:
             text = content.decode(declared[1].decode() if declared else "utf-8-sig")
         except (UnicodeDecodeError, LookupError) as error:
             raise DamagedError(f"{file} is not in UTF-8 ({error}). Save it as UTF-8.") from error
-        self.feed(_to_html(_FRONT_MATTER.sub("", text)) if markdown else text)
+        self.feed(str(_to_html(_FRONT_MATTER.sub("", text))) if markdown else text)
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -114,7 +112,7 @@ class Page(HTMLParser):
 class _Renderer(mistune.HTMLRenderer):
     """Leaves the alt attribute away where Markdown has no text: an empty one would mark the picture as decoration."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(escape=False)
 
     def image(self, text: str, url: str, title: str | None = None) -> str:
@@ -124,15 +122,15 @@ class _Renderer(mistune.HTMLRenderer):
 _to_html = mistune.create_markdown(renderer=_Renderer(), plugins=["table"])
 
 
-def find(names: Iterable[str | Photo], allow_private: bool = False) -> tuple[list[Picture], str]:
+def find(names: Iterable[Picture], allow_private: bool = False) -> tuple[list[Picture], str]:
     """Return the pictures to describe, each once, and a sentence on how many there are in how many pages.
 
-    Args:
-        names: pages, folders with pages in them or in folders below, and what `own_photos.given` takes: a folder
-            without pages gives its photos.
-        allow_private: see `own_photos.given`.
+    Given are pages, folders with pages in them or in folders below, and what `own_photos.given` takes: a folder without
+    pages gives its photos.
     """
-    photos, pages, seen = [], [], set()
+    photos: list[Picture] = []
+    pages: list[Page] = []
+    seen: set[Path | str] = set()
     for name in names:
         place = Path(str(name))
         files = pages_of(place) if place.exists() else []

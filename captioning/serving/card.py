@@ -4,9 +4,10 @@ import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from captioning.bundle import Bundle, load
+from captioning.bundle import Bundle
 from captioning.files import DamagedError, read_json
 from captioning.findings.wording import counted, percent
+from captioning.from_scratch.rnn import CaptioningRNN
 from captioning.training.history import best_epoch, read_history
 
 # Dataset -> what it is, and on what terms its captions and pictures are given.
@@ -81,23 +82,17 @@ _NOT_SURE = f"Not known: nothing was kept of how sure it is of validation pictur
 _NOT_EVALUATED = "Not evaluated yet: notebooks/11_evaluate.ipynb makes the numbers; then pack it again."
 
 
-def card_of(bundle: Bundle | Path | str) -> dict:
+def card_of(bundle: Bundle) -> dict:
     """Return the model card of a bundle as JSON values; nothing in it depends on the machine or the time.
 
-    Args:
-        bundle: a bundle or its folder; or a packed model, which holds its card.
-
-    Raises:
-        FileNotFoundError, BundleError, DamagedError: it cannot be loaded, or its scores or history are damaged.
+    A DamagedError where scores or history are damaged.
     """
-    bundle = bundle if isinstance(bundle, Bundle) else load(bundle)
-    if not isinstance(bundle.folder, Path):
-        return read_json(bundle.folder / "model_card.json", "Pack it again.")
     settings, dataset, scores = bundle.settings, bundle.settings["data"]["dataset"], scores_of(bundle.folder)
     numbers = dict(_numbers(scores))
     what, terms = _DATA.get(dataset, _OWN)
     weights, words = settings["encoder"]["weights"], len(bundle.tokenizer.vocabulary)
-    trained = bundle.model.parameters.values() if bundle.kind.startswith("numpy_") else bundle.model.trainable_weights
+    model = bundle.model
+    trained = model.parameters.values() if isinstance(model, CaptioningRNN) else model.trainable_weights
     confidences = len(bundle.chosen["confidences"] or ())
     licenses = {"random": "MIT, as the project", "imagenet": _ENCODER_LICENSES.get(settings["encoder"]["encoder"])}
     return {

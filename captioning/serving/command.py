@@ -10,13 +10,12 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from captioning import catalog, lines, settings
 from captioning.serving import encoding, machine
 
 if TYPE_CHECKING:
-    from captioning.bundle import Bundle
     from captioning.images import Picture
 
 # What subcommands need beside the base installation -> the extra of pyproject.toml that has it.
@@ -36,14 +35,7 @@ _FORMATS = {"page": "a static folder for any web server", "onnx": "three graphs"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a subcommand; what goes wrong is told in one line on stderr.
-
-    Args:
-        arguments: the words after the command; None: those of this process.
-
-    Returns:
-        The exit code, see `captioning caption --help`.
-    """
+    """Run a subcommand and return the exit code, see `captioning caption --help`; faults are one line on stderr."""
     parser = _parser()
     options = parser.parse_args(arguments)
     if not options.command:
@@ -82,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("captioning", description="Caption photos with the models of this series.")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
 
-    def add(name: str, run: Callable, purpose: str, **texts: str) -> Callable:
+    def add(name: str, run: Callable, purpose: str, **texts: str) -> Any:
         one = commands.add_parser(
             name, help=purpose, description=f"{purpose[:1].upper()}{purpose[1:]}. {texts.get('more', '')}",
             epilog=texts.get("epilog"), formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -120,25 +112,19 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_caption(option: Callable) -> None:
+def _add_caption(option: Any) -> None:
     """Add the options of `captioning caption`."""
     option("photos", nargs="+", metavar="PHOTO", help="a file, a folder, an http or https address, or -")
     option("--model", metavar="MODEL", help="name, folder, zip or address; default: the best one on validation")
-    option("--beam", type=_few, metavar="WIDTH", help="beam width, 1 is greedy; default: as chosen on validation")
+    option("--beam", type=encoding.count, metavar="WIDTH", help="beam width, 1: greedy; default: chosen on validation")
     option("--consensus", action="store_true", help="let captions of similar train pictures decide which is best")
-    option("--n", type=_few, default=1, metavar="N", help="captions per photo, the best first (default: 1)")
+    option("--n", type=encoding.count, default=1, metavar="N", help="captions per photo, the best first (default: 1)")
     form = option.__self__.add_mutually_exclusive_group().add_argument
     for name, what in {"json": "one JSON object per line (JSON Lines)", "csv": "CSV with a header"}.items():
         form(f"--{name}", dest="form", action="store_const", const=name, default="text", help=f"{what}, in UTF-8")
     option("--attention", type=Path, metavar="OUT", help="also draw where the model looked: a PNG per photo in OUT")
     option("--alt", action="store_true", help="pages: alt texts for pictures without one, as FILE -> ALT TEXT")
     option("--allow-private", action="store_true", help="also fetch photos and model from this machine and its network")
-
-
-def _few(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 100:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 100")
-    return int(text)
 
 
 def find_model(name: str | None) -> Path | str:
@@ -151,7 +137,6 @@ def find_model(name: str | None) -> Path | str:
     Raises:
         FileNotFoundError: nothing is trained yet.
         ValueError: there is none of this name or path, or it cannot be told which one is meant.
-        SettingError: see `settings.active`.
     """
     from captioning.fetching.photo import ADDRESS
 
@@ -179,7 +164,7 @@ def find_model(name: str | None) -> Path | str:
     return experiments.best(active if active in there else there[0])
 
 
-def _load(name: str | None, allow_private: bool) -> Bundle:
+def _load(name: str | None, allow_private: bool) -> Any:
     from captioning import bundle
     from captioning.fetching.photo import WebPhoto
 
@@ -219,8 +204,9 @@ def _answers(photos: Sequence[Picture], options: argparse.Namespace, out: TextIO
     from captioning.serving.own_photos import Photo
     from captioning.serving.reporting import progress
 
-    if all(isinstance(photo, Photo) and photo.problem for photo in photos):
-        yield from ((photo, photo.problem, None) for photo in photos)
+    problems = [photo.problem if isinstance(photo, Photo) else None for photo in photos]
+    if all(problems):
+        yield from ((photo, problem, None) for photo, problem in zip(photos, problems, strict=True))
         return
     bundle, looks = _load(options.model, options.allow_private), None
     if options.attention:
@@ -229,13 +215,13 @@ def _answers(photos: Sequence[Picture], options: argparse.Namespace, out: TextIO
         looks = Looks(bundle, options.attention)
     found = bundle.captions(photos, options.n, options.beam, bool(looks), options.consensus, keep_errors=True)
     for photo, answer in zip(progress(photos, out), found, strict=True):
-        drawn = None
+        drawn, failed = None, None
         if looks and not isinstance(answer, Exception):
             try:
                 drawn = str(looks.draw(str(photo), photo, answer))
             except (OSError, ValueError) as error:
-                answer = error
-        yield photo, answer, drawn
+                failed = error
+        yield photo, failed or answer, drawn
         if isinstance(photo, Photo):
             photo.content = None  # there may be thousands
 
@@ -263,9 +249,8 @@ def _score(options: argparse.Namespace) -> int:
 def _pack(options: argparse.Namespace) -> int:
     from captioning.serving.pack import pack
 
-    pack(
-        find_model(options.bundle), options.target, options.half, options.encoder, options.consensus
-    )  # says what it has written
+    # It says what it has written.
+    pack(find_model(options.bundle), options.target, options.half, options.encoder, options.consensus)
     return 0
 
 

@@ -19,31 +19,26 @@ The notebooks do this themselves, in one process; what is made here, they find.
 def add_options(option: Callable) -> None:
     """Add the options of `captioning features`."""
     option("--encoder", nargs="+", metavar="NAME", choices=settings.ENCODERS, help="instead of those of the notebooks")
-    option("--workers", type=_count, metavar="N", help="processes on this machine (default: 1)")
+    option("--workers", type=count, metavar="N", help="processes on this machine (default: 1)")
     option("--ray", metavar="ADDRESS", help="a Ray cluster: local, auto, or its address")
 
 
-def _count(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 1000:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 to 1000")
+def count(text: str) -> int:
+    """Return the number that an option is given."""
+    if not text.isdecimal() or not 1 <= int(text) <= 100:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 100")
     return int(text)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Encode the pictures of the active dataset, as notebook 01 has left it.
-
-    Raises:
-        FileNotFoundError: notebook 01 has not been run.
-        FeatureError: see `features.extract` and `features.workers`.
-        ModuleNotFoundError: Ray is not installed.
-    """
+    """Encode the pictures of the active dataset, as notebook 01 has left it."""
     from captioning import encoders, features
     from captioning.datasets import needs, prepare
     from captioning.features import workers
 
     if options.ray and options.workers and options.ray != "local":
         raise ValueError("--workers is for this machine; a Ray cluster has its own.")
-    crew = None
+    crew: workers.Crew | None = None
     if options.ray:
         import ray  # noqa: F401  told before anything is loaded
 
@@ -57,6 +52,6 @@ def run(options: argparse.Namespace) -> int:
     for name in options.encoder or needs.encoders(project):
         encoder = encoders.load(name, project.encoder_weights, project.encoders)
         folder = features.folder_of(project, name)
-        store = features.extract(dataset.records, encoder, folder, crew and crew.encoded)
+        store = features.extract(dataset.records, encoder, folder, crew.encoded if crew else None)
         print(f"{len(store):,} pictures have features in {folder}")
     return 0

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
-from captioning.bundle import Bundle, BundleError, Ensemble
+from captioning.bundle import Bundle, BundleError, Captioner
 from captioning.decoding import Step
 from captioning.encoders import Encoder
 from captioning.from_scratch.rnn import CaptioningRNN
@@ -23,20 +24,16 @@ class Graphs:
         attends: whether the step gives its attention.
     """
 
-    def __init__(self, bundle: Bundle):
-        """Trace the decoder of a bundle; the encoder is only needed for `encode`.
-
-        Raises:
-            BundleError: it is an ensemble.
-        """
-        if isinstance(bundle, Ensemble):
+    def __init__(self, bundle: Captioner):
+        """Trace the decoder of a bundle; the encoder is only needed for `encode`. A BundleError for an ensemble."""
+        if not isinstance(bundle, Bundle):
             raise BundleError(f"{bundle.folder} is an ensemble, which is not exported: export one of its members.")
         start_quietly()
         self.bundle, encoder = bundle, bundle.settings["encoder"]
         features = tf.TensorSpec((None, encoder["regions"], encoder["channels"]), tf.float32, "features")
         first, step = _functions_of(bundle.model)
 
-        def start(features):
+        def start(features: Any) -> Any:
             if bundle.model.averaged:
                 features = tf.reduce_mean(features, axis=1, keepdims=True)
             return first(features)
@@ -46,7 +43,7 @@ class Graphs:
             tf.TensorSpec([None, *a.shape[1:]], a.dtype, f"state_{i}") for i, a in enumerate(tf.nest.flatten(nested))
         ]
 
-        def flat_step(tokens, *arrays):
+        def flat_step(tokens: Any, *arrays: Any) -> tuple:
             logits, after, attention = step(tokens, tf.nest.pack_sequence_as(nested, arrays))
             after = (tf.ensure_shape(a, spec.shape) for a, spec in zip(tf.nest.flatten(after), state, strict=True))
             seen = () if attention is None else (tf.cast(attention, tf.float32),)
@@ -86,30 +83,30 @@ class Graphs:
         return module, {name: _named(functions[name](), self.names[name][1]) for name in names}
 
 
-def _named(function, outputs: list[str]):
+def _named(function: Any, outputs: list[str]) -> Callable:
     """Return a function whose results carry names, as a signature wants them."""
 
-    def named(*inputs):
+    def named(*inputs: Any) -> dict[str, Any]:
         results = function(*inputs)
         return dict(zip(outputs, results if isinstance(results, tuple) else (results,), strict=True))
 
     return tf.function(named, input_signature=function.input_signature)
 
 
-def _functions_of(model) -> tuple[Callable, Callable]:
+def _functions_of(model: Any) -> tuple[Callable, Callable]:
     """Return `initial_state` and `step` of a decoder in TensorFlow's operations."""
     if not isinstance(model, CaptioningRNN):
         return model.initial_state, model.step
     weights, varies = model.parameters, model.channel_deviation > 0
-    step_forward = {"rnn": _rnn_step, "lstm": _lstm_step}[model.config.cell]
+    step_forward = _lstm_step if model.config.cell == "lstm" else _rnn_step
 
-    def initial_state(features):
+    def initial_state(features: Any) -> tuple:
         image = tf.cast(features[:, 0], model.config.dtype)
         image = tf.where(varies, image - model.channel_mean, 0) / np.where(varies, model.channel_deviation, 1)
         start = tf.tanh(image @ weights["image_kernel"] + weights["image_bias"])
         return tuple(tf.split(start, model._cell.states, axis=1))
 
-    def step(tokens, state):
+    def step(tokens: Any, state: tuple) -> Step:
         words = tf.gather(weights["embedding"], tokens)
         sums = words @ weights["kernel"] + state[0] @ weights["recurrent_kernel"] + weights["bias"]
         state = step_forward(sums, *state)
@@ -118,13 +115,13 @@ def _functions_of(model) -> tuple[Callable, Callable]:
     return initial_state, step
 
 
-def _rnn_step(sums, hidden):
+def _rnn_step(sums: Any, *_: Any) -> tuple:
     """Do what `from_scratch.cells.rnn_step_forward` does with the sums before the gates."""
     return (tf.tanh(sums),)
 
 
-def _lstm_step(sums, hidden, cell):
+def _lstm_step(sums: Any, *state: Any) -> tuple:
     """Do what `from_scratch.cells.lstm_step_forward` does with the sums before the gates."""
     keep_in, forget, candidate, out = tf.split(sums, 4, axis=1)
-    cell = tf.sigmoid(forget) * cell + tf.sigmoid(keep_in) * tf.tanh(candidate)
+    cell = tf.sigmoid(forget) * state[1] + tf.sigmoid(keep_in) * tf.tanh(candidate)
     return tf.sigmoid(out) * tf.tanh(cell), cell

@@ -22,12 +22,7 @@ class Looks:
     """Draws where a model looked, a file per photo."""
 
     def __init__(self, bundle: Captioner, folder: Path):
-        """Make the folder.
-
-        Raises:
-            ValueError: the model has no attention.
-            OSError: the folder cannot be made.
-        """
+        """Make the folder; a ValueError where the model has no attention."""
         specs = {name: encoder.spec for name, encoder in bundle.encoders.items()}
         black = {name: np.zeros((1, spec.regions, spec.channels), np.float16) for name, spec in specs.items()}
         (probe,) = bundle.decode(bundle.features_of(black))
@@ -38,17 +33,13 @@ class Looks:
             folder.mkdir(parents=True, exist_ok=True)
         except FileExistsError as error:
             raise ValueError(f"{folder} is a file: give --attention a folder for the pictures.") from error
-        self.folder, self.taken = folder, set()
+        self.folder = folder
+        self.taken: set[str] = set()
 
     def draw(self, name: str, picture: Picture, answer: Answer) -> Path:
-        """Draw where the model looked for each word, and return the file.
-
-        Raises:
-            ImageError: the picture can be read no more.
-            OSError: the file cannot be written.
-        """
+        """Draw where the model looked for each word, and return the file."""
         target = self._file_for(name)
-        figure = show_attention(picture, answer.words, answer.attention, answer.caption)
+        figure = show_attention(picture, answer.words, np.asarray(answer.attention), answer.caption)
         with write_atomically(target) as draft:
             figure.savefig(draft, dpi=70, bbox_inches="tight")
         plt.close(figure)

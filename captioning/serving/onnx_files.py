@@ -35,10 +35,6 @@ def write(bundle: Bundle, folder: Path | str, precision: str = "float32") -> dic
 
     Returns:
         What model.json holds.
-
-    Raises:
-        ModuleNotFoundError: see `packages`.
-        ValueError: an unknown precision.
     """
     if precision not in PRECISIONS:
         raise ValueError(f"precision is {precision!r}; known: {', '.join(PRECISIONS)}.")

@@ -18,9 +18,6 @@ def shorten(model: Any) -> None:
 
     Whole numbers of 16 bits with a scale per slice change hardly any caption, while float16, which spends five of its
     bits on the exponent, changes three in a hundred on a MobileNet.
-
-    Args:
-        model: an `onnx.ModelProto` with weights in float32.
     """
     from onnx import TensorProto, helper, numpy_helper
 
@@ -35,18 +32,15 @@ def shorten(model: Any) -> None:
             weights.append(numpy_helper.from_array(array, name))
         unfold.append(helper.make_node("Cast", [whole], [converted], to=TensorProto.FLOAT))
         unfold.append(helper.make_node("Mul", [converted, scale], [weight.name]))
-    for field, values in ((model.graph.initializer, weights), (model.graph.node, [*unfold, *model.graph.node])):
+    for field, content in ((model.graph.initializer, weights), (model.graph.node, [*unfold, *model.graph.node])):
         del field[:]
-        field.extend(values)
+        field.extend(content)
 
 
 def quantize(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return int16 and float32 scales whose product is close to the values, a scale per slice.
+    """Return int16 in the shape of the values and float32 scales (1, ..., n, ..., 1) whose product is close to them.
 
-    Of all axes, the one is sliced along that loses the least.
-
-    Returns:
-        (the shape of the values), and (1, ..., length of that axis, ..., 1).
+    Each slice along the axis that loses the least has a scale.
     """
 
     def along(axis: int) -> tuple[np.ndarray, np.ndarray]:
@@ -58,14 +52,15 @@ def quantize(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def save(model: Any, file: Path) -> list[str]:
-    """Write an ONNX model, its weights beside it where it would be too large for one file.
+    """Write an ONNX model, and beside it the weights of a large one; return the names of their files.
 
-    Returns:
-        The names of the files of weights; each is of `LARGEST` bytes at most unless it holds one array alone.
+    Each of these has `LARGEST` bytes at most unless it holds one array alone.
     """
     from onnx.external_data_helper import set_external_data
 
-    parts, space, names = [], 0, []
+    parts: list[list[Any]] = []
+    names: list[str] = []
+    space = 0
     if model.ByteSize() > LARGEST:
         for weight in (weight for weight in model.graph.initializer if len(weight.raw_data) >= SMALLEST):
             if len(weight.raw_data) > space:

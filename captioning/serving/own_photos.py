@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from captioning import images
 from captioning.datasets.dataset import Record
@@ -30,18 +30,14 @@ class Photo:
         return self.name
 
     def read(self, limit: int = -1) -> bytes:
-        """Return the bytes from the start, at most `limit` of them.
-
-        Raises:
-            ImageError, OSError, WebPhotoError: there is no photo.
-        """
-        if self.content is None and not self.problem:
+        """Return the bytes from the start, at most `limit` of them, or raise the error why there is no photo."""
+        if self.content is None and self.source and not self.problem:
             try:
                 self.content = self.source.read(limit)
             except (OSError, ValueError) as error:
                 self.problem = error
-        if self.problem:
-            raise self.problem
+        if self.problem or self.content is None:
+            raise self.problem or ImageError(f"{self.name} is no longer there.")
         return self.content if limit < 0 else self.content[:limit]
 
 
@@ -70,25 +66,15 @@ def given(pictures: Picture | Iterable[Picture], allow_private: bool = False) ->
 
 
 def records_of(pictures: Picture | Iterable[Picture]) -> list[Record]:
-    """Return photos as records without captions and without truth, which figures and findings take.
-
-    Args:
-        pictures: see `given`. One that cannot be read is a record, too, whose error comes when it is captioned.
-
-    Raises:
-        TypeError: they are no pictures.
-    """
-    return [Record(number, photo, (), "test") for number, photo in enumerate(given(pictures), start=1)]
+    """Return photos, see `given`, as records without captions and without truth, which figures and findings take."""
+    # No dataset has such files; figures and captioners read them all the same.
+    return [Record(number, cast(Path, photo), (), "test") for number, photo in enumerate(given(pictures), start=1)]
 
 
-def answer(captioner: Bundle, records: Sequence[Record], **options) -> tuple[list[Record], list[Answer]]:
-    """Caption photos; a line for each one that cannot be read, which is left out.
+def answer(captioner: Bundle, records: Sequence[Record], **options: Any) -> tuple[list[Record], list[Answer]]:
+    """Caption photos; return the records of those that can be read, and an answer for each of them.
 
-    Returns:
-        The records of photos that can be read, and an answer for each of them.
-
-    Raises:
-        ImageError: none can be read.
+    A line tells of each other one; an ImageError where none can be read.
     """
     read, answers = [], []
     found = captioner.captions([record.file for record in records], keep_errors=True, **options)

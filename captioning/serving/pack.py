@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from captioning.bundle import Bundle, BundleError, load, maker, packed, read_settings
+from captioning.bundle import Bundle, BundleError, load_one, maker, packed, read_settings
 from captioning.catalog import MEMBERS
 from captioning.fetching.photo import ADDRESS
 from captioning.files import write_atomically
+from captioning.from_scratch.rnn import CaptioningRNN
 from captioning.lines import short_path
 from captioning.provenance import content_digest, digest
 from captioning.serving import card
@@ -27,19 +28,14 @@ def pack(
     """Write a trained bundle as one zip, which `bundle.load` reads; the same bundle gives the same bytes.
 
     Args:
-        target: the file; one that is there is replaced once the new one is whole.
+        target: the file, which is returned; one that is there is replaced once the new one is whole.
         half: large matrices in float16, half the size; the last digits of scores may differ.
         encoder: put the frozen CNN's weights up to the layer in, so that no network is needed.
         consensus: put in what consensus reranking looks at: directions and captions of all train pictures.
 
-    Returns:
-        The target; a line tells its size and checksum.
-
     Raises:
-        FileNotFoundError: the folder is no bundle.
         BundleError: it is an ensemble, unfinished, its class is a notebook's, its files do not fit; it has no consensus
             reranking; or the target is a folder.
-        SettingError: the weights of the encoder are asked for and cannot be had.
     """
     if ADDRESS.match(str(folder)) or Path(folder).is_file():
         raise BundleError(f"{folder} is not a folder: a packed model is copied or fetched as it is.")
@@ -91,13 +87,13 @@ def _checked(folder: Path) -> Bundle:
             f"{folder} is not packed: its class {name} was defined in a notebook or a script ({module}), and a packed "
             "model holds no code. Move the class into the package captioning.models and train it again."
         )
-    return load(folder)
+    return load_one(folder)
 
 
 def _arrays(captioner: Bundle) -> dict[str, np.ndarray]:
     """Return the weights: by name of a NumPy model, in Keras's order of the others."""
     model = captioner.model
-    return model.arrays() if captioner.kind.startswith("numpy_") else _numbered(model.get_weights())
+    return model.arrays() if isinstance(model, CaptioningRNN) else _numbered(model.get_weights())
 
 
 def _numbered(arrays: list[np.ndarray]) -> dict[str, np.ndarray]:

@@ -33,11 +33,9 @@ class Report:
     """Writes one record per photo in one of three forms; failures go to stderr in each of them."""
 
     def __init__(self, form: str, n: int, out: TextIO, arrow: str = "\t", attention: bool = False):
-        """Begin a report.
+        """Begin a report in the form text (with the arrow after the photo), json or csv, of up to `n` captions each.
 
-        Args:
-            form: text, json (one object per line) or csv; `arrow` stands between photo and caption in text.
-            attention: whether there is a field for the picture of where the model looked.
+        With `attention` there is a field for the picture of where the model looked.
         """
         self.form, self.out, self.arrow, self.failed = form, out, arrow, 0
         self.attention = attention
@@ -50,13 +48,13 @@ class Report:
 
     def add(self, name: str, answer: Answer | Exception, drawn: str | None = None) -> None:
         """Tell of the next photo: its answer, or the error that there was instead."""
-        said = None
+        said, known = None, None if isinstance(answer, Exception) else answer
         if isinstance(answer, Exception):
             self.failed += 1
             said = reason(answer)
-            said, answer = _one_line(said if name in said else f"{name}: {said}"), None
+            said = _one_line(said if name in said else f"{name}: {said}")
             tqdm.write(f"captioning: {said}", file=sys.stderr)
-        record = told(name, answer, said) | ({"attention": drawn} if self.attention else {})
+        record = told(name, known, said) | ({"attention": drawn} if self.attention else {})
         if self.form == "json":
             print(json.dumps(record, ensure_ascii=False), file=self.out, flush=True)
         elif self.form == "csv":
@@ -64,8 +62,8 @@ class Report:
                 record |= {f"{field}_{place}": other[field] for field in ("caption", "log_probability")}
             self.rows.writerow(record)
             self.out.flush()
-        elif answer:
-            captions = (candidate.caption for candidate in answer.candidates)
+        elif known:
+            captions = (candidate.caption for candidate in known.candidates)
             print(_one_line(name) + self.arrow + "\t".join(captions), file=self.out, flush=True)
 
 

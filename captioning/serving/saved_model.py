@@ -1,7 +1,9 @@
 """A captioner as a TensorFlow SavedModel, from pixels to the ids of the words: for TensorFlow Serving."""
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,11 +22,7 @@ def write(bundle: Bundle, folder: Path | str) -> Path:
     greedy caption, then zeros; where validation chose that words are not said twice, none is. Line i of its asset
     vocabulary.txt, counted from 0, is the word of id i. Loading it needs TensorFlow only.
 
-    Args:
-        folder: of the servable; versions that are there already are kept, and a server takes the highest.
-
-    Returns:
-        The folder of this version.
+    Versions that are in the folder already are kept; a server takes the highest. Returned is that of this version.
     """
     folder, graphs = Path(folder), Graphs(bundle)
     folder.mkdir(parents=True, exist_ok=True)
@@ -39,17 +37,17 @@ def write(bundle: Bundle, folder: Path | str) -> Path:
         return Path(draft, "model").rename(folder / str(max(versions, default=0) + 1))
 
 
-def _greedy(graphs: Graphs):
+def _greedy(graphs: Graphs) -> Callable:
     """Return a function from pixels to tokens that decodes as the bundle does with a beam of 1."""
     longest, size = graphs.bundle.max_length, len(graphs.bundle.tokenizer)
     once = graphs.bundle.options(1)["once"]  # the words that no caption holds twice; None: there are none
     first_words = ~np.isin(np.arange(size), (PAD, UNK, START))
 
-    def caption(pixels):
+    def caption(pixels: Any) -> dict[str, Any]:
         state = graphs.start(graphs.encode(pixels))
         rows = tf.shape(pixels)[0]
 
-        def body(position, last, allowed, tokens, *state):
+        def body(position: Any, last: Any, allowed: Any, tokens: Any, *state: Any) -> tuple:
             logits, *rest = graphs.step(last, *state)
             best = tf.argmax(tf.where(allowed, logits, -np.inf), axis=1, output_type=tf.int32)
             last = tf.where(last == END, END, best)

@@ -15,6 +15,7 @@ from contextlib import suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 from captioning.bundle import Bundle
 from captioning.files import beside, only_one, write_atomically, write_text
@@ -82,14 +83,7 @@ def write(bundle: Bundle, folder: Path | str, precision: str | None = None) -> N
 
 
 def serve(folder: Path | str, port: int = PORT) -> None:
-    """Serve a page to this machine alone, until it is interrupted.
-
-    Args:
-        port: 0 takes any that is free.
-
-    Raises:
-        SiteError: there is no page in the folder, or the port is taken.
-    """
+    """Serve a page to this machine alone, until it is interrupted; port 0 takes any that is free."""
     if not (Path(folder) / "index.html").is_file():
         raise SiteError(f"{folder} holds no page: export one first, python -m captioning export BUNDLE {folder}")
     with server(folder, port) as here:
@@ -110,7 +104,7 @@ def server(folder: Path | str, port: int = PORT) -> ThreadingHTTPServer:
 
 
 class _Server(ThreadingHTTPServer):
-    def handle_error(self, request, client_address) -> None:
+    def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing of a visitor who left before a file was whole, as a reload does."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
@@ -132,7 +126,7 @@ class _Handler(SimpleHTTPRequestHandler):
         self.send_header("X-Content-Type-Options", "nosniff")
         super().end_headers()
 
-    def log_message(self, *details) -> None:
+    def log_message(self, *details: Any) -> None:
         """Say nothing about each request."""
 
 
@@ -205,15 +199,13 @@ def _extract(runtime: Path, folder: Path) -> None:
     """Take the files of the runtime out of its package, if they are the ones known here."""
     try:
         with tarfile.open(runtime) as package:
-            contents = {name: package.extractfile(f"package/dist/{name}").read() for name in RUNTIME_FILES}
-        wrong = [name for name, content in contents.items() if _sha256(content) != RUNTIME_FILES[name]]
-    except (OSError, EOFError, KeyError, tarfile.TarError, AttributeError) as error:
+            files = {name: package.extractfile(f"package/dist/{name}") for name in RUNTIME_FILES}
+            contents = {name: file.read() for name, file in files.items() if file}
+        sums = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+        wrong = [name for name, known in RUNTIME_FILES.items() if sums.get(name) != known]
+    except (OSError, EOFError, KeyError, tarfile.TarError) as error:
         raise SiteError(f"{runtime} is damaged ({error}): delete it, it is fetched again.") from error
     if wrong:
         raise SiteError(f"{runtime} holds a different {wrong[0]} than expected: delete it, it is fetched again.")
     for name, content in contents.items():
         (folder / name).write_bytes(content)
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

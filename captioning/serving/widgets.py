@@ -4,8 +4,9 @@ import base64
 import html
 import io
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import anywidget
 import ipywidgets
@@ -28,12 +29,7 @@ NO_HANDS = Finding(
 
 
 def panel(bundles: Mapping[str, Bundle], candidates: int = 3) -> ipywidgets.Widget | Finding:
-    """Return a panel for a live notebook; where the runner executes the notebook, what it would be for.
-
-    Args:
-        bundles: name -> model; each loads its encoder when it is first chosen.
-        candidates: captions shown per photo.
-    """
+    """Return a panel for models by name, with so many captions per photo; in the runner, what it would be for."""
     # A panel that the runner shows would leave its state in the executed copy, and nothing that a page can show.
     return NO_HANDS if os.environ.get(RESOLVED) else Panel(bundles, candidates)
 
@@ -43,7 +39,7 @@ class Camera(anywidget.AnyWidget):
 
     _esm = Path(__file__).with_name("camera.js")
 
-    def __init__(self, take):
+    def __init__(self, take: Callable[[bytes], None]):
         super().__init__()
         self.on_msg(lambda _, content, buffers: take(bytes(buffers[0])))
 
@@ -53,7 +49,8 @@ class Panel(ipywidgets.VBox):
 
     def __init__(self, bundles: Mapping[str, Bundle], candidates: int = 3):
         """Build it; `bundles` and `candidates` as for `panel`."""
-        self._bundles, self._candidates, self._given = bundles, candidates, []
+        self._bundles, self._candidates = bundles, candidates
+        self._given: list[Record] = []
         wide = {"style": {"description_width": "110px"}, "layout": ipywidgets.Layout(width="620px")}
         self.model = ipywidgets.Dropdown(options=list(bundles), description="Model", **wide)
         self.upload = ipywidgets.FileUpload(
@@ -72,7 +69,7 @@ class Panel(ipywidgets.VBox):
         for control in (self.model, self.attention, self.consensus):
             control.observe(lambda change: self._caption(), "value")
         self.upload.observe(lambda change: self._uploaded(change.new), "value")
-        self.place.observe(lambda change: change.new.strip() and self._give(change.new.strip()), "value")
+        self.place.observe(lambda change: self._named(change.new.strip()), "value")
         by_hand = ipywidgets.HBox([self.upload, self.camera])
         switches = ipywidgets.HBox([self.attention, self.consensus])
         super().__init__([self.model, by_hand, self.place, switches, self.said, self.answers])
@@ -82,7 +79,11 @@ class Panel(ipywidgets.VBox):
             self.upload.value = ()  # so that the same file can be given again, and its bytes are in no saved state
             self._give([Photo(file["name"], content=bytes(file["content"])) for file in files])
 
-    def _give(self, pictures) -> None:
+    def _named(self, place: str) -> None:
+        if place:
+            self._give(place)
+
+    def _give(self, pictures: Any) -> None:
         try:
             self._given = records_of(pictures)
         except (ValueError, TypeError, OSError) as error:
@@ -118,38 +119,29 @@ class Panel(ipywidgets.VBox):
 
 
 def as_html(record: Record, answer: Answer, attention: bool = True) -> str:
-    """Return a photo with what a model says of it; every name and word is escaped.
-
-    Args:
-        record: of the photo.
-        answer: of the model.
-        attention: whether it is drawn where the model looked.
-    """
+    """Return a photo with what a model says of it, and where it looked; every name and word is escaped."""
     name = html.escape(Path(getattr(record.file, "name", record.file)).name)
     others = [f"<li>{html.escape(each.caption)} ({each.log_probability:.1f})</li>" for each in answer.candidates]
     sure = (
         "" if answer.below is None else f"Surer of it than of {100 * answer.below:.0f} % of the validation captions. "
     )
     caption = html.escape(answer.caption or "(empty)")
+    picture, shown = images.open_image(record.file, SIDE), io.BytesIO()
+    picture.thumbnail((2 * SIDE, 2 * SIDE))
+    picture.save(shown, "JPEG", quality=88)
     parts = [
-        "<hr>", _image(_encoded(images.open_image(record.file, SIDE)), answer.caption, f"max-width:{SIDE}px"),
+        "<hr>", _image(shown.getvalue(), answer.caption, f"max-width:{SIDE}px"),
         f"<p><b>{caption}</b><br>{name}</p>",
         f"<p>{sure}Log-probabilities:</p><ol>{''.join(others)}</ol>",
     ]  # fmt: skip
     if attention and answer.attention is None:
         parts.append("<p>This model has no attention to show.</p>")
-    elif attention and answer.words:
-        figure = plotting.show_attention(record.file, answer.words, answer.attention)
+    elif answer.attention is not None and attention and answer.words:
+        figure: Any = plotting.show_attention(record.file, answer.words, answer.attention)
         figure.savefig(drawn := io.BytesIO(), format="png", dpi=80, bbox_inches="tight")
         plt.close(figure)
         parts.append(_image(drawn.getvalue(), figure.alt, "max-width:100%", "png"))
     return "".join(parts)
-
-
-def _encoded(picture) -> bytes:
-    picture.thumbnail((2 * SIDE, 2 * SIDE))
-    picture.save(written := io.BytesIO(), "JPEG", quality=88)
-    return written.getvalue()
 
 
 def _image(content: bytes, alt: str, style: str, kind: str = "jpeg") -> str:

@@ -193,7 +193,9 @@ import captioning.quiet
 import tensorflow as tf
 devices = [tf.config.LogicalDeviceConfiguration()] * 2
 tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], devices)
+from dataclasses import replace
 import numpy as np
+from captioning.training.fit import fit
 from tests import small_training as t
 from tests.tiny import store_of, tiny_dataset, tokenizer_of
 
@@ -207,9 +209,9 @@ for kind in ("bahdanau", "bilstm", "transformer"):  # the others consist of laye
         # Batches of 11 and 1 of 12 pictures: six on one device, five on the other; then 1 and 0.
         model, train, validation = t.parts(made, kind, dropout=0.0, batch=11)
         assert model.distribute_strategy.num_replicas_in_sync == 1 + (devices == "all")
-        config = t.replace(t.CONFIG, epochs=2, learning_rate=5e-3, clip_norm=0.3)  # so that all gradients are clipped
-        config = t.replace(config, averaging=0.9 if kind == "bilstm" else 0.0)
-        runs.append((t.fit.fit(model, train, validation, made[2], config, folder / kind / devices), model))
+        config = replace(t.CONFIG, epochs=2, learning_rate=5e-3, clip_norm=0.3)  # so that all gradients are clipped
+        config = replace(config, averaging=0.9 if kind == "bilstm" else 0.0)
+        runs.append((fit(model, train, validation, made[2], config, folder / kind / devices), model))
     for one, other in zip(*(model.get_weights() for _, model in runs)):
         np.testing.assert_allclose(one, other, atol=1e-5)
     for one, other in zip(*(model.optimizer.variables for _, model in runs)):  # Adam hides a multiple of the gradient

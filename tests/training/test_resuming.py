@@ -203,6 +203,8 @@ import os, signal, sys
 from pathlib import Path
 import captioning.quiet
 import keras
+from dataclasses import replace
+from captioning.models.gru import GRUDecoder
 from tests import small_training as t
 from tests.tiny import store_of, tiny_dataset, tokenizer_of
 
@@ -210,7 +212,7 @@ class Swallows:
     def __del__(self):  # where Python can only print an exception
         os.kill(os.getpid(), signal.SIGINT)
 
-class InTracing(t.GRUDecoder):
+class InTracing(GRUDecoder):
     def unroll(self, tokens, state, training=False):
         if training:
             Swallows()
@@ -221,7 +223,7 @@ dataset = tiny_dataset(folder, splits=("train", "train", "train", "val"))
 made = dataset, store_of(dataset, folder), tokenizer_of(dataset)
 t.CLASSES["gru"] = InTracing
 try:
-    t.run(made, folder / "bundle", "gru", t.replace(t.CONFIG, epochs=3))
+    t.run(made, folder / "bundle", "gru", replace(t.CONFIG, epochs=3))
 except KeyboardInterrupt:
     print("stopped", signal.getsignal(signal.SIGINT) is signal.default_int_handler)
 """

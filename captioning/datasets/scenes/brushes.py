@@ -4,6 +4,7 @@ import math
 import random
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
@@ -19,7 +20,8 @@ _COARSE = 2  # soft things are drawn this much smaller, then enlarged
 
 def mix(first: Colour, second: Colour, share: float) -> Colour:
     """Return the colour that lies `share` of the way from the first to the second."""
-    return tuple(a + (b - a) * share for a, b in zip(first, second, strict=True))
+    red, green, blue = (a + (b - a) * share for a, b in zip(first, second, strict=True))
+    return red, green, blue
 
 
 def lighter(colour: Colour, share: float) -> Colour:
@@ -55,10 +57,8 @@ class Painter:
         self._image = Image.new("RGB", (SIZE * _FINE, SIZE * _FINE))
         self._draw = ImageDraw.Draw(self._image)
 
-    def _ink(self, colour: Colour | None) -> tuple[int, int, int] | None:
-        if colour is None:
-            return None
-        return tuple(max(0, min(255, round(c * t))) for c, t in zip(colour, self.tone, strict=True))
+    def _ink(self, colour: Colour | None) -> Any:
+        return colour and tuple(max(0, min(255, round(c * t))) for c, t in zip(colour, self.tone, strict=True))
 
     def polygon(self, points: Sequence[Point], fill: Colour, outline: Colour | None = None) -> None:
         """Fill a polygon; an outline is one pixel wide."""
@@ -70,11 +70,13 @@ class Painter:
         fine = [(x * _FINE, y * _FINE) for x, y in points]
         self._draw.line(fine, self._ink(fill), max(1, round(width * _FINE)), "curve")
 
-    def rectangle(self, left, top, right, bottom, fill: Colour) -> None:
+    def rectangle(self, left: float, top: float, right: float, bottom: float, fill: Colour) -> None:
         """Fill a rectangle."""
         self.polygon([(left, top), (right, top), (right, bottom), (left, bottom)], fill)
 
-    def ellipse(self, x, y, across, along, fill: Colour, outline: Colour | None = None) -> None:
+    def ellipse(
+        self, x: float, y: float, across: float, along: float, fill: Colour, outline: Colour | None = None
+    ) -> None:
         """Fill an ellipse around (x, y) with two radii: horizontal and vertical."""
         box = [v * _FINE for v in (x - across, y - along, x + across, y + along)]
         self._draw.ellipse(box, self._ink(fill), self._ink(outline), _FINE)

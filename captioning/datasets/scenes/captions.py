@@ -50,7 +50,7 @@ def _two(rng: random.Random, scene: Scene) -> list[str]:
     words = WORDINGS[scene.place]
     spot = partial(rng.choice, words.around)
 
-    def both():
+    def both() -> str:
         return " and ".join(_thing(rng, item) for item in rng.sample(scene.items, 2))
 
     relations = [

@@ -1,7 +1,7 @@
 """The eight objects of the scenes, each drawn with Pillow inside its box."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from PIL import Image
 
@@ -10,6 +10,7 @@ from captioning.datasets.scenes.places import paint_place
 from captioning.datasets.scenes.plan import Item, Scene
 from captioning.datasets.scenes.sky import LIGHTS
 
+Box = tuple[int, int, int, int]  # left, top, right, bottom
 PAINT = {
     "red": (222, 34, 38),
     "yellow": (255, 212, 18),
@@ -31,7 +32,8 @@ def render(scene: Scene) -> Image.Image:
     painter.tone = (1, 1, 1)
     _shadows(painter, scene)
     for item in scene.items:
-        painter.tone = tuple(channel * brightness for channel in light)
+        red, green, blue = (channel * brightness for channel in light)
+        painter.tone = red, green, blue
         _OBJECTS[item.object](painter, item.box, PAINT[item.colour], scene)
         if item.footing == "water":
             _waterline(painter, item, scene)
@@ -79,10 +81,10 @@ def _shaded(paint: Colour, share: float) -> Colour:
     return lighter(paint, share) if share > 0 else darker(paint, -share)
 
 
-def _house(painter: Painter, box, paint: Colour, scene: Scene) -> None:
+def _house(painter: Painter, box: Box, paint: Colour, scene: Scene) -> None:
     rng, place = painter.rng, _turned(painter, box)
 
-    def shape(points, fill, outline=None):
+    def shape(points: Sequence[Point], fill: Colour, outline: Colour | None = None) -> None:
         painter.polygon(place(*points), fill, outline)
 
     edge, roof = darker(paint, 0.45), rng.choice([(92, 70, 66), (84, 84, 94), (112, 84, 70)])
@@ -102,7 +104,7 @@ def _house(painter: Painter, box, paint: Colour, scene: Scene) -> None:
     painter.line(_at(box, (0.07, 0.5), (0.07, 0.995), (0.93, 0.995), (0.93, 0.5)), edge, 1)
 
 
-def _tree(painter: Painter, box, paint: Colour, scene: Scene) -> None:
+def _tree(painter: Painter, box: Box, paint: Colour, scene: Scene) -> None:
     rng = painter.rng
     width = box[2] - box[0]
     trunk = [(0.42, 1), (0.46, 0.55), (0.54, 0.55), (0.58, 1)]
@@ -123,7 +125,7 @@ def _tree(painter: Painter, box, paint: Colour, scene: Scene) -> None:
         painter.ellipse(x, y, 2, 1.4, leaf)
 
 
-def _car(painter: Painter, box, paint: Colour, scene: Scene) -> None:
+def _car(painter: Painter, box: Box, paint: Colour, scene: Scene) -> None:
     place = _turned(painter, box)
     edge, glass = darker(paint, 0.5), (186, 214, 230)
     cabin = [(0.2, 0.42), (0.31, 0.08), (0.36, 0.02), (0.64, 0.02), (0.69, 0.06), (0.82, 0.42)]
@@ -143,7 +145,7 @@ def _car(painter: Painter, box, paint: Colour, scene: Scene) -> None:
         painter.ellipse(x, y, radius * 0.2, radius * 0.2, (90, 94, 100))
 
 
-def _boat(painter: Painter, box, paint: Colour, scene: Scene) -> None:
+def _boat(painter: Painter, box: Box, paint: Colour, scene: Scene) -> None:
     place = _turned(painter, box)
     edge = darker(paint, 0.45)
     painter.line(place((0.48, 0.02), (0.48, 0.8)), _WOOD, 2)
@@ -156,11 +158,11 @@ def _boat(painter: Painter, box, paint: Colour, scene: Scene) -> None:
     painter.line(place((0.02, 0.77), (0.97, 0.755)), _WHITE, 2)
 
 
-def _balloon(painter: Painter, box, paint: Colour, scene: Scene) -> None:
+def _balloon(painter: Painter, box: Box, paint: Colour, scene: Scene) -> None:
     left, top, right, bottom = box
     x, across, tall = (left + right) / 2, (right - left) / 2, (bottom - top) * 0.76
 
-    def meridian(turn):
+    def meridian(turn: float) -> list[Point]:
         steps = [i / 14 for i in range(15)]
         return [(x + turn * across * _bulge(s), top + tall * s) for s in steps]
 
@@ -187,7 +189,7 @@ def _bulge(down: float) -> float:
     return 1 - 0.76 * fall**1.7
 
 
-def _kite(painter: Painter, box, paint: Colour, scene: Scene) -> None:
+def _kite(painter: Painter, box: Box, paint: Colour, scene: Scene) -> None:
     place = _turned(painter, box)
     top, right, bottom, left = (0.56, 0.0), (1.0, 0.26), (0.44, 0.66), (0.0, 0.2)
     cross = (0.53, 0.23)
@@ -208,7 +210,7 @@ def _kite(painter: Painter, box, paint: Colour, scene: Scene) -> None:
             painter.polygon(bow, paint, darker(paint, 0.4))
 
 
-def _ball(painter: Painter, box, paint: Colour, scene: Scene) -> None:
+def _ball(painter: Painter, box: Box, paint: Colour, scene: Scene) -> None:
     left, top, right, bottom = box
     x, y, radius = (left + right) / 2, (top + bottom) / 2, (right - left) / 2
     painter.ellipse(x, y, radius, radius, darker(paint, 0.5))
@@ -225,17 +227,17 @@ def _star(painter: Painter, x: float, y: float, radius: float) -> None:
     painter.polygon([(x + r * math.cos(a), y + r * math.sin(a)) for r, a in spokes], _WHITE)
 
 
-def _umbrella(painter: Painter, box, paint: Colour, scene: Scene) -> None:
+def _umbrella(painter: Painter, box: Box, paint: Colour, scene: Scene) -> None:
     left, top, right, bottom = box
     x, across = (left + right) / 2, (right - left) / 2
     tall = (bottom - top) * 0.5
     painter.line([(x, top + 4), (x, bottom)], (104, 84, 66), 2.6)
 
-    def rib(turn):
+    def rib(turn: float) -> list[Point]:
         steps = [math.pi / 2 * i / 10 for i in range(11)]
         return [(x + turn * across * math.sin(s), top + 4 + tall * (1 - math.cos(s))) for s in steps]
 
-    def hem(first, last):
+    def hem(first: float, last: float) -> list[Point]:
         steps = [i / 6 for i in range(7)]
         return [(x + across * (first + (last - first) * s), top + 4 + tall - 6 * math.sin(math.pi * s)) for s in steps]
 

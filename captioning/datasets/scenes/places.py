@@ -1,6 +1,7 @@
 """The six places that scenes are set in, drawn with Pillow."""
 
 import math
+from random import Random
 
 from captioning.datasets.scenes.brushes import Colour, Painter, Point, darker, lighter, mix
 from captioning.datasets.scenes.plan import SIZE
@@ -28,11 +29,11 @@ def paint_place(painter: Painter, place: str, light: str) -> None:
     }[place](painter, light, sun)
 
 
-def _ridge(rng, base: float, height: float, waves: float) -> list[Point]:
+def _ridge(rng: Random, base: float, height: float, waves: float) -> list[Point]:
     """Return the upper edge of hills, from the left to the right border: a sum of three sines."""
     phases = [rng.uniform(0, 2 * math.pi) for _ in range(3)]
 
-    def y(x):
+    def y(x: float) -> float:
         turn = 2 * math.pi * waves * x / SIZE
         return base - height * (
             0.6 * math.sin(turn + phases[0])
@@ -123,11 +124,11 @@ def _street(painter: Painter, light: str, sun: float) -> None:
     painter.rectangle(0, 204, SIZE, 208, (158, 159, 162))
     painter.band(208, SIZE, (84, 86, 92), (98, 100, 106))
     shift = rng.uniform(0, 40)
-    for x in range(-60, 300, 44):
-        x += shift
-        painter.polygon([(x, 231), (x + 22, 231), (x + 21, 235), (x - 2, 235)], (226, 226, 220))
-    for x in (rng.uniform(6, 110), rng.uniform(146, 250)):
-        painter.line([(x, 172), (x, 98), (x + 9, 93)], (70, 74, 82), 2)
+    for number in range(-60, 300, 44):
+        dash = number + shift
+        painter.polygon([(dash, 231), (dash + 22, 231), (dash + 21, 235), (dash - 2, 235)], (226, 226, 220))
+    for lamp in (rng.uniform(6, 110), rng.uniform(146, 250)):
+        painter.line([(lamp, 172), (lamp, 98), (lamp + 9, 93)], (70, 74, 82), 2)
         painter.ellipse(x + 11, 94, 5, 2.4, (250, 240, 200))
 
 
@@ -184,7 +185,7 @@ def _peak(painter: Painter, x: float, base: float, height: float, rock: Colour) 
     painter.gradient([(foot, base), (x, top), (x + half, base)], darker(rock, 0.22), lighter(rock, 0.12))
     snow = rng.uniform(0.36, 0.5)
 
-    def at(across, down):
+    def at(across: float, down: float) -> Point:
         return (x + across * half * down, top + down * height)
 
     lit = [at(0, 0), at(-1, snow), at(-0.66, snow * 0.86), at(-0.4, snow * 1.1), at(-0.1, snow * 0.8)]
@@ -201,17 +202,17 @@ def _desert(painter: Painter, light: str, sun: float) -> None:
         x, width, top = rng.uniform(0, 230), rng.uniform(30, 60), rng.uniform(100, 118)
         mesa = [(x, 150), (x + 6, top + 3), (x + 10, top), (x + width - 9, top), (x + width, 150)]
         painter.gradient(mesa, (186, 118, 88), (214, 154, 112))
-    for base, height, sun, shadow in (
+    for base, height, bright, shadow in (
         (146, 8, (240, 196, 132), (226, 176, 112)),
         (166, 10, (236, 182, 112), (220, 160, 94)),
         (188, 7, (242, 190, 118), (206, 144, 80)),
     ):
         edge = _ridge(rng, base, height, rng.uniform(0.8, 1.3))
-        painter.gradient(_ground(edge), sun, shadow)
-        painter.line(edge, lighter(sun, 0.3), 0.8)
+        painter.gradient(_ground(edge), bright, shadow)
+        painter.line(edge, lighter(bright, 0.3), 0.8)
         peak = min(edge[4:-4], key=lambda point: point[1])
         slope = [peak, (peak[0] + 58, peak[1] + 16), (peak[0] + 16, peak[1] + 18)]
-        painter.polygon(slope, mix(sun, darker(shadow, 0.15), 0.6))
+        painter.polygon(slope, mix(bright, darker(shadow, 0.15), 0.6))
     for _ in range(26):
         x, y, length = rng.uniform(-10, SIZE), rng.uniform(200, 254), rng.uniform(14, 40)
         ripple = [(x, y), (x + length * 0.3, y - 1.5), (x + length * 0.7, y + 1), (x + length, y)]
@@ -237,8 +238,8 @@ def _lake(painter: Painter, light: str, sun: float) -> None:
     rng = painter.rng
     painter.polygon(_ground(_ridge(rng, 116, 20, 1.2)), (44, 52, 98))
     painter.polygon(_ground(_ridge(rng, 128, 9, 1)), (30, 38, 76))
-    for x in range(-4, SIZE + 8, 6):
-        foot, height = x + rng.uniform(-3, 3), rng.uniform(6, 20)
+    for place in range(-4, SIZE + 8, 6):
+        foot, height = place + rng.uniform(-3, 3), rng.uniform(6, 20)
         fir = [(foot - height * 0.26, 142), (foot, 140 - height), (foot + height * 0.26, 142)]
         painter.polygon(fir, rng.choice([(18, 26, 54), (24, 32, 62)]))
     painter.band(140, 214, (58, 70, 126), (26, 34, 78))
