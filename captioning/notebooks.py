@@ -55,10 +55,6 @@ def run(notebooks: Sequence[Path], folder: Path, project: Project | None = None)
 
     Returns:
         Name -> seconds.
-
-    Raises:
-        NotebookError: a cell failed, or the kernel died.
-        FileNotFoundError, SettingError: see `resolve`.
     """
     project = project or resolve(notebooks)
     folder.mkdir(parents=True, exist_ok=True)
