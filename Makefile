@@ -5,9 +5,11 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
 	$$name -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$name && break; done)
 
-.PHONY: demo test lint bench compare page help
+.PHONY: demo data clean-data test lint bench compare page help
 help:
 	@echo "make demo   run every notebook top to bottom and write pages and their index.html to runs/"
+	@echo "make data   fetch or draw the chosen dataset; asks before 10 GB or more, unless YES=1"
+	@echo "make clean-data  list the data with its sizes, and delete it, or only NAMES=\"scenes/features\"; asks, unless YES=1"
 	@echo "make page   caption your own photos in the browser, with the best model of make demo, or MODEL=name; PORT=8000"
 	@echo "make test   run the tests"
 	@echo "make lint   check code style, spelling and types"
@@ -22,6 +24,12 @@ compare: $(VENV)/installed
 
 demo: $(VENV)/installed
 	$(BIN)/python -m captioning.notebooks
+
+data: $(VENV)/installed
+	$(BIN)/python -m captioning data $(if $(YES),--yes)
+
+clean-data: $(VENV)/installed
+	$(BIN)/python -m captioning clean-data $(NAMES) $(if $(YES),--yes)
 
 page: $(VENV)/installed
 	$(BIN)/python -m captioning export $(or $(MODEL),best) runs/page --serve $(PORT)

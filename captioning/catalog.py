@@ -92,7 +92,7 @@ def _cells(experiment: Path) -> tuple[str, ...]:
         except (DamagedError, KeyError, TypeError, ValueError):
             remarks.append("scores.json is damaged: run notebooks/11_evaluate.ipynb again")
     name = experiment.name or experiment.resolve().name  # of the current folder
-    return name, epochs, best, test, minutes, f"{_megabytes(experiment):.1f}", ", ".join(remarks)
+    return name, epochs, best, test, minutes, f"{megabytes(experiment):.1f}", ", ".join(remarks)
 
 
 def _remarks(folder: Path | zipfile.Path) -> list[str]:
@@ -147,7 +147,7 @@ def delete(checkpoints: Path, names: Sequence[str]) -> None:
         raise ValueError(f"{checkpoints} holds no experiment {unknown[0]!r}; there are: {', '.join(there) or 'none'}.")
     for folder in (there[name] for name in names):
         with only_one(folder / "training"):
-            size = _megabytes(folder)
+            size = megabytes(folder)
             shutil.rmtree(folder)
         print(f"{folder.name}: deleted, {size:.1f} MB are free again.")
 
@@ -162,7 +162,8 @@ def _opened(experiment: Path) -> Path | zipfile.Path:
     return zipfile.Path(experiment)
 
 
-def _megabytes(folder: Path) -> float:
+def megabytes(folder: Path) -> float:
+    """Return the size of a file, or of all files in a folder; 0 where there is none."""
     if folder.is_file():
         return folder.stat().st_size / 1e6
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6

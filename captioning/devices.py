@@ -2,6 +2,9 @@
 
 import contextlib
 import functools
+import os
+import platform
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,8 @@ from captioning.environment import of_process
 from captioning.provenance import StaleError, digest
 from captioning.quiet import keras, machines
 from captioning.quiet import tensorflow as tf
+
+SIDE = 2000  # of the matrices that a device is tried with
 
 
 @contextlib.contextmanager
@@ -33,6 +38,29 @@ def _all_devices() -> tf.distribute.Strategy | None:
     """Return the strategy for all GPUs of this machine; None where there is one device."""
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     return tf.distribute.MirroredStrategy([device.name for device in devices]) if len(devices) > 1 else None
+
+
+def report() -> str:
+    """Return what is installed, and a line per CPU and GPU with the time in which it multiplies two large matrices."""
+    versions = f"Python {platform.python_version()}, TensorFlow {tf.__version__}, Keras {keras.__version__}"
+    found = [versions, *map(_tried, [*tf.config.list_physical_devices("CPU"), *tf.config.list_physical_devices("GPU")])]
+    if not tf.config.list_physical_devices("GPU"):
+        found.append("TensorFlow has found no GPU: everything is computed on the CPU.")
+    return "\n".join(found)
+
+
+def _tried(device: "tf.config.PhysicalDevice") -> str:
+    """Return a line about a device; the first multiplication starts it, the second is timed."""
+    named = device.name.removeprefix("/physical_device:")
+    what = tf.config.experimental.get_device_details(device).get("device_name") or f"{os.cpu_count()} cores"
+    with tf.device(named):
+        matrix = tf.random.uniform((SIDE, SIDE))
+        for _ in range(2):
+            started = time.perf_counter()
+            total = float(tf.reduce_sum(matrix @ matrix))
+            seconds = time.perf_counter() - started
+    assert 0 < total < SIDE**3
+    return f"{named}, {what}: {SIDE:,} x {SIDE:,} numbers multiplied in {1000 * seconds:.1f} ms"
 
 
 def is_chief(strategy: Any) -> bool:

@@ -77,7 +77,8 @@ def load(project: Project, encoder: str, *, batch: int, max_words: int, seed: in
     train, validation = (CaptionBatches(dataset.split(name), store, tokenizer, **options) for name in ("train", "val"))
     made = "{encoder}, cut at {layer}, weights {weights}; {image_size} pixels a side, {preprocessing}"
     print(f"{dataset.name}: {len(train.records):,} train and {len(validation.records):,} validation pictures")
-    print(f"{made.format(**store.identity)}: {store.regions} x {store.channels:,} numbers per picture")
+    mean = ", averaged over the regions" if train.regions < store.regions else ""
+    print(f"{made.format(**store.identity)}: {store.regions} x {store.channels:,} numbers per picture{mean}")
     print(f"{len(tokenizer):,} ids in the vocabulary")
     return Data(dataset, tokenizer, store, train, validation)
 

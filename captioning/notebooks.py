@@ -6,7 +6,6 @@ import importlib.metadata
 import itertools
 import os
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ import papermill
 from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
-from captioning import settings
+from captioning import costs, settings
 from captioning.files import BusyError, only_one, write_text
 from captioning.pages import write_index, write_page
 from captioning.settings import Project, SettingError
@@ -45,7 +44,7 @@ class NotebookError(RuntimeError):
     """A notebook is unknown, or did not run to its end; the message says which one, where and why."""
 
 
-def run(notebooks: Sequence[Path], folder: Path, project: Project | None = None) -> dict[str, float]:
+def run(notebooks: Sequence[Path], folder: Path, project: Project | None = None) -> dict[str, dict]:
     """Execute notebooks in their order; stop at the first that fails, whose copy and page are written, too.
 
     Args:
@@ -54,17 +53,18 @@ def run(notebooks: Sequence[Path], folder: Path, project: Project | None = None)
         project: what every kernel works on, whatever becomes of the settings meanwhile; None: see `resolve`.
 
     Returns:
-        Name -> seconds.
+        Name -> what it took, see `costs.measured`; the folder's `costs.json` keeps it.
     """
     project = project or resolve(notebooks)
     folder.mkdir(parents=True, exist_ok=True)
-    seconds = {}
+    took, made = {}, [project.data, project.encoders, project.checkpoints]
+    made += [] if project.root else [project.originals]
     for notebook in notebooks:
         print(f"{notebook.stem} ...", flush=True)
-        started = time.perf_counter()
-        _run_one(notebook, folder / notebook.name, project)
-        seconds[notebook.stem] = time.perf_counter() - started
-    return seconds
+        with costs.measured(made) as took[notebook.stem]:
+            _run_one(notebook, folder / notebook.name, project)
+        costs.keep(folder, notebook.stem, took[notebook.stem])
+    return took
 
 
 def resolve(notebooks: Sequence[Path]) -> Project:
@@ -226,14 +226,13 @@ def main(names: Sequence[str]) -> int:
         return 2
     try:
         with _folder_of_its_own(project.home / "runs" / project.name) as folder:
-            seconds = run(notebooks, folder, project)
+            took = run(notebooks, folder, project)
     except NotebookError as error:
         print(f"\n{error}")
         return 1
     except KeyboardInterrupt:
         return 130  # as shells say it
-    minutes = ", ".join(f"{name[:2]} {value / 60:.1f}" for name, value in seconds.items())
-    print(f"Minutes: {minutes}; together {sum(seconds.values()) / 60:.1f}.\nPages: {folder / 'index.html'}")
+    print(f"\n{costs.table(took)}\nPages: {folder / 'index.html'}")
     return 0
 
 

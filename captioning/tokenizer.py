@@ -11,7 +11,7 @@ import numpy as np
 
 from captioning.files import DamagedError, read_json, write_json
 from captioning.provenance import StaleError, digest
-from captioning.words import SPLITTING, spacing, tokenize, write
+from captioning.words import SPLITTING, tokenize, units, write
 
 PAD, UNK, START, END = 0, 1, 2, 3
 SPECIAL = ("<pad>", "<unk>", "<start>", "<end>")
@@ -19,6 +19,11 @@ SPECIAL = ("<pad>", "<unk>", "<start>", "<end>")
 _INK = re.compile(r"[^\s\u00ad\u034f\u115f\u1160\u2800\u3164\uffa0]")  # what can be seen, of all that tokens hold
 _AFTER = ((), ("was",), ("all",), ("'s",))  # some tokens exist before certain others only: "'twas", "y'all", "gonna's"
 _AGAIN = "Run notebooks/02_explore.ipynb again."
+_NO_SPACES = (
+    "These captions are written without spaces between the words, so that a sentence counts as one word. "
+    "`captioning.words.units.mark` makes their characters words; or put spaces between the words, for example with a "
+    "word segmenter such as jieba, MeCab or PyThaiNLP."
+)
 
 
 def _is_word(token: str) -> bool:
@@ -37,6 +42,7 @@ class Tokenizer:
         fitted_on: str = "",
         minimum_count: int | None = None,
         maximum_size: int | None = None,
+        splitting: str = SPLITTING,
     ):
         """Take the words in the order of their ids.
 
@@ -45,12 +51,14 @@ class Tokenizer:
             fitted_on: digest of the captions that they were taken from; empty for words of one's own.
             minimum_count: as given to `fit`.
             maximum_size: as given to `fit`.
+            splitting: what the words are: PTB tokens, or characters (see `captioning.words.units`).
 
         Raises:
             ValueError: a word is there twice, or could not come out of `captioning.words.tokenize`.
         """
         self.vocabulary = tuple(vocabulary)
         self.fitted_on, self.minimum_count, self.maximum_size = fitted_on, minimum_count, maximum_size
+        self.splitting = splitting
         if len(set(self.vocabulary)) != len(self.vocabulary):
             raise ValueError("The vocabulary holds the same word twice.")
         if strange := [word for word in self.vocabulary if not _is_word(word)]:
@@ -62,7 +70,7 @@ class Tokenizer:
         """Build the vocabulary from the captions of the train split.
 
         Args:
-            captions: raw captions.
+            captions: raw captions; in a script without spaces, those that `units.mark` has marked.
             minimum_count: rarer words become UNK.
             maximum_size: keep at most this many words, the most frequent ones (ties: alphabetical).
 
@@ -73,12 +81,16 @@ class Tokenizer:
         counts = Counter(word for caption in captions for word in tokenize(caption))
         if maximum_size is not None and maximum_size < 1:
             raise ValueError(f"maximum_size={maximum_size}: give 1 or more, or None for all words.")
+        if units.lacks_spaces(captions):
+            raise ValueError(_NO_SPACES)
+        if lost := units.unknown_letters(captions):
+            print(lost)
         frequent = sorted((-count, word) for word, count in counts.items() if count >= minimum_count and _is_word(word))
-        _check_spaces(captions, counts, frequent)
         if not frequent:
             raise ValueError(f"No word occurs {minimum_count} times or more: lower minimum_count.")
         vocabulary = (word for _, word in frequent[:maximum_size])
-        return cls(vocabulary, digest(captions), minimum_count, maximum_size)
+        splitting = units.CHARACTERS if units.are_marked(captions) else SPLITTING
+        return cls(vocabulary, digest(captions), minimum_count, maximum_size, splitting)
 
     def __len__(self) -> int:
         """Return the number of ids, the special ones included."""
@@ -123,7 +135,7 @@ class Tokenizer:
 
     def save(self, path: Path | str) -> None:
         """Write the vocabulary and what it was fitted on as JSON."""
-        write_json(path, {"special": SPECIAL, "splitting": SPLITTING} | {name: getattr(self, name) for name in _FIELDS})
+        write_json(path, {"special": SPECIAL} | {name: getattr(self, name) for name in _FIELDS})
 
     @classmethod
     def load(cls, path: Path | str, captions: Iterable[str] | None = None, way_out: str = _AGAIN) -> Tokenizer:
@@ -146,7 +158,7 @@ class Tokenizer:
             tokenizer = cls(**{name: content[name] for name in _FIELDS if name in content})
         except (KeyError, TypeError, ValueError) as error:
             raise DamagedError(f"{path} is not a tokenizer file: {error!r}. {way_out}") from error
-        if content.get("splitting") != SPLITTING:
+        if content.get("splitting") not in (SPLITTING, units.CHARACTERS):
             raise StaleError(f"{path} is out of date: its captions were split into words in another way. {way_out}")
         if captions is not None and tokenizer.fitted_on != digest(list(captions)):
             raise StaleError(
@@ -155,14 +167,4 @@ class Tokenizer:
         return tokenizer
 
 
-def _check_spaces(captions: list[str], counts: Counter, frequent: list[tuple[int, str]]) -> None:
-    """Tell about captions that do not fall into words; an error where hardly any word occurs twice."""
-    if spacing.lacks_spaces(captions):
-        if 10 * sum(count < -1 for count, _ in frequent) <= len(counts):
-            raise ValueError(spacing.NO_SPACES)
-        print(spacing.NO_SPACES)
-    if lost := spacing.unknown_letters(captions):
-        print(lost)
-
-
-_FIELDS = ("fitted_on", "minimum_count", "maximum_size", "vocabulary")
+_FIELDS = ("splitting", "fitted_on", "minimum_count", "maximum_size", "vocabulary")

@@ -30,9 +30,13 @@ def installed() -> dict[str, str]:
 def replaced(before: dict[str, str]) -> list[str]:
     """Return the packages of another version than before that this kernel had loaded already."""
     after = installed()
-    modules = importlib.metadata.packages_distributions()
-    loaded = {name.lower() for module, names in modules.items() if module in sys.modules for name in names}
-    return sorted(name for name in loaded & before.keys() if after.get(name) != before[name])
+    changed = [name for name, version in before.items() if after.get(name, version) != version]
+    return sorted(name for name in changed if modules_of(name) & sys.modules.keys())
+
+
+def modules_of(package: str) -> set[str]:
+    """Return the names that it can be imported by."""
+    return {file.parts[0].removesuffix(".py") for file in importlib.metadata.files(package) or ()}
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ import numpy as np
 from PIL import Image
 
 from captioning import plotting
+from captioning.from_scratch.rnn import CaptioningRNN, CaptioningRNNConfig
 
 LENGTHS = (0, 1, 2, 3, 5, 40)
 SHAPES = [(60, 30), (30, 60), (40, 40), (41, 40), (3, 60), (1, 1)]
@@ -46,6 +47,7 @@ def run(epochs, *names, start=0.0):
 KERAS = ("loss", "accuracy", "val_loss", "val_accuracy", "val_CIDEr")
 NUMPY = ("loss", "val_loss", "val_accuracy", "val_CIDEr")
 MODELS = {f"model number {number}": (2.0 + number % 3 / 50, 17 + number / 9) for number in range(9)}
+TREE = {("a",): (-0.7, True), ("the",): (-1.2, False), ("a", "dog"): (-1.1, True), ("a", "dog", "END"): (-1.1, True)}
 
 EXAMPLES = {
     "captions": lambda f: plotting.show_captions(
@@ -70,5 +72,8 @@ EXAMPLES = {
     "similarities of twelve": lambda f: plotting.show_similarities(f * 2, np.eye(12), "Cosines"),
     "curves": lambda f: plotting.plot_curves({"nats": {"free": [1, 2], "clipped": [3]}, "norm": {"free": [9, 1.5]}},
                                              "update", "SGD", {"norm": 5.0}, logarithmic=True),
+    "architecture": lambda f: plotting.draw_architecture(CaptioningRNN(CaptioningRNNConfig(11, 6, "lstm")), "Model"),
+    "cell": lambda f: plotting.draw_cell("gru", 128, 256),
+    "beam": lambda f: plotting.draw_beam(TREE, ("a", "dog", "END"), "Beam of width 1"),
     "points": lambda f: plotting.plot_points(MODELS, "CIDEr", "exact", "Models"),
 }  # fmt: skip

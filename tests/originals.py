@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from captioning.fetching.download import URLS
+from captioning.settings import Project
 
 REAL = Path(__file__).parents[2] / "shared" / "real"
 needs_real = pytest.mark.skipif(not REAL.is_dir(), reason=f"the real photos are not here: {REAL}")
@@ -168,3 +169,9 @@ def write_folder(root, photos=40, source=made_up):
             photo, texts = source(number)
             (root / "holidays" / f"{number:03d}.jpg").write_bytes(photo)
             rows.writerows([f"holidays/{number:03d}.jpg", text] for text in texts[:2])
+
+
+def own_project(folder):
+    """Write forty photos of one's own into a folder and return a project on them, whose home is elsewhere."""
+    write_folder(folder / "own", photos=40)
+    return Project("folder", root=str(folder / "own"), home=folder / "home")

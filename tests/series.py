@@ -1,5 +1,6 @@
 """The series, run whole at its smallest size once for all tests, and notebooks run with cells changed."""
 
+import base64
 import contextlib
 import os
 import signal
@@ -70,9 +71,15 @@ def executed(request, monkeypatch):
 
 
 def pictures_in(notebook):
-    """Return how many pictures the outputs of an executed notebook hold; each must be in its page, too."""
+    """Return how many pictures the outputs of an executed notebook hold; each must be in its page, too, or as SVG."""
     outputs = [out for cell in nbformat.read(notebook, as_version=4).cells for out in cell.get("outputs", [])]
-    pictures = [out.data["image/png"] for out in outputs if "image/png" in out.get("data", {})]
+    pictures = [
+        base64.b64encode(out.data["image/svg+xml"].encode()).decode()
+        if "image/svg+xml" in out.data
+        else out.data["image/png"]
+        for out in outputs
+        if "image/png" in out.get("data", {})
+    ]
     page = notebook.with_suffix(".html").read_text(encoding="utf-8").replace("\n", "")
     assert all(picture.replace("\n", "")[:200] in page for picture in pictures), notebook
     return len(pictures)

@@ -86,9 +86,9 @@ def test_make_installs_every_extra():
 
 
 # Who needs an extra; the rest of the package gets along with the base installation.
-OF_EXTRAS = {"notebooks": "notebooks.py|pages/|serving/widgets", "export": "serving/(onnx_|saved_model|site)"}
-OF_EXTRAS |= {"ray": "features/cluster|serving/encoding", "heic": "images/formats"}
-BENEATH = {"h5py": "keras", "nbclient": "papermill"}  # what comes with what is declared
+OF_EXTRAS = {"notebooks": "costs|lessons|notebooks|pages/|serving/widgets", "ray": "features/cluster|serving/encoding"}
+OF_EXTRAS |= {"export": "serving/(onnx_|saved_model|site)", "heic": "images/formats"}
+BENEATH = {"h5py": "keras", "nbclient": "papermill", "ipython": "ipykernel"}  # what comes with what is declared
 
 
 def test_what_the_package_imports_is_declared():

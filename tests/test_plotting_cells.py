@@ -23,8 +23,6 @@ def weights_of(kind, layer):
         each["b"], each["c"] = each["b"]
     if kind == "gru":
         own["memory m"] = own["candidate g"]
-        for gate in OWN["gru"][:2]:
-            own[gate]["b"] = own[gate]["b"] + own[gate]["c"]
     return own
 
 

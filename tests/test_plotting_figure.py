@@ -67,6 +67,9 @@ def test_alt_texts_tell_what_is_in_the_figure(name, files):
         "lengths": ("train: 4 captions of 3 to 9 words, most often 4", "longer than 5 words: 1 of 6 captions (16.7 %)"),
         "similarities": ("1 0.png", "1 and 2: 0.00", "3 and 4: 0.00"),
         "curves": ("Across: update.", "clipped 3 first", "norm: free 9 first, 1.5 lowest, 9 highest, 1.5 last"),
+        "architecture": ("features (mean over the regions, 6) to standardized", "LSTM at the next word"),
+        "cell": ("One step of a GRU", "384 → 256", "to next state h'"),
+        "beam": ("Result: a dog END", "Kept: a -0.70; a dog -1.10; a dog END -1.10.", "Dropped: the -1.20"),
         "points": ("Across CIDEr, up exact", "model number 8: 2.04, 17.9"),
     }
     assert all(part in figure.alt for part in told.get(name, ())), figure.alt
@@ -80,6 +83,7 @@ def test_notebooks_show_a_figure_once_and_with_its_alt_text(monkeypatch):
         one % "last": ["last"],
         f"{one % 'first'}\n{one % 'second'};": ["first", "second"],
         f"figure = {one % 'named'}\nfigure": ["named"],
+        "plotting.draw_beam({('END',): (-1.0, True)}, ['END'], 'Tree');": ["Tree"],
         "1": [],
     }
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in cells])
@@ -88,7 +92,12 @@ def test_notebooks_show_a_figure_once_and_with_its_alt_text(monkeypatch):
     for cell, names in zip(notebook.cells, cells.values(), strict=True):
         shown = [output for output in cell.outputs if "image/png" in output.get("data", ())]
         alts = [output.metadata["image/png"]["alt"] for output in shown]
-        assert alts == [f"Bars: Bars. {name} 2." for name in names], cell.source
+        tree = "Tree. Result: END. Kept: END -1.00. Dropped: ."
+        assert alts == [tree if name == "Tree" else f"Bars: Bars. {name} 2." for name in names], cell.source
+        drawn = [output for output in shown if "image/svg+xml" in output.data]
+        assert len(drawn) == ("Tree" in names)
+        assert all(output.metadata["image/svg+xml"]["alt"] == tree and "<svg" in output.data["image/svg+xml"]
+                   and ">END</text>" in output.data["image/svg+xml"] for output in drawn)  # fmt: skip
 
 
 @pytest.mark.filterwarnings("ignore:Glyph")

@@ -11,7 +11,7 @@ from captioning.files import DamagedError
 from captioning.metrics import score
 from captioning.provenance import StaleError
 from captioning.tokenizer import END, PAD, SPECIAL, START, UNK, Tokenizer
-from captioning.words import SPLITTING, tokenize, write
+from captioning.words import SPLITTING, tokenize, units, write
 from tests.test_words_letters import SENTENCES
 
 CAPTIONS = ["A man rides a red bike.", "a man, a dog - a ball", "The dogs ball is red!"]
@@ -261,18 +261,23 @@ SPACED = {
 }
 
 
-@pytest.mark.parametrize("language", ["zh", "ja", "th", "lo"])
-@pytest.mark.parametrize("count", [1, 4])
-def test_captions_without_spaces_are_told_for_what_they_are(language, count):
-    with pytest.raises(ValueError, match=r"without spaces between the words.*word segmenter"):
-        Tokenizer.fit(UNSPACED[language], minimum_count=count)
-
-
-@pytest.mark.parametrize(("language", "words"), [("zh", 6), ("my", 12), ("km", 14)])
-def test_a_vocabulary_of_captions_without_spaces_comes_with_a_line(language, words, capsys):
-    """Where the pieces are repeated: the same captions, or what is left of Burmese and Khmer."""
-    assert len(Tokenizer.fit(UNSPACED[language] * 4).vocabulary) >= words
-    assert "Put spaces between the words first" in capsys.readouterr().out
+@pytest.mark.parametrize("captions", UNSPACED.values(), ids=UNSPACED)
+def test_captions_without_spaces_are_refused_until_their_characters_are_marked(captions, tmp_path, capsys):
+    with pytest.raises(ValueError, match=r"without spaces between the words.*units\.mark.*word segmenter"):
+        Tokenizer.fit(captions)
+    marked = [units.mark(caption) for caption in captions]
+    tokenizer = Tokenizer.fit(marked)
+    assert tokenizer.splitting == units.CHARACTERS and capsys.readouterr().out == ""
+    for caption, text in zip(marked, captions, strict=True):
+        assert 1 not in tokenizer.encode(caption)
+        said = tokenizer.decode(tokenizer.encode(caption))
+        assert tokenize(said) == tokenize(caption)
+        assert units.plain(said) == "".join(letter for letter in text if letter not in " 。，、")
+    tokenizer.save(tmp_path / "tokenizer.json")
+    read = Tokenizer.load(tmp_path / "tokenizer.json", marked)
+    assert read == tokenizer and read.splitting == units.CHARACTERS
+    with pytest.raises(StaleError, match="fitted on other captions"):
+        Tokenizer.load(tmp_path / "tokenizer.json", captions)
 
 
 @pytest.mark.parametrize("captions", SPACED.values(), ids=SPACED)

@@ -8,6 +8,7 @@ import numpy as np
 
 from captioning.decoding import Caption
 from captioning.tokenizer import Tokenizer
+from captioning.words import units
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def answer(
     found = [found] if isinstance(found, Caption) else found
     candidates: dict[str, Candidate] = {}
     for caption in found:
-        text = tokenizer.decode(caption.tokens)
+        text = units.plain(tokenizer.decode(caption.tokens))
         candidates.setdefault(text, Candidate(text, caption.log_probability, caption.per_word))
     first, *others = candidates.values()
     below = bisect_left(validation, first.per_word) / len(validation) if validation else None

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from captioning import lines, provenance
 from captioning.datasets.photos import nearest
 from captioning.provenance import FileState, content_digest
+from captioning.words import units
 
 SPLITS = ("train", "val", "test")
 UNSPLIT = ""  # the split of a picture whose source has none
@@ -106,6 +107,13 @@ class CaptionDataset:
             lines += [f"{what} ({len(names):,}):", *(f"  {name}" for name in names[:most])]
             lines += ["  ..."] if most is not None and len(names) > most else []
         return "\n".join(lines or ["Nothing was left out, nothing was found."]) + "\n"
+
+    def in_units(self) -> CaptionDataset:
+        """Return the dataset with the characters of its captions marked if most of train lack spaces; see `units`."""
+        if not units.lacks_spaces(self.captions("train")):
+            return self
+        records = (dataclasses.replace(r, captions=tuple(map(units.mark, r.captions))) for r in self.records)
+        return dataclasses.replace(self, records=tuple(records))
 
     def letters_only(self) -> CaptionDataset:
         """Return the dataset with the captions of train in lower case and without all but letters.

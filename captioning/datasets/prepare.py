@@ -20,6 +20,12 @@ QUICK_PHOTOS = 120  # in quick runs on photos, where no limit is set
 MISSING = 100  # one of so many photos may be missing since the last time; more look like a drive that is away
 
 
+def download(project: Project) -> float:
+    """Return how many MB `obtain` fetches, less what is there."""
+    source = _DOWNLOADS.get(project.dataset) if project.root is None else None
+    return sum(need.download for need in source.needs(project.originals, Wanted(_limit(project)))) if source else 0.0
+
+
 def cost(project: Project, long_side: int = Wanted.long_side, delete_zips: bool = False) -> str:
     """Return what `obtain` fetches, less what is there: bytes, disk, minutes; and the disk that later notebooks need.
 
@@ -140,7 +146,7 @@ def save(project: Project, dataset: CaptionDataset) -> Path:
 
 
 def load(project: Project) -> CaptionDataset:
-    """Return what notebook 01 prepared.
+    """Return what notebook 01 prepared; captions without spaces between words have their characters marked as units.
 
     Raises:
         FileNotFoundError: notebook 01 has not been run for this dataset.
@@ -150,7 +156,7 @@ def load(project: Project) -> CaptionDataset:
     path = require(project.data / "captions.json", made_by="01_download")
     dataset = captions_file.read(path, project.home)
     require_same(path, _without_choices(dataset.made_from), _made_from(project), made_by="01_download")
-    return captions_file.unchanged(path, dataset)
+    return captions_file.unchanged(path, dataset).in_units()
 
 
 def load_tokenizer(project: Project, dataset: CaptionDataset) -> Tokenizer:

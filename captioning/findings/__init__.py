@@ -8,6 +8,7 @@ from captioning.findings.data import (
     lengths,
     rare_words,
     splits,
+    splitting,
     unknown_words,
 )
 from captioning.findings.finding import Finding, claim

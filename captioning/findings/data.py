@@ -10,7 +10,7 @@ import numpy as np
 from captioning.datasets.dataset import SPLITS, CaptionDataset, Record
 from captioning.findings.finding import Finding
 from captioning.findings.wording import counted, listed, percent
-from captioning.words import tokenize
+from captioning.words import tokenize, units
 
 SHOWN = 5  # captions shown of a picture
 
@@ -48,6 +48,18 @@ def agreement(records: Sequence[Record]) -> Finding:
     if across:
         text += f" Two captions of different pictures share {percent(np.mean(across), 0)}."
     return Finding(text)
+
+
+def splitting(captions: Sequence[str]) -> Finding:
+    """Tell whether words or characters are what the vocabulary holds and the scores count."""
+    if not units.are_marked(captions):
+        return Finding("The captions of train are split into words, as coco-caption does it.")
+    characters = len({token for caption in captions for token in tokenize(caption) if units.unspaced(token)})
+    return Finding(
+        f"The captions of train are written without spaces between words: their {characters:,} characters are the "
+        '"words" of the vocabulary and the scores, without the rules of coco-caption. To count words instead, put '
+        "spaces between them first, for example with jieba, MeCab or PyThaiNLP."
+    )
 
 
 def captions_per_picture(records: Sequence[Record]) -> Finding:

@@ -2,9 +2,10 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
+from itertools import chain
 
 from captioning.metrics.ngrams import ReferenceNgrams
-from captioning.words import tokenize
+from captioning.words import tokenize, units
 
 ImageId = int | str
 
@@ -35,6 +36,7 @@ class References:
         if end is not None and end.split() != [end]:
             raise ValueError(f"The end of a caption must be one token without white space, not {end!r}.")
         self.ids = tuple(captions)
+        self.marked = units.are_marked(chain.from_iterable(captions.values()))
         last = [] if end is None else [end]
         self.tokens = [[tokenize(text) + last for text in texts] for texts in captions.values()]
 
@@ -47,7 +49,8 @@ class References:
         """Tokenize one caption per image, in the order of `ids`.
 
         Args:
-            results: image id -> generated caption (raw text; may be empty); "7" counts as 7 where all match so.
+            results: image id -> generated caption (raw text; may be empty); "7" counts as 7 where all match so. Where
+                the references are marked, see `captioning.words.units`, results are marked too.
 
         Raises:
             ValueError: an image has no result, a result has no references, or a caption is not a text.
@@ -63,7 +66,7 @@ class References:
             raise ValueError(f"Results for images without references: {some_images(unknown)}.")
         if wrong := [image for image in self.ids if not isinstance(results[image], str)]:
             raise ValueError(f"Results that are not a text: {some_images(wrong)}. Give one caption per image.")
-        return [tokenize(results[image]) for image in self.ids]
+        return [tokenize(units.mark(results[image]) if self.marked else results[image]) for image in self.ids]
 
 
 def words_of(tokens: Sequence[str]) -> list[str]:

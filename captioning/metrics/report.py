@@ -11,6 +11,7 @@ from captioning.metrics.grounding import Names, Truth, grounding
 from captioning.metrics.language import distinct_captions, novel_captions
 from captioning.metrics.references import ImageId, References, words_of
 from captioning.metrics.rouge import rouge_l
+from captioning.words import units
 
 METEOR_REASON = (
     "METEOR 1.5 needs Java and its paraphrase table; other programs of that name give other numbers, so none is used."
@@ -27,7 +28,7 @@ def score(references: References | Mapping[ImageId, Sequence[str]], results: Map
 
     Returns:
         `images`, `Bleu_1` to `Bleu_4`, `ROUGE_L`, `CIDEr`, `CIDEr_interval` (95 %, see `bootstrap_interval`), `METEOR`
-        and `SPICE` (None, with the reason beside them), `empty_captions`.
+        and `SPICE` (None, with the reason beside them), `empty_captions`; `units`, where characters are scored.
     """
     return _scores(CiderD(references), results)
 
@@ -49,6 +50,7 @@ def _scores(cider: CiderD, results: Mapping[ImageId, str]) -> dict:
         "SPICE": None,
         "SPICE_reason": SPICE_REASON,
         "empty_captions": sum(not tokens for tokens in captions),
+        **({"units": units.CHARACTERS} if references.marked else {}),
     }
 
 

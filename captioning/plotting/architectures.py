@@ -31,11 +31,7 @@ def draw_architecture(model: Any, title: str = "") -> Described:
     try:
         boxes, arrows, frames = DRAWINGS[model.kind](model)
     except AttributeError as error:  # a class that a reader has changed
-        boxes, arrows, frames = (
-            [Box("no drawing", (0, 0), str(error).replace(" object", "\nobject"), kind="step")],
-            [],
-            {},
-        )
+        boxes, arrows, frames = [Box("no drawing", (0, 0), str(error), kind="step", width=5.5)], [], {}
     return draw(title, boxes, arrows, frames)
 
 
@@ -186,7 +182,7 @@ def _transformer(model: Any) -> Parts:
     arrows += [
         Arrow(start, end, side=1) for start, end in zip(("positions", "+¹", "+²"), ("+¹", "+²", "+³"), strict=True)
     ]
-    repeated = f"{len(model.blocks)} blocks" if len(model.blocks) > 1 else "1 block"
+    repeated = f"{len(model.blocks)} block{'s' * (len(model.blocks) > 1)}"
     return boxes, arrows, {ONCE: ["features", "region_norm"], repeated: ["self_attention", "+³"]}
 
 

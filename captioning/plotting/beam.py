@@ -8,7 +8,7 @@ from captioning.plotting.drawing import Arrow, Box, draw
 from captioning.plotting.figure import Described
 
 LEGEND = "Sums of log-probabilities. Gray: kept. Dotted: dropped. Thick: the result."
-WIDE, BESIDE, BELOW = 1.2, 0.62, 0.68  # inches of a box; columns and rows from one to the next
+WIDE, BESIDE, BELOW = 1.35, 0.66, 0.68  # inches of a box; columns and rows from one to the next
 
 
 def draw_beam(tree: Mapping[tuple[str, ...], tuple[float, bool]], best: Sequence[str], title: str = "") -> Described:
@@ -29,7 +29,7 @@ def draw_beam(tree: Mapping[tuple[str, ...], tuple[float, bool]], best: Sequence
     place(())
     boxes, arrows = [], []
     told: dict[bool, list[str]] = {True: [], False: []}
-    for words, row in rows.items():
+    for words, row in sorted(rows.items(), key=lambda item: (len(item[0]), item[1])):
         total, kept = tree.get(words, (0.0, True))
         look = "dropped" if not kept else "best" if words == result[: len(words)] else "layer"
         spot, label = (BESIDE * len(words), BELOW * row), words[-1] if words else "START"

@@ -5,11 +5,12 @@ from captioning.plotting.drawing import Arrow, Box, draw
 from captioning.plotting.figure import Described
 
 GATE, MIXED = "σ(x W + h U + b)", "tanh(x W + h U + b)"
+BOTH = "σ(x W + h U + b + c)"  # the GRU of Keras has two biases
 # Name -> (column, row), formula. Every gray box has weights of its own; products without a sign are number by number.
 CELLS: dict[str, dict[str, tuple[float, float, str]]] = {
     "gru": {
         "state h": (0, 0, ""), "x and h": (1, 0, "side by side"), "word x": (2, 0, ""),
-        "update gate z": (0, 1.1, GATE), "reset gate r": (1, 1.1, GATE), "memory m": (1, 2.2, "r (h U + c)"),
+        "update gate z": (0, 1.1, BOTH), "reset gate r": (1, 1.1, BOTH), "memory m": (1, 2.2, "r (h U + c)"),
         "candidate g": (2, 2.2, "tanh(x W + b + m)"), "old": (0, 3.3, "z h"), "new": (1, 3.3, "(1 - z) g"),
         "next state h'": (0.5, 4.4, "old + new"),
     },

@@ -48,7 +48,7 @@ class Box:
     @property
     def lines(self) -> list[str]:
         """The lines of text in the box."""
-        return [line for line in (self.label or self.name, *self.text.split("\n"), self.size) if line]
+        return [line for line in (self.label or self.name, self.text, self.size) if line]
 
     @property
     def half(self) -> tuple[float, float]:
@@ -63,11 +63,10 @@ class Box:
 
 @dataclass(frozen=True)
 class Arrow:
-    """A way from one box to another, or back to itself."""
+    """A path from one box to another, or back to itself."""
 
     start: str
     end: str
-    label: str = ""
     later: bool = False  # dashed: what arrives is used at the next word
     side: int = 0  # 1: beside all boxes between them, on their right; -1: on their left
 
@@ -122,7 +121,7 @@ def draw(
 def _told(box: Box, arrows: Sequence[Arrow], texts: bool) -> str:
     """Describe a box, with or without what it does, and where its arrows lead."""
     ways = [f"{arrow.end}{' at the next word' * arrow.later}" for arrow in arrows if arrow.start == box.name]
-    about = ", ".join(line for line in (box.text.replace("\n", " ") * texts, box.size) if line)
+    about = ", ".join(line for line in (box.text * texts, box.size) if line)
     return f"{box.name}{about and f' ({about})'}{' to ' * bool(ways)}{', '.join(ways)};"
 
 
@@ -136,7 +135,7 @@ def _place(axis: Axes, box: Box) -> None:
 
 
 def _connect(axis: Axes, arrow: Arrow, start: Box, end: Box) -> None:
-    """Draw an arrow between the nearest edges, or around what lies between, and its label at the middle."""
+    """Draw an arrow between the nearest edges, or around what lies between."""
     (x, y), (to_x, to_y) = start.middle, end.middle
     (wide, high), (to_wide, to_high) = start.half, end.half
     style: dict[str, Any] = {
@@ -154,7 +153,6 @@ def _connect(axis: Axes, arrow: Arrow, start: Box, end: Box) -> None:
         out = arrow.side * (max(arrow.side * start.middle[0], arrow.side * end.middle[0]) + WIDTH / 2 + far)
         axis.plot([x, out, out], [y + apart, y + apart, to_y - apart], ls=style["linestyle"], lw=1.2, color="black")
         axis.add_patch(FancyArrowPatch((out, to_y - apart), (to_x, to_y - apart), **style))
-        place = out, (y + to_y) / 2
     else:
         if abs(to_x - x) < wide + to_wide:  # from above to below
             down = 1 if to_y > y else -1
@@ -163,10 +161,6 @@ def _connect(axis: Axes, arrow: Arrow, start: Box, end: Box) -> None:
             onward = 1 if to_x > x else -1
             ends = (x + onward * wide, y), (to_x - onward * to_wide, to_y)
         axis.add_patch(FancyArrowPatch(*ends, **style))
-        place = (ends[0][0] + ends[1][0]) / 2, (ends[0][1] + ends[1][1]) / 2
-    if arrow.label:
-        axis.text(*place, arrow.label, fontsize=SMALL, ha="center", va="center", zorder=5,
-                  bbox={"fc": "white", "ec": "none", "pad": 1.5})  # fmt: skip
 
 
 def _frame(axis: Axes, label: str, boxes: Sequence[Box]) -> None:

@@ -1,4 +1,4 @@
-"""The command line: caption photos, list the trained models, score, pack, export, encode, run the notebooks."""
+"""The command line: caption photos, list the trained models, score, pack, export, encode, data, run the notebooks."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from captioning import catalog, lines, settings
-from captioning.serving import encoding
+from captioning.serving import encoding, machine
 
 if TYPE_CHECKING:
     from captioning.images import Picture
 
 # What subcommands need beside the base installation -> the extra of pyproject.toml that has it.
-_EXTRAS = {"notebooks": "notebooks", "export": "export", "features": "ray"}
+_EXTRAS = {"notebooks": "notebooks", "data": "notebooks", "export": "export", "features": "ray"}
 _CODES = """exit code: 0 all done; 1 some photos failed, the others are done; 2 wrong usage, settings or model;
 130 interrupted"""
 _CAPTION = """
@@ -104,6 +104,9 @@ def _parser() -> argparse.ArgumentParser:
     option("--allow-private", action="store_true", help="also fetch the model from this machine and its network")
     option("--serve", nargs="?", const=8000, type=int, metavar="PORT", help="then serve the page on this machine")
     encoding.add_options(add("features", encoding.run, "encode the pictures ahead", epilog=encoding.EPILOG))
+    machine.add_options(add("data", machine.fetch, "fetch or draw the chosen dataset: notebook 01 alone"), cleans=False)
+    machine.add_options(add("clean-data", machine.clean, "list the data with its sizes, and delete it"), cleans=True)
+    add("devices", machine.devices, "say what TensorFlow computes on, and try it")
     option = add("notebooks", _notebooks, "run the notebooks and write their pages")
     option("names", nargs="*", metavar="NAME", help="such as 04; default: all")
     return parser

@@ -54,7 +54,7 @@ _ABBREVIATIONS = frozenset(
 )
 
 
-def _composed(text: str) -> str:
+def composed(text: str) -> str:
     """Return a text in the Unicode form NFC, but with the variants of Han characters that it would replace."""
     if text.isascii() or unicodedata.is_normalized("NFC", text):
         return text
@@ -72,7 +72,7 @@ def tokenize(caption: str) -> list[str]:
         Lower-case tokens without punctuation; empty when there are none. A number with its fraction ("1 1/2") is
         one token with a no-break space inside.
     """
-    text = _composed(caption).replace("\n", " ")
+    text = composed(caption).replace("\n", " ")
     if _PLAIN_CAPTION.fullmatch(text):
         words = text.lower().replace(",", " ").replace(".", " ").split()
         if _SPLIT.isdisjoint(words) and not (words and "." in text and _keeps_period(words[-1])):

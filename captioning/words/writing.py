@@ -4,9 +4,10 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
-from itertools import product
+from itertools import chain, groupby, product
 
-from captioning.words.ptb import BRACKETS, tokenize
+from captioning.words.ptb import BRACKETS
+from captioning.words.units import MARK, tokenize, unspaced
 
 # Tokens without a space before them, or after them, or before a number; and pairs that are one word.
 _CLINGS = re.compile(r"'(?:[smd]|re|ve|ll)|n't|-r[rsc]b-|[%°]|[!?]{2,}")
@@ -20,13 +21,20 @@ _GAPS = (" ", "  ", ", ", "")
 def write(tokens: Iterable[str]) -> str:
     """Write tokens as a caption that `tokenize` splits into the same ones: a line, "AT&T" alone in capitals.
 
-    A few sequences have no such text, since the lexer always splits or joins them (a "'t" without "was" or "is"
-    after it): those tokens are written with spaces.
+    Those of scripts without spaces have none beside them, but marks that nobody sees, see `units`. A few sequences
+    have no such text, since the lexer always splits or joins them (a "'t" without "was" or "is" after it): those
+    tokens are written with spaces.
 
     Args:
         tokens: as `tokenize` gives them, in any order, such as a model may choose.
     """
     tokens = list(tokens)
+    if any(map(unspaced, tokens)):
+        pieces = [[*piece] if alone else [write(piece)] for alone, piece in groupby(tokens, unspaced)]
+        joined = MARK.join(chain.from_iterable(pieces))
+        for text in (joined, joined + MARK):
+            if tokenize(text) == tokens:
+                return text
     gaps = ["", *map(_gap, tokens, tokens[1:]), ""]
     while (place := _first_difference(tokens, text := _join(tokens, gaps))) is not None:
         if not _mend(tokens, gaps, place):
@@ -46,10 +54,10 @@ def rules(words: Iterable[str]) -> dict[str, list]:
         and pairs of indices with which it is the other way round ("pairs").
     """
     words = list(words)
-    close = [index for index, word in enumerate(words) if not _gap("a", word)]
-    holds = [index for index, word in enumerate(words) if not _gap(word, "a")]
+    close = [index for index, word in enumerate(words) if unspaced(word) or not _gap("a", word)]
+    holds = [index for index, word in enumerate(words) if unspaced(word) or not _gap(word, "a")]
     index_of = {word: index for index, word in enumerate(words)}
-    signs = [word for word in words if not word.isalpha()]
+    signs = [word for word in words if not word.isalpha() and not unspaced(word)]
     candidates = {*product(signs, signs), *(tuple(pair.split()) for pair in _ONE_WORD)}
     pairs = [
         [index_of[left], index_of[right]]
