@@ -1,4 +1,4 @@
-"""Captions in Chinese and German all the way: read, split, trained, written, scored and labelled."""
+"""Captions in Chinese and German all the way: read, split, trained, written, scored and labeled."""
 
 import json
 
@@ -87,8 +87,8 @@ def test_a_folder_of_ones_own_in_another_language(language, tmp_path, monkeypatc
     captioner = bundle.load(folder)
     scores = evaluation.evaluate(captioner, {"tiny": store}, dataset)
     assert scores["CIDEr"] > 5 and scores["Bleu_4"] > 0.9 and scores["novel_captions"] == 0
-    labelled = splitting == units.CHARACTERS
-    assert scores.get("units") == scores["consensus"].get("units") == (splitting if labelled else None)
+    labeled = splitting == units.CHARACTERS
+    assert scores.get("units") == scores["consensus"].get("units") == (splitting if labeled else None)
     again = metrics.score(
         evaluation.references_of(dataset.split("test")), metrics.read_results(folder / "captions.json")
     )
