@@ -7,6 +7,7 @@ import pytest
 
 from captioning.metrics import CiderD, References, novel_captions, score
 from captioning.metrics.__main__ import main
+from captioning.plotting.figure import Described
 from captioning.words import tokenize, units, write, writing
 from tests.test_tokenizer import SPACED, UNSPACED
 
@@ -46,6 +47,7 @@ def test_what_a_model_may_say_comes_back():
 
 def test_marks_are_not_shown():
     assert repr([units.mark("一只猫"), write([*"一只猫"])]) == "['一只猫', '一只猫']"
+    assert Described().describe(units.mark("一只猫"), "A figure.").alt == "一只猫 A figure."
     assert json.dumps(units.mark("猫"), ensure_ascii=False) == '"猫\u200b"'
 
 
