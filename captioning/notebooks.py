@@ -54,10 +54,6 @@ def run(notebooks: Sequence[Path], folder: Path, project: Project | None = None)
 
     Returns:
         Name -> what it took, see `costs.measured`; the folder's `costs.json` keeps it.
-
-    Raises:
-        NotebookError: a cell failed, or the kernel died.
-        FileNotFoundError, SettingError: see `resolve`.
     """
     project = project or resolve(notebooks)
     folder.mkdir(parents=True, exist_ok=True)

@@ -112,9 +112,6 @@ def choose(
         limit: number of images, or None for all.
         weights: imagenet, random or a folder; None for the dataset's own default.
         encoder: one of `ENCODERS`, or None for each notebook's own.
-
-    Raises:
-        SettingError: an unknown variable, dataset or encoder, or a value that cannot be used.
     """
     knobs: dict[str, Any] = dict(zip(KNOBS, (dataset, root, limit, weights, encoder), strict=True))
     project = from_environment(**knobs)

@@ -26,6 +26,11 @@ def test_files_and_functions_are_short(file):
             assert node.end_lineno - node.lineno < 60, node.name
 
 
+@pytest.mark.parametrize("file", sorted((ROOT / "tests").rglob("*.py")), ids=lambda file: str(file.relative_to(ROOT)))
+def test_test_files_are_short(file):
+    assert len(file.read_text(encoding="utf-8").splitlines()) <= 300
+
+
 def imported(name):
     """The modules of the package that a module imports when it is imported itself; types alone do not count."""
     found = set()

@@ -87,19 +87,13 @@ class Captioner(ABC):
         return self.features_of({name: stores[name].rows(records) for name in self.encoder_names})
 
     def decode(self, features: Features, beam_width: int = 3, **options: Any) -> list:
-        """Caption pictures from their features.
+        """Caption pictures from their features: (pictures, regions, channels); of an ensemble, such arrays by encoder.
 
-        Args:
-            features: (pictures, regions, channels); of an ensemble, encoder -> such an array.
-            beam_width: 1 is greedy.
-            options: for `decoding.beam_search`; `max_length` is `self.max_length` unless it is given.
+        The options are those of `decoding.beam_search`; `max_length` is `self.max_length` unless it is given.
 
         Returns:
             One caption per picture; with `return_all` a list of captions per picture; with several length penalties
             a list of these per penalty.
-
-        Raises:
-            ValueError: `max_length` is more than the model has room for.
         """
         options = {"max_length": self.max_length} | options
         if self.longest is not None and options["max_length"] > self.longest:
@@ -175,13 +169,15 @@ class Captioner(ABC):
             raise BundleError(f"{file} is another one than {self.name} was evaluated with. {way_out}")
         return found
 
-    def caption(self, pictures: Picture | Iterable[Picture], n: int = 1, **options: Any) -> Answer | list[Answer]:
+    def caption(
+        self, pictures: Picture | Iterable[Picture], n: int = 1, beam: int | None = None, **options: Any
+    ) -> Answer | list[Answer]:
         """Caption pictures, with the options of `captions`.
 
         Returns:
             An answer for one picture; a list of them for several, also for a list of one, a folder, none at all.
         """
-        answers: list[Any] = list(self.captions(pictures, n, **options))
+        answers: list[Any] = list(self.captions(pictures, n, beam, **options))
         return answers[0] if is_one(pictures) else answers
 
     def captions(
@@ -193,25 +189,17 @@ class Captioner(ABC):
         consensus: bool = False,
         keep_errors: bool = False,
     ) -> Iterator[Answer | ImageError]:
-        """Caption pictures one after another, of which only some are in memory: of a generator, there may be thousands.
+        """Yield an answer per picture, of which only some are in memory: of a generator, there may be thousands.
 
         Args:
-            pictures: one or several, see `images.ACCEPTED`.
+            pictures: one or several, see `images.ACCEPTED`; a TypeError for anything else.
             n: captions per picture, fewer if it finds no more. The first is the same for every `n`; where the beam is
                 narrower, the others come from one of width `n`.
             beam: beam width; 1 is greedy; None: what the validation pictures chose.
             attention: whether answers hold where the model looked.
-            consensus: whether the captions of train pictures with similar features decide which of the beam is best.
-            keep_errors: yield the error of a picture that cannot be read in its place, and caption the others.
-
-        Yields:
-            An answer per picture, in their order.
-
-        Raises:
-            BundleError: there is nothing to find a consensus with.
-            ImageError: a picture cannot be read, unless errors are kept.
-            TypeError: they are no pictures.
-            ValueError: `n` or `beam` is no whole number, or more than the words that the model knows.
+            consensus: whether the captions of train pictures with similar features decide which of the beam is best;
+                a BundleError where there is nothing to find a consensus with.
+            keep_errors: yield the ImageError of a picture that cannot be read in its place, and caption the others.
         """
         words, rule = len(self.tokenizer), self.consensus if consensus else self.chosen
         width = whole("beam", rule["beam_width"] if beam is None else beam, words)

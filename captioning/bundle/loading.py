@@ -41,7 +41,6 @@ def load(
         FileNotFoundError: the bundle or a file of it is missing.
         BundleError: settings, tokenizer, weights and the model's code do not belong together; or a packed model is
             damaged, not to be trusted, or of a newer version; or a member of an ensemble is no longer what it was.
-        DamagedError, StaleError: the tokenizer of a folder cannot be used.
     """
     folder = packed.find(path, sha256, allow_private)
     if isinstance(folder, Path) and (folder / MEMBERS).is_file():

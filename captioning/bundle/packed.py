@@ -110,12 +110,7 @@ def packed_of(folder: Any) -> Packed | None:
 def find(path: Path | str, sha256: str | None = None, allow_private: bool = False) -> Path | Packed:
     """Return the packed model of a file or of an address, else the path of a folder as it is; nothing is written.
 
-    Args:
-        path, sha256, allow_private: see `bundle.load`.
-
-    Raises:
-        BundleError: file or address is not a packed model, is damaged, not to be trusted, of a newer version, or of
-            another checksum; or a folder is to have one.
+    For the arguments and errors see `bundle.load`.
     """
     if ADDRESS.match(str(path)):
         web = WebPhoto(str(path), allow_private, LARGEST, LONGEST)

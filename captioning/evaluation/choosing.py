@@ -28,10 +28,7 @@ def choose_decoding(kept: KeptCaptions, val: Sequence[Record], dataset: CaptionD
 
     All are tried with words of content once at most; the best of them also without that limit.
 
-    Args:
-        kept: captions of the model.
-        val: validation pictures with features.
-        dataset: its train captions tell which words people say twice.
+    The train captions tell which words people say twice.
 
     Returns:
         `beam_width`, `length_penalty`, `may_repeat` (the words that a caption may hold twice; None: all) and

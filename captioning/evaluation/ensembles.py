@@ -30,8 +30,7 @@ def choose_members(
 
     Args:
         models: the one with the highest CIDEr on validation pictures first.
-        stores: the features of their encoders, by name.
-        val: validation pictures with features in all of them.
+        stores, val: the features of their encoders, by name, and validation pictures that have all of them.
         folder: the ensemble's; `tried.json` there keeps the captions.
         may_repeat: the words that a caption may hold twice; None: all.
 

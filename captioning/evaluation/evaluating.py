@@ -49,20 +49,12 @@ def evaluate(
 ) -> dict:
     """Score a captioner on the test split; write `scores.json`, `captions.json` and `captions_consensus.json`.
 
-    Args:
-        captioner: the trained model, or several together.
-        stores: features by the name of the encoder.
-        dataset: validation pictures choose how captions are searched and reranked, test pictures are scored.
-        val_pictures: at most so many validation pictures.
-        near: finds the nearest train pictures; None: one of its own.
-        more: further fields of `decoding`.
+    Validation pictures, at most `val_pictures`, choose how captions are searched and reranked, test pictures are
+    scored. `more` are further fields of `decoding`.
 
     Returns:
         The scores, see `metrics.report`; `consensus`, the same of the reranked captions; `oracle_CIDEr`, of the best
         captions of the beams that they are chosen from; `samples`, the diversity of captions drawn at random.
-
-    Raises:
-        StaleError: see `Captioner.check_fits`.
     """
     captioner.check_fits(stores, dataset)
     val, test = (readable(captioner, stores, dataset.split(split)) for split in ("val", "test"))
@@ -94,20 +86,13 @@ def evaluate(
 def evaluate_all(
     project: Project, dataset: CaptionDataset, val_pictures: int | None = None
 ) -> tuple[dict[str, dict], dict[str, dict]]:
-    """Score every finished experiment, and an ensemble of some of them.
+    """Score every finished experiment of a project, and an ensemble of some of them, see `evaluate`.
 
-    What does not fit what is here now is left out, with a line that says why.
-
-    Args:
-        project: holds the experiments and the features.
-        dataset, val_pictures: as for `evaluate`.
+    What does not fit what is here now is left out, with a line that says why; a FileNotFoundError if all of it.
 
     Returns:
         Name -> scores, and name -> captions of the test split (image id -> text). Beside each model, there is
         "<name> + consensus".
-
-    Raises:
-        FileNotFoundError: there is no finished experiment, or none of them fits.
     """
     stores = Stores(project)
     near = NearPictures(project.checkpoints, stores, dataset)

@@ -36,14 +36,12 @@ def extract(records: Sequence[Record], encoder: Encoder, folder: Path, encode: C
 
     It may be interrupted or killed at any time, and two processes may ask for the same folder: one waits.
 
+    Unreadable pictures are listed by name on stdout and left out.
+
     Args:
         records: in any order; a record without a content digest has its photo read for it.
-        encoder: the frozen CNN.
-        folder: one folder per encoder and weights, see `folder_of`.
+        encoder, folder: the frozen CNN, and the folder for it and its weights, see `folder_of`.
         encode: does what `encoded` does; that of `workers.Crew` has several processes or machines do it.
-
-    Returns:
-        The features; unreadable pictures are listed by name on stdout and left out.
 
     Raises:
         FeatureError: the folder was made with another encoder, more than 1 % of the photos are missing, or float16

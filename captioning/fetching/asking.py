@@ -176,6 +176,18 @@ def pieces(response: requests.Response, timeout: float | tuple[float, float]) ->
             since, received = time.monotonic(), 0
 
 
+def whole(response: requests.Response, timeout: float | tuple[float, float], largest: int) -> bytes:
+    """Return a body of at most so many bytes; raise Again when it has more."""
+    body, too_large = bytearray(), Again(f"it has more than {largest / 1e6:,.0f} MB.", once=True)
+    if (response.raw.length_remaining or 0) > largest:
+        raise too_large
+    for piece in pieces(response, timeout):
+        body += piece
+        if len(body) > largest:
+            raise too_large
+    return bytes(body)
+
+
 def accept(arrive: Callable[[Path], object] | None, file: Path) -> None:
     """Call `arrive`; raise Again when it refuses the file."""
     try:

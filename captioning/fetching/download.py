@@ -43,11 +43,10 @@ def fetch(
     Args:
         url: the original address; `mirror` is applied to it.
         path: where the file goes; missing folders are made.
-        md5: its published MD5 sum in hexadecimal digits; a file that is there is not read for it.
-        size: its published size in bytes.
+        md5, size: those published; a file that is there is not read for its sum.
         retries: how many tries in a row may fail without getting further; fewer when the host does not answer at all.
         timeout: seconds to wait for a connection, and without data; one number is both.
-        progress: show a bar with rate and time left on stdout.
+        progress: show a bar on stdout.
         arrive: called with the whole `.part` file before it gets its name; refuses it with ValueError or OSError.
         sleep: how to wait, in seconds.
 

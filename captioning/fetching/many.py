@@ -14,7 +14,7 @@ import requests
 from tqdm import tqdm
 
 from captioning.fetching import asking
-from captioning.fetching.asking import Again, DownloadError, RefusedError, UnusableError, mirror
+from captioning.fetching.asking import DownloadError, RefusedError, UnusableError, mirror
 from captioning.files import beside, require_space
 
 LARGEST = 1 << 26  # bytes of a file, which is in memory until it is whole
@@ -49,12 +49,9 @@ def fetch_many(
         files: (url, path) pairs.
         workers: how many at a time.
         again: paths whose files are there and broken; each keeps its place until the new one is whole.
-        retries, timeout, sleep: as in `fetch`, for each file.
-        progress: show a bar that counts files on stdout.
-        arrive: as in `fetch`; called from several threads.
+        retries, timeout, sleep, progress, arrive: as in `fetch`, for each file; called from several threads.
 
     Raises:
-        ValueError: two different addresses have the same path.
         DownloadError: CAPTIONING_MIRROR is wrong, or a host fails for several files in a row.
         OSError: the disk is full, or cannot be written to.
     """
@@ -128,13 +125,9 @@ def _attempt(
 ) -> None:
     if stop.is_set():
         raise RefusedError("stopped")
-    body = bytearray()
     with asking.ask(session, url, timeout) as response:
-        for piece in asking.pieces(response, timeout):
-            body += piece
-            if len(body) > LARGEST:
-                raise Again(f"it has more than {LARGEST / 1e6:,.0f} MB.", once=True)
-    asking.refuse_page(bytes(body[:512]))
+        body = asking.whole(response, timeout, LARGEST)
+    asking.refuse_page(body[:512])
     path.parent.mkdir(parents=True, exist_ok=True)
     require_space(path.parent, len(body), str(path), "set another folder")
     draft = beside(path, f".{os.getpid()}.part")  # each process has its own: two of them need not wait

@@ -82,18 +82,11 @@ class WebPhoto:
 
 
 def _body(session: requests.Session, url: str, largest: int) -> bytes:
-    too_large, body = f"it has more than {largest / 1e6:,.0f} MB.", bytearray()
     with asking.ask(session, url, SILENCE) as response:
         packed = response.headers.get("Content-Encoding", "").lower()
         if packed not in _UNPACKED:
             raise RefusedError(f"it is packed as {packed!r}, although it was asked for as it is.")
-        if (response.raw.length_remaining or 0) > largest:
-            raise RefusedError(too_large)
-        for piece in asking.pieces(response, SILENCE):
-            body += piece
-            if len(body) > largest:
-                raise RefusedError(too_large)
-    return bytes(body)
+        return asking.whole(response, SILENCE, largest)
 
 
 def is_public(address: str) -> bool:

@@ -48,14 +48,13 @@ def unpack(zip_path: Path | str, folder: Path | str, *, only: str = "*", progres
         zip_path: the archive; methods stored and deflate, without password.
         folder: where the files go; made when missing.
         only: a pattern as of `fnmatch`; files whose path in the zip does not match it stay packed.
-        progress: show a bar with rate and time left on stdout.
+        progress: show a bar on stdout.
 
     Raises:
         DamagedZipError: the archive is truncated, damaged or none.
         UnpackError: an entry would land outside the folder or is no plain file, the archive is a zip bomb, or the
             folder cannot be written to.
         NoSpaceError: the disk is too small.
-        FileNotFoundError: there is no such zip.
     """
     zip_path, folder = Path(zip_path), Path(folder)
     if not zip_path.is_file():

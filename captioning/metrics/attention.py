@@ -46,10 +46,7 @@ def inside(
 
     Only names of things that are there count. A name of several words ("hot air balloon") counts with its mean.
 
-    Args:
-        records: the pictures.
-        words: of the caption of each.
-        attentions: for each (words, regions), rows summing to 1; the regions form a square grid, row by row.
+    The attention of each caption is (words, regions), rows summing to 1; the regions form a square grid, row by row.
     """
     rows, mentions = [], 0
     for of_one in zip(records, words, attentions, strict=True):

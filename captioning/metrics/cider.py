@@ -61,9 +61,6 @@ class CiderD:
 
         Returns:
             (pairs,): what `score` gives that image with that caption.
-
-        Raises:
-            ValueError: pairs without a caption or an image.
         """
         texts, images = np.asarray(candidate, np.int64), np.asarray(image, np.int64)
         for index, size in ((texts, len(candidates)), (images, len(self.references.ids))):
@@ -79,11 +76,7 @@ class CiderD:
         return scores
 
     def score_references(self) -> np.ndarray:
-        """Score each reference against the others of its image: (references,), in their order.
-
-        Raises:
-            ValueError: an image has a single one.
-        """
+        """Score each reference against the others of its image: (references,), in their order."""
         image, captions = self._ngrams.image, self._ngrams.captions
         if np.any(captions < 2):
             raise ValueError("An image has a single reference: there is no other to compare it to.")

@@ -24,9 +24,6 @@ def bad_endings(train_captions: Iterable[str]) -> frozenset[str]:
 
     Asked are the captions with the word among their last four words: does it end them? With 95 % confidence less than
     7 % of them, see `share_interval`; a rare word is not judged. No list of words: it works in any language.
-
-    Args:
-        train_captions: raw captions of the train split.
     """
     near: Counter[str] = Counter()
     last: Counter[str] = Counter()

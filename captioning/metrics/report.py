@@ -24,14 +24,11 @@ def score(references: References | Mapping[ImageId, Sequence[str]], results: Map
 
     Args:
         references: image id -> raw reference captions (any number from one on), or the same already tokenized.
-        results: image id -> raw caption; an empty one scores 0 and is counted.
+        results: image id -> raw caption, of the same images; an empty one scores 0 and is counted.
 
     Returns:
         `images`, `Bleu_1` to `Bleu_4`, `ROUGE_L`, `CIDEr`, `CIDEr_interval` (95 %, see `bootstrap_interval`), `METEOR`
         and `SPICE` (None, with the reason beside them), `empty_captions`; `units`, where characters are scored.
-
-    Raises:
-        ValueError: the images of the two differ, or an image has no reference.
     """
     return _scores(CiderD(references), results)
 

@@ -38,7 +38,7 @@ _TEMPLATE = """
 {%- if names -%}</details>{%- endif -%}
 {%- endblock -%}
 """
-# Some colors of nbconvert's have less contrast than the 4.5 that WCAG 2 asks for, and its links in text are colored only.
+# Some colors of nbconvert's have less contrast than the 4.5 that WCAG 2 asks for; its links in text are only colored.
 STYLE = """
 body {
   max-width: 1120px; margin: auto;
@@ -90,7 +90,8 @@ def _page(node: nbformat.NotebookNode, name: str, series: Sequence[str]) -> str:
     resources = {"page_style": STYLE, "page_links": _links(name, series), "page_contents": _CONTENTS}
     body, _ = exporter.from_notebook_node(node, resources)
     items = "".join(f"<li>{link}</li>" for level, link in exporter.headings if level == 2)
-    contents = f'<nav class="contents" aria-label="Contents"><details open><summary>Contents</summary><ul>{items}</ul></details></nav>'
+    folded = f"<details open><summary>Contents</summary><ul>{items}</ul></details>"
+    contents = f'<nav class="contents" aria-label="Contents">{folded}</nav>'
     return body.replace(_CONTENTS, contents if items else "", 1)
 
 

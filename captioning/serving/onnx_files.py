@@ -58,11 +58,7 @@ def write(bundle: Bundle, folder: Path | str, precision: str = "float32") -> dic
 
 
 def packages() -> tuple[Any, Any]:
-    """Return the packages onnx and tf2onnx, which only exports need.
-
-    Raises:
-        ModuleNotFoundError: one is not installed; the message says how to.
-    """
+    """Return the packages onnx and tf2onnx, which only exports need."""
     try:
         import onnx
         import tf2onnx

@@ -48,9 +48,6 @@ def given(pictures: Picture | Iterable[Picture], allow_private: bool = False) ->
         pictures: a path, a folder, an http(s) address, or several of these, or other pictures. What is no photo is
             yielded, too, and tells why as it is read.
         allow_private: fetch photos from addresses of this machine and its network, too.
-
-    Raises:
-        TypeError: they are no pictures.
     """
     for picture in [pictures] if isinstance(pictures, str | os.PathLike) else images.each(pictures):
         if not isinstance(picture, str | os.PathLike):

@@ -52,10 +52,6 @@ def write(bundle: Bundle, folder: Path | str, precision: str | None = None) -> N
         folder: a new or an empty one, or an earlier page.
         precision: of the weights, see `onnx_files.write`. None: float32, or int16 where a graph in float32 would have
             more than `LARGEST` bytes.
-
-    Raises:
-        SiteError: the folder holds other files, or the runtime for browsers cannot be had.
-        ModuleNotFoundError: see `onnx_files.packages`.
     """
     folder = Path(folder).absolute()
     _check_folder(folder)  # the cheap checks first
