@@ -17,8 +17,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # notes of later moments; wa
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 
 PYTHON = (3, 11), (3, 13)  # the first and the last, as in pyproject.toml
-NEEDED = {"tensorflow": ((2, 20), (2, 22)), "keras": ((3, 12), (4,))}  # from, below; as in pyproject.toml
-INSTALL = "pip install 'tensorflow>=2.20,<2.22' 'keras>=3.12,<4'"
+NEEDED = {"tensorflow": ((2, 19), (2, 22)), "keras": ((3, 10), (4,))}  # from, below; as in pyproject.toml
+INSTALL = "pip install 'tensorflow>=2.19,<2.22' 'keras>=3.10,<4'"
 
 
 @contextlib.contextmanager
@@ -38,9 +38,9 @@ def _without_stderr() -> Iterator[None]:
 def _way_out(problem: str = "") -> str:
     """Say how to have the right TensorFlow, or why this machine cannot."""
     if (platform.system(), platform.machine()) == ("Darwin", "x86_64"):
-        return "TensorFlow 2.20 does not exist for Intel Macs; on Apple silicon, use a Python for arm64."
+        return "TensorFlow 2.19 does not exist for Intel Macs; on Apple silicon, use a Python for arm64."
     if not PYTHON[0] <= sys.version_info[:2] <= PYTHON[1]:
-        return f"This is Python {platform.python_version()}; use 3.11, 3.12 or 3.13, for which TensorFlow 2.20 exists."
+        return f"This is Python {platform.python_version()}; use 3.11, 3.12 or 3.13, for which TensorFlow exists."
     return f"{problem}. For {sys.executable}: {INSTALL}, then restart Python."
 
 

@@ -1,8 +1,10 @@
 """The documents: their pictures and names agree with the code, their links lead somewhere, terms are where they say."""
 
+import importlib.util
 import json
 import re
 import tomllib
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -104,3 +106,52 @@ def test_the_forms_for_issues_are_valid():
         assert len(ids) == len(set(ids))
     asked = read(".github", "ISSUE_TEMPLATE", "bug.yml")
     assert all(word in asked for word in ("captioning", "Python", "TensorFlow", "CAPTIONING_DATASET", "notebook"))
+
+
+def loaded(name):
+    """A script of docs/ as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_table_of_the_readme_is_filled_from_a_run():
+    """It has a row per notebook, and only what a run tells changes."""
+    text, costs = read("README.md"), loaded("costs")
+    rows = costs.ROW.findall(text)
+    assert rows == [path.stem for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))]
+    scenes = {rows[1]: {"minutes": 2.06, "memory_GB": 1.25, "disk_MB": 1234.5}}
+    filled = costs.filled(text, scenes, {rows[2]: {"minutes": 9.96}})
+    changed = [pair for pair in zip(text.splitlines(), filled.splitlines(), strict=True) if pair[0] != pair[1]]
+    assert [after.split(" | ")[0][2:] for _, after in changed] == rows[1:3]
+    assert changed[0][1].split(" | ")[3:6] == ["2.1", "1.2", "1,234"] and changed[1][1].endswith(" | 10.0 |")
+    assert costs.filled(filled, {}, {}) == filled
+
+
+def test_captions_are_good_middling_or_bad_by_what_was_drawn():
+    things = [{"object": "boat", "colour": "red"}, {"object": "car", "colour": "blue"}]
+    record = SimpleNamespace(truth={"place": "beach", "objects": things}, image_id="1")
+    mark = loaded("pictures").mark
+    assert mark(record, "a red boat and a blue car at the beach") == "good"
+    assert mark(record, "a red boat at the beach") == mark(record, "a red boat and a red car") == "middling"
+    assert mark(record, "a boat and a red car at the beach") == mark(record, "") == "bad"
+
+
+def test_what_the_readme_links_to_is_published():
+    """The index of the executed notebooks, and the page that captions photos."""
+    steps = yaml.safe_load(read(".github", "workflows", "ci.yml"))["jobs"]["pages"]["steps"]
+    commands = "\n".join(step.get("run", "") for step in steps)
+    assert "make demo" in commands and "cp runs/scenes/*.html site/" in commands
+    linked = set(re.findall(r"github\.io/[\w-]+/(.*?)\)", read("README.md")))
+    assert linked == {"", "page/"} and re.search(r"captioning export \S+ site/page$", commands, re.MULTILINE)
+    uploaded = next(step["with"]["path"] for step in steps if "upload-pages" in step.get("uses", ""))
+    assert uploaded == "site"
+
+
+def test_the_badges_open_what_is_there():
+    opened = re.findall(r"blob/main/(notebooks/\w+\.ipynb)", read("README.md"))
+    assert len(opened) == 2 and all((ROOT / name).is_file() for name in opened)
+    made = json.loads(read(".devcontainer", "devcontainer.json"))["postCreateCommand"]
+    assert made == "make .venv/installed" and f"{made.removeprefix('make .venv')}:" in read("Makefile")
+    assert made in read("Dockerfile")

@@ -1,6 +1,5 @@
 """The first cell of every notebook: nothing in a clone; alone, it fetches the repository and installs."""
 
-import importlib.util
 import json
 import os
 import shutil
@@ -11,11 +10,10 @@ import sysconfig
 import pytest
 
 from tests.series import FILES
+from tests.test_docs import loaded
 from tests.test_house import ROOT
 
-SPEC = importlib.util.spec_from_file_location("first_cell", ROOT / "docs/first_cell.py")
-first_cell = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(first_cell)
+first_cell = loaded("first_cell")
 SOURCE = first_cell.CELL.format(address=first_cell.address())
 RUN = """
 from IPython.core.interactiveshell import InteractiveShell

@@ -15,7 +15,7 @@ from PIL import Image
 from captioning import notebooks
 from captioning.pages import write_index, write_page
 from captioning.pages.markdown import formula, to_html
-from captioning.pages.page import LONG
+from captioning.pages.page import LONG, STYLE
 
 SERIES = ["01_first", "02_second", "03_third"]
 TEXT = "# 02. The *second*\n\nIt shows $x_1$. And more.\n\n$$\\underbrace{a}_{\\text{b}}$$\n$$c$$"
@@ -140,10 +140,10 @@ def test_names_of_functions_and_primes_are_readable():
 def test_a_page_has_a_title_links_and_contents(tmp_path):
     page = page_of(executed(tmp_path))
     assert "<title>02. The second - Image captioning</title>" in page
-    links = re.findall(r'<nav class="series">.*?</nav>', page)
+    links = re.findall(r'<nav [^>]*class="series">.*?</nav>', page)
     assert len(links) == 2 and all(re.findall(r'href="([^"]*)"', nav) == HREFS for nav in links)
     assert '<a data-page="03_third" href="03_third.html"><code>03_third</code></a>.' in page
-    contents = re.search(r'<nav class="contents">.*?</nav>', page, re.DOTALL)[0]
+    contents = re.search(r'<nav [^>]*class="contents">.*?</nav>', page, re.DOTALL)[0]
     places = re.findall(r'href="#([^"]*)"', contents)
     assert len(places) == 2 and all(f'id="{place}"' in page for place in places)
 
@@ -154,7 +154,7 @@ HREFS = ["01_first.html", "index.html", "03_third.html"]
 @pytest.mark.parametrize(("name", "hrefs"), [("01_first", ["index.html", "02_second.html"]), ("copy", ["index.html"])])
 def test_the_ends_of_the_series_have_one_neighbor(tmp_path, name, hrefs):
     page = page_of(executed(tmp_path, name))
-    assert re.findall(r'href="([^"]*)"', re.search(r'<nav class="series">.*?</nav>', page)[0]) == hrefs
+    assert re.findall(r'href="([^"]*)"', re.search(r'<nav [^>]*class="series">.*?</nav>', page)[0]) == hrefs
 
 
 def test_every_figure_is_described(tmp_path):
@@ -259,3 +259,20 @@ def test_a_run_of_one_notebook_leaves_its_page_and_the_index(tmp_path, monkeypat
     assert [bad for bad, _ in states(index.read_text())] == ["", "", ""]
     names = {path.name for path in index.parent.iterdir() if path.name[0] != "."}
     assert {"02_second.ipynb", "02_second.html", "index.html"} <= names and "kernels.log" not in names
+
+
+def test_whoever_uses_the_keyboard_can_scroll_what_is_wider_than_a_phone():
+    drawn, _ = to_html("$$a + b$$\n\n| a | b |\n| --- | --- |\n| 1 | 2 |\n\ntext with $c$")
+    assert re.findall(r'<div class="wide" tabindex="0">\s*<(\w+)', drawn) == ["math", "table"]
+
+
+@pytest.mark.parametrize("color", re.findall("color: (#[0-9a-f]{6})", STYLE))
+def test_code_has_the_contrast_that_wcag_asks_for(color):
+    """Contrast by WCAG 2.2, "relative luminance" and "contrast ratio", against the gray behind code."""
+
+    def luminance(text):
+        parts = [int(text[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+    assert (luminance("#f5f5f5") + 0.05) / (luminance(color) + 0.05) >= 4.5

@@ -33,7 +33,7 @@ sys.modules.update(tensorflow=tensorflow, keras=keras)
 IMPORT = "\nimport captioning.quiet"
 
 
-def stubs(tensorflow="2.20.0", keras="3.12.0", gpus=()):
+def stubs(tensorflow="2.19.0", keras="3.10.0", gpus=()):
     return STUBS.format(tensorflow=tensorflow, keras=keras, gpus=gpus)
 
 
@@ -158,7 +158,7 @@ def test_without_tensorflow_the_error_says_why_and_the_way_out(name, machine, sa
 
 
 @pytest.mark.parametrize(
-    "found", [{"tensorflow": "2.19.1"}, {"keras": "3.10.0"}, {"tensorflow": "2.15.0", "keras": "2.15"}]
+    "found", [{"tensorflow": "2.18.1"}, {"keras": "3.9.2"}, {"tensorflow": "2.15.0", "keras": "2.15"}]
 )
 def test_versions_that_are_too_old_are_refused_by_name(found):
     done = run(stubs(**found) + IMPORT)

@@ -39,10 +39,20 @@ def one_step(before: float, after: float) -> Finding:
     return Finding(f"The loss of these captions {course}: {before:.3f} before the step, {after:.3f} after it.")
 
 
-def overfitting(training: Sequence[float], validation: Sequence[float]) -> Finding:
-    """Tell what became of the two losses, one of each per epoch, nats per word."""
+def overfitting(training: Sequence[float], validation: Sequence[float], even: float) -> Finding:
+    """Tell what became of the two losses, one of each per epoch, nats per word.
+
+    Args:
+        training, validation: the losses.
+        even: that of the same probability for every word.
+    """
     if not np.isfinite([training[-1], validation[-1]]).all():
         return Finding("The loss is not a finite number any more: the steps were too long, and training diverged.")
+    if min(validation) >= even:
+        return Finding(
+            f"The validation loss was never below {min(validation):.2f}, no better than the same probability for every "
+            f"word ({even:.2f}): nothing was learned."
+        )
     lowest, low, end = int(np.argmin(validation)), min(validation), validation[-1]
     course = (
         f"The training loss went from {training[0]:.2f} to {training[-1]:.2f}. The validation loss was lowest after "

@@ -13,6 +13,8 @@ _PRIMED = re.compile(r"<msup>(<mi>[^<]*</mi>)<mi>&#x02032;</mi></msup>")
 # Not the base of an exponent, where another element would be taken for the exponent.
 _NAME_OF_FUNCTION = re.compile(r"(?<!<msup>)(?<!<msub>)(<m[io]>[a-z]{2,}</m[io]>)(?=<m[ins])")
 
+_WIDE = '<div class="wide" tabindex="0">{}</div>'  # wider than a phone: scrolled by itself, from the keyboard, too
+
 
 def formula(tex: str, display: str = "inline") -> str:
     """Return TeX as MathML, which browsers draw themselves; what cannot be converted stays readable as TeX."""
@@ -50,7 +52,10 @@ class _Renderer(IPythonRenderer):
         self.headings: list[tuple[int, str]] = []
 
     def block_math(self, body: str) -> str:
-        return formula(body, "block")
+        return _WIDE.format(formula(body, "block"))
+
+    def table(self, text: str) -> str:
+        return _WIDE.format(f"<table>\n{text}</table>")
 
     def inline_math(self, body: str) -> str:
         return formula(body)

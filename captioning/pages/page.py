@@ -27,7 +27,7 @@ _TEMPLATE = """
 {%- block jupyter_widgets -%}{%- endblock -%}
 {%- block html_head_css -%}<style>{{ resources.page_style }}</style>{%- endblock -%}
 {%- block body_header -%}{{ super() }}{{ resources.page_links }}{{ resources.page_contents }}{%- endblock -%}
-{%- block body_footer -%}{{ resources.page_links }}{{ super() }}{%- endblock -%}
+{%- block body_footer -%}{{ resources.page_links | replace("above", "below") }}{{ super() }}{%- endblock -%}
 {%- block data_svg scoped -%}{{ output | picture('image/svg+xml') }}{%- endblock -%}
 {%- block data_png scoped -%}{{ output | picture('image/png') }}{%- endblock -%}
 {%- block data_jpg scoped -%}{{ output | picture('image/jpeg') }}{%- endblock -%}
@@ -38,8 +38,17 @@ _TEMPLATE = """
 {%- if names -%}</details>{%- endif -%}
 {%- endblock -%}
 """
+# Some colors of nbconvert's have less contrast than the 4.5 that WCAG 2 asks for; its links in text are only colored.
 STYLE = """
-body { max-width: 1120px; margin: auto; }
+body {
+  max-width: 1120px; margin: auto;
+  --jp-mirror-editor-comment-color: #2b6868; --jp-mirror-editor-operator-color: #8a00dd;
+  --jp-mirror-editor-number-color: #006600; --jp-cell-prompt-not-active-opacity: 1;
+}
+.jp-RenderedMarkdown.jp-MarkdownOutput { overflow: visible; }
+.jp-RenderedMarkdown.jp-MarkdownOutput a:link { text-decoration: underline; }
+.jp-RenderedMarkdown.jp-MarkdownOutput pre { white-space: pre-wrap; }
+.wide { overflow-x: auto; }
 .jp-OutputArea-output pre { white-space: pre-wrap; word-break: normal; overflow-wrap: anywhere; }
 .jp-OutputArea-output .highlight pre, details.source summary, code.formula { font-family: var(--jp-code-font-family); }
 .jp-OutputArea-output .highlight pre, details.source summary { font-size: var(--jp-code-font-size); line-height: 1.3; }
@@ -49,7 +58,7 @@ math { font-size: 1.15em; }
 math[display="block"] { margin: 0.8em 0; }
 nav { font-family: system-ui, sans-serif; font-size: 15px; margin: 16px 0 16px 76px; }
 nav a, a[data-page] { color: var(--jp-content-link-color); }
-nav.series { display: flex; justify-content: space-between; gap: 24px; }
+nav.series { display: flex; flex-wrap: wrap; justify-content: space-between; gap: 4px 24px; }
 nav ul { columns: 3; margin: 8px 0; padding-left: 20px; }
 @media (max-width: 800px) { nav { margin-left: 8px; } nav ul { columns: 1; } }
 """
@@ -81,7 +90,8 @@ def _page(node: nbformat.NotebookNode, name: str, series: Sequence[str]) -> str:
     resources = {"page_style": STYLE, "page_links": _links(name, series), "page_contents": _CONTENTS}
     body, _ = exporter.from_notebook_node(node, resources)
     items = "".join(f"<li>{link}</li>" for level, link in exporter.headings if level == 2)
-    contents = f'<nav class="contents"><details open><summary>Contents</summary><ul>{items}</ul></details></nav>'
+    folded = f"<details open><summary>Contents</summary><ul>{items}</ul></details>"
+    contents = f'<nav class="contents" aria-label="Contents">{folded}</nav>'
     return body.replace(_CONTENTS, contents if items else "", 1)
 
 
@@ -139,4 +149,4 @@ def _links(name: str, series: Sequence[str]) -> str:
     before, after = (dict(pairs).get(name, "") for pairs in (pairwise(series[::-1]), pairwise(series)))
     back, on = page_link(before, series, f"← {before}"), page_link(after, series, f"{after} →")
     index = '<a href="index.html">all notebooks</a>'
-    return f'<nav class="series"><span>{back}</span>{index}<span>{on}</span></nav>'
+    return f'<nav class="series" aria-label="Other notebooks, above"><span>{back}</span>{index}<span>{on}</span></nav>'
