@@ -85,8 +85,9 @@ def test_greedy_decoding_misses_the_best_sentence_and_the_penalty_changes_the_wi
 
 def test_other_tables_give_the_sentences_of_the_package_too():
     random = np.random.default_rng(0)
-    for _ in range(20):
-        table, names = {"START": None, "a": None, "b": None, "c": None, "d": None}, "abcd"
+    for _ in range(40):
+        names = "abcdefgh"
+        table = dict.fromkeys(["START", *names])
         for number, word in enumerate(table):
             following = [*names[number:], "END"]
             table[word] = dict(zip(following, random.dirichlet(np.ones(len(following))).tolist(), strict=True))
