@@ -69,7 +69,6 @@ class Bundle(Captioner):
 
     @property
     def encoder_names(self) -> tuple[str, ...]:
-        """The name of the one encoder."""
         return (self.settings["encoder"]["encoder"],)
 
     @property
@@ -97,7 +96,6 @@ class Bundle(Captioner):
 
     @property
     def longest(self) -> int | None:
-        """Words of the longest caption that the model has room for; None: there is no limit."""
         longest = self.settings["model"].get("longest")
         return None if longest is None else longest - 1
 
@@ -107,7 +105,6 @@ class Bundle(Captioner):
 
     @property
     def step(self) -> decoding.StepFunction:
-        """The step function for `captioning.decoding`."""
         return self._compiled[1]
 
     def initial_state(self, features: np.ndarray) -> Any:
@@ -117,11 +114,9 @@ class Bundle(Captioner):
         return self._compiled[0](features)
 
     def features_of(self, by_encoder: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Return the features of its encoder: (pictures, regions, channels)."""
         return by_encoder[self.encoder_names[0]]
 
     def check_fits(self, stores: Mapping[str, FeatureStore], dataset: CaptionDataset) -> None:
-        """Refuse features, captions and splits that it was not trained with; see `Captioner.check_fits`."""
         store = stores[self.encoder_names[0]]
         kept = {name: self.settings[name] for name in ("encoder", "data")}
         now = {"encoder": store.identity, "data": data_of(dataset, store)}
@@ -129,7 +124,6 @@ class Bundle(Captioner):
 
     @property
     def encoders(self) -> dict[str, Encoder]:
-        """The one encoder by its name."""
         return {self.encoder_names[0]: self.encoder}
 
     @cached_property

@@ -59,27 +59,22 @@ class Ensemble(Captioner):
 
     @property
     def tokenizer(self) -> Tokenizer:  # type: ignore[override]  # nobody sets that of a captioner
-        """That of all members."""
         return self.members[0].tokenizer
 
     @property
     def encoder_names(self) -> tuple[str, ...]:
-        """The names of the members' encoders, each once."""
         return tuple(dict.fromkeys(name for member in self.members for name in member.encoder_names))
 
     @property
     def made_from(self) -> dict:
-        """That of each member."""
         return {member.name: member.made_from for member in self.members}
 
     @property
     def max_length(self) -> int:
-        """Words of the longest caption where nobody says otherwise: the smallest number of the members'."""
         return min(member.max_length for member in self.members)
 
     @property
     def longest(self) -> int | None:
-        """Words of the longest caption that all have room for; None: there is no limit."""
         return min((member.longest for member in self.members if member.longest is not None), default=None)
 
     @cached_property
@@ -88,17 +83,14 @@ class Ensemble(Captioner):
         return decoding.ensemble([member.step for member in self.members])
 
     def initial_state(self, features: Mapping[str, np.ndarray]) -> tuple[Any, ...]:
-        """Return a state of each member."""
         return tuple(member.initial_state(member.features_of(features)) for member in self.members)
 
     def check_fits(self, stores: Mapping[str, FeatureStore], dataset: CaptionDataset) -> None:
-        """Refuse what any of the members refuses."""
         for member in self.members:
             member.check_fits(stores, dataset)
 
     @cached_property
     def encoders(self) -> dict[str, Encoder]:
-        """The frozen CNNs by name, each built once."""
         first = {member.encoder_names[0]: member for member in reversed(self.members)}
         return {name: first[name].encoder for name in self.encoder_names}
 

@@ -129,7 +129,7 @@ def _street(painter: Painter, light: str, sun: float) -> None:
         painter.polygon([(dash, 231), (dash + 22, 231), (dash + 21, 235), (dash - 2, 235)], (226, 226, 220))
     for lamp in (rng.uniform(6, 110), rng.uniform(146, 250)):
         painter.line([(lamp, 172), (lamp, 98), (lamp + 9, 93)], (70, 74, 82), 2)
-        painter.ellipse(x + 11, 94, 5, 2.4, (250, 240, 200))
+        painter.ellipse(lamp + 11, 94, 5, 2.4, (250, 240, 200))
 
 
 def _facade(painter: Painter, left: float, top: float, width: float, wall: Colour, light: str) -> None:
