@@ -1,5 +1,7 @@
 """AVIF and HEIC, the formats of phones: upright, in 8 bits, within the same limits, on every way in."""
 
+import io
+
 import numpy as np
 import pytest
 from PIL import Image, ImageFile
@@ -78,9 +80,7 @@ def test_folders_and_addresses_may_hold_them(kind, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("kind", writable("HEIF"))
 def test_colors_of_more_than_8_bits_are_read(kind):
-    import io
-
-    import pillow_heif
+    import pillow_heif  # here only: other tests need none
 
     wide = np.asarray(PHOTO).astype(np.uint16) << 8
     file = io.BytesIO()

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageColor
 
 import captioning.quiet  # noqa: F401
-from captioning import bundle, encoders, evaluation, experiments, features, metrics
+from captioning import bundle, encoders, evaluation, experiments, features, findings, metrics
 from captioning.datasets import prepare
 from captioning.from_scratch.optimizers import Adam
 from captioning.from_scratch.pooling import channel_statistics, pool_regions
@@ -89,6 +89,7 @@ def test_a_folder_of_ones_own_in_another_language(language, tmp_path, monkeypatc
     assert scores["CIDEr"] > 5 and scores["Bleu_4"] > 0.9 and scores["novel_captions"] == 0
     labeled = splitting == units.CHARACTERS
     assert scores.get("units") == scores["consensus"].get("units") == (splitting if labeled else None)
+    assert ("Characters are scored" in str(findings.scored({"lstm": scores}))) == labeled
     again = metrics.score(
         evaluation.references_of(dataset.split("test")), metrics.read_results(folder / "captions.json")
     )

@@ -7,6 +7,7 @@ import pytest
 
 from captioning.metrics import CiderD, References, novel_captions, score
 from captioning.metrics.__main__ import main
+from captioning.plotting.figure import Described
 from captioning.words import tokenize, units, write, writing
 from tests.test_tokenizer import SPACED, UNSPACED
 
@@ -42,6 +43,12 @@ def test_what_a_model_may_say_comes_back():
         tokens = chance.choices(known, k=chance.randint(1, 9))
         assert tokenize(write(tokens)) == tokens
     assert units.plain(write(["穿", "red", "nike", "的", "人"])) == "穿red nike的人"
+
+
+def test_marks_are_not_shown():
+    assert repr([units.mark("一只猫"), write([*"一只猫"])]) == "['一只猫', '一只猫']"
+    assert Described().describe(units.mark("一只猫"), "A figure.").alt == "一只猫 A figure."
+    assert json.dumps(units.mark("猫"), ensure_ascii=False) == '"猫\u200b"'
 
 
 def test_words_that_people_have_split_stay_words_and_are_written_without_spaces():

@@ -16,7 +16,11 @@ def scored(scores: Scores) -> Finding:
     """Tell which experiments are scored, and on how many pictures."""
     images = [row["images"] for row in scores.values()]
     fewest = f"{min(images):,} to " if min(images) < max(images) else ""  # features may lack some pictures
-    return Finding(f"Scored on {fewest}{counted(max(images), 'test picture')}: {listed(scores)}.")
+    text = f"Scored on {fewest}{counted(max(images), 'test picture')}: {listed(scores)}."
+    if any("units" in row for row in scores.values()):
+        text += " Characters are scored, since the references have no spaces between words: not comparable with scores"
+        text += " of words."
+    return Finding(text)
 
 
 def decodings(scores: Scores) -> Finding:

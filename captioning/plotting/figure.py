@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 
 from captioning.plotting.fonts import find_fonts
+from captioning.words import units
 
 # Inches. A page of 1,100 pixels shows a figure of this width, 1,200 dots, at 950 pixels, and its 12 points at 13.
 WIDTH = 12.0
@@ -30,7 +31,7 @@ class Described(Figure):
 
     def describe(self, *sentences: str) -> Described:
         """Set the alt text, at most 1,000 characters of it."""
-        self.alt = textwrap.shorten(" ".join(sentences), 1000, placeholder=" …")
+        self.alt = textwrap.shorten(units.plain(" ".join(sentences)), 1000, placeholder=" …")
         return self
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict, dict]:

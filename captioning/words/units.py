@@ -36,6 +36,15 @@ _UNKNOWN_LETTERS = (
 _VARIATION_SELECTORS = frozenset(map(chr, range(0xFE00, 0xFE10)))  # marks of emoji, of no word
 
 
+class Marked(str):
+    """A text with marks; a notebook shows it without."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return repr(plain(self))
+
+
 def unspaced(token: str) -> bool:
     """Return whether a token, or a part of a text, is in a script without spaces: it is written with none beside it."""
     return not token.isascii() and bool(_LETTER.search(token))
@@ -54,7 +63,7 @@ def mark(caption: str) -> str:
     if caption.isascii() or MARK in caption or not _LETTER.search(caption):
         return caption
     text = _patterns()[0].sub(rf"{MARK}\g<0>{MARK}", ptb.composed(caption))
-    return re.sub(f"(?:{MARK})+", MARK, text).removeprefix(MARK)
+    return Marked(re.sub(f"(?:{MARK})+", MARK, text).removeprefix(MARK))
 
 
 def are_marked(captions: Iterable[str]) -> bool:

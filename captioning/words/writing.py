@@ -7,7 +7,7 @@ from functools import lru_cache
 from itertools import chain, groupby, product
 
 from captioning.words.ptb import BRACKETS
-from captioning.words.units import MARK, tokenize, unspaced
+from captioning.words.units import MARK, Marked, tokenize, unspaced
 
 # Tokens without a space before them, or after them, or before a number; and pairs that are one word.
 _CLINGS = re.compile(r"'(?:[smd]|re|ve|ll)|n't|-r[rsc]b-|[%°]|[!?]{2,}")
@@ -34,7 +34,7 @@ def write(tokens: Iterable[str]) -> str:
         joined = MARK.join(chain.from_iterable(pieces))
         for text in (joined, joined + MARK):
             if tokenize(text) == tokens:
-                return text
+                return Marked(text)
     gaps = ["", *map(_gap, tokens, tokens[1:]), ""]
     while (place := _first_difference(tokens, text := _join(tokens, gaps))) is not None:
         if not _mend(tokens, gaps, place):
