@@ -83,15 +83,11 @@ def test_its_network_is_a_gru_whose_loss_leaves_padding_out_and_whose_steps_foll
     assert moved == pytest.approx(-names["LEARNING_RATE"] * (slope[0] - slope[1]) / 2e-2, abs=2e-4) and moved != 0
 
 
-def test_exercise_1_steps_that_are_too_long():
-    names = run(settings=[("LEARNING_RATE = 0.5", "LEARNING_RATE = 20")])
-    assert min(names["validation_loss"]) > 3 and len(names["written"]) == 10
-
-
-def test_exercises_1_to_3_steps_that_are_too_short_more_pictures_and_a_single_color():
-    settings = [("LEARNING_RATE = 0.5", "LEARNING_RATE = 0.01"), ("GRID = 8", "GRID = 1")]
+def test_exercises_1_to_3_steps_that_are_too_long_more_pictures_and_a_single_color():
+    settings = [("LEARNING_RATE = 0.5", "LEARNING_RATE = 20"), ("GRID = 8", "GRID = 1")]
     names = run(settings=settings, quick=[("PICTURES=40", "PICTURES=50")])
-    assert names["validation_loss"][-1] > 3.5 and names["train_features"].shape == (50, 3)
+    assert names["train_features"].shape == (50, 3)
+    assert min(names["validation_loss"]) > 3 and len(names["written"]) == 10
 
 
 def test_exercise_4_words_drawn_by_chance():

@@ -49,7 +49,7 @@ def answers(monkeypatch):
 
 def test_all_data_of_the_series_is_deleted_and_nothing_else(home, capsys):
     assert main(["clean-data", "--yes"]) == 0
-    assert left(home) == set(THEIRS)
+    assert left(home) == set(THEIRS) and not (home / "data/scenes").exists()
     assert (home / "checkpoints/scenes/gru/settings.json").exists()
     said = capsys.readouterr().out
     assert said.index("checkpoints/scenes") < said.index("deleted") and "captioning models --delete" in said

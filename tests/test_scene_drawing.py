@@ -1,14 +1,28 @@
 """Drawn scenes: where objects stand, and what the pixels show."""
 
+import hashlib
 import itertools
+import json
 
 import numpy as np
 import pytest
 
+from captioning.datasets.scenes.brushes import Painter
 from captioning.datasets.scenes.objects import render
 from captioning.datasets.scenes.plan import COLOURS, OBJECTS, PLACES, SIZE, Scene, compose, plan
 
 HUES = {"red": (340, 18), "yellow": (38, 62), "green": (115, 165), "blue": (210, 245), "purple": (265, 300)}
+
+
+# Place -> digest of what is drawn.
+EXPECTED = {
+    "beach": "783446659035",
+    "meadow": "cfe5755f0eb8",
+    "street": "e9124d8431d4",
+    "mountain": "72ef3c4c28cd",
+    "desert": "e0f793a90578",
+    "lake": "b1a07fda6ab3",
+}
 
 
 @pytest.fixture(scope="module")
@@ -101,3 +115,25 @@ def test_a_picture_depends_on_its_id_only_through_its_own_generator():
     render(other)
     assert render(scene).tobytes() == first.tobytes()
     assert render(Scene(99, "test", scene.place, scene.light, scene.items, 0)).tobytes() != first.tobytes()
+
+
+def strokes(scene, monkeypatch):
+    """Return all that is drawn of a scene, numbers with two digits: they are the same on every machine."""
+
+    def told(value):
+        return [told(each) for each in value] if isinstance(value, tuple | list) else round(float(value or 0), 2)
+
+    seen = []
+    with monkeypatch.context() as patch:
+        for name in ("polygon", "line", "ellipse", "gradient", "ball", "glow", "soft"):
+            patch.setattr(Painter, name, lambda painter, *given, name=name, **_: seen.append((name, told(given))))
+        render(scene)
+    return seen
+
+
+@pytest.mark.parametrize(("place", "expected"), EXPECTED.items())
+def test_nothing_is_drawn_otherwise_than_before(place, expected, monkeypatch):
+    """Features and models are of these pictures: an edit of the drawing code must not move a lamp."""
+    scenes = [scene for scene in plan(60, 0, 0, seed=0) if scene.place == place]
+    drawn = [strokes(scene, monkeypatch) for scene in scenes]
+    assert hashlib.sha256(json.dumps(drawn).encode()).hexdigest()[:12] == expected

@@ -155,7 +155,7 @@ def test_a_quick_run_says_which_knobs_it_replaces(capsys):
 
 
 def test_require_gives_what_is_there(tmp_path):
-    assert require(str(tmp_path), made_by="07_bilstm_dot_attention") == tmp_path
+    assert require(tmp_path, made_by="07_bilstm_dot_attention") == tmp_path
 
 
 def test_require_names_the_notebook(tmp_path):

@@ -77,6 +77,9 @@ def clean(options: argparse.Namespace) -> int:
         for name in names:
             for path in parts[name]:
                 shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
+            for folder in {path.parent for path in parts[name]} - {home / "data"}:
+                with contextlib.suppress(OSError):  # it holds other things
+                    folder.rmdir()
             print(f"{name}: deleted, {sizes[name]:,.1f} MB are free again.")
     return 0
 
