@@ -12,13 +12,15 @@ import tomllib
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+EXTRAS = ("notebooks", "export")  # of pyproject.toml; notebook 12 exports
 THEIRS = {"jupyter"}  # of those who show the notebook; another one might not fit their page
 
 
 def lacking() -> list[str]:
     """Return what the notebooks need beside the package's own requirements and is not installed in any version."""
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    needed = {re.match(r"[\w-]+", line)[0]: line for line in project["optional-dependencies"]["notebooks"]}
+    lines = [line for extra in EXTRAS for line in project["optional-dependencies"][extra]]
+    needed = {re.match(r"[\w-]+", line)[0]: line for line in lines}
     return [line for name, line in needed.items() if name not in {*installed(), *THEIRS}]
 
 
