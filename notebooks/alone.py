@@ -53,7 +53,11 @@ def main() -> None:
     print("Installing what is missing; this takes a few minutes ...", flush=True)
     before = installed()
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--editable", str(REPOSITORY), *lacking()]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    there = [f"{name}=={before[name]}" for name in ("tensorflow", "keras") if name in before]
+    for pins in (there, []):  # what is there is large, and kept if it will do
+        done = subprocess.run([*command, *pins], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if not done.returncode:
+            break
     if done.returncode:
         why = (done.stdout.strip().splitlines() or ["without a word"])[-1]
         raise RuntimeError(f"pip failed: {why}. Is Internet on? On Kaggle it is a setting of the notebook.")
