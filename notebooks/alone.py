@@ -12,13 +12,15 @@ import tomllib
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+EXTRAS = ("notebooks", "export")  # of pyproject.toml; notebook 12 exports
 THEIRS = {"jupyter"}  # of those who show the notebook; another one might not fit their page
 
 
 def lacking() -> list[str]:
     """Return what the notebooks need beside the package's own requirements and is not installed in any version."""
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    needed = {re.match(r"[\w-]+", line)[0]: line for line in project["optional-dependencies"]["notebooks"]}
+    lines = [line for extra in EXTRAS for line in project["optional-dependencies"][extra]]
+    needed = {re.match(r"[\w-]+", line)[0]: line for line in lines}
     return [line for name, line in needed.items() if name not in {*installed(), *THEIRS}]
 
 
@@ -51,7 +53,11 @@ def main() -> None:
     print("Installing what is missing; this takes a few minutes ...", flush=True)
     before = installed()
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--editable", str(REPOSITORY), *lacking()]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    there = [f"{name}=={before[name]}" for name in ("tensorflow", "keras") if name in before]
+    for pins in (there, []):  # what is there is large, and kept if it will do
+        done = subprocess.run([*command, *pins], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if not done.returncode:
+            break
     if done.returncode:
         why = (done.stdout.strip().splitlines() or ["without a word"])[-1]
         raise RuntimeError(f"pip failed: {why}. Is Internet on? On Kaggle it is a setting of the notebook.")
