@@ -1,5 +1,6 @@
 """Several workers: the bytes of one process, whatever happens to them."""
 
+import contextlib
 import dataclasses
 import multiprocessing
 import os
@@ -152,13 +153,23 @@ def test_an_encoder_that_sees_nothing_is_refused_and_one_gray_picture_is_not(
     assert len(extract(photos(18), encoder, folder, Stub().encoded)) == 18
 
 
-def test_a_machine_that_does_not_see_a_photo_is_named(photos, tmp_path):
+class Elsewhere(workers.Crew):
+    """A machine that sees the first of two photos."""
+
+    part = 2
+
+    @contextlib.contextmanager
+    def _team(self, encoder):
+        entries = [Entry("a\t1"), Entry("b\t2", mark=UNSEEN, reason="gone")]
+        yield (lambda part, alive: part), (lambda part: (entries, "node7")), 1
+
+
+def test_a_machine_that_does_not_see_a_photo_is_named(photos):
     records = checked(photos(2))
-    entries = [Entry("a\t1"), Entry("b\t2", mark=UNSEEN, reason="gone")]
     with pytest.raises(FeatureError, match=rf"worker on node7 does not see {records[1].file}.*drive that all"):
-        workers._check_seen(records, entries, "node7")
+        list(Elsewhere().encoded(records, None, True))
     records[1].file.unlink()
-    workers._check_seen(records, entries, "node7")
+    assert len(list(Elsewhere().encoded(records, None, True))) == 1
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="forks")
@@ -221,4 +232,4 @@ def test_the_command_says_what_is_missing(project, monkeypatch, capsys):
     assert "--workers is for this machine" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main(["features", "--workers", "0"])
-    assert "no whole number" in capsys.readouterr().err
+    assert "not a whole number" in capsys.readouterr().err
