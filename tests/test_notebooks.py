@@ -231,7 +231,8 @@ def test_an_unknown_setting_is_one_line_and_an_exit_code(monkeypatch, capsys):
 def test_two_runs_on_one_dataset_write_their_pages_to_two_folders(series, tmp_path, monkeypatch):
     series("01_a", "1")
     pages = []
-    monkeypatch.setattr(notebooks, "run", lambda paths, folder, project: pages.append(folder) or {})
+    costs = {"01_a": {"minutes": 0.1, "memory_GB": 0.5, "disk_MB": 1.0}}
+    monkeypatch.setattr(notebooks, "run", lambda paths, folder, project: pages.append(folder) or costs)
     (tmp_path / "runs").mkdir()
     with only_one(tmp_path / "runs" / "scenes"):
         assert notebooks.main([]) == 0
