@@ -64,7 +64,9 @@ def train(notebook: Path, seed: int, project: Project) -> None:
     knobs.source, found = re.subn(r"^SEED = \d+", f"SEED = {seed}", knobs.source, flags=re.M)
     if not found:
         raise ValueError(f"{notebook}: the settings cell has no line SEED = 0.")
-    with notebooks.environment_of_kernels(project):
+    log = project.home / "runs" / project.name / "kernels.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with notebooks.stderr_into(log), notebooks.environment_of_kernels(project):
         NotebookClient(content, resources={"metadata": {"path": notebook.parent}}).execute()
     print("".join(output.get("text", "") for output in content.cells[-1].outputs), flush=True)
 

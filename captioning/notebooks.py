@@ -118,7 +118,7 @@ def _run_one(notebook: Path, executed: Path, project: Project) -> None:
     for kept in (executed, executed.with_suffix(".html")):
         kept.unlink(missing_ok=True)  # of an earlier run
     try:
-        with _stderr_into(executed.with_name("kernels.log")), environment_of_kernels(project):
+        with stderr_into(executed.with_name("kernels.log")), environment_of_kernels(project):
             papermill.execute_notebook(
                 notebook, executed, cwd=notebook.parent, kernel_name="python3", progress_bar=False
             )
@@ -156,7 +156,7 @@ def _keep(executed: Path, project: Project) -> str:
 
 
 @contextlib.contextmanager
-def _stderr_into(path: Path) -> Iterator[None]:
+def stderr_into(path: Path) -> Iterator[None]:
     """Send file descriptor 2 to a file: kernels complain there, what cells print is in the copy."""
     sys.stderr.flush()
     kept = os.dup(2)

@@ -240,7 +240,7 @@ WARNING = "[IPKernelApp] WARNING | Kernel is running over TCP without encryption
 )
 def test_the_log_of_the_kernels_holds_what_matters_or_is_not_there(tmp_path, said, left):
     log = tmp_path / "kernels.log"
-    with notebooks._stderr_into(log):
+    with notebooks.stderr_into(log):
         os.write(2, said.encode())
     assert (log.read_text() if log.exists() else None) == left
 
