@@ -12,7 +12,7 @@ from captioning import bundle
 from captioning.bundle import Answer
 from captioning.fetching import photo
 from captioning.images import ImageError, opening
-from tests.pictures import header, saved
+from tests.pictures import png, saved, turned
 from tests.server import Fault, Server
 
 COLORS = np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)
@@ -20,24 +20,18 @@ PHOTO = Image.fromarray(COLORS)
 JPEG = saved(PHOTO, "JPEG")
 
 
-def turned():
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    return saved(PHOTO, "JPEG", exif=exif)
-
-
 # Name -> bytes, and what is told of them; None: they are captioned.
 FILES = {
     "text.jpg": (b"a dog, perhaps", "it is a text"),
     "truncated.jpg": (JPEG[:500], "truncated"),
     "empty.jpg": (b"", "an empty file"),
-    "huge.png": (header(50_000, 50_000), "50000 x 50000 pixels"),
+    "huge.png": (png(50_000, 50_000), "50000 x 50000 pixels"),
     "cmyk.jpg": (saved(PHOTO.convert("CMYK"), "JPEG"), None),
     "moving.gif": (saved(PHOTO, "GIF", save_all=True, append_images=[PHOTO.rotate(90)]), None),
     "16 bit.png": (saved(Image.fromarray(COLORS[..., 0].astype(np.uint16) * 257), "PNG"), None),
     "phone.heic": (b"\0\0\0\x18ftypheic" + bytes(99), "HEIC|HEIF"),
     "new.avif": (saved(PHOTO, "AVIF"), None) if features.check("avif") else (b"text", "it is a text"),
-    "turned.jpg": (turned(), None),
+    "turned.jpg": (saved(PHOTO, "JPEG", exif=turned()), None),
     "dot.png": (saved(Image.new("RGB", (1, 1)), "PNG"), None),
     "line.png": (saved(Image.new("RGB", (20_000, 10)), "PNG"), None),
     "alpha.png": (saved(PHOTO.convert("RGBA"), "PNG"), None),
