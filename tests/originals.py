@@ -159,6 +159,20 @@ def serve_open_images(server, photos=40, source=made_up):
     server.files[NARRATIVES] = "".join(json.dumps(row) + "\n" for row in rows).encode()
 
 
+def write_coco(root, **parts):
+    """Write a COCO folder, a photo and a caption for each id of each part; return the folder."""
+    (root / "annotations").mkdir(parents=True)
+    for part, ids in parts.items():
+        (root / part).mkdir()
+        for number in ids:
+            (root / part / f"{number}.jpg").write_bytes(jpeg(number))
+        images = [{"id": number, "file_name": f"{number}.jpg"} for number in ids]
+        annotations = [{"image_id": number, "caption": "a photo"} for number in ids]
+        content = json.dumps({"images": images, "annotations": annotations})
+        (root / "annotations" / f"captions_{part}.json").write_text(content)
+    return root
+
+
 def write_folder(root, photos=40, source=made_up):
     """Write a folder of one's own photos with a CSV of captions."""
     (root / "holidays").mkdir(parents=True)

@@ -54,15 +54,7 @@ def test_what_was_changed_is_refused_and_named(change, own):
 
 @pytest.mark.parametrize("name", ["annotations/captions_val2014.json", "splits.json"])
 def test_an_edited_file_of_coco_is_refused(name, tmp_path):
-    root, ids = tmp_path / "coco", range(10, 20)
-    for number in ids:
-        (root / "val2014").mkdir(parents=True, exist_ok=True)
-        (root / "val2014" / f"{number}.jpg").write_bytes(originals.jpeg(number))
-    images = [{"id": number, "file_name": f"{number}.jpg"} for number in ids]
-    annotations = [{"image_id": number, "caption": "a photo"} for number in ids]
-    (root / "annotations").mkdir()
-    captions = {"images": images, "annotations": annotations}
-    (root / "annotations" / "captions_val2014.json").write_text(json.dumps(captions))
+    root = originals.write_coco(tmp_path / "coco", val2014=range(10, 20))
     splits = {"train": [10, 11, 12, 13, 14, 15], "val": [16, 17], "test": [18, 19]}
     (root / "splits.json").write_text(json.dumps(splits))
     project = Project("coco2014", root=str(root), home=tmp_path / "home")

@@ -12,6 +12,7 @@ from captioning.datasets.dataset import UNSPLIT, CaptionDataset, DatasetError, R
 from captioning.datasets.splits import FEWEST, HASH, WISHED
 from captioning.files import DamagedError
 from captioning.provenance import content_digest
+from tests.originals import splits_of
 
 NAMES = ("train", "val", "test")
 
@@ -31,10 +32,6 @@ def split(count, source):
     test = len(source) % count
     records = (picture(n, split="test" if n == test else NAMES[n % 2]) for n in range(count))
     return CaptionDataset("own", tuple(records), splits_from=source)
-
-
-def splits_of(dataset):
-    return {record.image_id: record.split for record in dataset.records}
 
 
 def counts(dataset):

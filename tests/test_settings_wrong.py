@@ -7,10 +7,7 @@ import pytest
 from captioning import settings
 from captioning.environment import OF_PROCESS, of_process
 from captioning.settings import Project, SettingError, active, choose, from_environment, require
-
-
-def kept_in(home):
-    return json.loads((home / "data" / "active.json").read_text())
+from tests.test_settings import kept_in
 
 
 def test_an_unknown_variable_lists_the_known_ones(variables):

@@ -12,8 +12,9 @@ def project(name, **options):
     return settings.choose(name, **options)
 
 
-def prepared(project, **options):
-    dataset = datasets.arrange(project, datasets.check(project, datasets.obtain(project, **options)))
+def prepared(project, *choices, **options):
+    """Run the cells of notebook 01: `options` are those of `obtain`, `choices` those of `arrange`."""
+    dataset = datasets.arrange(project, datasets.check(project, datasets.obtain(project, **options)), *choices)
     datasets.save(project, dataset)
     return dataset
 
