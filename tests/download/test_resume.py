@@ -1,7 +1,5 @@
 """A download resumes at the very byte, and only with the very same file."""
 
-import json
-
 import pytest
 
 from captioning.fetching import asking, download
@@ -217,11 +215,3 @@ def test_a_length_that_is_too_small_is_seen_by_what_is_known(get, server, tmp_pa
     assert files_in(tmp_path) == []
     server.always.clear()
     assert get(**known).read_bytes() == BODY
-
-
-def test_the_note_names_the_version(get, server, tmp_path):
-    server.faults["/a"] = [Fault(drop=100_000)]
-    with pytest.raises(DownloadError):
-        get(retries=0)
-    note = json.loads((tmp_path / "a.part.json").read_text())
-    assert note["etag"] == f'"{MD5}"' and note["total"] == len(BODY) and note["url"] == server.url("/a")

@@ -200,11 +200,12 @@ def test_a_page_instead_of_a_file_is_refused_and_nothing_is_kept(get, server, tm
 
 
 @pytest.mark.parametrize("known", [{"md5": MD5}, {"size": 299_999}])
-def test_a_wrong_sum_or_size_is_asked_for_twice_and_names_the_way_out(get, server, known):
+def test_a_wrong_sum_or_size_is_asked_for_twice_and_names_the_way_out(get, server, known, tmp_path):
+    """A second time, in case the way has damaged it."""
     server.files["/a"] = OTHER
     with pytest.raises(DownloadError, match=r"/a: its (MD5 sum|size) is \w+, not \w+ as published\. .*asking\.py"):
         get(**known)
-    assert len(server.seen) == 2
+    assert len(server.seen) == 2 and files_in(tmp_path) == []
 
 
 def test_a_full_disk_ends_it_all(server, tmp_path, monkeypatch):

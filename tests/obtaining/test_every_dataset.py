@@ -203,13 +203,3 @@ def test_quick_runs_on_photos_take_few(server, monkeypatch):
     monkeypatch.setattr(datasets, "QUICK_PHOTOS", 10)
     originals.serve_coco(server)
     assert len(datasets.obtain(project("coco2014")).records) == 10
-
-
-def test_photos_that_are_missing_are_fetched_and_no_others(server):
-    originals.serve_open_images(server)
-    active = project("open-images", limit=30)
-    datasets.obtain(active)
-    for _ in range(5):
-        next(iter(sorted((active.originals / "train").glob("*.jpg")))).unlink()
-    server.seen.clear()
-    assert len(datasets.obtain(active).records) == 30 and len(server.seen) == 5
