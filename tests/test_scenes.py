@@ -247,15 +247,6 @@ def test_other_parameters_replace_a_drawing_even_after_a_kill(folder, tmp_path, 
     assert len(drawn) == 47 and all_bytes(tmp_path) == all_bytes(folder)
 
 
-def test_another_seed_replaces_a_drawing(tmp_path, monkeypatch):
-    monkeypatch.setattr(scenes, "render", lambda scene: Image.new("RGB", (8, 8)))
-    draw(tmp_path, 40, 0, 0, seed=1)
-    first = read(tmp_path, "truth.json")
-    drawn = counted(monkeypatch)
-    draw(tmp_path, 40, 0, 0, seed=2)
-    assert len(drawn) == 40 and read(tmp_path, "truth.json") != first
-
-
 def test_missing_picture_is_drawn_again(tmp_path, monkeypatch):
     monkeypatch.setattr(scenes, "render", lambda scene: Image.new("RGB", (8, 8)))
     draw(tmp_path, 40, 0, 0)

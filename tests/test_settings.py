@@ -67,13 +67,6 @@ def test_the_environment_is_not_written_down(home, tmp_path, variables):
     assert kept_in(home) == {"dataset": "coco2014", "root": None, "limit": 9, "weights": None, "encoder": None}
 
 
-def test_a_quick_run_leaves_no_trace(home, monkeypatch):
-    with monkeypatch.context() as quick:
-        quick.setenv("CAPTIONING_QUICK", "1")
-        assert choose().quick and active().quick
-    assert active() == Project(home=home)
-
-
 def test_the_root_stays_with_its_dataset(tmp_path, variables):
     choose("coco2014", root=str(tmp_path), limit=5)
     assert active().root == str(tmp_path)
