@@ -172,18 +172,6 @@ def test_a_strange_line_of_the_narratives_is_named(server):
     assert not (project("open-images").originals / "open_images_train_v6_captions.jsonl").exists()
 
 
-@pytest.mark.parametrize("name", ["coco2014", "open-images"])
-def test_a_named_folder_is_read_and_never_written_to(name, server):
-    {"coco2014": originals.serve_coco, "open-images": originals.serve_open_images}[name](server)
-    fetched = prepared(project(name, limit=30))
-    root = project(name).originals
-    before = sorted((path, path.stat().st_mtime_ns) for path in root.rglob("*"))
-    server.seen.clear()
-    again = prepared(project(name, root=str(root), limit=30))
-    assert again.records == fetched.records and server.seen == []
-    assert before == sorted((path, path.stat().st_mtime_ns) for path in root.rglob("*"))
-
-
 def test_a_zip_that_was_unpacked_half_is_finished(server, monkeypatch):
     originals.serve_flickr8k(server)
     folder = project("flickr8k").originals
