@@ -34,21 +34,6 @@ def test_csv(root):
     assert "rows without a photo" not in dataset.findings
 
 
-def test_json_lines_and_coco_give_the_same(root):
-    by_csv = captions_of(folder.read(root))
-    (root / "captions.csv").unlink()
-    rows = [{"image": image, "caption": text} for image, texts in by_csv.items() for text in texts]
-    (root / "captions.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n\n")
-    assert captions_of(folder.read(root)) == by_csv
-    (root / "captions.jsonl").unlink()
-    images = [{"id": number, "file_name": image} for number, image in enumerate(by_csv)]
-    annotations = [
-        {"image_id": number, "caption": text} for number, texts in enumerate(by_csv.values()) for text in texts
-    ]
-    (root / "captions.json").write_text(json.dumps({"images": images, "annotations": annotations}))
-    assert captions_of(folder.read(root)) == by_csv
-
-
 def test_what_is_wrong_is_listed(root):
     (root / "holidays" / "silent.png").write_bytes(originals.jpeg(1))
     (root / "IMG_1.DNG").write_bytes(b"")
