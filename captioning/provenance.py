@@ -27,11 +27,7 @@ class FileState(NamedTuple):
 
     @classmethod
     def of(cls, path: Path | str) -> FileState:
-        """Ask the file system.
-
-        Raises:
-            OSError: the file cannot be seen.
-        """
+        """Return the state of a file; an OSError where it cannot be seen."""
         status = os.stat(path)
         return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
