@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
 import inspect
 import json
@@ -30,6 +31,13 @@ class FileState(NamedTuple):
         """Return the state of a file; an OSError where it cannot be seen."""
         status = os.stat(path)
         return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+    @classmethod
+    def seen(cls, path: Path | str) -> FileState | None:
+        """Return the state of a file; None where it cannot be seen, as on a drive that is away."""
+        with contextlib.suppress(OSError):
+            return cls.of(path)
+        return None
 
 
 def digest(*values: Any) -> str:
