@@ -97,13 +97,6 @@ def coco_root(tmp_path):
     return originals.write_coco(tmp_path / "coco", train2014=range(4), val2014=range(10, 16))
 
 
-def test_what_was_saved_is_loaded(coco_root, tmp_path):
-    project = Project("coco2014", root=str(coco_root), limit=9, home=tmp_path / "home")
-    dataset = prepared(project)
-    assert len(dataset.records) == 9 and datasets.load(project) == dataset
-    assert all(record.content and record.state for record in dataset.records)
-
-
 def test_the_report_is_beside_the_captions(coco_root, tmp_path):
     (coco_root / "val2014" / "11.jpg").write_bytes(b"broken")
     (coco_root / "val2014" / "12.jpg").unlink()
