@@ -38,12 +38,6 @@ def test_the_order_does_not_depend_on_the_other_pictures(records):
     assert some == [image_id for image_id in everything if image_id < 11]
 
 
-def test_a_larger_limit_only_adds(records):
-    dataset = assemble("any", records)
-    assert dataset.first(7).records == dataset.first(12).records[:7] == dataset.records[:7]
-    assert dataset.first(None) == dataset.first(99) == dataset
-
-
 def test_splits_are_disjoint_and_whole(records):
     dataset = assemble("any", records)
     parts = [dataset.split(name) for name in ("train", "val", "test")]

@@ -151,10 +151,6 @@ def test_a_quick_run_says_which_knobs_it_replaces(capsys):
     assert "UNITS = 16, EPOCHS = 2 instead of" in printed and "CAPTIONING_QUICK" in printed
 
 
-def test_require_gives_what_is_there(tmp_path):
-    assert require(tmp_path, made_by="07_bilstm_dot_attention") == tmp_path
-
-
 def test_require_names_the_notebook(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"shards is missing\. Run notebooks/03_vgg16_transfer_values\.ipynb"):
         require(tmp_path / "shards", made_by="03_vgg16_transfer_values")

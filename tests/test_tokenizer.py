@@ -143,22 +143,16 @@ def test_a_batch_of_nothing():
     assert Tokenizer.fit(CAPTIONS).encode_batch([]).shape == (0, 0)
 
 
-def test_the_file_gives_the_same_tokenizer(tmp_path):
-    tokenizer = Tokenizer.fit([*CAPTIONS, "Café हिन्दी İstanbul"])
-    tokenizer.save(tmp_path / "tokenizer.json")
-    loaded = Tokenizer.load(tmp_path / "tokenizer.json")
+def test_the_file_gives_the_same_tokenizer_and_tells_what_it_was_fitted_on(tmp_path):
+    captions, file = [*CAPTIONS, *2 * ["Café हिन्दी İstanbul"]], tmp_path / "tokenizer.json"
+    tokenizer = Tokenizer.fit(captions, minimum_count=2, maximum_size=50)
+    tokenizer.save(file)
+    loaded = Tokenizer.load(file, iter(captions))
     assert loaded == tokenizer and loaded.encode("Café हिन्दी man") == tokenizer.encode("Café हिन्दी man")
-    assert "café" in (tmp_path / "tokenizer.json").read_text(encoding="utf-8")
-
-
-def test_the_file_tells_what_it_was_fitted_on(tmp_path):
-    tokenizer = Tokenizer.fit(CAPTIONS, minimum_count=2, maximum_size=5)
-    tokenizer.save(tmp_path / "tokenizer.json")
-    loaded = Tokenizer.load(tmp_path / "tokenizer.json", iter(CAPTIONS))
-    assert (loaded.fitted_on, loaded.minimum_count, loaded.maximum_size) == (tokenizer.fitted_on, 2, 5)
-    content = json.loads((tmp_path / "tokenizer.json").read_text())
-    assert content["fitted_on"] == tokenizer.fitted_on == Tokenizer.fit(CAPTIONS).fitted_on
-    assert (content["minimum_count"], content["maximum_size"]) == (2, 5)
+    content = json.loads(file.read_text(encoding="utf-8"))
+    assert "café" in content["vocabulary"] and content["fitted_on"] == Tokenizer.fit(captions).fitted_on
+    for name, value in {"fitted_on": tokenizer.fitted_on, "minimum_count": 2, "maximum_size": 50}.items():
+        assert content[name] == getattr(loaded, name) == value
 
 
 @pytest.mark.parametrize("other", [[], CAPTIONS[1:], [*CAPTIONS[:-1], "another"]])
