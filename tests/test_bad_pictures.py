@@ -2,7 +2,6 @@
 
 import re
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -131,16 +130,3 @@ def test_a_list_of_bad_pictures(photos, server, with_photos, monkeypatch):
     assert time.monotonic() - began < 15
     alone = [likely(captioner.caption(given)) for given in (JPEG, good)]
     assert found == pytest.approx([alone["/dog.jpg" not in name] for name, reason in mixed if reason is None], abs=1e-3)
-
-
-def test_a_folder_that_holds_no_photo_or_cannot_be_read(photos, with_photos, monkeypatch):
-    captioner = bundle.load(with_photos[0])
-    with pytest.raises(ImageError, match=r"inner\.jpg holds no photos"):
-        captioner.caption(photos / "inner.jpg")
-
-    def denied(folder):
-        raise PermissionError(13, "Permission denied", folder)
-
-    monkeypatch.setattr(Path, "iterdir", denied)
-    with pytest.raises(ImageError, match=r"photos cannot be read as a folder of photos: Permission denied\.$"):
-        captioner.caption(photos)

@@ -3,6 +3,7 @@
 import io
 import os
 from collections import OrderedDict
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -85,8 +86,11 @@ def test_several(folder):
         assert not is_one(none) and list(each(none)) == []
 
 
-def test_a_folder_without_photos_says_what_it_looked_for(folder):
+def test_a_folder_without_photos_or_that_cannot_be_read(folder, monkeypatch):
     with pytest.raises(ImageError, match=r"inner holds no photos \(.*\.jpg"):
+        list(each(folder / "inner"))
+    monkeypatch.setattr(Path, "iterdir", lambda folder: exec("raise PermissionError(13, 'Permission denied')"))
+    with pytest.raises(ImageError, match=r"inner cannot be read as a folder of photos: Permission denied\.$"):
         list(each(folder / "inner"))
 
 
