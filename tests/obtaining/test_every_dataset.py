@@ -44,13 +44,6 @@ def test_photos_that_are_gone_are_listed_and_skipped(server):
     assert f"{gone.name}: " in report and "HTTP 404" in report
 
 
-def test_all_of_coco_comes_as_zips(server):
-    photos = originals.serve_coco(server)
-    dataset = prepared(project("coco2014"), delete_zips=True)
-    assert len(dataset.records) == len(photos) and not dataset.findings
-    assert not list(project("coco2014").originals.glob("*.zip"))
-
-
 @pytest.mark.parametrize("limit", [20, None])
 @pytest.mark.parametrize("karpathy", [True, False])
 def test_coco_2017_comes_the_same_way_and_has_the_same_splits(limit, karpathy, server):

@@ -9,26 +9,12 @@ import pytest
 from captioning.fetching.unpack import unpack
 from tests.unpacking.zips import FILES, NOISE, files_in, make, refused
 
+ELSEWHERE = r"../evil a/../../evil a/.. .. ..\evil a\..\..\evil /tmp/evil //host/evil \evil C:/evil C:\evil c:evil ."
 
-@pytest.mark.parametrize(
-    "name, reason",
-    [
-        ("../evil", "outside"),
-        ("a/../../evil", "outside"),
-        ("a/..", "outside"),
-        ("..", "outside"),
-        ("..\\evil", "outside"),
-        ("a\\..\\..\\evil", "outside"),
-        ("/tmp/evil", "outside"),
-        ("//host/evil", "outside"),
-        ("\\evil", "outside"),
-        ("C:/evil", "outside"),
-        ("C:\\evil", "outside"),
-        ("c:evil", "outside"),
-        (".", "no usable name"),
-    ],
-)
-def test_entries_that_land_elsewhere(tmp_path, outer, name, reason):
+
+@pytest.mark.parametrize("name", ELSEWHERE.split())
+def test_entries_that_land_elsewhere(tmp_path, outer, name):
+    reason = "no usable name" if name == "." else "outside"
     info = zipfile.ZipInfo("x")
     info.filename = name  # ZipInfo's constructor would tidy it
     message = refused(make(tmp_path / "bad.zip", FILES | {"bad": (info, b"evil")}), outer, reason)
