@@ -126,14 +126,10 @@ def test_the_environment_has_the_last_word(home, tmp_path, variables):
     assert active() == from_environment() == choose("coco2014", limit=9, encoder="mobilenet") == expected
 
 
-def test_an_empty_variable_is_not_set(variables):
-    variables(LIMIT="", QUICK="", ROOT="", DATASET="")
+@pytest.mark.parametrize("quick", ["", "0"])
+def test_an_empty_variable_is_not_set(quick, variables):
+    variables(LIMIT="", QUICK=quick, ROOT="", DATASET="")
     assert from_environment() == Project(home=from_environment().home)
-
-
-def test_quick_0_is_not_quick(variables):
-    variables(QUICK="0")
-    assert from_environment().quick is False
 
 
 def test_quick_has_folders_of_its_own(tmp_path):
