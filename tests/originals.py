@@ -1,6 +1,7 @@
 """Small originals of every downloadable dataset, as their servers offer them."""
 
 import csv
+import functools
 import hashlib
 import io
 import json
@@ -138,9 +139,7 @@ def serve_coco(server, train=30, val=20, karpathy=True, source=made_up, year=201
     return photos
 
 
-def serve_coco2017(server, **options):
-    """Offer COCO as of 2017; see `serve_coco`."""
-    return serve_coco(server, year=2017, **options)
+serve_coco2017 = functools.partial(serve_coco, year=2017)
 
 
 def serve_flickr8k(server, photos=40, source=made_up):

@@ -2,7 +2,6 @@
 
 import dataclasses
 import pickle
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -12,8 +11,7 @@ from tiny_encoder import CHANNELS, REGIONS, SIZE, SPEC, build, preprocess, tiny_
 from captioning import encoders
 from captioning.features import folder_of
 from captioning.settings import ENCODERS, Project, SettingError
-
-REAL = Path(__file__).parents[2] / "shared" / "real"
+from tests.originals import REAL, needs_real
 
 
 @pytest.fixture
@@ -262,14 +260,12 @@ def test_the_hash_tells_weights_apart():
     assert encoders.Encoder(SPEC, nearly._model, "random").weights_hash != nearly.weights_hash
 
 
+@needs_real
 def test_the_real_mobilenet(tmp_path):
-    spec = encoders.spec_of("mobilenet")
-    if not (REAL / "keras" / "models" / spec.file).is_file():
-        pytest.skip(f"its ImageNet weights are not here: {REAL / 'keras' / 'models' / spec.file}")
     encoder = encoders.load("mobilenet", str(REAL / "keras" / "models"), tmp_path)
     pixels = np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), np.uint8)
     features = keras.ops.convert_to_numpy(encoder(pixels))
     assert features.shape == (2, 49, 768) and features.max() == 6  # ReLU6
-    other = dataclasses.replace(spec, preprocess=lambda pixels: pixels / 255)
+    other = dataclasses.replace(encoder.spec, preprocess=lambda pixels: pixels / 255)
     wrong = keras.ops.convert_to_numpy(encoders.Encoder(other, encoder._model, "files")(pixels))
     assert np.abs(wrong - features).mean() > 0.01

@@ -7,9 +7,7 @@ from captioning import settings
 from captioning.datasets import prepare as datasets
 from tests import originals
 
-
-def project(name, **options):
-    return settings.choose(name, **options)
+project = settings.choose
 
 
 def prepared(project, *choices, **options):
