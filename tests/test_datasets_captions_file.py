@@ -71,7 +71,7 @@ def test_photos_elsewhere_are_found_from_anywhere(own, tmp_path, monkeypatch):
         ({"limit": 5}, "limit was None and is now 5"),
         ({"quick": True}, "quick was False and is now True"),
         ({"root": None}, "root was .*own' and is now None"),
-        ({"root": "/other"}, "root was .*own' and is now '/other'"),
+        ({"root": "/an/other"}, "root was .*own' and is now '/an/other'"),
         ({"dataset": "open-images"}, "dataset was 'folder' and is now 'open-images'"),
     ],
 )
