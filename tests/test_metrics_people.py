@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from nltk.translate.bleu_score import corpus_bleu as nltk_bleu
 
-from captioning.metrics import CiderD, leave_one_out, people
+from captioning.metrics import CiderD, leave_one_out
 from captioning.metrics.rouge import rouge_l
 
 WORDS = ["a", "man", "dog", "boat", "red", "on", "the", "street", "with", "of", "dog dog"]
@@ -31,7 +31,7 @@ def left_out(references):
 
 
 def test_people_equal_the_definition(references):
-    scores = people(references)
+    scores = leave_one_out(references)
     rows = list(left_out(references))
     assert (scores["images"], scores["captions"]) == (26, len(rows))
     written = [([text.split() for text in others], text.split()) for _, text, others in rows]
@@ -47,7 +47,7 @@ def test_people_equal_the_definition(references):
 def test_cider_of_people_is_the_mean_over_pairs_of_references(references):
     """A reference alone is compared by a metric with the same document frequencies: those of a set it replaces."""
     metric = CiderD({image: texts for image, texts in references.items() if len(texts) > 1})
-    scores = people(references)
+    scores = leave_one_out(references)
     for number, image in enumerate(metric.references.ids):
         pairs = []
         for text in references[image]:
@@ -90,6 +90,6 @@ def test_a_model_is_scored_against_as_many(references):
 
 def test_needs_two_references():
     with pytest.raises(ValueError, match="No picture has two references"):
-        people({1: ["a dog"], 2: ["a cat"]})
+        leave_one_out({1: ["a dog"], 2: ["a cat"]})
     with pytest.raises(ValueError, match=r"without a reference caption: 1 image \(2\)"):
-        people({1: ["a dog", "the dog"], 2: []})
+        leave_one_out({1: ["a dog", "the dog"], 2: []})

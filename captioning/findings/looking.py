@@ -10,7 +10,7 @@ from captioning.evaluation import check
 from captioning.findings.finding import NO_TRUTH, Finding
 from captioning.findings.wording import counted, listed, percent
 from captioning.metrics import CiderD, attention, shuffled_cider
-from captioning.metrics.attention import Estimate
+from captioning.metrics.controls import Estimate
 from captioning.metrics.references import ImageId
 
 EVEN = 1.2  # largest weight times regions: below, maps are called even

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from captioning.findings.finding import Finding
 from captioning.findings.wording import counted, listed, percent, span
 from captioning.metrics import mean_and_deviation
-from captioning.metrics.controls import Lead
+from captioning.metrics.controls import Estimate
 
 MEASURES = ("CIDEr", "Bleu_4", "ROUGE_L")
 
 
-def pairs(leads: Mapping[tuple[str, str], Lead]) -> Finding:
+def pairs(leads: Mapping[tuple[str, str], Estimate]) -> Finding:
     """Tell how many pairs of models are in a sure order, and which have the smallest lead among those."""
     if not leads:
         return Finding("One model has no order.")
@@ -69,6 +69,6 @@ def languages(scores: Mapping[str, Mapping]) -> Finding:
     )
 
 
-def pair_cell(lead: Lead | None) -> str:
+def pair_cell(lead: Estimate | None) -> str:
     """Return a lead times 100, as "+1.2", with "?" where its 95 % interval holds 0; nothing where there is none."""
     return "" if lead is None else f"{100 * lead.mean:+.1f}" + ("?" if lead.low <= 0 <= lead.high else " ")

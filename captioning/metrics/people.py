@@ -9,6 +9,7 @@ import numpy as np
 from captioning.metrics.bleu import corpus_bleu
 from captioning.metrics.cider import CiderD
 from captioning.metrics.controls import bootstrap_interval
+from captioning.metrics.ngrams import ReferenceNgrams
 from captioning.metrics.references import ImageId, References, words_of
 from captioning.metrics.rouge import rouge_l
 
@@ -42,22 +43,18 @@ def leave_one_out(
     else:
         own = fitted.tokens_of({image: results[image] for image in fitted.ids if image in results})
         candidates, per_caption = [own[image] for image in ngrams.image], cider.score_tokens(own)[1][ngrams.image]
-    words = [words_of(tokens) for tokens in candidates]
-    bleu = corpus_bleu(ngrams, words, np.arange(len(words)))
-    others = (texts[:left] + texts[left + 1 :] for texts in fitted.tokens for left in range(len(texts)))
+    others = [texts[:left] + texts[left + 1 :] for texts in fitted.tokens for left in range(len(texts))]
+    bleu = corpus_bleu(
+        ReferenceNgrams([list(map(words_of, texts)) for texts in others]), list(map(words_of, candidates))
+    )
     rouge = [rouge_l(tokens, texts) for tokens, texts in zip(candidates, others, strict=True)]
     mean_rouge, mean_cider = (np.bincount(ngrams.image, each) / ngrams.captions for each in (rouge, per_caption))
     return {
         "images": len(fitted.ids),
-        "captions": len(words),
+        "captions": len(candidates),
         **{f"Bleu_{order}": value for order, value in enumerate(bleu, start=1)},
         "ROUGE_L": float(mean_rouge.mean()),
         "CIDEr": float(mean_cider.mean()),
         "CIDEr_interval": list(bootstrap_interval(mean_cider)),
         "CIDEr_per_image": dict(zip(fitted.ids, mean_cider.tolist(), strict=True)),
     }
-
-
-def people(references: Mapping[ImageId, Sequence[str]]) -> dict[str, Any]:
-    """Score each reference against the others of its picture, see `leave_one_out`."""
-    return leave_one_out(references)
