@@ -3,11 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 from captioning.findings.finding import Finding
+from captioning.findings.reranking import MEASURES
 from captioning.findings.wording import counted, listed, percent, span
 from captioning.metrics import mean_and_deviation
 from captioning.metrics.controls import Estimate
-
-MEASURES = ("CIDEr", "Bleu_4", "ROUGE_L")
 
 
 def pairs(leads: Mapping[tuple[str, str], Estimate]) -> Finding:
