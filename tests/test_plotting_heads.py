@@ -34,7 +34,7 @@ def test_captions_of_any_length(length, file):
 
 def test_a_row_per_head_and_what_a_row_cannot_hold_follows_below(file):
     words = caption(12).split()
-    rows = rows_of(draw(show_heads(file, words, several(12, heads=3), columns=9)))
+    rows = rows_of(draw(show_heads(file, words, several(12, heads=3))))
     assert rows == [words[:6]] * 3 + [words[6:]] * 3
     assert rows_of(draw(show_heads(file, ["dog"], several(1, heads=2)))) == [["dog", "", "", ""]] * 2
 

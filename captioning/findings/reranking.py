@@ -40,11 +40,11 @@ def _exact(row: Mapping) -> float | None:
     return row["grounding"]["exact"] if row.get("grounding") else None
 
 
-def together(scores: Mapping[str, Mapping], ensemble: str = "ensemble") -> Finding:
+def together(scores: Mapping[str, Mapping]) -> Finding:
     """Tell which models caption together, and what that gains on validation pictures."""
-    if ensemble not in scores:
+    if "ensemble" not in scores:
         return Finding("No two models share a vocabulary, so there is no ensemble.")
-    decoding = scores[ensemble]["decoding"]
+    decoding = scores["ensemble"]["decoding"]
     names = [row["member"] for row in decoding["members"] if row["added"]]
     alone = scores[names[0]]["decoding"]["validation_CIDEr"]
     tried, gain = counted(len(decoding["members"]), "model"), decoding["validation_CIDEr"] - alone
