@@ -3,7 +3,6 @@
 import subprocess
 import sys
 
-import figures
 import matplotlib
 import nbclient
 import nbformat
@@ -14,11 +13,6 @@ from matplotlib.text import Text
 from captioning.plotting.figure import wrapped
 
 PAGE = 950  # pixels for a figure on a page 1,100 pixels wide
-
-
-@pytest.fixture
-def files(tmp_path):
-    return figures.pictures(tmp_path)
 
 
 def test_figures_need_no_screen():
@@ -50,6 +44,7 @@ def test_figures_end_where_they_say(name, files):
     figure = draw(EXAMPLES[name](files))
     box, (wide, high) = figure.get_tightbbox(), figure.get_size_inches()
     assert box.x0 > -0.2 and box.x1 < wide + 0.2 and box.y0 > -0.2 and box.y1 < high + 0.2
+    assert not any(text.get_parse_math() for text in figure.findobj(Text))  # names and captions may hold dollars
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

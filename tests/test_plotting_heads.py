@@ -1,20 +1,15 @@
 """A row per head and a column per word, on one scale."""
 
-import figures
 import numpy as np
 import pytest
-from figures import LENGTHS, caption, draw, several
+from figures import LENGTHS, caption, draw, panels, several
 
 from captioning.plotting import show_heads
 
 
 @pytest.fixture
-def file(tmp_path):
-    return figures.pictures(tmp_path)[2]
-
-
-def panels(figure):
-    return [axis for axis in figure.axes if axis.get_label() != "scale"]
+def file(files):
+    return files[2]
 
 
 def rows_of(figure):
