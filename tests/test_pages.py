@@ -121,10 +121,6 @@ def test_a_link_to_a_section_of_a_notebook_leads_to_that_section_of_its_page():
     assert re.findall(r'href="([^"]*)"', drawn) == ["04_gru.html#The-model", "04_gru.html"]
 
 
-def test_dollars_in_code_leave_it_code():
-    assert to_html("`$$` and `$$`")[0].strip() == "<p><code>$$</code> and <code>$$</code></p>"
-
-
 @pytest.mark.parametrize("text", ["$x$", "so $a\n= b$.", "($h'$)", "$10^{-3}$ to 1", "$x$-axis", "a $b$, $c$"])
 def test_a_formula_in_a_line_is_one(text):
     page, _ = to_html(text)
