@@ -10,7 +10,7 @@ from captioning.datasets.dataset import CaptionDataset
 from captioning.features import FeatureStore
 from captioning.from_scratch.pooling import channel_statistics
 from captioning.from_scratch.rnn import CaptioningRNN, CaptioningRNNConfig
-from captioning.models.bahdanau import BahdanauConfig, BahdanauDecoder
+from captioning.models.bahdanau import BahdanauDecoder
 from captioning.models.gru import GRUDecoder
 from captioning.settings import Project
 from captioning.tokenizer import END, Tokenizer
@@ -60,7 +60,7 @@ def start(made, kind="bahdanau", name=None, training=None, batches=None, model_c
     return experiments.start(made.project, settings, made.tokenizer, name)
 
 
-def train(made, kind="bahdanau", seed=0, model_class=None, **settings):
+def finished(made, kind="bahdanau", seed=0, model_class=None, **settings):
     """Start an experiment and finish it with its first weights; return folder and model."""
     settings |= {"seed": seed} if kind.startswith("numpy_") else {}
     folder = start(made, kind, model_class=model_class, **settings)
@@ -76,9 +76,6 @@ def train(made, kind="bahdanau", seed=0, model_class=None, **settings):
         model.save_weights(folder / "model.weights.h5")
     experiments.finish(folder)
     return folder, model
-
-
-finished = train
 
 
 def edit(folder, **fields):
@@ -105,13 +102,9 @@ def photo_bundle(made, monkeypatch):
     """Give a bundle the tiny encoder; return its folder, the encoder and a list of how its weights are asked for."""
     asked, encoder = [], tiny_encoder()
     monkeypatch.setattr(encoders, "load", lambda *given: asked.append(given[:3]) or encoder)
-    sizes = {"regions": SPEC.regions, "channels": SPEC.channels}
-    config = BahdanauConfig(len(made.tokenizer), **sizes, embedding=4, units=5, attention=3)
-    folder, _ = finished(made)
-    model = models.build(BahdanauDecoder, config)
+    folder, model = finished(made, regions=SPEC.regions, channels=SPEC.channels)
     talkative(model.trainable_variables, model.logits.bias)
     model.save_weights(folder / "model.weights.h5")
     monkeypatch.setattr(decoding, "MAX_LENGTH", 6)  # some captions end, some are cut off
-    settings = edit(folder, encoder=encoder.identity)
-    edit(folder, model=settings["model"] | sizes)
+    edit(folder, encoder=encoder.identity)
     return folder, encoder, asked
