@@ -15,6 +15,7 @@ from captioning.serving.looks import Looks
 from captioning.serving.pack import pack
 from captioning.serving.reporting import progress
 from tests.bundles import finished, made_in
+from tests.stub_captioner import Stub
 
 
 @pytest.fixture
@@ -110,18 +111,9 @@ def test_a_full_disk_is_one_line(tmp_path, monkeypatch, capsys):
 
 
 def test_pictures_of_attention_need_a_folder(tmp_path):
-    class Attends:
-        name, encoders = "bahdanau", {}
-
-        def features_of(self, features):
-            return [features]
-
-        def decode(self, features):
-            return [type("Caption", (), {"attention": features})]
-
     (tmp_path / "looks").write_text("")
     with pytest.raises(ValueError, match="looks is a file: give --attention a folder"):
-        Looks(Attends(), tmp_path / "looks")
+        Looks(Stub(), tmp_path / "looks")
 
 
 def test_progress_in_a_log_has_lines_of_its_own(capsys, monkeypatch):
