@@ -4,14 +4,13 @@ import dataclasses
 import json
 import shutil
 
-import numpy as np
 import pytest
 
 from captioning import bundle, catalog, decoding, encoders, experiments
 from captioning.bundle import BundleError, Ensemble
 from captioning.from_scratch.rnn import CaptioningRNN
 from captioning.provenance import StaleError, content_digest
-from captioning.tokenizer import END, START, Tokenizer
+from captioning.tokenizer import Tokenizer
 from tests.bundles import edit
 from tests.several_models import NAMES, make_several
 
@@ -55,32 +54,21 @@ def texts(answers):
     return [str(answer) for answer in answers]
 
 
-def softmax(logits):
-    powers = np.exp(np.asarray(logits, np.float64))
-    return powers / powers.sum(axis=1, keepdims=True)
-
-
 # Captions
 
 
-def test_each_word_is_that_of_the_largest_mean_probability(made, ensemble):
+def test_models_of_all_kinds_and_encoders_decode_as_one_step(made, ensemble):
     """Of Keras and NumPy, regions and vectors, two encoders."""
     records = made.dataset.records[:5]
     features = ensemble.rows(made.stores, records)
     assert {name: rows.shape for name, rows in features.items()} == {"tiny": (5, 16, 6), "larger": (5, 36, 6)}
     assert ensemble.name == "ensemble" and ensemble.encoder_names == ("tiny", "larger")
-    captions = ensemble.decode(features, 1, length_penalty=0)
-    for row, caption in enumerate(captions):
-        states = [member.initial_state(member.rows(made.stores, records[row : row + 1])) for member in ensemble.members]
-        total, read = 0, START
-        for word in [*caption.tokens, END][:6]:
-            steps = [m.step(np.array([read], np.int32), s) for m, s in zip(ensemble.members, states, strict=True)]
-            mean = np.mean([softmax(step.logits)[0] for step in steps], axis=0)
-            assert mean[3:].argmax() + 3 == word
-            total, read, states = total + np.log(mean[word]), word, [step.state for step in steps]
-        if len(caption.tokens) < 6:
-            assert caption.log_probability == pytest.approx(total, abs=1e-4)
-    alone = [[c.tokens for c in m.decode(m.rows(made.stores, records), 1)] for m in ensemble.members]
+    captions = ensemble.decode(features, 3)
+    step = decoding.ensemble([member.step for member in ensemble.members])  # whose mean test_ensemble_step computes
+    state = tuple(member.initial_state(member.rows(made.stores, records)) for member in ensemble.members)
+    expected = decoding.beam_search(step, state, 3, 6)
+    assert [caption.tokens for caption in captions] == [caption.tokens for caption in expected]
+    alone = [[c.tokens for c in m.decode(m.rows(made.stores, records))] for m in ensemble.members]
     assert [caption.tokens for caption in captions] not in alone
 
 

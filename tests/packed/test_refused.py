@@ -15,7 +15,7 @@ from captioning.bundle import BundleError, packed
 from captioning.bundle.packed import MANIFEST
 from captioning.provenance import digest
 from captioning.serving.pack import pack
-from tests.bundles import edit, finished, made_in
+from tests.bundles import finished
 from tests.packed_models import Run, changed, edited, members_of, with_arrays, zipped
 
 # What is no packed model
@@ -104,23 +104,6 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr("pathlib.Path.open", fail)
     with pytest.raises(BundleError, match=r"model\.zip cannot be read: Permission denied"):
         bundle.load(tmp_path / "model.zip")
-
-
-def test_a_folder_with_weights_of_another_model_is_refused_in_one_line(kept, tmp_path):
-    for other in ({"units": 9}, {"kind": "gru"}):
-        (tmp_path / str(other)).mkdir()
-        folder, _ = finished(made_in(tmp_path / str(other)), **other)
-        settings = edit(kept[1])
-        edit(folder, **{field: settings[field] for field in ("kind", "class", "model", "tokenizer")})
-        with pytest.raises(BundleError, match=r"model\.weights\.h5 does not fit") as error:
-            bundle.load(folder)
-        assert "\n" not in str(error.value)
-
-
-def test_what_is_no_bundle_at_all(tmp_path):
-    for place in (tmp_path, tmp_path / "no-such.zip"):
-        with pytest.raises(FileNotFoundError, match="is not a trained bundle"):
-            bundle.load(place)
 
 
 @pytest.mark.parametrize(
