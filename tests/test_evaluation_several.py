@@ -9,7 +9,7 @@ import pytest
 import captioning.quiet  # noqa: F401
 from captioning import bundle, evaluation, metrics
 from captioning.bundle import Neighbors
-from captioning.evaluation import choosing, ensembles
+from captioning.evaluation import choosing
 from captioning.evaluation.choosing import MIXES, NEIGHBORS
 from captioning.features import folder_of
 from captioning.provenance import StaleError
@@ -95,10 +95,10 @@ def test_the_best_set_on_validation_captions_together(made, monkeypatch, tmp_pat
         def texts(self, records, names):
             return {r.image_id: r.captions[0] if i < right[names] else "x" for i, r in enumerate(records)}
 
-    monkeypatch.setattr(ensembles, "KeptCaptions", Kept)
-    monkeypatch.setattr(ensembles, "MOST", 4)
+    monkeypatch.setattr(choosing, "KeptCaptions", Kept)
+    monkeypatch.setattr(choosing, "MOST", 4)
     models = [SimpleNamespace(name=n, tokenizer=n == "D", made_from={}) for n in "ABDCEF"]
-    members, tried = ensembles.choose_members(models, {}, val, tmp_path, ["a"])
+    members, tried = choosing.choose_members(models, {}, val, tmp_path, ["a"])
     assert [m.name for m in members] == ["A", "B", "C"]
     assert [(row["member"], row["added"]) for row in tried] == [("A", True), ("B", True), ("C", True), ("E", False)]
 
