@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from captioning import findings
-from captioning.findings.finding import CONFIRMED, DENIED
-from captioning.findings.wording import percent
+from captioning.findings.wording import CONFIRMED, DENIED, percent
 
 NAN = math.nan
 

@@ -8,8 +8,7 @@ import numpy as np
 
 from captioning.datasets.dataset import Record
 from captioning.findings.data import shared_words
-from captioning.findings.finding import Finding, claim
-from captioning.findings.wording import counted, listed, percent
+from captioning.findings.wording import Finding, claim, counted, listed, percent
 from captioning.words import tokenize
 
 CONTRAST = 0.75  # of its own: with less, an encoder does not see what it was made for
