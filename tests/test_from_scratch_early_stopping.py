@@ -136,14 +136,6 @@ def test_it_stops_by_the_captions_and_keeps_the_best_weights(made, tmp_path):
     assert same(CaptioningRNN.load(tmp_path / "model.npz").parameters, scores.weights[1])
 
 
-def test_patience_is_remembered_after_a_kill(made, tmp_path):
-    training = replace(TRAINING, epochs=9, patience=2)
-    with pytest.raises(Killed):
-        run(made, tmp_path, training=training, validation=Scores(0.5, 0.3, Killed()))
-    _, history = run(made, tmp_path, training=training, validation=Scores(0.2, 0.1))
-    assert len(history) == 3
-
-
 def test_a_finished_training_is_loaded_and_not_run_again(made, tmp_path, capsys):
     model, history = run(made, tmp_path, validation=Scores(0.1, 0.4, 0.3, 0.2))
     again, same_history = run(made, tmp_path, validation=Scores())
@@ -206,17 +198,6 @@ def test_a_checkpoint_of_another_model_is_refused_without_the_record(made, tmp_p
     (tmp_path / "lstm" / "last" / "checkpoint.npz").replace(tmp_path / "rnn" / "last" / "checkpoint.npz")
     with pytest.raises(StaleError, match=r"checkpoint.npz.*cell was 'lstm' and is now 'rnn'"):
         run(made, tmp_path / "rnn", "rnn", validation=Scores(), units=9)
-
-
-def test_a_silent_cider_is_said_and_the_lowest_loss_kept(made, tmp_path, capsys):
-    class Silent(Scores):
-        def score(self, model):
-            return super().score(model) | {"val_loss": [3.0, 1.0, 2.0, 2.5][len(self.weights) - 1]}
-
-    scores = Silent(0.0, 0.0, 0.0, 0.0)
-    model, _ = run(made, tmp_path, validation=scores)
-    assert same(model.parameters, scores.weights[1])
-    assert "the loss decided: the weights of epoch 2 are kept" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm"])

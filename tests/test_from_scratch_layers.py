@@ -44,15 +44,6 @@ def test_softmax_loss_of_huge_logits_is_finite_and_no_word_is_an_error():
         layers.temporal_softmax_loss(logits, np.array([0, 0]), np.zeros(2, bool))
 
 
-def test_embedding_backward_sums_over_repeated_tokens():
-    tokens, gradient = np.array([[4, 1, 4], [0, 4, 1]]), draw(2, 3, 5)
-    result, cache = layers.embedding_forward(tokens, draw(7, 5))
-    expected = np.zeros((7, 5))
-    np.add.at(expected, tokens, gradient)
-    np.testing.assert_allclose(layers.embedding_backward(gradient, cache), expected, rtol=1e-14)
-    assert (result[0, 0] == result[1, 1]).all()
-
-
 def test_dropout_keeps_the_mean_and_its_backward_pass_uses_the_same_mask():
     inputs = np.ones((200, 200))
     result, cache = layers.dropout_forward(inputs, 0.3, np.random.default_rng(0))
