@@ -116,7 +116,7 @@ def choose_consensus(kept: KeptCaptions, near: NearPictures, val: Sequence[Recor
             row |= {"neighbors": near.neighbors(encoder).digest, "validation_CIDEr": score}
             cells.append((row, each))
     usual, best = cells[0], max(cells, key=lambda cell: cell[0]["validation_CIDEr"])
-    return (best if metrics.paired_bootstrap(best[1], usual[1]).low > 0 else usual)[0]
+    return (best if metrics.paired_bootstrap(best[1], usual[1]).sign > 0 else usual)[0]
 
 
 def oracle(cider: metrics.CiderD, candidates: Sequence[dict[int | str, str]]) -> np.ndarray:

@@ -161,6 +161,4 @@ def _sharpness(maps: Sequence[np.ndarray]) -> str:
 
 
 def _than(difference: Estimate) -> str:
-    if difference.low > 0:
-        return "more than"
-    return "less than" if difference.high < 0 else "neither clearly more nor clearly less than"
+    return ("neither clearly more nor clearly less than", "more than", "less than")[difference.sign]

@@ -72,4 +72,4 @@ def rankings(scores: Mapping[str, Mapping], per_picture: Mapping[str, np.ndarray
         f"those near another picture by {gains[2]:+.3f}. The best of each beam: {best - alone['CIDEr']:+.3f}. "
         "Lead of near pictures over fewer {}, over those near another picture {}.".format(*apart)
     )
-    return claim(leads[1].low > 0, text, "What near pictures add cannot be distinguished from chance here.")
+    return claim(leads[1].sign > 0, text, "What near pictures add cannot be distinguished from chance here.")

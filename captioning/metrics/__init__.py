@@ -8,8 +8,3 @@ from captioning.metrics.language import bad_endings, distinct_captions, diversit
 from captioning.metrics.people import leave_one_out
 from captioning.metrics.references import References
 from captioning.metrics.report import report, score
-from captioning.words import tokenize
-
-__all__ = ["CiderD", "References", "bad_endings", "bootstrap_interval", "distinct_captions", "diversity", "grounding"]
-__all__ += ["language", "leave_one_out", "mean_and_deviation", "novel_captions", "paired_bootstrap"]
-__all__ += ["read_references", "read_results", "report", "score", "shuffled_cider", "tokenize"]

@@ -62,6 +62,11 @@ class Estimate(NamedTuple):
     low: float
     high: float
 
+    @property
+    def sign(self) -> int:
+        """1 where it is surely above 0, -1 where it is surely below, else 0."""
+        return (self.low > 0) - (self.high < 0)
+
     @classmethod
     def of(cls, values: ArrayLike) -> Self:
         """Estimate the mean of one value per image."""
