@@ -32,9 +32,6 @@ def info(name, **fields):
     ("name", "match"),
     [
         ("../escaped.json", "lands outside"),
-        ("..\\escaped.json", "lands outside"),
-        ("/etc/escaped.json", "lands outside"),
-        ("C:/escaped.json", "lands outside"),
         ("Settings.JSON", "occurs twice"),
         (info("scores.json", external_attr=(stat.S_IFLNK | 0o777) << 16), "symbolic link"),
         ("run_me.py", "'run_me.py' is no part of a packed model"),
@@ -43,21 +40,6 @@ def info(name, **fields):
 )
 def test_entries_that_no_packed_model_has(content, refuse, name, match):
     refuse(zipped([*members_of(content).items(), (name, b"{}")]), match)
-
-
-def test_two_members_of_one_name_are_refused(content, refuse):
-    with pytest.warns(UserWarning, match="Duplicate"):
-        twice = zipped([*members_of(content).items(), ("settings.json", b"{}")])
-    refuse(twice, "occurs twice")
-
-
-def test_a_member_that_needs_a_password_is_refused(content, refuse):
-    directory = content.rindex(b"PK\x01\x02")
-    refuse(content[: directory + 8] + b"\x01" + content[directory + 9 :], "password")
-
-
-def test_a_bomb_is_refused_by_what_it_declares(content, refuse):
-    refuse(zipped([*members_of(content).items(), ("scores.json", bytes(5_000_000))]), "bomb")
 
 
 def test_a_bomb_that_lies_about_its_size_is_not_unpacked(content, refuse):
