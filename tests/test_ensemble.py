@@ -93,20 +93,6 @@ def test_each_encoder_sees_a_picture_once_whatever_the_number_of_members(made, e
     assert [encoder.pictures - before[name] for name, encoder in made.encoders.items()] == [130, 130]
 
 
-def test_candidates_attention_and_how_sure_it_is_are_as_of_one_model(made, ensemble, monkeypatch):
-    chosen = ensemble.chosen | {"beam_width": 2, "length_penalty": 0.5, "confidences": [-9.0, -8.0, 0.0]}
-    monkeypatch.setitem(ensemble.__dict__, "chosen", chosen)
-    files = [record.file for record in made.dataset.records[:3]]
-    found = ensemble.decode(ensemble.rows(made.stores, made.dataset.records[:3]), 2, length_penalty=0.5)
-    answers = ensemble.caption(files, n=4, attention=True)
-    assert texts(answers) == [made.tokenizer.decode(caption.tokens) for caption in found]
-    for answer in answers:
-        assert len(answer.candidates) == 4 and answer.below == pytest.approx(2 / 3)
-        assert answer.attention.shape == (len(answer.words), 16)  # of the one that has any
-    with pytest.raises(ValueError, match=r"^beam must be a whole number from 1 to"):
-        ensemble.caption(files[0], beam=0)
-
-
 def test_captions_are_as_long_as_all_have_room_for(made, ensemble, monkeypatch):
     assert ensemble.max_length == 6 and ensemble.longest is None
     for member, most in zip(ensemble.members, (9, 8, 40), strict=True):
