@@ -1,6 +1,7 @@
 """Small experiments on the tiny dataset: made, started, trained without training."""
 
 import json
+import random
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,6 +88,12 @@ def edit(folder, **fields):
 
 def everything_in(folder):
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def random_state():
+    """Return the state of the generators that all of a program shares."""
+    _, keys, position, *_ = np.random.get_state()
+    return random.getstate(), keys.tolist(), position
 
 
 def talkative(arrays, bias):

@@ -27,10 +27,10 @@ def members_of(content):
         return {name: archive.read(name) for name in archive.namelist()}
 
 
-def zipped(members, method=zipfile.ZIP_DEFLATED):
+def zipped(members):
     """Return a zip; a name may be there twice, and may be a ZipInfo."""
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", method) as archive:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in members:
             archive.writestr(name, content)
     return file.getvalue()

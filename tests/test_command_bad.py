@@ -14,15 +14,13 @@ from captioning.serving.command import main
 from captioning.serving.looks import Looks
 from captioning.serving.pack import pack
 from captioning.serving.reporting import progress
-from tests.bundles import finished, made_in
+from tests.bundles import finished
 from tests.stub_captioner import Stub
 
 
-@pytest.fixture
-def made(tmp_path, monkeypatch):
-    """Finished bundles in a home of their own."""
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
     monkeypatch.setenv("CAPTIONING_HOME", str(tmp_path))
-    return made_in(tmp_path)
 
 
 def listed(capsys, *paths):

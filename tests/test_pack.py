@@ -30,8 +30,8 @@ def numpy_bundle(tmp_path):
     return finished(made_in(tmp_path / "made"), "numpy_rnn")[0]
 
 
-def arrays_of(content, name="weights.npz"):
-    with np.load(io.BytesIO(members_of(content)[name])) as file:
+def arrays_of(content):
+    with np.load(io.BytesIO(members_of(content)["weights.npz"])) as file:
         return dict(file)
 
 

@@ -52,13 +52,10 @@ def executed(folder, name="02_second", text=TEXT, outputs=(), about=None):
     return file
 
 
-def drawing(text="<svg xmlns='http://www.w3.org/2000/svg'><text>é</text></svg>"):
-    data, metadata = {"image/svg+xml": text, "image/png": png()}, {"image/svg+xml": {"alt": "a <box>"}}
-    return new_output("display_data", data, metadata=metadata)
-
-
 def test_a_drawing_is_shown_as_svg_with_its_alt_text(tmp_path):
-    (picture,) = re.findall(r"<img[^>]*>", body(page_of(executed(tmp_path, outputs=[drawing()]))))
+    data = {"image/svg+xml": "<svg xmlns='http://www.w3.org/2000/svg'><text>é</text></svg>", "image/png": png()}
+    drawing = new_output("display_data", data, metadata={"image/svg+xml": {"alt": "a <box>"}})
+    (picture,) = re.findall(r"<img[^>]*>", body(page_of(executed(tmp_path, outputs=[drawing]))))
     kind, data = re.search(r'src="data:(.*?);base64,(.*?)"', picture).groups()
     assert kind == "image/svg+xml" and "<text>é</text>" in base64.b64decode(data).decode()
     assert 'alt="a &lt;box&gt;"' in picture

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import random
 import socket
 import sys
 
@@ -13,7 +12,7 @@ import pytest
 from captioning import bundle, encoders, models
 from captioning.bundle import BundleError
 from captioning.serving.pack import pack
-from tests.bundles import everything_in, finished, made_in
+from tests.bundles import everything_in, finished, made_in, random_state
 from tests.packed_models import changed, edited, members_of
 from tests.server import Fault, Server
 from tests.small_models import BY_KIND, build, features, tokens
@@ -109,17 +108,13 @@ def test_loading_writes_nothing_and_touches_no_random_state(kept, tmp_path, monk
     made, _, content = kept
     (tmp_path / "model.zip").write_bytes(content)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    random.seed(1)
-    np.random.seed(1)
-    expected = random.random(), np.random.random()
-    random.seed(1)
-    np.random.seed(1)
+    before = random_state()
     sys.addaudithook(note)
     try:
         bundle.load(tmp_path / "model.zip").caption(photos_of(made)[0])
     finally:
         watching.clear()
-    assert (random.random(), np.random.random()) == expected
+    assert random_state() == before
     assert [file for file in written if file != os.devnull] == []
 
 
