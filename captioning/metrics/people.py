@@ -2,13 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import chain
-from typing import Any
 
 import numpy as np
 
 from captioning.metrics.bleu import corpus_bleu
 from captioning.metrics.cider import CiderD
-from captioning.metrics.controls import bootstrap_interval
 from captioning.metrics.ngrams import ReferenceNgrams
 from captioning.metrics.references import ImageId, References, words_of
 from captioning.metrics.rouge import rouge_l
@@ -16,7 +14,7 @@ from captioning.metrics.rouge import rouge_l
 
 def leave_one_out(
     references: Mapping[ImageId, Sequence[str]], results: Mapping[ImageId, str] | None = None
-) -> dict[str, Any]:
+) -> dict[str, float]:
     """Score people, or a model as people are scored: against all references of a picture but one, each in turn.
 
     More references give a higher BLEU and ROUGE-L, so that a model with five of them may not be set beside people with
@@ -29,10 +27,9 @@ def leave_one_out(
             that each person's caption is scored once.
 
     Returns:
-        `images`, `captions` (so often a caption is scored), `Bleu_1` to `Bleu_4` (one corpus of all of these),
-        `ROUGE_L`, `CIDEr` and `CIDEr_interval` (mean per picture, then over pictures), `CIDEr_per_image` (image id ->
-        score). Document frequencies are those of all references of these pictures. CIDEr-D is a mean over references:
-        leaving out each once does not change a model's. A ValueError where no picture has two references.
+        `Bleu_1` to `Bleu_4` (one corpus of all of these captions), `ROUGE_L` and `CIDEr` (mean per picture, then over
+        pictures). Document frequencies are those of all references of these pictures. CIDEr-D is a mean over
+        references: leaving out each once does not change a model's. A ValueError where no picture has two references.
     """
     if not (several := {image: texts for image, texts in references.items() if len(texts) != 1}):
         raise ValueError("No picture has two references: people cannot be compared with each other.")
@@ -50,11 +47,7 @@ def leave_one_out(
     rouge = [rouge_l(tokens, texts) for tokens, texts in zip(candidates, others, strict=True)]
     mean_rouge, mean_cider = (np.bincount(ngrams.image, each) / ngrams.captions for each in (rouge, per_caption))
     return {
-        "images": len(fitted.ids),
-        "captions": len(candidates),
         **{f"Bleu_{order}": value for order, value in enumerate(bleu, start=1)},
         "ROUGE_L": float(mean_rouge.mean()),
         "CIDEr": float(mean_cider.mean()),
-        "CIDEr_interval": list(bootstrap_interval(mean_cider)),
-        "CIDEr_per_image": dict(zip(fitted.ids, mean_cider.tolist(), strict=True)),
     }
