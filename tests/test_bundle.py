@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-import captioning.quiet  # noqa: F401
 from captioning import bundle, decoding
 from captioning.bundle import BundleError
 from captioning.files import DamagedError
