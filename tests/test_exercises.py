@@ -9,7 +9,7 @@ from PIL import Image
 
 from captioning import settings
 from captioning.datasets import prepare
-from captioning.findings.wording import CONFIRMED, DENIED
+from captioning.findings.finding import CONFIRMED, DENIED
 from captioning.provenance import StaleError
 from captioning.tokenizer import Tokenizer
 from tests.series import run_changed

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from captioning import findings
-from captioning.findings.wording import CONFIRMED
+from captioning.findings.finding import CONFIRMED
 from captioning.from_scratch import cells, checks
 from captioning.from_scratch.layers import temporal_softmax_loss
 from captioning.from_scratch.optimizers import SGD, Adam

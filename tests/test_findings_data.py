@@ -8,7 +8,8 @@ import pytest
 
 from captioning import findings
 from captioning.datasets.dataset import CaptionDataset, Record
-from captioning.findings.wording import CONFIRMED, DENIED, counted, listed, percent
+from captioning.findings.finding import CONFIRMED, DENIED
+from captioning.findings.wording import counted, listed, percent
 
 TREE, BOAT = "a red tree in the meadow", "the blue boat near a beach"
 

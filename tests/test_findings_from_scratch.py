@@ -3,7 +3,7 @@
 import pytest
 
 from captioning.findings import clipping, forgotten, gradients_agree, memorized, of_each
-from captioning.findings.wording import CONFIRMED, DENIED
+from captioning.findings.finding import CONFIRMED, DENIED
 
 
 @pytest.mark.parametrize(

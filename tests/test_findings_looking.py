@@ -8,7 +8,8 @@ import pytest
 
 from captioning import findings
 from captioning.datasets.dataset import Record
-from captioning.findings.wording import NO_TRUTH, percent
+from captioning.findings.finding import NO_TRUTH
+from captioning.findings.wording import percent
 from captioning.metrics import CiderD
 
 LEFT = [0.0, 0.0, 0.5, 1.0]

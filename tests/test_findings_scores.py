@@ -8,7 +8,8 @@ import pytest
 from captioning import findings
 from captioning.datasets.dataset import Record
 from captioning.datasets.scenes.words import NAMES
-from captioning.findings.wording import NO_TRUTH, percent
+from captioning.findings.finding import NO_TRUTH
+from captioning.findings.wording import percent
 from captioning.metrics import grounding
 from captioning.metrics.controls import Estimate
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from captioning import findings
-from captioning.findings.wording import CONFIRMED, DENIED, percent
+from captioning.findings.finding import CONFIRMED, DENIED
+from captioning.findings.wording import percent
 
 NAN = math.nan
 

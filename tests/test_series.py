@@ -10,7 +10,7 @@ import pytest
 
 from captioning import bundle, experiments, notebooks, settings
 from captioning.datasets import prepare
-from captioning.findings.wording import CONFIRMED, DENIED
+from captioning.findings.finding import CONFIRMED, DENIED
 from captioning.models.gru import GRUDecoder
 from captioning.tokenizer import Tokenizer
 from tests import originals

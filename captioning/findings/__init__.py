@@ -11,6 +11,7 @@ from captioning.findings.data import (
     splitting,
     unknown_words,
 )
+from captioning.findings.finding import Finding, claim
 from captioning.findings.first_captioner import coarse, named, one_picture, one_step, overfitting
 from captioning.findings.from_scratch import clipping, forgotten, gradients_agree, memorized, of_each
 from captioning.findings.looking import depends, evenness, heads, looking, looks, right_and_wrong
@@ -21,4 +22,3 @@ from captioning.findings.scores import comparison, decoding_name, decodings, ord
 from captioning.findings.self_critical import MEASURES, gains, rewarded, sampled, traded, written
 from captioning.findings.sure import languages, pair_cell, pairs, people, seeds
 from captioning.findings.training import curves, padding_in_one_loss, padding_in_training, split_by_caption
-from captioning.findings.wording import Finding, claim

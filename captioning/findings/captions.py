@@ -5,7 +5,8 @@ from itertools import pairwise
 
 from captioning.datasets.dataset import Record
 from captioning.evaluation import check
-from captioning.findings.wording import NO_TRUTH, Finding, counted, listed, span
+from captioning.findings.finding import NO_TRUTH, Finding
+from captioning.findings.wording import counted, listed, span
 from captioning.words import tokenize
 
 

@@ -8,7 +8,8 @@ from itertools import combinations
 import numpy as np
 
 from captioning.datasets.dataset import SPLITS, CaptionDataset, Record
-from captioning.findings.wording import Finding, counted, listed, percent
+from captioning.findings.finding import Finding
+from captioning.findings.wording import counted, listed, percent
 from captioning.words import tokenize, units
 
 SHOWN = 5  # captions shown of a picture

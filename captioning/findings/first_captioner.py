@@ -6,8 +6,9 @@ import numpy as np
 
 from captioning.datasets.dataset import Record
 from captioning.datasets.scenes.words import NAMES
+from captioning.findings.finding import Finding
 from captioning.findings.training import FLAT
-from captioning.findings.wording import Finding, counted, percent
+from captioning.findings.wording import counted, percent
 from captioning.images import open_image
 from captioning.metrics import grounding
 from captioning.words import tokenize

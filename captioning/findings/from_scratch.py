@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from captioning.findings.wording import Finding, claim, counted, listed, span
+from captioning.findings.finding import Finding, claim
+from captioning.findings.wording import counted, listed, span
 
 LEARNED = 0.1  # nats per word: a few captions count as memorized below it
 TO_NAME = 8  # names in a sentence; more are only counted

@@ -8,7 +8,8 @@ import numpy as np
 
 from captioning.datasets.dataset import Record
 from captioning.evaluation import check
-from captioning.findings.wording import NO_TRUTH, Finding, counted, listed, percent
+from captioning.findings.finding import NO_TRUTH, Finding
+from captioning.findings.wording import counted, listed, percent
 from captioning.metrics import CiderD, attention, shuffled_cider
 from captioning.metrics.controls import Estimate
 from captioning.metrics.references import ImageId

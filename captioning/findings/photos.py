@@ -10,8 +10,9 @@ from captioning.datasets.dataset import Record
 from captioning.evaluation import check, references_of
 from captioning.findings.captions import side_by_side
 from captioning.findings.data import shared_words
+from captioning.findings.finding import Finding
 from captioning.findings.looking import looks
-from captioning.findings.wording import Finding, counted, listed, percent, span
+from captioning.findings.wording import counted, listed, percent, span
 from captioning.metrics import CiderD
 from captioning.words import tokenize
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from captioning.datasets.dataset import Record
 from captioning.findings.data import shared_words
-from captioning.findings.wording import Finding, claim, counted, listed, percent
+from captioning.findings.finding import Finding, claim
+from captioning.findings.wording import counted, listed, percent
 from captioning.metrics.controls import Estimate
 from captioning.words import tokenize
 

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from captioning.findings.wording import Finding, claim, counted, listed, percent
+from captioning.findings.finding import Finding, claim
+from captioning.findings.wording import counted, listed, percent
 from captioning.metrics import paired_bootstrap
 
 MEASURES = ("CIDEr", "Bleu_4", "ROUGE_L")

@@ -5,7 +5,8 @@ from itertools import combinations
 
 import numpy as np
 
-from captioning.findings.wording import NO_TRUTH, Finding, counted, listed, percent, span
+from captioning.findings.finding import NO_TRUTH, Finding
+from captioning.findings.wording import counted, listed, percent, span
 from captioning.metrics.controls import paired_bootstrap, share_interval, shares_differ
 
 Scores = Mapping[str, Mapping]

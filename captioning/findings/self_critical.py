@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from captioning.findings.wording import Finding, counted, listed, percent, span
+from captioning.findings.finding import Finding
+from captioning.findings.wording import counted, listed, percent, span
 from captioning.metrics.controls import shares_differ
 from captioning.training.history import History, best_epoch
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
+from captioning.findings.finding import Finding
 from captioning.findings.reranking import MEASURES
-from captioning.findings.wording import Finding, counted, listed, percent, span
+from captioning.findings.wording import counted, listed, percent, span
 from captioning.metrics import mean_and_deviation
 from captioning.metrics.controls import Estimate
 

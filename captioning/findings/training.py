@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from captioning.findings.wording import Finding, claim, counted, listed, percent
+from captioning.findings.finding import Finding, claim
+from captioning.findings.wording import counted, listed, percent
 from captioning.training.history import History, best_epoch, cider_is_silent
 
 FLAT = 0.01  # nats per word: a validation loss that rises by less shows nothing

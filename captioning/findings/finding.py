@@ -1,0 +1,24 @@
+"""A sentence that was computed, and a claim that the numbers confirm or deny."""
+
+import html
+
+CONFIRMED, DENIED = "As claimed: ", "Not confirmed here: "
+NO_TRUTH = "The truth about these pictures is not known, so no caption is checked."
+
+
+class Finding(str):
+    """A text that notebooks show as a paragraph instead of a quoted string."""
+
+    def _repr_html_(self) -> str:
+        return f"<p>{html.escape(self)}</p>"
+
+
+def claim(holds: bool, numbers: str, otherwise: str) -> Finding:
+    """Return whether a claim holds, with the numbers that decide.
+
+    Args:
+        holds: what the numbers say.
+        numbers: the sentence that tells them; it reads rightly in both cases.
+        otherwise: what it means where the claim does not hold.
+    """
+    return Finding(CONFIRMED + numbers if holds else f"{DENIED}{numbers} {otherwise}")
