@@ -71,7 +71,7 @@ class Estimate(NamedTuple):
     def of(cls, values: ArrayLike) -> Self:
         """Estimate the mean of one value per image."""
         low, high = bootstrap_interval(values)
-        return cls(float(np.mean(values)), low, high)
+        return cls(float(np.asarray(values, float).mean()), low, high)
 
 
 def paired_bootstrap(one: ArrayLike, other: ArrayLike) -> Estimate:
