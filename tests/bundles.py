@@ -1,6 +1,7 @@
 """Small experiments on the tiny dataset: made, started, trained without training."""
 
 import json
+import random
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ from captioning.datasets.dataset import CaptionDataset
 from captioning.features import FeatureStore
 from captioning.from_scratch.pooling import channel_statistics
 from captioning.from_scratch.rnn import CaptioningRNN, CaptioningRNNConfig
-from captioning.models.bahdanau import BahdanauConfig, BahdanauDecoder
+from captioning.models.bahdanau import BahdanauDecoder
 from captioning.models.gru import GRUDecoder
 from captioning.settings import Project
 from captioning.tokenizer import END, Tokenizer
@@ -60,7 +61,7 @@ def start(made, kind="bahdanau", name=None, training=None, batches=None, model_c
     return experiments.start(made.project, settings, made.tokenizer, name)
 
 
-def train(made, kind="bahdanau", seed=0, model_class=None, **settings):
+def finished(made, kind="bahdanau", seed=0, model_class=None, **settings):
     """Start an experiment and finish it with its first weights; return folder and model."""
     settings |= {"seed": seed} if kind.startswith("numpy_") else {}
     folder = start(made, kind, model_class=model_class, **settings)
@@ -78,9 +79,6 @@ def train(made, kind="bahdanau", seed=0, model_class=None, **settings):
     return folder, model
 
 
-finished = train
-
-
 def edit(folder, **fields):
     """Change fields of settings.json."""
     settings = json.loads((folder / "settings.json").read_text())
@@ -90,6 +88,12 @@ def edit(folder, **fields):
 
 def everything_in(folder):
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def random_state():
+    """Return the state of the generators that all of a program shares."""
+    _, keys, position, *_ = np.random.get_state()
+    return random.getstate(), keys.tolist(), position
 
 
 def talkative(arrays, bias):
@@ -105,13 +109,9 @@ def photo_bundle(made, monkeypatch):
     """Give a bundle the tiny encoder; return its folder, the encoder and a list of how its weights are asked for."""
     asked, encoder = [], tiny_encoder()
     monkeypatch.setattr(encoders, "load", lambda *given: asked.append(given[:3]) or encoder)
-    sizes = {"regions": SPEC.regions, "channels": SPEC.channels}
-    config = BahdanauConfig(len(made.tokenizer), **sizes, embedding=4, units=5, attention=3)
-    folder, _ = finished(made)
-    model = models.build(BahdanauDecoder, config)
+    folder, model = finished(made, regions=SPEC.regions, channels=SPEC.channels)
     talkative(model.trainable_variables, model.logits.bias)
     model.save_weights(folder / "model.weights.h5")
     monkeypatch.setattr(decoding, "MAX_LENGTH", 6)  # some captions end, some are cut off
-    settings = edit(folder, encoder=encoder.identity)
-    edit(folder, model=settings["model"] | sizes)
+    edit(folder, encoder=encoder.identity)
     return folder, encoder, asked

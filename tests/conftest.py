@@ -62,6 +62,14 @@ def variables(monkeypatch):
 
 
 @pytest.fixture
+def files(tmp_path):
+    """Six pictures of all shapes."""
+    from tests.figures import pictures
+
+    return pictures(tmp_path)
+
+
+@pytest.fixture
 def made(tmp_path):
     """Dataset, features and vocabulary; what needs TensorFlow is imported by the tests that ask for it."""
     from tests.bundles import made_in

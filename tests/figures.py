@@ -32,6 +32,11 @@ def draw(figure):
     return figure
 
 
+def panels(figure):
+    """Return the axes of pictures, without that of the scale."""
+    return [axis for axis in figure.axes if axis.get_label() != "scale"]
+
+
 def looks(length, regions):
     return np.random.default_rng(0).dirichlet(np.ones(regions), length).reshape(length, regions)
 
@@ -44,6 +49,7 @@ def run(epochs, *names, start=0.0):
     return [{"epoch": e} | {name: start + e + 0.1 * i for i, name in enumerate(names)} for e in range(epochs)]
 
 
+DOLLARS = r"for $5 or \frac $6"  # two of them enclose a formula for matplotlib, which this is not
 KERAS = ("loss", "accuracy", "val_loss", "val_accuracy", "val_CIDEr")
 NUMPY = ("loss", "val_loss", "val_accuracy", "val_CIDEr")
 MODELS = {f"model number {number}": (2.0 + number % 3 / 50, 17 + number / 9) for number in range(9)}
@@ -54,12 +60,12 @@ EXAMPLES = {
         f, [caption(length) for length in LENGTHS], [[caption(9)]] * 6, "Pictures", checks=["✓ right", "✗ no dog"] * 3
     ),
     "captions in five columns": lambda f: plotting.show_captions(f, ["a dog"] * 6, title="Pictures", columns=5),
-    "captions of one picture": lambda f: plotting.show_captions(f[:1], ["a dog"]),
+    "captions of one picture": lambda f: plotting.show_captions(f[:1], [DOLLARS], [[DOLLARS]], DOLLARS),
     "attention": lambda f: plotting.show_attention(
         f[0], caption(5).split(), looks(5, 49), "Where it looks", boxes={2: (0.1, 0.2, 0.5, 0.9)}
     ),
     "attention to 40 words": lambda f: plotting.show_attention(f[1], caption(40).split(), looks(40, 64), caption(40)),
-    "attention to a vector": lambda f: plotting.show_attention(f[2], ["dog"], np.ones((1, 1))),
+    "attention to a vector": lambda f: plotting.show_attention(f[2], ["$dog$"], np.ones((1, 1))),
     "heads": lambda f: plotting.show_heads(f[0], caption(12).split(), several(12), "Heads", boxes={2: (0, 0, 1, 1)}),
     "heads at one word": lambda f: plotting.show_heads(f[1], ["umbrella"], several(1)),
     "history": lambda f: plotting.plot_history({"GRU": run(3, *KERAS)}, "GRU"),

@@ -1,4 +1,4 @@
-"""Random arrays, numerical gradients and a small captioner in float64 for the tests of the NumPy rooms."""
+"""Random arrays and a small captioner in float64 for the tests of the NumPy modules."""
 
 import numpy as np
 
@@ -11,24 +11,12 @@ def draw(*shape, seed=0):
     return np.random.default_rng((seed, *shape)).normal(size=shape)
 
 
-def slope(function, array):
-    """The gradient of a scalar function by an array: five-point differences, exact to about 1e-12."""
-    result, h = np.zeros_like(array), 1e-3
-    for place in np.ndindex(array.shape):
-        kept, values = array[place], {}
-        for k in (-2, -1, 1, 2):
-            array[place] = kept + k * h
-            values[k] = function()
-        array[place] = kept
-        result[place] = (8 * (values[1] - values[-1]) - (values[2] - values[-2])) / (12 * h)
-    return result
-
-
-def assert_gradient(analytic, numeric, limit=1e-7):
-    assert analytic.shape == numeric.shape
-    scale = np.abs(analytic).max() + np.abs(numeric).max()
-    assert scale > 1e-6, "a gradient that is zero tests nothing"
-    assert np.abs(analytic - numeric).max() / scale < limit
+def recurrent_arguments(cell, steps=4, batch=3):
+    """Inputs of 5 channels, first state and weights of a cell of 2 units; without `steps` for a single step."""
+    gates, states = (4, 2) if cell == "lstm" else (1, 1)
+    inputs = draw(batch, 5) if steps is None else draw(batch, steps, 5)
+    state = [draw(batch, 2, seed=seed) for seed in range(1, states + 1)]
+    return [inputs, *state, draw(5, gates * 2), draw(2, gates * 2), draw(gates * 2)]
 
 
 def make_model(cell="lstm", **settings):

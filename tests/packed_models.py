@@ -13,13 +13,12 @@ from tests.bundles import edit, finished, made_in
 from tests.tiny_encoder import SPEC
 
 
-def bundle_in(folder, kind="bahdanau", weights="random"):
+def bundle_in(folder):
     """Finish a bundle whose features could be those of the tiny encoder with drawn weights; return what was made."""
     made = made_in(folder)
-    sizes = {} if kind != "bahdanau" else {"regions": SPEC.regions}
-    bundle, model = finished(made, kind, channels=SPEC.channels, **sizes)
-    edit(bundle, encoder=encoders.load(SPEC.name, weights, None).identity, weights_folder=str(folder))
-    return made, bundle, model
+    bundle, _ = finished(made, channels=SPEC.channels, regions=SPEC.regions)
+    edit(bundle, encoder=encoders.load(SPEC.name, "random", None).identity, weights_folder=str(folder))
+    return made, bundle
 
 
 def members_of(content):
@@ -28,10 +27,10 @@ def members_of(content):
         return {name: archive.read(name) for name in archive.namelist()}
 
 
-def zipped(members, method=zipfile.ZIP_DEFLATED):
+def zipped(members):
     """Return a zip; a name may be there twice, and may be a ZipInfo."""
     file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", method) as archive:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in members:
             archive.writestr(name, content)
     return file.getvalue()

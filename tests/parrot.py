@@ -16,8 +16,8 @@ class Parrot:
     encoder_names = ("mobilenet",)
     max_length = 8
 
-    def __init__(self, made, say, made_from="parrot"):
-        self.folder, self.name, self.made_from = made.project.checkpoints / "parrot", "parrot", {"weights": made_from}
+    def __init__(self, made, say):
+        self.folder, self.name, self.made_from = made.project.checkpoints / "parrot", "parrot", {"weights": "parrot"}
         self.tokenizer, self._say, self.asked = made.tokenizer, say, []
 
     def check_fits(self, stores, dataset):

@@ -1,4 +1,4 @@
-"""A captioner for the command line that sees how wide a picture is."""
+"""A captioner that sees how wide a picture is."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,10 +18,10 @@ ATTENTION = np.full((2, 4), 0.25)
 class Stub:
     """A model that says how wide a picture is, and sees only those that can be opened."""
 
-    name, attends, encoders = "stub", True, {"tiny": SimpleNamespace(spec=SPEC)}
+    name, encoders = "stub", {"tiny": SimpleNamespace(spec=SPEC)}
 
-    def __init__(self):
-        self.asked = []
+    def __init__(self, attends=True, problem=None, says="{} wide, place {}"):
+        self.attends, self.problem, self.says, self.asked = attends, problem, says, []
 
     def features_of(self, features):
         return features["tiny"]
@@ -31,18 +31,20 @@ class Stub:
 
     def captions(self, pictures, n=1, beam=None, attention=False, consensus=False, keep_errors=False):
         assert keep_errors
+        if self.problem:
+            raise self.problem
         self.asked.append((n, beam, attention, *["consensus"] * consensus))
         self.pictures = pictures
         for picture in pictures:
             try:
-                width = open_image(picture, name=getattr(picture, "name", None) and str(picture.name)).width
+                width = open_image(picture, name=str(picture)).width
             except ImageError as error:
                 yield error
                 continue
             found = (
-                Candidate(f"{width} wide, place {place}", -1.5 * place, -0.25 * place) for place in range(1, n + 1)
+                Candidate(self.says.format(width, place), -1.5 * place, -0.25 * place) for place in range(1, n + 1)
             )
-            yield Answer(tuple(found), 0.5, ("a", "dog") if attention else (), ATTENTION if attention else None)
+            yield Answer(tuple(found), 0.5, *(("a", "dog"), ATTENTION) if attention and self.attends else ())
 
 
 def install(monkeypatch):

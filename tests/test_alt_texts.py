@@ -98,10 +98,16 @@ def test_an_address_counts_from_its_page_or_from_the_folder(address, file):
     assert found == (file if file is None or "//" in file else Path(file))
 
 
-def test_a_page_in_another_encoding_is_named(tmp_path):
-    (tmp_path / "old.html").write_bytes("<p>café</p><img src=a.jpg>".encode("latin-1"))
-    with pytest.raises(DamagedError, match=r"old\.html is not in UTF-8 .* Save it as UTF-8"):
-        Page(tmp_path / "old.html")
+def test_pages_are_read_as_they_declare_and_without_their_front_matter(tmp_path):
+    old, new = tmp_path / "old.html", tmp_path / "new.md"
+    old.write_bytes('<meta charset="iso-8859-1">Grüße <img src="Größe.jpg">'.encode("latin-1"))
+    assert Page(old).without == ["Größe.jpg"]
+    for wrong in ("", '<meta charset="utf-8">', '<meta charset="no-such">', '<meta charset="hex">'):
+        old.write_bytes(f"{wrong}Grüße".encode("latin-1"))
+        with pytest.raises(DamagedError, match=r"old\.html is not in UTF-8 .* Save it as UTF-8"):
+            Page(old)
+    new.write_text("---\ntitle: '![](title.jpg)'\n---\n![](dog.jpg)\n\n---\n![](cat.jpg)\n\n---\n")
+    assert Page(new).without == ["dog.jpg", "cat.jpg"]
 
 
 @pytest.fixture

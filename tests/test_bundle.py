@@ -1,23 +1,18 @@
 """Bundles: what belongs together stays together; anything else is refused in words."""
 
-import json
-import random
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-import h5py
 import numpy as np
 import pytest
 
-import captioning.quiet
-from captioning import bundle, decoding, models
+from captioning import bundle, decoding
 from captioning.bundle import BundleError
 from captioning.files import DamagedError
 from captioning.from_scratch.rnn import CaptioningRNN
-from captioning.models.bahdanau import BahdanauConfig, BahdanauDecoder
-from captioning.models.bilstm import BiLSTMDecoder
+from captioning.models.bahdanau import BahdanauDecoder
 from captioning.provenance import StaleError
 from captioning.tokenizer import END, Tokenizer
-from tests.bundles import edit, everything_in, finished, made_in, start
+from tests.bundles import edit, everything_in, finished, made_in, random_state
 
 
 @pytest.mark.parametrize("kind", ["gru", "bahdanau", "numpy_rnn", "numpy_lstm"])
@@ -51,15 +46,9 @@ def test_weights_that_are_no_numbers_are_refused_by_the_name_of_their_file(made,
 @pytest.mark.parametrize("kind", ["gru", "numpy_lstm"])
 def test_loading_writes_nothing_and_touches_no_random_state(made, kind):
     folder, _ = finished(made, kind)
-    before = everything_in(made.project.home)
-    random.seed(1)
-    np.random.seed(1)
-    expected = random.random(), np.random.random()
-    random.seed(1)
-    np.random.seed(1)
+    before = everything_in(made.project.home), random_state()
     bundle.load(folder).decode(made.store.rows(made.dataset.records[:1]), 1, max_length=3)
-    assert (random.random(), np.random.random()) == expected
-    assert everything_in(made.project.home) == before
+    assert (everything_in(made.project.home), random_state()) == before
 
 
 @pytest.mark.parametrize("kind", ["bahdanau", "numpy_rnn"])
@@ -103,27 +92,6 @@ class Louder(BahdanauDecoder):
         return step._replace(logits=-step.logits)
 
 
-@dataclass(frozen=True)
-class LongerConfig(BahdanauConfig):
-    """Settings of its own."""
-
-    extra: int = 3
-
-
-class Extra(BahdanauDecoder):
-    """A layer more than its base, which the base's file must not be taken for."""
-
-    config_class = LongerConfig
-
-    def __init__(self, config):
-        super().__init__(config)
-        self.more = captioning.quiet.keras.layers.Dense(config.vocabulary, name="more")
-
-    def predict_words(self, hidden, training=False):
-        logits = super().predict_words(hidden, training)
-        return logits + self.more(logits)
-
-
 def test_a_class_of_ones_own_is_found_again(made):
     folder, model = finished(made, model_class=Louder)
     features = made.store.rows(made.dataset.records[:3])
@@ -163,23 +131,6 @@ def test_a_file_names_no_module_to_import(made):
     assert "antigravity" not in __import__("sys").modules
 
 
-def test_a_file_with_a_layer_too_many_is_refused(made):
-    """Keras would overlook it."""
-    folder, _ = finished(made)
-    with h5py.File(folder / "model.weights.h5", "a") as file:
-        file["layers/dense_9/vars/0"] = np.zeros((3, 3))
-    with pytest.raises(BundleError, match=r"arrays.*does not fit|does not fit.*arrays"):
-        bundle.load(folder)
-
-
-def test_a_subclass_with_settings_and_a_layer_of_its_own(made):
-    config = LongerConfig(len(made.tokenizer), 4, 6, embedding=4, units=5, attention=3, extra=4)
-    model = models.build(Extra, config)
-    assert models.config_from(Extra, json.loads(json.dumps(config.__dict__))) == config
-    base = models.build(BahdanauDecoder, BahdanauConfig(len(made.tokenizer), 4, 6, embedding=4, units=5, attention=3))
-    assert len(model.weights) == len(base.weights) + 2
-
-
 # Mismatches
 
 
@@ -207,8 +158,9 @@ def test_weights_of_other_sizes_are_refused(made):
     folder, _ = finished(made)
     settings = edit(folder)
     edit(folder, model=settings["model"] | {"units": 9})
-    with pytest.raises(BundleError, match="does not fit"):
+    with pytest.raises(BundleError, match=r"model\.weights\.h5 does not fit") as error:
         bundle.load(folder)
+    assert "\n" not in str(error.value)  # Keras lists every layer
 
 
 @pytest.mark.parametrize("change", [{"units": 9}, {"cell": "rnn"}, {"dropout": 0.2}])
@@ -281,17 +233,3 @@ def test_an_unfinished_bundle_says_so(made, capsys):
     capsys.readouterr()
     bundle.load(folder)
     assert "bahdanau-mobilenet: its training is unfinished" in capsys.readouterr().out
-
-
-def test_longer_captions_than_the_state_has_room_for_are_an_error_in_the_step(made):
-    config = BiLSTMDecoder.config_class(len(made.tokenizer), 4, 6, embedding=4, units=5, attention=3, longest=3)
-    initial_state, step = models.build(BiLSTMDecoder, config).compile_step()
-    state = initial_state(made.store.rows(made.dataset.records[:1]))
-    for _ in range(3):
-        state = step(np.array([4]), state).state
-    with pytest.raises(Exception, match="3"):
-        step(np.array([4]), state)
-
-
-def test_start_is_where_all_begins(made):
-    assert start(made).name == "bahdanau-mobilenet"

@@ -76,20 +76,9 @@ def test_of_a_generator_only_some_pictures_are_in_memory(made, with_photos, monk
     assert decoded[1][0] <= 128
 
 
-def test_a_photo_has_the_caption_of_the_evaluation(made, with_photos, tmp_path):
-    """Whose features were made in filled batches of 16, and kept."""
-    folder, encoder, _ = with_photos
-    loaded, records = bundle.load(folder), made.dataset.records
-    stored = extract(records, encoder, tmp_path / "tiny-features").rows(records)
-    told = [made.tokenizer.decode(caption.tokens) for caption in loaded.decode(stored)]
-    assert texts(loaded.caption(record.file) for record in records) == told and len(set(told)) > 1
-    assert texts(loaded.caption([record.file for record in records])) == told
-    assert texts(loaded.caption([record.file for record in reversed(records)])) == told[::-1]
-
-
 @pytest.mark.parametrize("decodings", [{1: (0.0,)}, {3: (0.7, 1.0)}])
 def test_a_photo_has_the_caption_that_was_scored(made, with_photos, tmp_path, monkeypatch, decodings):
-    """All the way: with the decoding that the evaluation has chosen, alone and in batches."""
+    """All the way: of features that were made in filled batches of 16, as chosen there; alone and in batches."""
     _, encoder, _ = with_photos
     store = extract(made.dataset.records, encoder, tmp_path / "tiny-features")
     folder, model = finished(dataclasses.replace(made, store=store), "numpy_lstm")
@@ -97,11 +86,13 @@ def test_a_photo_has_the_caption_that_was_scored(made, with_photos, tmp_path, mo
     model.save(folder / "model.npz")
     monkeypatch.setattr("captioning.evaluation.choosing.DECODINGS", decodings)
     scores = evaluation.evaluate(bundle.load(folder), {store.identity["encoder"]: store}, made.dataset)
-    test, loaded = made.dataset.split("test"), bundle.load(folder)
-    told = list(metrics.read_results(folder / "captions.json").values())
-    assert loaded.chosen == scores["decoding"] and len(set(told)) > 1
-    assert texts(loaded.caption([record.file for record in test])) == told
-    assert texts(loaded.caption(record.file) for record in test) == told
+    files, loaded = [record.file for record in made.dataset.split("test")], bundle.load(folder)
+    assert loaded.chosen == scores["decoding"]
+    for consensus, name in ((False, "captions.json"), (True, "captions_consensus.json")):
+        told = list(metrics.read_results(folder / name).values())
+        assert texts(loaded.caption(files, consensus=consensus)) == told and len(set(told)) > 1
+        assert texts(loaded.caption(files[::-1], consensus=consensus)) == told[::-1]
+        assert texts(loaded.caption(file, consensus=consensus) for file in files) == told
     # Of the validation pictures themselves, the share below each is known.
     answers = loaded.caption([record.file for record in made.dataset.split("val")])
     ranks = [round(answer.below * len(answers)) for answer in answers]
@@ -222,13 +213,6 @@ def test_one_photo_per_call_is_compiled_once(made, with_photos, monkeypatch):
     for pictures, width in ((files[0], 3), (files[1], 3), (files[:3], 3), (files[2], 3), (files, 5), (files[3], 1)):
         loaded.caption(pictures, beam=width)
     assert traces.count("initial_state") == 1 and traces.count("step") <= 2
-
-
-def test_an_encoder_of_other_weights_is_refused(with_photos):
-    folder, encoder, _ = with_photos
-    edit(folder, encoder=encoder.identity | {"weights_hash": "f" * 16})
-    with pytest.raises(BundleError, match=r"another encoder: weights_hash was 'ffff.*CAPTIONING_WEIGHTS"):
-        bundle.load(folder).caption("photo.jpg")
 
 
 @pytest.fixture

@@ -18,7 +18,6 @@ from captioning.bundle import BundleError
 from captioning.fetching.photo import WebPhoto
 from captioning.serving import command
 from captioning.serving.command import main
-from tests.stub_captioner import Stub
 
 
 @pytest.fixture
@@ -211,8 +210,8 @@ def test_every_photo_has_a_picture_of_its_own(stub, photos, capsys, monkeypatch)
     assert stub.asked == [(1, None, True)]
 
 
-def test_a_model_without_attention_is_refused_before_any_work(stub, photos, capsys, monkeypatch):
-    monkeypatch.setattr(Stub, "attends", False)
+def test_a_model_without_attention_is_refused_before_any_work(stub, photos, capsys):
+    stub.attends = False
     assert main(["caption", "b.png", "--attention", "looks"]) == 2
     out, err = capsys.readouterr()
     assert out == "" and "stub has no attention" in err and not Path("looks").exists() and stub.asked == []

@@ -10,19 +10,17 @@ import pytest
 from captioning import catalog
 from captioning.bundle import BundleError
 from captioning.serving import command, reporting
-from captioning.serving.alt_texts import Page
 from captioning.serving.command import main
 from captioning.serving.looks import Looks
 from captioning.serving.pack import pack
 from captioning.serving.reporting import progress
-from tests.bundles import finished, made_in
+from tests.bundles import finished
+from tests.stub_captioner import Stub
 
 
-@pytest.fixture
-def made(tmp_path, monkeypatch):
-    """Finished bundles in a home of their own."""
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
     monkeypatch.setenv("CAPTIONING_HOME", str(tmp_path))
-    return made_in(tmp_path)
 
 
 def listed(capsys, *paths):
@@ -111,18 +109,9 @@ def test_a_full_disk_is_one_line(tmp_path, monkeypatch, capsys):
 
 
 def test_pictures_of_attention_need_a_folder(tmp_path):
-    class Attends:
-        name, encoders = "bahdanau", {}
-
-        def features_of(self, features):
-            return [features]
-
-        def decode(self, features):
-            return [type("Caption", (), {"attention": features})]
-
     (tmp_path / "looks").write_text("")
     with pytest.raises(ValueError, match="looks is a file: give --attention a folder"):
-        Looks(Attends(), tmp_path / "looks")
+        Looks(Stub(), tmp_path / "looks")
 
 
 def test_progress_in_a_log_has_lines_of_its_own(capsys, monkeypatch):
@@ -132,15 +121,3 @@ def test_progress_in_a_log_has_lines_of_its_own(capsys, monkeypatch):
     assert "\r" not in err and err.splitlines()[-1] == "captioning: 59 of 60 photos"
     list(progress(range(50), command.sys.stdout))
     assert not capsys.readouterr().err
-
-
-def test_pages_are_read_as_they_declare_and_without_their_front_matter(tmp_path):
-    old, new = tmp_path / "old.html", tmp_path / "new.md"
-    old.write_bytes('<meta charset="iso-8859-1">Grüße <img src="Größe.jpg">'.encode("latin-1"))
-    assert Page(old).without == ["Größe.jpg"]
-    for wrong in ("", '<meta charset="utf-8">', '<meta charset="no-such">', '<meta charset="hex">'):
-        old.write_bytes(f"{wrong}Grüße".encode("latin-1"))
-        with pytest.raises(ValueError, match=r"old\.html is not in UTF-8"):
-            Page(old)
-    new.write_text("---\ntitle: '![](title.jpg)'\n---\n![](dog.jpg)\n\n---\n![](cat.jpg)\n\n---\n")
-    assert Page(new).without == ["dog.jpg", "cat.jpg"]

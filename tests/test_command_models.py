@@ -8,12 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from captioning import bundle, encoders, models, serving
-from captioning.files import only_one
-from captioning.models.bahdanau import BahdanauConfig, BahdanauDecoder
+from captioning import bundle, serving
 from captioning.serving.command import find_model, main
-from tests.bundles import edit, finished, made_in
-from tests.tiny_encoder import SPEC, tiny_encoder
+from tests.bundles import finished, made_in
 
 
 @pytest.fixture
@@ -53,16 +50,9 @@ def test_by_default_it_is_the_best_of_the_active_dataset_or_of_the_only_one(made
     assert find_model(None).parent.name == "coco2014"
 
 
-def test_it_says_what_the_bundle_says(made, monkeypatch, capsys):
+def test_it_says_what_the_bundle_says(made, with_photos, monkeypatch, capsys):
     """The way of a user: names, files, a real model over a tiny encoder."""
-    encoder = tiny_encoder()
-    monkeypatch.setattr(encoders, "load", lambda *_: encoder)
-    sizes = {"regions": SPEC.regions, "channels": SPEC.channels}
-    folder, _ = finished(made)
-    config = BahdanauConfig(len(made.tokenizer), **sizes, embedding=4, units=5, attention=3)
-    models.build(BahdanauDecoder, config).save_weights(folder / "model.weights.h5")
-    settings = edit(folder, encoder=encoder.identity)
-    edit(folder, model=settings["model"] | sizes)
+    folder, _, _ = with_photos
     files = sorted(str(record.file) for record in made.dataset.records)[:3]
     loaded = bundle.load(folder)
     told = loaded.caption(files, n=2)
@@ -85,8 +75,6 @@ def test_models_are_listed_and_deleted_by_name(made, capsys):
     assert main(["models", "--delete", f"coco2014/{folder.name}", "typo"]) == 2
     assert "no experiment 'typo'" in capsys.readouterr().err
     assert main(["models", "--delete", folder.name]) == 2 and "several" in capsys.readouterr().err
-    with only_one(other / "training"):
-        assert main(["models", "--delete", f"coco2014/{folder.name}"]) == 2 and other.exists()
     assert main(["models", "--delete", f"coco2014/{folder.name}"]) == 0
     assert folder.exists() and not other.exists() and "coco2014\n" not in capsys.readouterr().out
     assert main(["models", "--delete", folder.name]) == 0 and not folder.exists()

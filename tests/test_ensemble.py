@@ -4,14 +4,13 @@ import dataclasses
 import json
 import shutil
 
-import numpy as np
 import pytest
 
 from captioning import bundle, catalog, decoding, encoders, experiments
 from captioning.bundle import BundleError, Ensemble
 from captioning.from_scratch.rnn import CaptioningRNN
 from captioning.provenance import StaleError, content_digest
-from captioning.tokenizer import END, START, Tokenizer
+from captioning.tokenizer import Tokenizer
 from tests.bundles import edit
 from tests.several_models import NAMES, make_several
 
@@ -55,32 +54,21 @@ def texts(answers):
     return [str(answer) for answer in answers]
 
 
-def softmax(logits):
-    powers = np.exp(np.asarray(logits, np.float64))
-    return powers / powers.sum(axis=1, keepdims=True)
-
-
 # Captions
 
 
-def test_each_word_is_that_of_the_largest_mean_probability(made, ensemble):
+def test_models_of_all_kinds_and_encoders_decode_as_one_step(made, ensemble):
     """Of Keras and NumPy, regions and vectors, two encoders."""
     records = made.dataset.records[:5]
     features = ensemble.rows(made.stores, records)
     assert {name: rows.shape for name, rows in features.items()} == {"tiny": (5, 16, 6), "larger": (5, 36, 6)}
     assert ensemble.name == "ensemble" and ensemble.encoder_names == ("tiny", "larger")
-    captions = ensemble.decode(features, 1, length_penalty=0)
-    for row, caption in enumerate(captions):
-        states = [member.initial_state(member.rows(made.stores, records[row : row + 1])) for member in ensemble.members]
-        total, read = 0, START
-        for word in [*caption.tokens, END][:6]:
-            steps = [m.step(np.array([read], np.int32), s) for m, s in zip(ensemble.members, states, strict=True)]
-            mean = np.mean([softmax(step.logits)[0] for step in steps], axis=0)
-            assert mean[3:].argmax() + 3 == word
-            total, read, states = total + np.log(mean[word]), word, [step.state for step in steps]
-        if len(caption.tokens) < 6:
-            assert caption.log_probability == pytest.approx(total, abs=1e-4)
-    alone = [[c.tokens for c in m.decode(m.rows(made.stores, records), 1)] for m in ensemble.members]
+    captions = ensemble.decode(features, 3)
+    step = decoding.ensemble([member.step for member in ensemble.members])  # whose mean test_ensemble_step computes
+    state = tuple(member.initial_state(member.rows(made.stores, records)) for member in ensemble.members)
+    expected = decoding.beam_search(step, state, 3, 6)
+    assert [caption.tokens for caption in captions] == [caption.tokens for caption in expected]
+    alone = [[c.tokens for c in m.decode(m.rows(made.stores, records))] for m in ensemble.members]
     assert [caption.tokens for caption in captions] not in alone
 
 
@@ -103,20 +91,6 @@ def test_each_encoder_sees_a_picture_once_whatever_the_number_of_members(made, e
     assert next(answers) and len(taken) < 100  # of thousands, only some are in memory
     assert len(list(answers)) == 129
     assert [encoder.pictures - before[name] for name, encoder in made.encoders.items()] == [130, 130]
-
-
-def test_candidates_attention_and_how_sure_it_is_are_as_of_one_model(made, ensemble, monkeypatch):
-    chosen = ensemble.chosen | {"beam_width": 2, "length_penalty": 0.5, "confidences": [-9.0, -8.0, 0.0]}
-    monkeypatch.setitem(ensemble.__dict__, "chosen", chosen)
-    files = [record.file for record in made.dataset.records[:3]]
-    found = ensemble.decode(ensemble.rows(made.stores, made.dataset.records[:3]), 2, length_penalty=0.5)
-    answers = ensemble.caption(files, n=4, attention=True)
-    assert texts(answers) == [made.tokenizer.decode(caption.tokens) for caption in found]
-    for answer in answers:
-        assert len(answer.candidates) == 4 and answer.below == pytest.approx(2 / 3)
-        assert answer.attention.shape == (len(answer.words), 16)  # of the one that has any
-    with pytest.raises(ValueError, match=r"^beam must be a whole number from 1 to"):
-        ensemble.caption(files[0], beam=0)
 
 
 def test_captions_are_as_long_as_all_have_room_for(made, ensemble, monkeypatch):
@@ -170,46 +144,26 @@ def test_models_that_cannot_caption_together_are_refused(copy, tmp_path):
 # What is read
 
 
-def gone(folder):
-    shutil.rmtree(folder)
-
-
-def without_weights(folder):
-    (folder / "model.npz").unlink()
-
-
 def changed(folder):
     model = CaptioningRNN.load(folder / "model.npz")
     model.parameters["output_bias"] += 1
     model.save(folder / "model.npz")
 
 
-def unfinished(folder):
-    edit(folder, finished=False)
-
-
 def of_other_code(folder):
-    edit(folder, **{"class": json.loads((folder / "settings.json").read_text())["class"] | {"code": "0" * 16}})
-
-
-def damaged(folder):
-    (folder / "settings.json").write_text("{")
-
-
-def an_ensemble(folder):
-    (folder / "members.json").write_bytes((folder.parent / "ensemble" / "members.json").read_bytes())
+    edit(folder, **{"class": edit(folder)["class"] | {"code": "0" * 16}})
 
 
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        (gone, "lacks its member numpy_lstm-tiny"),
-        (without_weights, r"lacks its member numpy_lstm-tiny: .*model\.npz"),
+        (shutil.rmtree, "lacks its member numpy_lstm-tiny"),
+        (lambda folder: (folder / "model.npz").unlink(), r"lacks its member numpy_lstm-tiny: .*model\.npz"),
         (changed, "was made of another numpy_lstm-tiny: its weights have changed since"),
-        (unfinished, "the training of its member numpy_lstm-tiny is unfinished"),
+        (lambda folder: edit(folder, finished=False), "the training of its member numpy_lstm-tiny is unfinished"),
         (of_other_code, "cannot use its member numpy_lstm-tiny: .*other code of CaptioningRNN"),
-        (damaged, r"cannot use its member numpy_lstm-tiny: .*settings\.json is damaged"),
-        (an_ensemble, "cannot use its member numpy_lstm-tiny, which is an ensemble itself"),
+        (lambda folder: (folder / "settings.json").write_text("{"), r"numpy_lstm-tiny: .*settings\.json is damaged"),
+        (lambda folder: (folder / "members.json").touch(), "member numpy_lstm-tiny, which is an ensemble itself"),
     ],
 )
 def test_a_member_that_is_not_what_it_was_is_one_error(copy, change, match):

@@ -9,11 +9,10 @@ import pytest
 import captioning.quiet  # noqa: F401
 from captioning import bundle, evaluation, metrics
 from captioning.bundle import Neighbors
-from captioning.evaluation import choosing, ensembles
+from captioning.evaluation import choosing
 from captioning.evaluation.choosing import MIXES, NEIGHBORS
 from captioning.features import folder_of
 from captioning.provenance import StaleError
-from captioning.tokenizer import END
 from tests.bundles import finished, start
 from tests.parrot import WALL, Parrot, evaluate, told
 from tests.tiny import store_of
@@ -44,21 +43,6 @@ def test_the_usual_consensus_stays_unless_another_is_clearly_better(made, clearl
     monkeypatch.setattr(Neighbors, "similarity", lambda self, beams, *_: [np.array([[0.0], [0.1]])] * len(beams))
     rule = evaluate(made, Parrot(made, say))["decoding"]["consensus"]
     assert (rule["k"], rule["mix"]) == ((NEIGHBORS[0], 1.0) if clearly else (NEIGHBORS[0], MIXES[0]))
-
-
-def test_a_bundle_gives_the_reranked_captions_that_were_scored(made):
-    folder, model = finished(made, "numpy_lstm")
-    generator = np.random.default_rng(0)
-    for array in model.parameters.values():
-        array[:] = generator.normal(size=array.shape)
-    model.parameters["output_bias"][END] += 2
-    model.save(folder / "model.npz")
-    evaluate(made, bundle.load(folder))
-    loaded, test = bundle.load(folder), made.dataset.split("test")
-    for consensus, file in ((False, "captions.json"), (True, "captions_consensus.json")):
-        given = loaded.decode_chosen(made.store.rows(test), consensus=consensus)
-        texts = [loaded.tokenizer.decode(caption.tokens) for caption in given]
-        assert texts == list(metrics.read_results(folder / file).values()) and len(set(texts)) > 1
 
 
 @pytest.mark.parametrize("change", ["captions", "damage", "nothing"])
@@ -111,10 +95,10 @@ def test_the_best_set_on_validation_captions_together(made, monkeypatch, tmp_pat
         def texts(self, records, names):
             return {r.image_id: r.captions[0] if i < right[names] else "x" for i, r in enumerate(records)}
 
-    monkeypatch.setattr(ensembles, "KeptCaptions", Kept)
-    monkeypatch.setattr(ensembles, "MOST", 4)
+    monkeypatch.setattr(choosing, "KeptCaptions", Kept)
+    monkeypatch.setattr(choosing, "MOST", 4)
     models = [SimpleNamespace(name=n, tokenizer=n == "D", made_from={}) for n in "ABDCEF"]
-    members, tried = ensembles.choose_members(models, {}, val, tmp_path, ["a"])
+    members, tried = choosing.choose_members(models, {}, val, tmp_path, ["a"])
     assert [m.name for m in members] == ["A", "B", "C"]
     assert [(row["member"], row["added"]) for row in tried] == [("A", True), ("B", True), ("C", True), ("E", False)]
 

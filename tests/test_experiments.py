@@ -13,7 +13,7 @@ from captioning.models.bahdanau import BahdanauDecoder
 from captioning.models.decoder import Decoder
 from captioning.tokenizer import Tokenizer
 from captioning.training.config import SelfCriticalConfig, TrainingConfig
-from tests.bundles import Made, config_of, everything_in, finished, settings_of, start, train
+from tests.bundles import Made, config_of, everything_in, finished, settings_of, start
 from tests.tiny import store_of
 
 
@@ -25,7 +25,7 @@ def names(made):
 
 
 def test_knobs_changed_and_changed_back_leave_three_experiments(made, capsys):
-    folders = [train(made, units=units)[0] for units in (6, 4, 5)]
+    folders = [finished(made, units=units)[0] for units in (6, 4, 5)]
     before = everything_in(made.project.checkpoints)
     capsys.readouterr()
     assert start(made, units=4) == folders[1]
@@ -49,7 +49,9 @@ def test_an_unfinished_experiment_resumes(made, capsys):
 def test_other_epochs_are_another_experiment_and_why_is_said(made, capsys, kind, before, now, done):
     config = NumpyTrainingConfig if kind.startswith("numpy") else TrainingConfig
     folder = (
-        (train(made, kind, training=config(epochs=before))[0]) if done else start(made, kind, training=config(before))
+        (finished(made, kind, training=config(epochs=before))[0])
+        if done
+        else start(made, kind, training=config(before))
     )
     kept = everything_in(folder)
     for patience in (config.patience, 2):

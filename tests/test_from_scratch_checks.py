@@ -9,16 +9,7 @@ from captioning.from_scratch import cells, layers
 from captioning.from_scratch.checks import gradient_errors, numeric_gradient, parameter_errors, relative_error
 from captioning.from_scratch.rnn import CaptioningRNN, CaptioningRNNConfig
 from captioning.tokenizer import END, PAD, START
-
-
-def draw(*shape, seed=0):
-    return np.random.default_rng((seed, *shape)).normal(size=shape)
-
-
-def arguments(cell):
-    gates, states = (4, 2) if cell == "lstm" else (1, 1)
-    state = [draw(3, 2, seed=seed) for seed in range(1, states + 1)]
-    return [draw(3, 4, 5), *state, draw(5, gates * 2), draw(2, gates * 2), draw(gates * 2)]
+from tests.numpy_cases import draw, recurrent_arguments
 
 
 def test_the_slope_of_a_polynomial_is_exact_and_the_array_is_put_back():
@@ -55,17 +46,17 @@ def test_relative_error_has_its_definition():
 @pytest.mark.parametrize("cell", ["rnn", "lstm"])
 def test_a_right_backward_pass_passes_and_a_forgetful_one_is_seen_in_every_array(cell):
     forward, backward = getattr(cells, f"{cell}_forward"), getattr(cells, f"{cell}_backward")
-    right = gradient_errors(forward, backward, *arguments(cell))
+    right = gradient_errors(forward, backward, *recurrent_arguments(cell))
     state = ["hidden", "cell"] if cell == "lstm" else ["hidden"]
     assert list(right) == ["inputs", *state, "kernel", "recurrent_kernel", "bias"]
     assert max(right.values()) < 1e-7
-    wrong = gradient_errors(forward, partial(backward, through_time=False), *arguments(cell))
+    wrong = gradient_errors(forward, partial(backward, through_time=False), *recurrent_arguments(cell))
     assert min(wrong.values()) > 1e-3
 
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm"])
 def test_the_forgetful_pass_gives_the_first_state_what_the_first_step_gives(cell):
-    inputs, *rest = arguments(cell)
+    inputs, *rest = recurrent_arguments(cell)
     states = 2 if cell == "lstm" else 1
     by_states = draw(3, 4, 2, seed=5)
     _, cache = getattr(cells, f"{cell}_forward")(inputs, *rest)
@@ -77,8 +68,7 @@ def test_the_forgetful_pass_gives_the_first_state_what_the_first_step_gives(cell
 
 
 def test_every_result_counts_and_integers_are_skipped():
-    made = [draw(3, 5), *arguments("lstm")[1:]]
-    assert max(gradient_errors(cells.lstm_step_forward, cells.lstm_step_backward, *made).values()) < 1e-7
+    made = recurrent_arguments("lstm", steps=None)
 
     def without_cell(by_hidden, by_cell, cache):
         return cells.lstm_step_backward(by_hidden, 0 * by_cell, cache)
@@ -102,8 +92,8 @@ def test_the_whole_captioner_is_checked_and_its_flag_is_a_bug(cell, dropout_seed
     tokens = np.array([[START, 4, 5, 6, END], [START, 7, END, PAD, PAD]])
     sizes = {"embedding": 3, "units": 4, "dtype": "float64", "dropout": 0.3, "seed": 1}
     right = CaptioningRNN(CaptioningRNNConfig(9, 5, cell, **sizes))
-    assert max(parameter_errors(right, draw(2, 5), tokens, dropout_seed).values()) < 1e-7
+    assert max(parameter_errors(right, draw(2, 2, 5), tokens, dropout_seed).values()) < 1e-7
     wrong = CaptioningRNN(CaptioningRNNConfig(9, 5, cell, through_time=False, **sizes))
-    errors = parameter_errors(wrong, draw(2, 5), tokens, dropout_seed)
+    errors = parameter_errors(wrong, draw(2, 2, 5), tokens, dropout_seed)
     above = {name for name in errors if not name.startswith("output")}
     assert min(errors[name] for name in above) > 1e-4 and max(errors[f"output_{n}"] for n in ("kernel", "bias")) < 1e-7

@@ -31,17 +31,17 @@ def training(cell="lstm", count=10, **settings):
 def test_a_restarted_training_gives_the_same_bits(make, cell, tmp_path):
     path = tmp_path / "last.npz"
     (straight, batches), optimizer = training(cell), make()
-    whole = [epoch[:-1] for epoch in fit(straight, batches, 6, optimizer)]
+    whole = list(fit(straight, batches, 6, optimizer))
     (model, _), first = training(cell), make()
     parts = []
     for epoch in fit(model, batches, 6, first):
-        parts.append(epoch[:-1])
+        parts.append(epoch)
         if epoch.number == 4:
             save_checkpoint(path, model, first, epoch.number)
             break
     again = make()
     model, start = load_checkpoint(path, again)
-    parts += [epoch[:-1] for epoch in fit(model, batches, 6, again, start=start)]
+    parts += fit(model, batches, 6, again, start=start)
     assert parts == whole and [epoch[0] for epoch in parts] == [1, 2, 3, 4, 5, 6]
     assert again.updates == optimizer.updates == 18
     for name, values in straight.parameters.items():
@@ -115,7 +115,7 @@ def test_the_loss_of_an_epoch_is_the_mean_over_its_words():
 def test_training_reports_norms_and_stops_with_an_error_when_it_diverges():
     model, batches = training()
     epoch = next(fit(model, batches, 1, SGD(0.1), clip_norm=1e-3))
-    assert epoch.clipped == 1 and epoch.largest_norm >= epoch.gradient_norm > 1e-3 and epoch.loss > 0
+    assert epoch.gradient_norm > 1e-3 and epoch.loss > 0
     model.parameters["output_kernel"][0, 0] = np.nan
     with pytest.raises(FloatingPointError, match="learning rate"):
         list(fit(model, batches, 1, SGD(0.1)))

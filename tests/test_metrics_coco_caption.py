@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from captioning.metrics import CiderD, References, read_references, read_results, score, tokenize
+from captioning.metrics import CiderD, References, read_references, read_results, score
 from captioning.metrics.rouge import rouge_l
-from captioning.words import ptb
+from captioning.words import ptb, tokenize
 
 EXAMPLE = Path(__file__).parent / "data" / "coco_caption"
 REFERENCES, RESULTS = read_references(EXAMPLE / "references.json"), read_results(EXAMPLE / "results.json")

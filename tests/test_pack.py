@@ -30,13 +30,13 @@ def numpy_bundle(tmp_path):
     return finished(made_in(tmp_path / "made"), "numpy_rnn")[0]
 
 
-def arrays_of(content, name="weights.npz"):
-    with np.load(io.BytesIO(members_of(content)[name])) as file:
+def arrays_of(content):
+    with np.load(io.BytesIO(members_of(content)["weights.npz"])) as file:
         return dict(file)
 
 
 def test_what_is_in_it(made, tmp_path, capsys):
-    things, folder, _ = made
+    things, folder = made
     (folder / "history.csv").write_text("epoch,val_CIDEr,seconds\n0,0.5,60\n")
     near = Neighbors.make(things.store, things.dataset.split("train"), things.dataset)
     near.write(file_of(folder.parent, SPEC.name, near.digest))
@@ -66,7 +66,7 @@ def test_what_is_in_it(made, tmp_path, capsys):
 
 
 def test_the_same_bundle_gives_the_same_bytes(made, tmp_path, monkeypatch):
-    _, folder, _ = made
+    _, folder = made
     first = pack(folder, tmp_path / "a.zip", encoder=True).read_bytes()
     monkeypatch.setattr("time.time", lambda: 2e9)
     assert pack(folder, tmp_path / "b.zip", encoder=True).read_bytes() == first
@@ -90,7 +90,7 @@ def test_half_is_for_matrices_that_float16_can_hold(numpy_bundle, tmp_path, monk
 
 
 def test_what_is_refused(made, tmp_path):
-    _, folder, _ = made
+    _, folder = made
     before = everything_in(tmp_path)
     with pytest.raises(
         BundleError, match=r"is a folder: give the name of a file, for example .*bahdanau-mobilenet\.zip"

@@ -1,22 +1,12 @@
 """Where the decoder looks: cells on a pale picture, all words on one scale, and the share of weight in a box."""
 
-import figures
 import numpy as np
 import pytest
-from figures import LENGTHS, caption, draw, looks
+from figures import LENGTHS, caption, draw, looks, panels
 from matplotlib.patches import Rectangle
 from PIL import Image
 
 from captioning.plotting import show_attention
-
-
-@pytest.fixture
-def files(tmp_path):
-    return figures.pictures(tmp_path)
-
-
-def panels(figure):
-    return [axis for axis in figure.axes if axis.get_label() != "scale"]
 
 
 def pixels(figure, axis, *places):
@@ -101,10 +91,6 @@ def test_no_last_row_of_a_single_panel(words, files):
     heights = [round(axis.get_position().y0, 4) for axis in panels(figure)]
     rows = [heights.count(height) for height in sorted(set(heights), reverse=True)]
     assert rows[-1] > 1 and max(rows) <= 6
-
-
-def test_dollars_are_dollars(files):
-    draw(show_attention(files[0], [r"$\frac$"], np.full((1, 4), 0.25)))
 
 
 @pytest.mark.parametrize(

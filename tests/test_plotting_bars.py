@@ -2,18 +2,12 @@
 
 from itertools import combinations
 
-import figures
 import numpy as np
 import pytest
 from figures import LENGTHS, draw
 from matplotlib.text import Annotation, Text
 
 from captioning.plotting import plot_bars, plot_lengths, plot_points, show_similarities
-
-
-@pytest.fixture
-def files(tmp_path):
-    return figures.pictures(tmp_path)
 
 
 def numbers(axis):

@@ -99,12 +99,6 @@ def test_a_single_line_has_no_legend():
     assert not plot_curves({"CIDEr": {"GRU": [0.1, 0.2]}}, "epoch").legends
 
 
-def test_dollars_are_dollars():
-    for dollars in (r"a $\frac$", r"b $\oops$"):
-        draw(plot_curves({dollars: {dollars: [1.0], "b": [2.0]}}, dollars, dollars, {dollars: 2.0}))
-        draw(plot_history({dollars: run(2, *KERAS), "b": run(2, *KERAS)}, dollars))
-
-
 @pytest.mark.parametrize(
     ("values", "labels"),
     [([2.0, 30.0], {"2", "5", "10", "20"}), ([3.0, 8.0], {"5"}), ([0.01, 900.0], {"0.01", "0.1", "1", "10", "100"})],

@@ -2,7 +2,6 @@
 
 import warnings
 
-import figures
 import matplotlib
 import numpy as np
 import pytest
@@ -91,8 +90,3 @@ def test_a_font_that_cannot_be_read_is_passed_over(fonts, tmp_path, capsys, monk
 def test_latin_letters_look_for_no_font(fonts, monkeypatch, files):
     monkeypatch.setattr(font_manager, "findSystemFonts", lambda: pytest.fail("looked for fonts"))
     draw(plotting.show_captions(files[:1], ["Un café à Paris"], [["собака бежит"]]))
-
-
-@pytest.fixture
-def files(tmp_path):
-    return figures.pictures(tmp_path)

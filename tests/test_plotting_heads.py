@@ -1,20 +1,15 @@
 """A row per head and a column per word, on one scale."""
 
-import figures
 import numpy as np
 import pytest
-from figures import LENGTHS, caption, draw, several
+from figures import LENGTHS, caption, draw, panels, several
 
 from captioning.plotting import show_heads
 
 
 @pytest.fixture
-def file(tmp_path):
-    return figures.pictures(tmp_path)[2]
-
-
-def panels(figure):
-    return [axis for axis in figure.axes if axis.get_label() != "scale"]
+def file(files):
+    return files[2]
 
 
 def rows_of(figure):
@@ -34,7 +29,7 @@ def test_captions_of_any_length(length, file):
 
 def test_a_row_per_head_and_what_a_row_cannot_hold_follows_below(file):
     words = caption(12).split()
-    rows = rows_of(draw(show_heads(file, words, several(12, heads=3), columns=9)))
+    rows = rows_of(draw(show_heads(file, words, several(12, heads=3))))
     assert rows == [words[:6]] * 3 + [words[6:]] * 3
     assert rows_of(draw(show_heads(file, ["dog"], several(1, heads=2)))) == [["dog", "", "", ""]] * 2
 

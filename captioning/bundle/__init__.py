@@ -7,6 +7,3 @@ from captioning.bundle.ensemble import Ensemble
 from captioning.bundle.loading import FORMAT, load, load_one, read_settings
 from captioning.bundle.neighbors import Neighbors
 from captioning.bundle.packed import BundleError
-
-__all__ = ["FORMAT", "MADE_BY", "Answer", "Bundle", "BundleError", "Candidate", "Captioner", "Ensemble", "Neighbors"]
-__all__ += ["data_of", "load", "load_one", "maker", "read_settings"]

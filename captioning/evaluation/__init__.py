@@ -6,6 +6,3 @@ from captioning.evaluation.evaluating import CONSENSUS, ENSEMBLE, Stores, evalua
 from captioning.evaluation.kept import KeptCaptions
 from captioning.evaluation.near import NearPictures
 from captioning.evaluation.scoring import check, references_of, score_results
-
-__all__ = ["CONSENSUS", "ENSEMBLE", "KeptCaptions", "NearPictures", "Stores", "baselines", "by_seed", "check"]
-__all__ += ["evaluate", "evaluate_all", "leads", "plain", "rankings", "references_of", "score_results", "score_sets"]

@@ -1,18 +1,21 @@
-"""What validation pictures choose: how captions are searched, and how a beam is reranked."""
+"""What validation pictures choose: how captions are searched, how a beam is reranked, which models caption together."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from captioning import decoding, metrics
+from captioning.bundle import Bundle, Ensemble
 from captioning.bundle.chosen import penalty_for
 from captioning.datasets.dataset import CaptionDataset, Record
 from captioning.evaluation.kept import KeptCaptions
 from captioning.evaluation.near import NearPictures
 from captioning.evaluation.scoring import references_of
+from captioning.features import FeatureStore
 from captioning.words import tokenize
 
 # Beam width -> length penalties, which share one search. Width 1 without penalty is greedy decoding: with one, the
@@ -21,6 +24,7 @@ DECODINGS = {1: (0.0,), 3: (0.7, 1.0), 5: (0.7, 1.0)}
 BEAM = 10  # captions that a consensus is found among
 NEIGHBORS = (20, 5, 60)  # the usual first, which another has to beat by more than chance, as with the mixes
 MIXES = (0.25, 0.0, 1.0, 4.0)  # weights of the log-probability per word
+MOST = 6  # members of an ensemble
 
 
 def choose_decoding(kept: KeptCaptions, val: Sequence[Record], dataset: CaptionDataset) -> dict:
@@ -112,9 +116,49 @@ def choose_consensus(kept: KeptCaptions, near: NearPictures, val: Sequence[Recor
             row |= {"neighbors": near.neighbors(encoder).digest, "validation_CIDEr": score}
             cells.append((row, each))
     usual, best = cells[0], max(cells, key=lambda cell: cell[0]["validation_CIDEr"])
-    return (best if metrics.paired_bootstrap(best[1], usual[1]).low > 0 else usual)[0]
+    return (best if metrics.paired_bootstrap(best[1], usual[1]).sign > 0 else usual)[0]
 
 
 def oracle(cider: metrics.CiderD, candidates: Sequence[dict[int | str, str]]) -> np.ndarray:
     """Return the CIDEr of the best caption of each beam, as if somebody knew which it is: (pictures,)."""
     return np.max([cider.score(texts)[1] for texts in candidates], axis=0)
+
+
+def choose_members(
+    models: Sequence[Bundle],
+    stores: Mapping[str, FeatureStore],
+    val: Sequence[Record],
+    folder: Path,
+    may_repeat: list[str] | None = None,
+) -> tuple[list[Bundle], list[dict]]:
+    """Choose which models caption together: the first two, three, ... of `models`, whichever do best on validation.
+
+    So the models are compared as one row of sets. Adding or rejecting them one by one compares more often, and takes
+    what is luck on a few hundred pictures for a reason. Models with other words than the first are left out.
+
+    Args:
+        models: the one with the highest CIDEr on validation pictures first.
+        stores, val: the features of their encoders, by name, and validation pictures that have all of them.
+        folder: the ensemble's; `tried.json` there keeps the captions.
+        may_repeat: the words that a caption may hold twice; None: all.
+
+    Returns:
+        The members, and what was tried, in order: `member`, `validation_CIDEr` of all up to it, whether it was `added`.
+    """
+    cider = metrics.CiderD(references_of(val))
+    models = [model for model in models if model.tokenizer == models[0].tokenizer]
+    made_from = {model.name: model.made_from for model in models}
+    scores = []
+    for count in range(1, min(len(models), MOST) + 1):
+        if count > 1:
+            together = Ensemble(folder, tuple(models[:count]))
+            kept = KeptCaptions(together, stores, folder / "tried.json", made_from)
+        else:
+            kept = KeptCaptions(models[0], stores)
+        scores.append(
+            max(cider.score(kept.texts(val, each))[0] for each in kept.best(val, 3, DECODINGS[3], may_repeat))
+        )
+    size = 2 + int(np.argmax(scores[1:])) if len(scores) > 1 else 1
+    rows = enumerate(zip(models, scores, strict=False))
+    tried = [{"member": m.name, "validation_CIDEr": score, "added": place < size} for place, (m, score) in rows]
+    return list(models[:size]), tried

@@ -37,7 +37,7 @@ def by_seed(checkpoints: Path, names: Sequence[str]) -> dict[str, list[str]]:
     return {group[0]: group for group in groups.values() if len(group) > 1}
 
 
-def leads(per_picture: Mapping[str, np.ndarray]) -> dict[tuple[str, str], metrics.controls.Lead]:
+def leads(per_picture: Mapping[str, np.ndarray]) -> dict[tuple[str, str], metrics.controls.Estimate]:
     """Compare each model with each that comes after it, on the same pictures: (one, other) -> lead of one."""
     pairs = combinations(per_picture, 2)
     return {pair: metrics.paired_bootstrap(*(per_picture[name] for name in pair)) for pair in pairs}

@@ -6,8 +6,7 @@ from contextlib import contextmanager
 from captioning import bundle, experiments, features, metrics
 from captioning.bundle import Bundle, BundleError, Captioner, Ensemble
 from captioning.datasets.dataset import CaptionDataset, Record
-from captioning.evaluation.choosing import Consensus, choose_consensus, choose_decoding, oracle
-from captioning.evaluation.ensembles import choose_members
+from captioning.evaluation.choosing import Consensus, choose_consensus, choose_decoding, choose_members, oracle
 from captioning.evaluation.kept import KeptCaptions
 from captioning.evaluation.near import NearPictures
 from captioning.evaluation.scoring import references_of, score_results

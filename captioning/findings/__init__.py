@@ -14,8 +14,7 @@ from captioning.findings.data import (
 from captioning.findings.finding import Finding, claim
 from captioning.findings.first_captioner import coarse, named, one_picture, one_step, overfitting
 from captioning.findings.from_scratch import clipping, forgotten, gradients_agree, memorized, of_each
-from captioning.findings.heads import heads
-from captioning.findings.looking import depends, evenness, looking, looks, right_and_wrong
+from captioning.findings.looking import depends, evenness, heads, looking, looks, right_and_wrong
 from captioning.findings.photos import alternatives, confidence, disagreement, looked, reranked, sureness
 from captioning.findings.pictures import contrast, neighbors, scales, similar, speed
 from captioning.findings.reranking import consensus, rankings, together

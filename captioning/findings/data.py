@@ -32,9 +32,9 @@ def splits(dataset: CaptionDataset) -> Finding:
 
 
 def shared_words(one: Collection[str], other: Collection[str]) -> float:
-    """Return the share of the words of two texts that both use."""
+    """Return the share of the words of two texts that both use; two empty ones are the same."""
     words, others = set(one), set(other)
-    return len(words & others) / max(1, len(words | others))
+    return len(words & others) / len(words | others) if words | others else 1.0
 
 
 def agreement(records: Sequence[Record]) -> Finding:

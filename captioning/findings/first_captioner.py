@@ -7,12 +7,11 @@ import numpy as np
 from captioning.datasets.dataset import Record
 from captioning.datasets.scenes.words import NAMES
 from captioning.findings.finding import Finding
+from captioning.findings.training import FLAT
 from captioning.findings.wording import counted, percent
 from captioning.images import open_image
 from captioning.metrics import grounding
 from captioning.words import tokenize
-
-FLAT = 0.01  # nats per word: a loss that rises by less shows nothing
 
 
 def one_picture(record: Record) -> Finding:

@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 
 import numpy as np
 
@@ -10,10 +11,11 @@ from captioning.evaluation import check
 from captioning.findings.finding import NO_TRUTH, Finding
 from captioning.findings.wording import counted, listed, percent
 from captioning.metrics import CiderD, attention, shuffled_cider
-from captioning.metrics.attention import Estimate
+from captioning.metrics.controls import Estimate
 from captioning.metrics.references import ImageId
 
 EVEN = 1.2  # largest weight times regions: below, maps are called even
+SAME = 0.9  # share of their weight that heads have in common: above, they are called alike
 CLEAR = 0.1  # share of CIDEr that shuffling takes away: below, captions do not depend on the picture
 
 
@@ -59,6 +61,43 @@ def _looks(record: Record, words: Sequence[str], weights: np.ndarray) -> str:
     sharpest = int(largest.argmax())
     parts.append(f"word {sharpest + 1}, “{words[sharpest]}”, has the sharpest map (×{largest[sharpest]:.1f})")
     return f"In “{textwrap.shorten(' '.join(words), 60, placeholder=' …')}”: {'; '.join(parts)}."
+
+
+def heads(records: Sequence[Record], words: Sequence[Sequence[str]], maps: Sequence[np.ndarray]) -> Finding:
+    """Tell how sharp each head looks, how much heads have in common, and which one looks most at what is named.
+
+    Args:
+        records, words: the pictures, and the words of one caption for each.
+        maps: the weights of one block as each word was chosen, (words, heads, regions), rows summing to 1.
+    """
+    with_words = [weights for weights in maps if len(weights)]
+    if not with_words:
+        return Finding("All captions are empty: there is no map.")
+    every = np.concatenate(with_words)  # (words of all captions, heads, regions)
+    sharp = every.max(axis=2).mean(axis=0) * every.shape[2]
+    told = listed(f"×{value:.1f} of head {number}" for number, value in enumerate(sharp, start=1))
+    text = f"Mean of the largest weight of a word, in multiples of an even look: {told}."
+    if pairs := list(combinations(range(every.shape[1]), 2)):
+        # The smaller of two weights, summed: 1 for equal maps, 0 for maps without a region in common.
+        common = np.mean([np.minimum(every[:, one], every[:, other]).sum(axis=1).mean() for one, other in pairs])
+        verdict = "the heads look alike" if common > SAME else "the heads divide the work"
+        text += f" Two heads have {percent(common, 0)} of their weight in common at a word: {verdict}."
+    return Finding(text + _most_inside(records, words, maps))
+
+
+def _most_inside(records: Sequence[Record], words: Sequence[Sequence[str]], maps: Sequence[np.ndarray]) -> str:
+    """Name the head with the most weight in the boxes of what is named; nothing where no box is known."""
+    heads = range(maps[0].shape[1])
+    found = (attention.inside(records, words, [weights[:, head] for weights in maps]) for head in heads)
+    if not (measured := [head for head in found if head]):
+        return ""
+    inside = [head.inside.mean for head in measured]
+    most = int(np.argmax(inside))
+    return (
+        f" At the names of objects that are there, head {most + 1} has the most weight in the box, "
+        f"{percent(inside[most], 0)}; the mean of the heads is {percent(float(np.mean(inside)), 0)}, an even look has "
+        f"{percent(measured[0].area.mean, 0)}."
+    )
 
 
 def right_and_wrong(records: Sequence[Record], texts: Sequence[str]) -> tuple[list[int], Finding]:
@@ -123,6 +162,4 @@ def _sharpness(maps: Sequence[np.ndarray]) -> str:
 
 
 def _than(difference: Estimate) -> str:
-    if difference.low > 0:
-        return "more than"
-    return "less than" if difference.high < 0 else "neither clearly more nor clearly less than"
+    return ("neither clearly more nor clearly less than", "more than", "less than")[difference.sign]

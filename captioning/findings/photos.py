@@ -9,6 +9,7 @@ from captioning.bundle import Answer
 from captioning.datasets.dataset import Record
 from captioning.evaluation import check, references_of
 from captioning.findings.captions import side_by_side
+from captioning.findings.data import shared_words
 from captioning.findings.finding import Finding
 from captioning.findings.looking import looks
 from captioning.findings.wording import counted, listed, percent, span
@@ -152,8 +153,7 @@ def _pictures(values: Sequence[float], value: float) -> str:
 
 def _shared(texts: Sequence[str]) -> float:
     """Return the share of the words of two captions that both have, the mean over all pairs."""
-    words = [set(tokenize(text)) for text in texts]
-    return float(np.mean([len(a & b) / max(1, len(a | b)) if a | b else 1.0 for a, b in combinations(words, 2)]))
+    return float(np.mean([shared_words(*pair) for pair in combinations(map(tokenize, texts), 2)]))
 
 
 def _ordered(sure: np.ndarray, better: np.ndarray) -> float | None:

@@ -10,11 +10,11 @@ from captioning.datasets.dataset import Record
 from captioning.findings.data import shared_words
 from captioning.findings.finding import Finding, claim
 from captioning.findings.wording import counted, listed, percent
+from captioning.metrics.controls import Estimate
 from captioning.words import tokenize
 
 CONTRAST = 0.75  # of its own: with less, an encoder does not see what it was made for
 RANDOM = 10  # random train pictures that each picture is compared with
-ERRORS = 2  # standard errors from which on a difference is told as one
 
 
 def contrast(own: np.ndarray, other: np.ndarray, features: np.ndarray, others: np.ndarray) -> Finding:
@@ -140,7 +140,5 @@ def _against_chance(differences: np.ndarray) -> str:
     """Tell whether the mean of differences, one for each picture, is more than chance gives."""
     if len(differences) < 2:
         return "too few pictures to tell"
-    error = differences.std(ddof=1) / np.sqrt(len(differences))
-    if abs(differences.mean()) <= ERRORS * error:
-        return "within the range of chance"
-    return f"{'more' if differences.mean() > 0 else 'less'} than with random pictures"
+    sign = Estimate.of(differences).sign
+    return ("within the range of chance", "more than with random pictures", "less than with random pictures")[sign]

@@ -8,7 +8,7 @@ from captioning.findings.finding import Finding, claim
 from captioning.findings.wording import counted, listed, percent
 from captioning.metrics import paired_bootstrap
 
-_MEASURES = ("CIDEr", "Bleu_4", "ROUGE_L")
+MEASURES = ("CIDEr", "Bleu_4", "ROUGE_L")
 
 
 def consensus(rows: Mapping[str, Mapping]) -> Finding:
@@ -19,7 +19,7 @@ def consensus(rows: Mapping[str, Mapping]) -> Finding:
     """
     both = [(rows[name], rows[f"{name} + consensus"]) for name in rows if f"{name} + consensus" in rows]
     said = []
-    for measure in _MEASURES:
+    for measure in MEASURES:
         changes = [after[measure] - before[measure] for before, after in both]
         said.append(f"{measure} {np.mean(changes):+.3f} (higher for {sum(c > 0 for c in changes)} of {len(both)})")
     text = f"Mean change from consensus: {', '.join(said)}."
@@ -40,11 +40,11 @@ def _exact(row: Mapping) -> float | None:
     return row["grounding"]["exact"] if row.get("grounding") else None
 
 
-def together(scores: Mapping[str, Mapping], ensemble: str = "ensemble") -> Finding:
+def together(scores: Mapping[str, Mapping]) -> Finding:
     """Tell which models caption together, and what that gains on validation pictures."""
-    if ensemble not in scores:
+    if "ensemble" not in scores:
         return Finding("No two models share a vocabulary, so there is no ensemble.")
-    decoding = scores[ensemble]["decoding"]
+    decoding = scores["ensemble"]["decoding"]
     names = [row["member"] for row in decoding["members"] if row["added"]]
     alone = scores[names[0]]["decoding"]["validation_CIDEr"]
     tried, gain = counted(len(decoding["members"]), "model"), decoding["validation_CIDEr"] - alone
@@ -64,7 +64,7 @@ def rankings(scores: Mapping[str, Mapping], per_picture: Mapping[str, np.ndarray
     """
     alone, near, *others = scores.values()
     gains = [row["CIDEr"] - alone["CIDEr"] for row in (near, *others)]
-    measures = ", ".join(f"{m} {near[m] - alone[m]:+.3f}" for m in _MEASURES[1:])
+    measures = ", ".join(f"{m} {near[m] - alone[m]:+.3f}" for m in MEASURES[1:])
     _, mine, *foreign = per_picture.values()
     leads = [paired_bootstrap(mine, values) for values in foreign]
     apart = (f"{lead.mean:.3f} (95 % interval {lead.low:.3f} to {lead.high:.3f})" for lead in leads)
@@ -73,4 +73,4 @@ def rankings(scores: Mapping[str, Mapping], per_picture: Mapping[str, np.ndarray
         f"those near another picture by {gains[2]:+.3f}. The best of each beam: {best - alone['CIDEr']:+.3f}. "
         "Lead of near pictures over fewer {}, over those near another picture {}.".format(*apart)
     )
-    return claim(leads[1].low > 0, text, "What near pictures add cannot be distinguished from chance here.")
+    return claim(leads[1].sign > 0, text, "What near pictures add cannot be distinguished from chance here.")

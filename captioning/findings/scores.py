@@ -7,7 +7,7 @@ import numpy as np
 
 from captioning.findings.finding import NO_TRUTH, Finding
 from captioning.findings.wording import counted, listed, percent, span
-from captioning.metrics.controls import bootstrap_interval, share_interval, shares_differ
+from captioning.metrics.controls import paired_bootstrap, share_interval, shares_differ
 
 Scores = Mapping[str, Mapping]
 
@@ -63,7 +63,7 @@ def comparison(scores: Scores, per_picture: Mapping[str, np.ndarray], baselines:
     for base in baselines:
         groups: dict[str, list[str]] = {"ahead": [], "behind it": [], "not distinguishable": []}
         for name in models:
-            groups[_place(per_picture[name] - per_picture[base])].append(name)
+            groups[_place(per_picture[name], per_picture[base])].append(name)
         ahead = _who(groups.pop("ahead"), models)
         remarks = "; ".join(f"{listed(names)} {place}" for place, names in groups.items() if names)
         parts.setdefault(ahead + (f" ({remarks})" if remarks else ""), []).append(f'"{base}"')
@@ -75,12 +75,10 @@ def comparison(scores: Scores, per_picture: Mapping[str, np.ndarray], baselines:
     return Finding(f"{text}{'; '.join(others) or 'every model is above every baseline by Bleu_4 and ROUGE_L'}.")
 
 
-def _place(differences: np.ndarray) -> str:
-    """Tell whether a model is ahead of a baseline, from the differences of their scores on each picture."""
-    low, high = bootstrap_interval(differences)
-    if len(differences) < 2 or low <= 0 <= high:
-        return "not distinguishable"
-    return "ahead" if low > 0 else "behind it"
+def _place(model: np.ndarray, baseline: np.ndarray) -> str:
+    """Tell whether a model is ahead of a baseline, from their scores on each picture."""
+    sign = paired_bootstrap(model, baseline).sign if len(model) > 1 else 0
+    return ("not distinguishable", "ahead", "behind it")[sign]
 
 
 def _who(names: Sequence[str], models: Sequence[str]) -> str:
@@ -95,12 +93,11 @@ def ranking(per_picture: Mapping[str, np.ndarray]) -> Finding:
         return Finding(
             f"{counted(1 + len(others), 'model')} on {counted(pictures, 'picture')}: no order can be determined."
         )
-    leads = {name: per_picture[best] - per_picture[name] for name in others}
-    second, (low, high) = others[0], bootstrap_interval(leads[others[0]])
-    unclear = [name for name, lead in leads.items() if _place(lead) != "ahead"]
+    leads = {name: paired_bootstrap(per_picture[best], per_picture[name]) for name in others}
+    lead, unclear = leads[others[0]], [name for name in others if leads[name].sign < 1]
     return Finding(
-        f"{best} has the highest CIDEr, {per_picture[best].mean():.3f}. Its lead over {second} is "
-        f"{leads[second].mean():.3f} (95 % interval of the paired difference {low:.3f} to {high:.3f}). "
+        f"{best} has the highest CIDEr, {per_picture[best].mean():.3f}. Its lead over {others[0]} is "
+        f"{lead.mean:.3f} (95 % interval of the paired difference {lead.low:.3f} to {lead.high:.3f}). "
         f"Not distinguishable from it: {listed(unclear or ['no model'])}."
     )
 

@@ -1,6 +1,6 @@
 """What self-critical training shows: what samples are worth, what the reward does, and what it does to the language."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -9,42 +9,28 @@ from captioning.findings.wording import counted, listed, percent, span
 from captioning.metrics.controls import shares_differ
 from captioning.training.history import History, best_epoch
 
-# Measure -> what it is called, and whether more of it is better; None: neither better nor worse in itself.
-MEASURES = {
-    "CIDEr": ("CIDEr", True),
-    "Bleu_4": ("BLEU-4", True),
-    "ROUGE_L": ("ROUGE-L", True),
-    "words": ("words per caption", None),
-    "bad_endings": ("bad endings", False),
-    "vocabulary": ("words used", True),
-    "distinct_captions": ("distinct captions", None),
-    "novel_captions": ("novel captions", None),
-    "Div_2": ("different pairs in samples", True),
-    "mBLEU_4": ("samples alike (mBLEU-4)", False),
-    "exact": ("exact", True),
-    "pair": ("pairs of object and color", True),
-    "object": ("objects", True),
-    "colour": ("colors", True),
-    "place": ("place", True),
-    "relation": ("true relations", True),
-    "relations_named": ("relations named", True),
-    "false_named": ("false names", False),
-    "repeats": ("named twice", False),
+# Measure -> what it is called, whether more is better (None: neither better nor worse in itself), how it is written.
+MEASURES: dict[str, tuple[str, bool | None, Callable[[float], str]]] = {
+    "CIDEr": ("CIDEr", True, "{:.3f}".format),
+    "Bleu_4": ("BLEU-4", True, "{:.3f}".format),
+    "ROUGE_L": ("ROUGE-L", True, "{:.3f}".format),
+    "words": ("words per caption", None, "{:.1f}".format),
+    "bad_endings": ("bad endings", False, percent),
+    "vocabulary": ("words used", True, "{:.0f}".format),
+    "distinct_captions": ("distinct captions", None, percent),
+    "novel_captions": ("novel captions", None, percent),
+    "Div_2": ("different pairs in samples", True, percent),
+    "mBLEU_4": ("samples alike (mBLEU-4)", False, "{:.3f}".format),
+    "exact": ("exact", True, percent),
+    "pair": ("pairs of object and color", True, percent),
+    "object": ("objects", True, percent),
+    "colour": ("colors", True, percent),
+    "place": ("place", True, percent),
+    "relation": ("true relations", True, percent),
+    "relations_named": ("relations named", True, "{:.0f}".format),
+    "false_named": ("false names", False, percent),
+    "repeats": ("named twice", False, percent),
 }
-_SHARES = (
-    "bad_endings",
-    "distinct_captions",
-    "novel_captions",
-    "Div_2",
-    "exact",
-    "pair",
-    "object",
-    "colour",
-    "place",
-    "relation",
-    "false_named",
-    "repeats",
-)
 
 
 def sampled(rewards: np.ndarray, advantages: np.ndarray) -> Finding:
@@ -97,7 +83,7 @@ def traded(parent: Mapping, child: Mapping, pictures: int) -> Finding:
     better: list[str] = []
     worse: list[str] = []
     open_: list[str] = []
-    for name, (called, more) in MEASURES.items():
+    for name, (called, more, _) in MEASURES.items():
         before, after = parent.get(name), child.get(name)
         if more is None or before is None or after is None or written(name, before) == written(name, after):
             continue
@@ -139,14 +125,4 @@ def gains(differences: Sequence[float]) -> Finding:
 
 def written(name: str, value: float | None) -> str:
     """Return a measure as the table shows it."""
-    if value is None:
-        return "-"
-    if name in _SHARES:
-        return percent(value)
-    return (
-        f"{value:.0f}"
-        if name in ("vocabulary", "relations_named")
-        else f"{value:.1f}"
-        if name == "words"
-        else f"{value:.3f}"
-    )
+    return "-" if value is None else MEASURES[name][2](value)

@@ -3,18 +3,17 @@
 from collections.abc import Mapping, Sequence
 
 from captioning.findings.finding import Finding
+from captioning.findings.reranking import MEASURES
 from captioning.findings.wording import counted, listed, percent, span
 from captioning.metrics import mean_and_deviation
-from captioning.metrics.controls import Lead
-
-MEASURES = ("CIDEr", "Bleu_4", "ROUGE_L")
+from captioning.metrics.controls import Estimate
 
 
-def pairs(leads: Mapping[tuple[str, str], Lead]) -> Finding:
+def pairs(leads: Mapping[tuple[str, str], Estimate]) -> Finding:
     """Tell how many pairs of models are in a sure order, and which have the smallest lead among those."""
     if not leads:
         return Finding("One model has no order.")
-    sure = {pair: lead for pair, lead in leads.items() if lead.low > 0 or lead.high < 0}
+    sure = {pair: lead for pair, lead in leads.items() if lead.sign}
     text = f"In an order that 95 % of the resamples keep: {len(sure)} of {counted(len(leads), 'pair')}."
     if sure:
         (one, other), lead = min(sure.items(), key=lambda item: abs(item[1].mean))
@@ -69,6 +68,6 @@ def languages(scores: Mapping[str, Mapping]) -> Finding:
     )
 
 
-def pair_cell(lead: Lead | None) -> str:
+def pair_cell(lead: Estimate | None) -> str:
     """Return a lead times 100, as "+1.2", with "?" where its 95 % interval holds 0; nothing where there is none."""
-    return "" if lead is None else f"{100 * lead.mean:+.1f}" + ("?" if lead.low <= 0 <= lead.high else " ")
+    return "" if lead is None else f"{100 * lead.mean:+.1f}" + (" " if lead.sign else "?")

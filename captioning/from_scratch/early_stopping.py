@@ -77,18 +77,11 @@ def caption_arrays(
 class Validation:
     """Scores a captioner on the validation split: true words for the loss, its own words for CIDEr."""
 
-    def __init__(
-        self,
-        records: Sequence[Record],
-        store: FeatureStore,
-        tokenizer: Tokenizer,
-        max_words: int = 20,
-        pictures: int = PICTURES,
-    ):
-        """Gather the captions as `caption_arrays` does; the first so many `pictures` are captioned."""
+    def __init__(self, records: Sequence[Record], store: FeatureStore, tokenizer: Tokenizer, max_words: int = 20):
+        """Gather the captions as `caption_arrays` does; the first `PICTURES` are captioned."""
         records = store.readable(records)
         self._captions = caption_arrays(records, store, tokenizer, max_words)
-        self._free = FreeRunning(records[:pictures], self._captions.features[:pictures], tokenizer, max_words)
+        self._free = FreeRunning(records[:PICTURES], self._captions.features[:PICTURES], tokenizer, max_words)
 
     @property
     def caption(self) -> str:

@@ -1,6 +1,5 @@
 """Train the from-scratch captioner: shuffled batches, epochs, checkpoints; NumPy only."""
 
-import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -21,9 +20,6 @@ class Epoch(NamedTuple):
     number: int  # from 1
     loss: float  # nats per word, mean over the words of the epoch, with dropout
     gradient_norm: float  # mean over the updates, before clipping
-    largest_norm: float
-    clipped: float  # share of the updates that were clipped
-    seconds: float
 
 
 def shuffled_batches(
@@ -80,7 +76,7 @@ def fit(
         ValueError: an epoch without batches.
     """
     for number in range(start, epochs):
-        began, history = time.perf_counter(), []
+        history = []
         for features, tokens in batches(number):
             rng = np.random.default_rng((model.config.seed, optimizer.updates))
             loss, gradients = model.loss(features, tokens, rng)
@@ -92,17 +88,10 @@ def fit(
                 )
             optimizer.update(model.parameters, gradients)
             history.append((loss, norm, (tokens[:, 1:] != PAD).sum()))
-        yield _report(number, history, clip_norm, time.perf_counter() - began)
-
-
-def _report(number: int, history: list[tuple], clip_norm: float | None, seconds: float) -> Epoch:
-    """Sum up the (loss, gradient norm, words) of the updates of an epoch."""
-    if not history:
-        raise ValueError("The epoch has no batch: is the list of captions empty?")
-    losses, norms, words = np.array(history).T
-    clipped = 0.0 if clip_norm is None else (norms > clip_norm).mean()
-    mean_loss = np.average(losses, weights=words)
-    return Epoch(number + 1, *map(float, (mean_loss, norms.mean(), norms.max(), clipped, seconds)))
+        if not history:
+            raise ValueError("The epoch has no batch: is the list of captions empty?")
+        losses, norms, words = np.array(history).T
+        yield Epoch(number + 1, float(np.average(losses, weights=words)), float(norms.mean()))
 
 
 def save_checkpoint(path: Path | str, model: CaptioningRNN, optimizer: Optimizer, epoch: int) -> None:

@@ -1,7 +1,5 @@
 """Does a decoder look at the thing that it names? For drawn scenes, where the place of every thing is known."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -10,21 +8,8 @@ import numpy as np
 
 from captioning.datasets.dataset import Record
 from captioning.datasets.scenes.words import NAMES
-from captioning.metrics.controls import bootstrap_interval
+from captioning.metrics.controls import Estimate
 from captioning.metrics.lexicon import Lexicon, phrases_of
-
-
-class Estimate(NamedTuple):
-    """A mean over pictures with its 95 % bootstrap interval."""
-
-    mean: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, values: Sequence[float]) -> Estimate:
-        """Estimate the mean of one value per picture."""
-        return cls(float(np.mean(values)), *bootstrap_interval(values))
 
 
 class Looking(NamedTuple):

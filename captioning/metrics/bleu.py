@@ -5,15 +5,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from captioning.metrics.ngrams import ReferenceNgrams, spans
+from captioning.metrics.ngrams import ReferenceNgrams
 
 # coco-caption's guards against a division by zero: without any match the score is about 1e-16, not 0.
 TINY, SMALL = 1e-15, 1e-9
 
 
-def corpus_bleu(
-    references: ReferenceNgrams, candidates: Sequence[Sequence[str]], without: np.ndarray | None = None
-) -> list[float]:
+def corpus_bleu(references: ReferenceNgrams, candidates: Sequence[Sequence[str]]) -> list[float]:
     """Score a set of captions as one corpus: BLEU-1, BLEU-2, BLEU-3 and BLEU-4, in [0, 1].
 
     Matches are clipped at the largest count in one reference of the image; the brevity penalty compares the total
@@ -21,29 +19,21 @@ def corpus_bleu(
 
     Args:
         references, candidates: one list of words per image, in the order of the references; may be empty.
-        without: (candidates,) for each a reference that is left out, as its number among all references. Then the
-            candidates are for the images of these, which have others as well.
     """
-    image = np.arange(references.images) if without is None else references.image[without]
-    without = np.full(len(image), -1) if without is None else without
     lengths = np.fromiter(map(len, candidates), np.int64, len(candidates))
-    ratio = (lengths.sum() + TINY) / (_closest_lengths(references, lengths, image, without).sum() + SMALL)
+    ratio = (lengths.sum() + TINY) / (_closest_lengths(references, lengths).sum() + SMALL)
     penalty = math.exp(1 - 1 / ratio) if ratio < 1 else 1.0
     product, scores = 1.0, []
     counts = zip(references.count(candidates), references.orders, strict=True)
     for order, (rows, images) in enumerate(counts, start=1):
-        largest = images.largest_count(image[rows.sentence], rows.ngram, without[rows.sentence])
+        largest = images.largest_count(rows.sentence, rows.ngram)
         product *= (np.minimum(rows.count, largest).sum() + TINY) / (rows.count.sum() + SMALL)
         scores.append(float(product ** (1 / order) * penalty))
     return scores
 
 
-def _closest_lengths(
-    references: ReferenceNgrams, lengths: np.ndarray, image: np.ndarray, without: np.ndarray
-) -> np.ndarray:
+def _closest_lengths(references: ReferenceNgrams, lengths: np.ndarray) -> np.ndarray:
     """Return for each candidate the reference length that is closest to its own: (candidates,)."""
-    candidate, sentence = spans(references.first[image], references.captions[image])
-    counts = sentence != without[candidate]
-    candidate, theirs = candidate[counts], references.lengths[sentence[counts]]
-    order = np.lexsort((theirs, np.abs(theirs - lengths[candidate]), candidate))
-    return theirs[order][np.searchsorted(candidate, np.arange(len(lengths)))]  # the first one of each
+    theirs, image = references.lengths, references.image
+    order = np.lexsort((theirs, np.abs(theirs - lengths[image]), image))
+    return theirs[order][references.first]  # the first one of each

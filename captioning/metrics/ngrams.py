@@ -84,14 +84,11 @@ class ImageCounts:
         """Return in how many images each n-gram occurs (document frequency): (ngrams,)."""
         return np.bincount(self._pairs & _LOW, minlength=ngrams)
 
-    def largest_count(self, image: np.ndarray, ngram: np.ndarray, without: np.ndarray) -> np.ndarray:
-        """Return the largest count of an n-gram in one reference of an image, 0 where there is none: (asked,).
-
-        All three are (asked,); `without` is a sentence that does not count, or -1.
-        """
+    def largest_count(self, image: np.ndarray, ngram: np.ndarray) -> np.ndarray:
+        """Return the largest count of an n-gram in one reference of an image, 0 where there is none: (asked,)."""
         asked, row = self.rows_of(image, ngram)
         largest = np.zeros(len(image), np.int64)
-        np.maximum.at(largest, asked, np.where(self.sentence[row] == without[asked], 0, self.count[row]))
+        np.maximum.at(largest, asked, self.count[row])
         return largest
 
     def rows_of(self, image: np.ndarray, ngram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -2,20 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import chain
-from typing import Any
 
 import numpy as np
 
 from captioning.metrics.bleu import corpus_bleu
 from captioning.metrics.cider import CiderD
-from captioning.metrics.controls import bootstrap_interval
+from captioning.metrics.ngrams import ReferenceNgrams
 from captioning.metrics.references import ImageId, References, words_of
 from captioning.metrics.rouge import rouge_l
 
 
 def leave_one_out(
     references: Mapping[ImageId, Sequence[str]], results: Mapping[ImageId, str] | None = None
-) -> dict[str, Any]:
+) -> dict[str, float]:
     """Score people, or a model as people are scored: against all references of a picture but one, each in turn.
 
     More references give a higher BLEU and ROUGE-L, so that a model with five of them may not be set beside people with
@@ -28,10 +27,9 @@ def leave_one_out(
             that each person's caption is scored once.
 
     Returns:
-        `images`, `captions` (so often a caption is scored), `Bleu_1` to `Bleu_4` (one corpus of all of these),
-        `ROUGE_L`, `CIDEr` and `CIDEr_interval` (mean per picture, then over pictures), `CIDEr_per_image` (image id ->
-        score). Document frequencies are those of all references of these pictures. CIDEr-D is a mean over references:
-        leaving out each once does not change a model's. A ValueError where no picture has two references.
+        `Bleu_1` to `Bleu_4` (one corpus of all of these captions), `ROUGE_L` and `CIDEr` (mean per picture, then over
+        pictures). Document frequencies are those of all references of these pictures. CIDEr-D is a mean over
+        references: leaving out each once does not change a model's. A ValueError where no picture has two references.
     """
     if not (several := {image: texts for image, texts in references.items() if len(texts) != 1}):
         raise ValueError("No picture has two references: people cannot be compared with each other.")
@@ -42,22 +40,14 @@ def leave_one_out(
     else:
         own = fitted.tokens_of({image: results[image] for image in fitted.ids if image in results})
         candidates, per_caption = [own[image] for image in ngrams.image], cider.score_tokens(own)[1][ngrams.image]
-    words = [words_of(tokens) for tokens in candidates]
-    bleu = corpus_bleu(ngrams, words, np.arange(len(words)))
-    others = (texts[:left] + texts[left + 1 :] for texts in fitted.tokens for left in range(len(texts)))
+    others = [texts[:left] + texts[left + 1 :] for texts in fitted.tokens for left in range(len(texts))]
+    bleu = corpus_bleu(
+        ReferenceNgrams([list(map(words_of, texts)) for texts in others]), list(map(words_of, candidates))
+    )
     rouge = [rouge_l(tokens, texts) for tokens, texts in zip(candidates, others, strict=True)]
     mean_rouge, mean_cider = (np.bincount(ngrams.image, each) / ngrams.captions for each in (rouge, per_caption))
     return {
-        "images": len(fitted.ids),
-        "captions": len(words),
         **{f"Bleu_{order}": value for order, value in enumerate(bleu, start=1)},
         "ROUGE_L": float(mean_rouge.mean()),
         "CIDEr": float(mean_cider.mean()),
-        "CIDEr_interval": list(bootstrap_interval(mean_cider)),
-        "CIDEr_per_image": dict(zip(fitted.ids, mean_cider.tolist(), strict=True)),
     }
-
-
-def people(references: Mapping[ImageId, Sequence[str]]) -> dict[str, Any]:
-    """Score each reference against the others of its picture, see `leave_one_out`."""
-    return leave_one_out(references)

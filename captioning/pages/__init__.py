@@ -2,5 +2,3 @@
 
 from captioning.pages.index import write_index
 from captioning.pages.page import write_page
-
-__all__ = ["write_index", "write_page"]

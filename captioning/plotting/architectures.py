@@ -54,11 +54,11 @@ def ways(*chains: str) -> list[Arrow]:
     return [Arrow(*pair) for chain in chains for pair in pairwise(chain.split(" > "))]
 
 
-def _picture(model: Any, column: float = 0) -> list[Box]:
+def _picture(model: Any) -> list[Box]:
     config = model.config
     shape = config.regions, config.channels
-    scaled = Box("normalization", (column, 1), "mean 0, deviation 1", shape)
-    return [Box("features", (column, 0), "regions × channels", shape, kind="data"), scaled]
+    scaled = Box("normalization", (0, 1), "mean 0, deviation 1", shape)
+    return [Box("features", (0, 0), "regions × channels", shape, kind="data"), scaled]
 
 
 def _mean(model: Any, place: tuple[float, float]) -> Box:

@@ -29,7 +29,6 @@ def show_attention(
     words: Sequence[str],
     attention: np.ndarray,
     title: str = "",
-    columns: int = 5,
     boxes: Mapping[int, Box] | None = None,
 ) -> Figure:
     """Draw where the decoder looks for each word: cells on the grey picture, all words on one scale.
@@ -39,7 +38,6 @@ def show_attention(
     Args:
         file: the picture: a path, or something with a `name` that can be read twice.
         attention: (words, regions), rows summing to 1; the regions form a square grid, row by row.
-        columns: pictures per row, or one less or more where that fills the last row better.
         boxes: number of a word -> (left, top, right, bottom) of what it names, as shares of the width and height.
 
     Raises:
@@ -54,7 +52,7 @@ def show_attention(
     below: list[list[tuple[str, dict]]] = [[], *([(note, {})] if note else [] for note in notes)]
     find_fonts(title, *words)
     picture, panels = open_image(file, NEAR), len(words) + 1
-    figure, axes = new_grid(title, [picture] * panels, below, _columns(panels, columns), above=0.28, bottom=0.85)
+    figure, axes = new_grid(title, [picture] * panels, below, _columns(panels), above=0.28, bottom=0.85)
     axes[0].imshow(picture, aspect="auto")
     axes[0].set_title("the picture", loc="left", fontsize=TEXT)
     told = []
@@ -89,11 +87,9 @@ def scale_of(grids: np.ndarray) -> Normalize:
     return Normalize(0, max(2.0, grids.max(initial=0.0)))
 
 
-def _columns(panels: int, columns: int) -> int:
-    """Return how many columns leave the last row with the fewest empty places."""
-    if panels <= columns + 1:
-        return panels
-    return min((columns, columns + 1, max(columns - 1, 1)), key=lambda number: -panels % number)
+def _columns(panels: int) -> int:
+    """Return how many columns, about five, leave the last row with the fewest empty places."""
+    return panels if panels <= 6 else min((5, 6, 4), key=lambda number: -panels % number)
 
 
 def _note(weights: np.ndarray, box: Box) -> str:

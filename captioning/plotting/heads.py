@@ -13,7 +13,7 @@ from captioning.plotting.figure import TEXT
 from captioning.plotting.fonts import find_fonts
 from captioning.plotting.grid import NEAR, new_grid
 
-FEWEST = 4  # columns, so that a caption of one word does not fill the page
+FEWEST, MOST = 4, 9  # columns: a caption of one word does not fill the page, and the words of a long one follow below
 
 
 def show_heads(
@@ -21,7 +21,6 @@ def show_heads(
     words: Sequence[str],
     heads: np.ndarray,
     title: str = "",
-    columns: int = 9,
     boxes: Mapping[int, Box] | None = None,
 ) -> Figure:
     """Draw a row per head and a column per word: cells on the grey picture, all on one scale.
@@ -31,7 +30,6 @@ def show_heads(
     Args:
         file, boxes: see `show_attention`.
         heads: (words, heads, regions), summing to 1 over the regions, which form a square grid, row by row.
-        columns: words side by side at most; those of a longer caption follow below, a row per head again.
 
     Raises:
         ValueError: maps and words differ in number, or the regions form no square.
@@ -40,7 +38,7 @@ def show_heads(
         raise ValueError(f"{len(words)} words but the maps of {len(heads)}.")
     grids = as_grids(heads)  # (words, heads, side, side), in multiples of an even look
     scale = scale_of(grids)
-    rows = max(1, math.ceil(len(words) / columns))
+    rows = max(1, math.ceil(len(words) / MOST))
     wide = max(FEWEST, math.ceil(len(words) / rows))  # rows of equal length
     places = [
         (number, head) for first in range(0, len(words), wide) for head in range(grids.shape[1])

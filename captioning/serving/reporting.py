@@ -21,14 +21,6 @@ if TYPE_CHECKING:
 MANY, EVERY = 50, 10  # photos from which on progress is told where nobody may be watching, and seconds between
 
 
-def told(name: str, answer: Answer | None, error: str | None) -> dict:
-    """Return what is known of a photo, as JSON values; what a failure leaves unknown is None."""
-    candidates = [vars(candidate) for candidate in answer.candidates] if answer else []
-    best = dict.fromkeys(("caption", "log_probability", "per_word")) | (candidates[0] if candidates else {})
-    below = answer.below if answer else None
-    return {"file": name, **best, "below": below, "candidates": candidates, "error": error}
-
-
 class Report:
     """Writes one record per photo in one of three forms; failures go to stderr in each of them."""
 
@@ -54,7 +46,10 @@ class Report:
             said = reason(answer)
             said = _one_line(said if name in said else f"{name}: {said}")
             tqdm.write(f"captioning: {said}", file=sys.stderr)
-        record = told(name, known, said) | ({"attention": drawn} if self.attention else {})
+        candidates = [vars(candidate) for candidate in known.candidates] if known else []
+        best = candidates[0] if known else dict.fromkeys(("caption", "log_probability", "per_word"))
+        record = {"file": name, **best, "below": known.below if known else None, "candidates": candidates}
+        record |= {"error": said} | ({"attention": drawn} if self.attention else {})
         if self.form == "json":
             print(json.dumps(record, ensure_ascii=False), file=self.out, flush=True)
         elif self.form == "csv":
@@ -63,7 +58,7 @@ class Report:
             self.rows.writerow(record)
             self.out.flush()
         elif known:
-            captions = (candidate.caption for candidate in known.candidates)
+            captions = (candidate["caption"] for candidate in candidates)
             print(_one_line(name) + self.arrow + "\t".join(captions), file=self.out, flush=True)
 
 

@@ -22,7 +22,7 @@ def kept(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(encoders.SPECS, SPEC.name, SPEC)
         home = tmp_path_factory.mktemp("made")
-        made, folder, _ = bundle_in(home)
+        made, folder = bundle_in(home)
         return made, folder, pack(folder, home / "model.zip", encoder=True).read_bytes()
 
 

@@ -15,7 +15,7 @@ from captioning.bundle import BundleError, packed
 from captioning.bundle.packed import MANIFEST
 from captioning.provenance import digest
 from captioning.serving.pack import pack
-from tests.bundles import edit, finished, made_in
+from tests.bundles import finished
 from tests.packed_models import Run, changed, edited, members_of, with_arrays, zipped
 
 # What is no packed model
@@ -32,9 +32,6 @@ def info(name, **fields):
     ("name", "match"),
     [
         ("../escaped.json", "lands outside"),
-        ("..\\escaped.json", "lands outside"),
-        ("/etc/escaped.json", "lands outside"),
-        ("C:/escaped.json", "lands outside"),
         ("Settings.JSON", "occurs twice"),
         (info("scores.json", external_attr=(stat.S_IFLNK | 0o777) << 16), "symbolic link"),
         ("run_me.py", "'run_me.py' is no part of a packed model"),
@@ -43,21 +40,6 @@ def info(name, **fields):
 )
 def test_entries_that_no_packed_model_has(content, refuse, name, match):
     refuse(zipped([*members_of(content).items(), (name, b"{}")]), match)
-
-
-def test_two_members_of_one_name_are_refused(content, refuse):
-    with pytest.warns(UserWarning, match="Duplicate"):
-        twice = zipped([*members_of(content).items(), ("settings.json", b"{}")])
-    refuse(twice, "occurs twice")
-
-
-def test_a_member_that_needs_a_password_is_refused(content, refuse):
-    directory = content.rindex(b"PK\x01\x02")
-    refuse(content[: directory + 8] + b"\x01" + content[directory + 9 :], "password")
-
-
-def test_a_bomb_is_refused_by_what_it_declares(content, refuse):
-    refuse(zipped([*members_of(content).items(), ("scores.json", bytes(5_000_000))]), "bomb")
 
 
 def test_a_bomb_that_lies_about_its_size_is_not_unpacked(content, refuse):
@@ -104,23 +86,6 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr("pathlib.Path.open", fail)
     with pytest.raises(BundleError, match=r"model\.zip cannot be read: Permission denied"):
         bundle.load(tmp_path / "model.zip")
-
-
-def test_a_folder_with_weights_of_another_model_is_refused_in_one_line(kept, tmp_path):
-    for other in ({"units": 9}, {"kind": "gru"}):
-        (tmp_path / str(other)).mkdir()
-        folder, _ = finished(made_in(tmp_path / str(other)), **other)
-        settings = edit(kept[1])
-        edit(folder, **{field: settings[field] for field in ("kind", "class", "model", "tokenizer")})
-        with pytest.raises(BundleError, match=r"model\.weights\.h5 does not fit") as error:
-            bundle.load(folder)
-        assert "\n" not in str(error.value)
-
-
-def test_what_is_no_bundle_at_all(tmp_path):
-    for place in (tmp_path, tmp_path / "no-such.zip"):
-        with pytest.raises(FileNotFoundError, match="is not a trained bundle"):
-            bundle.load(place)
 
 
 @pytest.mark.parametrize(
