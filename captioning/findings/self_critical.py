@@ -164,7 +164,7 @@ def never_sampled(masked: float, kept: float, before: float, steps: int) -> Find
     Args:
         masked, kept: their probability after training without them and with them, in percent.
         before: that of the parent.
-        steps: gradient steps of each run; with fewer than `STEPS`, chance moves as much as the mistake.
+        steps: gradient steps of each run; fewer than `STEPS` are too few to tell.
     """
     return claim(
         kept > masked if steps >= STEPS else None,
