@@ -187,7 +187,7 @@ def parent(
 
 
 def _first_that_fits(ranked: list[Path], stores: Mapping[str, FeatureStore], dataset: CaptionDataset) -> Bundle:
-    """Load the first experiment whose code, photos, captions and features are those of now; else the first error."""
+    """Load the first experiment that fits the present code, photos, captions and features; else the first error."""
     errors = []
     for folder in ranked:
         try:

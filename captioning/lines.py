@@ -1,5 +1,6 @@
 """Aligned lines of text, which notebooks show as they are."""
 
+import html
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,10 +8,15 @@ from typing import Any
 
 
 class Lines(str):
-    """A text that notebooks show as its lines instead of one quoted string."""
+    """A text that notebooks show as its lines instead of one quoted string; wide ones scroll and are not broken."""
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(str(self))
+
+    def _repr_html_(self) -> str:
+        font = "font-family: var(--jp-code-font-family, monospace); font-size: var(--jp-code-font-size, 13px)"
+        style = f"white-space: pre; overflow-x: auto; {font}"
+        return f'<pre tabindex="0" style="{style}">{html.escape(self)}</pre>'  # the keyboard can scroll it, too
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> Lines:
@@ -25,7 +31,7 @@ def _padded(column: Sequence[str]) -> list[str]:
 
 
 def short_path(path: Path | str) -> str:
-    """Return a path as text, from the user's home where it lies in there."""
+    """Return a path as text, seen from the user's home if it is inside."""
     path = Path(path)
     return f"~/{path.relative_to(Path.home()).as_posix()}" if path.is_relative_to(Path.home()) else str(path)
 

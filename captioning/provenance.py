@@ -83,7 +83,7 @@ _OF_MODELS = ("captioning.models.", "captioning.from_scratch.")
 def code_digest(model: type) -> str:
     """Return a digest of the code that a model's class runs; comments, docstrings and layout do not count.
 
-    It covers the class and its bases, and the functions and classes that they use, as far as they stand in a module of
+    It covers the class and its bases, and the functions and classes that they use, as far as they are in a module of
     the package's models or beside the class itself: in the same file, or in cells of the same notebook. The source is
     read from the disk, so an edit counts as soon as it is saved.
 
@@ -153,7 +153,7 @@ def _bare(source: str) -> str:
 
 
 def _globals_used(function: Any) -> Iterator:
-    """Yield what the names in a function's code stand for among its globals."""
+    """Yield what the names in a function's code refer to among its globals."""
     codes = [function.__code__]
     while codes:
         code = codes.pop()

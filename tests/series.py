@@ -91,7 +91,7 @@ def files_of(folder):
 
 
 def run_changed(number, changes, folder, until=None):
-    """Run a notebook with cells changed; return what it printed.
+    """Run a notebook with cells changed; return what it printed, tables that it shows included.
 
     Args:
         number: of the notebook.
@@ -115,4 +115,10 @@ def run_changed(number, changes, folder, until=None):
         patch.setattr(notebooks, "_write_pages", lambda *_: None)  # nobody looks at them
         notebooks.run([folder / path.name], folder / "runs")
     cells = nbformat.read(folder / "runs" / path.name, as_version=4).cells
-    return "".join(output.get("text", "") for cell in cells for output in cell.get("outputs", []))
+    return "".join(output.get("text") or table_of(output) for cell in cells for output in cell.get("outputs", []))
+
+
+def table_of(output):
+    """Return the lines of a table that a cell shows, "" for any other output."""
+    data = output.get("data", {})
+    return f"\n{data['text/plain']}\n" if data.get("text/html", "").startswith("<pre") else ""

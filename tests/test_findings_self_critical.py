@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from captioning import findings
+from captioning.findings.finding import CONFIRMED, DENIED, OPEN
 
 
 def test_samples_of_one_picture():
@@ -71,3 +72,32 @@ def test_gains_and_losses():
     assert said.startswith(
         "CIDEr rose for 1 of 3 pictures, fell for 1 and did not change for 1; the mean difference is +0.083"
     )
+
+
+@pytest.mark.parametrize(
+    ("with_end", "without", "start", "said"),
+    [
+        (
+            [-1.0, -0.5],
+            [-0.5, 0.2],
+            CONFIRMED,
+            "loses 0.75 of its reward if END is a word of it, and 0.15 if it is not",
+        ),
+        ([-1.0, -0.5], [-0.5, 0.2], CONFIRMED, "raises the reward of 0 % and 50 % of the captions."),
+        ([-0.5], [-0.5], DENIED, "END makes no difference"),
+        ([], [], OPEN, "no caption here has a word that needs another one after it, so none was cut."),
+    ],
+)
+def test_what_an_unfinished_sentence_costs(with_end, without, start, said):
+    text = findings.unfinished(np.array(with_end), np.array(without))
+    assert text.startswith(start) and said in text and "nan" not in text
+
+
+@pytest.mark.parametrize(
+    ("kept", "steps", "start"), [(0.2, 12, CONFIRMED), (0.1, 12, DENIED), (0.2, 2, OPEN), (0.1, 2, OPEN)]
+)
+def test_whether_what_is_never_sampled_becomes_more_probable(kept, steps, start):
+    """A few steps decide nothing, whichever way they went."""
+    text = findings.never_sampled(0.15, kept, 0.46, steps)
+    assert text.startswith(f"{start}after {steps} steps, ") and f"{kept:.3f} % of the probability if they stay" in text
+    assert ("the mistake does not show" in text) == (start == DENIED)

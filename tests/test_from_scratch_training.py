@@ -1,4 +1,4 @@
-"""Optimizers, batches and epochs; a stopped training run resumes with the same bits."""
+"""Optimizers, batches and epochs; a stopped training run resumes bit for bit the same."""
 
 from functools import partial
 

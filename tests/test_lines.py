@@ -1,5 +1,7 @@
 """Aligned lines, and what notebooks show of the project, of a record and of a model's weights."""
 
+import html
+import re
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,14 @@ def test_columns_are_aligned_and_numbers_on_the_right():
     assert table.splitlines() == ["layer          n", "a              7", "embedding  1,024"]
     assert pretty(table) == str(table)
     assert aligned([("id", "7"), ("caption", "a car")]).splitlines() == ["id       7", "caption  a car"]
+
+
+def test_a_table_is_shown_with_its_columns_however_wide_it_is():
+    """Jupyter breaks lines of plain text that are wider than the window, and the columns with them."""
+    wide = aligned([("", *map(str, range(60))), ("a < b", *60 * ["+12.5?"])])
+    shown = wide._repr_html_()
+    assert re.search("^<pre [^>]*white-space: pre;[^>]*overflow-x: auto", shown) and 'tabindex="0"' in shown
+    assert html.unescape(re.sub("<[^>]*>", "", shown)) == str(wide) and "a &lt; b" in shown
 
 
 def test_a_path_counts_from_the_users_home():

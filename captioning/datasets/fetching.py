@@ -86,7 +86,7 @@ def fetch_archive(
     retries: int = 5,
     again: Callable[[], Collection[Path]] = list,
 ) -> None:
-    """Fetch a zip and unpack it beside itself; what is there is kept, also when the zip has been deleted since.
+    """Fetch a zip and unpack it beside itself; what exists is kept, also when the zip has been deleted since.
 
     Args:
         name: in `URLS`; a zip that is fetched must be of the size and the sum there. A damaged one is fetched again.

@@ -133,7 +133,7 @@ def _with_consensus(project: Project, scores: Mapping[str, dict]) -> tuple[dict[
 
 @contextmanager
 def _left_out(name: str) -> Iterator[None]:
-    """Name what does not fit what is here now; go on without it."""
+    """Name what does not fit what is here now; continue without it."""
     try:
         yield
     except (BundleError, StaleError, DamagedError, features.FeatureError, FileNotFoundError) as error:

@@ -197,7 +197,7 @@ class _Transfer:
             write_json(self.note, identity, indent=None)
 
     def _forget(self) -> None:
-        """Drop the identity: what is there is not continued any more."""
+        """Drop the identity: the partial file is not continued any more."""
         self.note.unlink(missing_ok=True)
 
     def tidy(self) -> None:

@@ -19,6 +19,15 @@ from captioning.findings.photos import alternatives, confidence, disagreement, l
 from captioning.findings.pictures import contrast, neighbors, scales, similar, speed
 from captioning.findings.reranking import consensus, rankings, together
 from captioning.findings.scores import comparison, decoding_name, decodings, orders, ranking, scored, truth
-from captioning.findings.self_critical import MEASURES, gains, rewarded, sampled, traded, written
+from captioning.findings.self_critical import (
+    MEASURES,
+    gains,
+    never_sampled,
+    rewarded,
+    sampled,
+    traded,
+    unfinished,
+    written,
+)
 from captioning.findings.sure import languages, pair_cell, pairs, people, seeds
 from captioning.findings.training import curves, padding_in_one_loss, padding_in_training, split_by_caption

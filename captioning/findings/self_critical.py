@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from captioning.findings.finding import Finding
+from captioning.findings.finding import Finding, claim
 from captioning.findings.wording import counted, listed, percent, span
 from captioning.metrics.controls import shares_differ
 from captioning.training.history import History, best_epoch
@@ -31,6 +31,8 @@ MEASURES: dict[str, tuple[str, bool | None, Callable[[float], str]]] = {
     "false_named": ("false names", False, percent),
     "repeats": ("named twice", False, percent),
 }
+
+STEPS = 10  # fewer gradient steps decide nothing
 
 
 def sampled(rewards: np.ndarray, advantages: np.ndarray) -> Finding:
@@ -120,6 +122,42 @@ def gains(differences: Sequence[float]) -> Finding:
         f"CIDEr rose for {rose} of {counted(len(values), 'picture')}, fell for {fell} and did not change for "
         f"{len(values) - rose - fell}; the mean difference is {values.mean():+.3f}, the largest gain "
         f"{values.max():+.2f}, the largest loss {values.min():+.2f}."
+    )
+
+
+def unfinished(with_end: np.ndarray, without: np.ndarray) -> Finding:
+    """Tell what cutting captions costs them, with END as a word of the reward and without.
+
+    Args:
+        with_end, without: (captions that were cut,), by how much the reward of each changes.
+    """
+    if not len(with_end):
+        return claim(None, "no caption here has a word that needs another one after it, so none was cut.", "")
+    (lost, rise), (lost_without, rise_without) = (
+        (-changes.mean(), percent(np.mean(changes > 1e-9), 0)) for changes in (with_end, without)
+    )
+    return claim(
+        lost > lost_without,
+        f"an unfinished sentence loses {lost:.2f} of its reward if END is a word of it, and {lost_without:.2f} if it "
+        f"is not; cutting raises the reward of {rise} and {rise_without} of the captions.",
+        "For these captions END makes no difference to what an unfinished sentence is worth.",
+    )
+
+
+def never_sampled(masked: float, kept: float, before: float, steps: int) -> Finding:
+    """Tell whether PAD, UNK and START become more probable if they stay in the gradient.
+
+    Args:
+        masked, kept: their probability after training without them and with them, in percent.
+        before: that of the parent.
+        steps: gradient steps of each run; fewer than `STEPS` are too few to tell.
+    """
+    return claim(
+        kept > masked if steps >= STEPS else None,
+        f"after {counted(steps, 'step')}, along captions with a bad score, PAD, UNK and START together have "
+        f"{kept:.3f} % of the probability if they stay in the gradient, and {masked:.3f} % if they do not (the parent: "
+        f"{before:.3f} %).",
+        "In these runs the mistake does not show.",
     )
 
 

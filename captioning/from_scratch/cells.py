@@ -80,7 +80,7 @@ def lstm_step_forward(
     """Advance an LSTM by one word (Hochreiter & Schmidhuber 1997, with the forget gate of Gers et al. 2000).
 
     i, f, o = sigmoid, g = tanh of their quarter of x W + h U + b; c' = f c + i g; h' = o tanh(c'). The
-    quarters stand in the order i, f, g, o, as in `keras.layers.LSTM`.
+    quarters are in the order i, f, g, o, as in `keras.layers.LSTM`.
 
     Args:
         inputs: x, (batch, channels).

@@ -51,7 +51,7 @@ def rules(words: Iterable[str]) -> dict[str, list]:
 
     Returns:
         "spellings", one per word; indices of words that have no space before them ("close") or after them ("open");
-        and pairs of indices with which it is the other way round ("pairs").
+        and pairs of indices with which the opposite holds ("pairs").
     """
     words = list(words)
     close = [index for index, word in enumerate(words) if unspaced(word) or not _gap("a", word)]

@@ -134,7 +134,7 @@ def _light(rng: random.Random, scene: Scene) -> str:
 
 
 def _side(item: Item) -> str:
-    """Return on which side of the picture an object stands, where that is clear."""
+    """Return on which side of the picture an object is, where that is clear."""
     centre = (item.box[0] + item.box[2]) / 2 / SIZE
     if 0.45 <= centre <= 0.55:
         return " in the middle"

@@ -1,4 +1,4 @@
-"""What stands where in each drawn scene, and in which split: integers and names, no pixels."""
+"""What is where in each drawn scene, and in which split: integers and names, no pixels."""
 
 import random
 from collections.abc import Iterator, Sequence

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-# Every phrase by which a thing may be named, the usual one first. No phrase stands for two things, and
-# a colour always stands directly before its object.
+# Every phrase by which a thing may be named, the usual one first. No phrase names two things, and a
+# colour always comes directly before its object.
 NAMES = {
     "place": {
         "beach": ["beach", "seaside"],
