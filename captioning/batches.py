@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -175,8 +176,8 @@ class _Tokens:
 
     def __getitem__(self, picture: int) -> list[np.ndarray]:
         """Return the ids of each caption of a picture."""
-        first, behind = self._captions[picture : picture + 2]
-        return np.split(self._ids, self._ends[first : behind + 1])[1:-1]
+        first, behind = self._captions[picture : picture + 2].tolist()
+        return [self._ids[start:end] for start, end in pairwise(self._ends[first : behind + 1].tolist())]
 
 
 def _cut(tokens: list[int], max_words: int) -> list[int]:

@@ -51,11 +51,8 @@ def settings_for(
 
     Args:
         model_class: from the package, or defined in a notebook.
-        config: of the model, a dataclass.
-        training: of its training, a dataclass.
-        dataset: the captions and splits that are trained and validated on.
-        tokenizer: its vocabulary ties the ids to the weights.
-        store: the features of the pictures.
+        config, training: of the model and of its training, dataclasses.
+        dataset, tokenizer, store: captions and splits, the vocabulary that ties ids to weights, and features.
         parent: the trained model that self-critical training starts from.
         batches: further settings of a notebook: pictures per batch, longest caption, seed.
     """

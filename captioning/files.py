@@ -41,19 +41,13 @@ class DamagedError(ValueError):
 
 
 class Readable(Protocol):
-    """A file of any kind, as far as reading it goes: on the disk, in a zip, or in a packed model."""
+    """What reads like a `Path`: a file on the disk, in a zip, or in a packed model."""
 
-    def exists(self) -> bool:
-        """Return whether it is there."""
-        ...
+    def exists(self) -> bool: ...
 
-    def is_file(self) -> bool:
-        """Return whether it is a file."""
-        ...
+    def is_file(self) -> bool: ...
 
-    def read_bytes(self) -> bytes:
-        """Return what it holds; a FileNotFoundError where it is not there."""
-        ...
+    def read_bytes(self) -> bytes: ...
 
 
 def beside(target: Path, ending: str) -> Path:

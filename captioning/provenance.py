@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
 import inspect
 import json
@@ -27,13 +28,16 @@ class FileState(NamedTuple):
 
     @classmethod
     def of(cls, path: Path | str) -> FileState:
-        """Ask the file system.
-
-        Raises:
-            OSError: the file cannot be seen.
-        """
+        """Return the state of a file; an OSError where it cannot be seen."""
         status = os.stat(path)
         return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+    @classmethod
+    def seen(cls, path: Path | str) -> FileState | None:
+        """Return the state of a file; None where it cannot be seen, as on a drive that is away."""
+        with contextlib.suppress(OSError):
+            return cls.of(path)
+        return None
 
 
 def digest(*values: Any) -> str:

@@ -104,14 +104,7 @@ def choose(
 ) -> Project:
     """Choose what the series runs on and write it to data/active.json; the environment takes precedence.
 
-    What comes from the environment is in force, but never written down.
-
-    Args:
-        dataset: one of `DATASETS`.
-        root: the folder with the dataset's original files, or None to fetch or draw them.
-        limit: number of images, or None for all.
-        weights: imagenet, random or a folder; None for the dataset's own default.
-        encoder: one of `ENCODERS`, or None for each notebook's own.
+    What comes from the environment is in force, but never written down. The arguments are the fields of `Project`.
     """
     knobs: dict[str, Any] = dict(zip(KNOBS, (dataset, root, limit, weights, encoder), strict=True))
     project = from_environment(**knobs)
@@ -276,7 +269,7 @@ _FOLDERS = {
     "root": "there is no such folder",
     "weights": "give imagenet, random, or an existing folder with Keras's weight files",
 }
-_OPTIONAL = ("root", "limit", "weights", "encoder")
+_OPTIONAL = KNOBS[1:]
 # Setting -> whether a value can be used, and what to say of one that cannot.
 _RULES = {
     "dataset": (lambda value: value in DATASETS, f"use one of {', '.join(DATASETS)}"),

@@ -49,8 +49,7 @@ class Tokenizer:
         Args:
             vocabulary: the words without the special tokens; word i gets id i + 4.
             fitted_on: digest of the captions that they were taken from; empty for words of one's own.
-            minimum_count: as given to `fit`.
-            maximum_size: as given to `fit`.
+            minimum_count, maximum_size: as given to `fit`.
             splitting: what the words are: PTB tokens, or characters (see `captioning.words.units`).
 
         Raises:

@@ -5,7 +5,7 @@ import time
 import numpy as np
 from PIL import Image
 
-from tests.pictures import saved
+from tests.pictures import saved, turned
 
 BYTES = "Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0))"
 SCORES = {"images": 5, "CIDEr": 0.5, "Bleu_4": 0.25, "shuffled_CIDEr": 0.1}
@@ -15,12 +15,6 @@ def smooth(width, height, seed, mode="RGB"):
     """Return a picture of large soft spots of all colors."""
     noise = np.random.default_rng(seed).integers(0, 256, (4, 4, len(mode)), dtype=np.uint8)
     return Image.fromarray(noise).resize((width, height), Image.Resampling.BICUBIC)
-
-
-def turned(orientation):
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    return exif
 
 
 PICTURES = {

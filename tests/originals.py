@@ -1,9 +1,11 @@
 """Small originals of every downloadable dataset, as their servers offer them."""
 
 import csv
+import functools
 import hashlib
 import io
 import json
+import os
 import random
 import zipfile
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 from PIL import Image
 
 from captioning.fetching.download import URLS
+from captioning.provenance import FileState
 from captioning.settings import Project
 
 REAL = Path(__file__).parents[2] / "shared" / "real"
@@ -31,6 +34,14 @@ def photo(path):
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", (4, 4)).save(path)
     return path
+
+
+def repaint(file):
+    """Write another picture of the same size under the same name, with the time of the old one."""
+    state = FileState.of(file)
+    file.write_bytes(file.read_bytes()[:-40] + bytes(38) + b"\xff\xd9")
+    os.utime(file, ns=(state.modified, state.modified))
+    assert FileState.of(file)[:2] == state[:2]
 
 
 def splits_of(dataset):
@@ -128,9 +139,7 @@ def serve_coco(server, train=30, val=20, karpathy=True, source=made_up, year=201
     return photos
 
 
-def serve_coco2017(server, **options):
-    """Offer COCO as of 2017; see `serve_coco`."""
-    return serve_coco(server, year=2017, **options)
+serve_coco2017 = functools.partial(serve_coco, year=2017)
 
 
 def serve_flickr8k(server, photos=40, source=made_up):
@@ -157,6 +166,20 @@ def serve_open_images(server, photos=40, source=made_up):
         rows.append({"dataset_id": "train", "image_id": image_id, "annotator_id": 1, "caption": text})
         server.files[f"{OPEN_IMAGES}/{image_id}.jpg"] = photo
     server.files[NARRATIVES] = "".join(json.dumps(row) + "\n" for row in rows).encode()
+
+
+def write_coco(root, **parts):
+    """Write a COCO folder, a photo and a caption for each id of each part; return the folder."""
+    (root / "annotations").mkdir(parents=True)
+    for part, ids in parts.items():
+        (root / part).mkdir()
+        for number in ids:
+            (root / part / f"{number}.jpg").write_bytes(jpeg(number))
+        images = [{"id": number, "file_name": f"{number}.jpg"} for number in ids]
+        annotations = [{"image_id": number, "caption": "a photo"} for number in ids]
+        content = json.dumps({"images": images, "annotations": annotations})
+        (root / "annotations" / f"captions_{part}.json").write_text(content)
+    return root
 
 
 def write_folder(root, photos=40, source=made_up):

@@ -2,7 +2,6 @@
 
 import re
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ from captioning import bundle
 from captioning.bundle import Answer
 from captioning.fetching import photo
 from captioning.images import ImageError, opening
-from tests.pictures import header, saved
+from tests.pictures import png, saved, turned
 from tests.server import Fault, Server
 
 COLORS = np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)
@@ -20,24 +19,18 @@ PHOTO = Image.fromarray(COLORS)
 JPEG = saved(PHOTO, "JPEG")
 
 
-def turned():
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    return saved(PHOTO, "JPEG", exif=exif)
-
-
 # Name -> bytes, and what is told of them; None: they are captioned.
 FILES = {
     "text.jpg": (b"a dog, perhaps", "it is a text"),
     "truncated.jpg": (JPEG[:500], "truncated"),
     "empty.jpg": (b"", "an empty file"),
-    "huge.png": (header(50_000, 50_000), "50000 x 50000 pixels"),
+    "huge.png": (png(50_000, 50_000), "50000 x 50000 pixels"),
     "cmyk.jpg": (saved(PHOTO.convert("CMYK"), "JPEG"), None),
     "moving.gif": (saved(PHOTO, "GIF", save_all=True, append_images=[PHOTO.rotate(90)]), None),
     "16 bit.png": (saved(Image.fromarray(COLORS[..., 0].astype(np.uint16) * 257), "PNG"), None),
     "phone.heic": (b"\0\0\0\x18ftypheic" + bytes(99), "HEIC|HEIF"),
     "new.avif": (saved(PHOTO, "AVIF"), None) if features.check("avif") else (b"text", "it is a text"),
-    "turned.jpg": (turned(), None),
+    "turned.jpg": (saved(PHOTO, "JPEG", exif=turned()), None),
     "dot.png": (saved(Image.new("RGB", (1, 1)), "PNG"), None),
     "line.png": (saved(Image.new("RGB", (20_000, 10)), "PNG"), None),
     "alpha.png": (saved(PHOTO.convert("RGBA"), "PNG"), None),
@@ -137,16 +130,3 @@ def test_a_list_of_bad_pictures(photos, server, with_photos, monkeypatch):
     assert time.monotonic() - began < 15
     alone = [likely(captioner.caption(given)) for given in (JPEG, good)]
     assert found == pytest.approx([alone["/dog.jpg" not in name] for name, reason in mixed if reason is None], abs=1e-3)
-
-
-def test_a_folder_that_holds_no_photo_or_cannot_be_read(photos, with_photos, monkeypatch):
-    captioner = bundle.load(with_photos[0])
-    with pytest.raises(ImageError, match=r"inner\.jpg holds no photos"):
-        captioner.caption(photos / "inner.jpg")
-
-    def denied(folder):
-        raise PermissionError(13, "Permission denied", folder)
-
-    monkeypatch.setattr(Path, "iterdir", denied)
-    with pytest.raises(ImageError, match=r"photos cannot be read as a folder of photos: Permission denied\.$"):
-        captioner.caption(photos)

@@ -34,6 +34,21 @@ def test_a_loaded_bundle_decodes_like_the_model_it_was_made_of(made, kind):
 
 
 @pytest.mark.parametrize("kind", ["gru", "numpy_lstm"])
+@pytest.mark.parametrize("value", [np.nan, -np.inf])
+def test_weights_that_are_no_numbers_are_refused_by_the_name_of_their_file(made, kind, value):
+    folder, _ = finished(made, kind)
+    if kind == "gru":
+        with h5py.File(folder / "model.weights.h5", "r+") as file:
+            file["layers/dense/vars/0"][0, 0] = value
+    else:
+        arrays = dict(np.load(folder / "model.npz"))
+        arrays["parameters/output_bias"][-1] = value
+        np.savez(folder / "model.npz", **arrays)
+    with pytest.raises(BundleError, match=r"model\.(weights\.h5|npz) holds NaN or infinity: .*learning rate.*\.ipynb"):
+        bundle.load(folder)
+
+
+@pytest.mark.parametrize("kind", ["gru", "numpy_lstm"])
 def test_loading_writes_nothing_and_touches_no_random_state(made, kind):
     folder, _ = finished(made, kind)
     before = everything_in(made.project.home)

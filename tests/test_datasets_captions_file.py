@@ -4,7 +4,6 @@ import dataclasses
 import gc
 import json
 import os
-import shutil
 import time
 
 import pytest
@@ -15,13 +14,7 @@ from captioning.provenance import FileState, StaleError, content_digest
 from captioning.settings import Project
 from captioning.tokenizer import Tokenizer
 from tests import originals
-
-
-def run(project, *choices):
-    """Run the cells of notebook 01."""
-    dataset = prepare.arrange(project, prepare.check(project, prepare.obtain(project)), *choices)
-    prepare.save(project, dataset)
-    return dataset
+from tests.obtaining.offered import prepared as run
 
 
 @pytest.fixture
@@ -78,6 +71,7 @@ def test_photos_elsewhere_are_found_from_anywhere(own, tmp_path, monkeypatch):
         ({"limit": 5}, "limit was None and is now 5"),
         ({"quick": True}, "quick was False and is now True"),
         ({"root": None}, "root was .*own' and is now None"),
+        ({"root": "/an/other"}, "root was .*own' and is now '/an/other'"),
         ({"dataset": "open-images"}, "dataset was 'folder' and is now 'open-images'"),
     ],
 )
@@ -86,14 +80,6 @@ def test_other_settings_are_refused(change, message, own, monkeypatch):
     run(own)
     with pytest.raises(StaleError, match=rf"captions\.json is out of date: {message}.* Run notebooks/01_download"):
         prepare.load(dataclasses.replace(own, **change))
-
-
-def test_another_folder_is_refused(own, tmp_path, monkeypatch):
-    monkeypatch.setattr(Project, "name", "own")
-    run(own)
-    shutil.copytree(own.root, tmp_path / "other")
-    with pytest.raises(StaleError, match=r"root was .*own' and is now .*other'"):
-        prepare.load(dataclasses.replace(own, root=str(tmp_path / "other")))
 
 
 def test_pictures_obtained_with_other_settings_are_not_saved(own):
@@ -115,19 +101,23 @@ def test_a_file_of_another_version_names_itself_and_the_notebook(text, own):
     assert len(run(own).records) == 40
 
 
-@pytest.mark.parametrize("damage", ["cut", "no records", "an odd record", "an odd state", "no made_from"])
+DAMAGE = {
+    "cut": len,  # the file is, below
+    "no records": lambda content: content.pop("records"),
+    "no made_from": lambda content: content.update(made_from=None),
+    "an odd record": lambda content: content["records"].append({"id": 5}),
+    "an odd state": lambda content: content["records"][3].update(state=[1]),
+    "no captions": lambda content: content["records"][3].update(captions=7),
+    "no file": lambda content: content["records"][3].update(file=7),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
 def test_a_damaged_file_names_itself_and_the_notebook(damage, own):
     run(own)
     file = own.data / "captions.json"
     content = json.loads(file.read_text())
-    if damage == "no records":
-        del content["records"]
-    elif damage == "an odd record":
-        content["records"][0] = {"id": 5}
-    elif damage == "an odd state":
-        content["records"][0]["state"] = [1]
-    elif damage == "no made_from":
-        content["made_from"] = None
+    DAMAGE[damage](content)
     file.write_text(file.read_text()[:500] if damage == "cut" else json.dumps(content))
     with pytest.raises(DamagedError, match=r"captions\.json is damaged .*01_download"):
         prepare.load(own)
@@ -183,14 +173,3 @@ def test_rows_become_records_while_they_are_read(own, monkeypatch):
     monkeypatch.setattr(captions_file, "_record", counting)
     assert prepare.load(own) == dataset
     assert len(alive) == 40 and max(alive) <= 3  # all 40 where records wait for the end of the file
-
-
-@pytest.mark.parametrize("broken", ["captions", "state", "file"])
-def test_a_row_that_is_no_record_is_named(own, broken):
-    run(own)
-    file = own.data / "captions.json"
-    content = json.loads(file.read_text(encoding="utf-8"))
-    content["records"][3][broken] = 7
-    file.write_text(json.dumps(content), encoding="utf-8")
-    with pytest.raises(DamagedError, match="is damaged"):
-        prepare.load(own)

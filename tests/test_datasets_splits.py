@@ -12,6 +12,7 @@ from captioning.datasets.dataset import UNSPLIT, CaptionDataset, DatasetError, R
 from captioning.datasets.splits import FEWEST, HASH, WISHED
 from captioning.files import DamagedError
 from captioning.provenance import content_digest
+from tests.originals import splits_of
 
 NAMES = ("train", "val", "test")
 
@@ -31,10 +32,6 @@ def split(count, source):
     test = len(source) % count
     records = (picture(n, split="test" if n == test else NAMES[n % 2]) for n in range(count))
     return CaptionDataset("own", tuple(records), splits_from=source)
-
-
-def splits_of(dataset):
-    return {record.image_id: record.split for record in dataset.records}
 
 
 def counts(dataset):
@@ -131,10 +128,6 @@ def test_a_photo_that_was_renamed_keeps_its_split(settled):
     assert [again[f"new-{r.image_id}"] for r in few] == [r.split for r in few]
 
 
-def test_too_few_photos_are_split_as_far_as_they_go(file):
-    assert sum(counts(splits.settle(unsplit(range(3)), file, "official"))) == 3
-
-
 def test_splits_of_our_own_need_the_contents(file):
     bare = dataclasses.replace(unsplit(range(3)).records[0], content="")
     with pytest.raises(ValueError, match=r"call `prepare\.check` first"):
@@ -184,11 +177,6 @@ def test_pictures_that_are_not_there_now_are_not_forgotten(settled, file):
 def test_drawn_splits_are_not_written_down(settled, file):
     drawn = split(10, "")
     assert settled(drawn) == drawn and not file.exists()
-
-
-def test_the_same_photo_in_two_splits_is_reported():
-    pair = [picture(1, "ab", "train"), picture(2, "ab", "test"), picture(3, "cd", "train"), picture(4, "cd", "train")]
-    assert splits.leaks(CaptionDataset("own", tuple(pair))) == ["1.jpg (train), 2.jpg (test)"]
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 import dataclasses
 import pickle
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -12,8 +11,7 @@ from tiny_encoder import CHANNELS, REGIONS, SIZE, SPEC, build, preprocess, tiny_
 from captioning import encoders
 from captioning.features import folder_of
 from captioning.settings import ENCODERS, Project, SettingError
-
-REAL = Path(__file__).parents[2] / "shared" / "real"
+from tests.originals import REAL, needs_real
 
 
 @pytest.fixture
@@ -142,13 +140,15 @@ def test_random_weights_are_kept_for_ever(tiny, pixels, tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["tiny-random.weights.h5"]
 
 
-# Side of the square: smaller where the whole CNN takes seconds; the depth and the kernels are the same.
-@pytest.mark.parametrize(("name", "size", "regions"), [
-    ("vgg16", 32, 1), ("inception_v3", 75, 1), ("resnet50", 64, 4), ("mobilenet", 224, 49),
-    ("mobilenet_v3", 224, 49), ("efficientnet_v2", 224, 49),
-])  # fmt: skip
-def test_random_weights_of_every_encoder_say_something(name, size, regions, tmp_path, monkeypatch):
-    spec = dataclasses.replace(encoders.SPECS[name], size=size, regions=regions)
+# Side of the square and regions where the whole CNN takes seconds; the depth and the kernels are the same.
+SMALLER = {"vgg16": (32, 1), "inception_v3": (75, 1), "resnet50": (64, 4)}
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_random_weights_of_every_encoder_say_something(name, monkeypatch):
+    spec = encoders.SPECS[name]
+    size, regions = SMALLER.get(name, (spec.size, spec.regions))
+    spec = dataclasses.replace(spec, size=size, regions=regions)
     monkeypatch.setitem(encoders.SPECS, name, spec)
     encoder = encoders.load(name, "random", None)
     pixels = np.random.default_rng(1).integers(0, 256, (2, 4, 4, 3), np.uint8)
@@ -157,11 +157,6 @@ def test_random_weights_of_every_encoder_say_something(name, size, regions, tmp_
     kept = features.astype(np.float16)
     assert 1e-3 < features.max() < 1e3 and (kept != 0).mean() > 0.3
     assert np.abs(features[0] - features[1]).max() > 0.1 * features.max()
-
-
-def test_every_encoder_is_tested_with_random_weights():
-    marks = test_random_weights_of_every_encoder_say_something.pytestmark
-    assert [case[0] for case in marks[0].args[1]] == list(ENCODERS)
 
 
 def test_the_draws_of_convolutions_stay(tmp_path, monkeypatch):
@@ -265,14 +260,12 @@ def test_the_hash_tells_weights_apart():
     assert encoders.Encoder(SPEC, nearly._model, "random").weights_hash != nearly.weights_hash
 
 
+@needs_real
 def test_the_real_mobilenet(tmp_path):
-    spec = encoders.spec_of("mobilenet")
-    if not (REAL / "keras" / "models" / spec.file).is_file():
-        pytest.skip(f"its ImageNet weights are not here: {REAL / 'keras' / 'models' / spec.file}")
     encoder = encoders.load("mobilenet", str(REAL / "keras" / "models"), tmp_path)
     pixels = np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), np.uint8)
     features = keras.ops.convert_to_numpy(encoder(pixels))
     assert features.shape == (2, 49, 768) and features.max() == 6  # ReLU6
-    other = dataclasses.replace(spec, preprocess=lambda pixels: pixels / 255)
+    other = dataclasses.replace(encoder.spec, preprocess=lambda pixels: pixels / 255)
     wrong = keras.ops.convert_to_numpy(encoders.Encoder(other, encoder._model, "files")(pixels))
     assert np.abs(wrong - features).mean() > 0.01

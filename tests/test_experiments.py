@@ -25,14 +25,6 @@ def names(made):
 # Knobs changed and changed back
 
 
-def test_the_same_settings_find_the_finished_experiment(made, capsys):
-    folder, _ = finished(made)
-    weights = (folder / "model.weights.h5").read_bytes()
-    assert start(made) == folder
-    assert "bahdanau-mobilenet: trained with exactly these settings; it is loaded." in capsys.readouterr().out
-    assert (folder / "model.weights.h5").read_bytes() == weights
-
-
 def test_knobs_changed_and_changed_back_leave_three_experiments(made, capsys):
     folders = [train(made, units=units)[0] for units in (6, 4, 5)]
     before = everything_in(made.project.checkpoints)

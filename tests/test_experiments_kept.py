@@ -196,14 +196,10 @@ def test_only_finished_experiments_are_found_and_the_others_named(made, capsys):
     assert "torn: left out." in printed and "torn/settings.json is damaged" in printed
 
 
-def test_without_any_the_notebook_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no trained model.*04_gru_decoder"):
-        experiments.find(tmp_path)
-
-
 def test_the_best_is_that_of_the_highest_validation_score(made, tmp_path, capsys):
-    with pytest.raises(FileNotFoundError, match=r"no trained model.*04_gru_decoder"):
-        experiments.best(tmp_path)
+    for ask in (experiments.best, experiments.find):
+        with pytest.raises(FileNotFoundError, match=r"no trained model.*04_gru_decoder"):
+            ask(tmp_path)
     start(made)
     with pytest.raises(FileNotFoundError, match="no trained model"):
         experiments.best(made.project.checkpoints)

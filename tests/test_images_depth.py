@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from captioning.images import ImageError, load_pixels, open_image
-from tests.pictures import header, saved
+from tests.pictures import png, saved
 
 
 def ramp(high, kind=np.uint16):
@@ -30,10 +30,7 @@ def deep_png(numbers):
     """Colors of 16 bits, which Pillow does not write."""
     channels = numbers.shape[2]
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in numbers)
-    head = header(numbers.shape[1], numbers.shape[0], 16, {3: 2, 4: 6}[channels])
-    start = head.index(b"IDAT") - 4
-    body = zlib.compress(rows)
-    return head[:start] + struct.pack(">I", len(body)) + b"IDAT" + body + struct.pack(">I", zlib.crc32(b"IDAT" + body))
+    return png(numbers.shape[1], numbers.shape[0], 16, {3: 2, 4: 6}[channels], rows)
 
 
 def upper(numbers, bits):

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from captioning.images import EXTENSIONS, ImageError, load_pixels, open_image, opening
-from tests.pictures import header, saved, writable
+from tests.pictures import chunk, png, saved, turned, writable
 
 
 def brand(major, *others):
@@ -98,8 +98,8 @@ def test_of_moving_pictures_the_first_frame_is_read(kind):
 
 MODES = {
     "RGBA": {}, "LA": {}, "P": {"transparency": 0}, "P ": {}, "I;16": {}, "I": {"kind": "TIFF"},
-    "CMYK": {"kind": "TIFF"}, "F": {"kind": "TIFF"}, "1": {}, "L": {}, "RGB": {"turned": True},
-    "RGB ": {"transparency": (0, 0, 0)}, "RGBA ": {"turned": True},
+    "CMYK": {"kind": "TIFF"}, "F": {"kind": "TIFF"}, "1": {}, "L": {}, "RGB": {"exif": turned()},
+    "RGB ": {"transparency": (0, 0, 0)}, "RGBA ": {"exif": turned()},
 }  # fmt: skip
 
 
@@ -122,10 +122,7 @@ print(peak() - before)
 def test_the_memory_that_a_picture_takes_is_what_was_counted_for_it(name, tmp_path, monkeypatch):
     """24 megapixels."""
     options = dict(MODES[name])
-    mode, kind, turned = name.strip(), options.pop("kind", "PNG"), options.pop("turned", False)
-    if turned:
-        options["exif"] = Image.Exif()
-        options["exif"][0x0112] = 6
+    mode, kind = name.strip(), options.pop("kind", "PNG")
     for file, size in (("small", (1300, 1300)), ("large", (6000, 4000))):
         Image.new(mode, size).save(tmp_path / file, kind, compress_level=1, **options)
     monkeypatch.setattr(opening, "LIMIT", 1)
@@ -143,10 +140,8 @@ def test_a_picture_that_is_reduced_first_looks_like_the_whole_one(mode, orientat
     colors = Image.fromarray(np.random.default_rng(1).integers(0, 256, (7, 9, 4), np.uint8))
     image = colors.resize((397, 211), Image.Resampling.BICUBIC).convert("RGBA" if mode == "RGBA" else "RGB")
     image = image.convert(mode)
-    exif = Image.Exif()
-    if orientation:
-        exif[0x0112] = orientation
-    data = saved(image, "TIFF" if mode == "CMYK" else "PNG", **({} if mode == "CMYK" else {"exif": exif}))
+    lies = {"exif": turned(orientation)} if orientation and mode != "CMYK" else {}
+    data = saved(image, "TIFF" if mode == "CMYK" else "PNG", **lies)
     whole = image
     if mode == "RGBA":
         whole = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
@@ -163,7 +158,7 @@ def test_a_picture_that_is_reduced_first_looks_like_the_whole_one(mode, orientat
 @pytest.mark.parametrize("size", [(50_000, 50_000), (2_000_000, 200), (17_000, 17_000)])
 def test_a_picture_that_needs_too_much_memory_is_refused_before_it_is_decoded(size, tmp_path, monkeypatch):
     path = tmp_path / "huge.png"
-    path.write_bytes(header(*size))
+    path.write_bytes(png(*size))
     monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", lambda *_: pytest.fail("decoded"))
     with pytest.raises(ImageError, match=rf"huge\.png has {size[0]} x {size[1]} pixels: .* GB .* Save it smaller"):
         load_pixels(path, 32)
@@ -207,13 +202,12 @@ def test_threads_read_large_pictures_one_at_a_time(share, at_a_time, monkeypatch
     assert len(done) == 8 and (max(most) == 1) == (at_a_time == 1)
 
 
-@pytest.mark.parametrize("chunk", [b"zTXt", b"iTXt", b"iCCP"])
-def test_a_text_that_swells_when_it_is_unpacked_names_the_file(chunk, tmp_path):
+@pytest.mark.parametrize("kind", [b"zTXt", b"iTXt", b"iCCP"])
+def test_a_text_that_swells_when_it_is_unpacked_names_the_file(kind, tmp_path):
     bomb = zlib.compress(bytes(100_000_000))
-    body = {b"zTXt": b"a\0\0", b"iTXt": b"a\0\1\0\0\0", b"iCCP": b"a\0\0"}[chunk] + bomb
+    body = {b"zTXt": b"a\0\0", b"iTXt": b"a\0\1\0\0\0", b"iCCP": b"a\0\0"}[kind] + bomb
     whole = saved(Image.new("RGB", (4, 4)), "PNG")
     end = 8 + 25  # behind IHDR
-    extra = struct.pack(">I", len(body)) + chunk + body + struct.pack(">I", zlib.crc32(chunk + body))
-    (tmp_path / "bomb.png").write_bytes(whole[:end] + extra + whole[end:])
+    (tmp_path / "bomb.png").write_bytes(whole[:end] + chunk(kind, body) + whole[end:])
     with pytest.raises(ImageError, match=r"bomb\.png cannot be read as a picture: Decompressed data too large"):
         open_image(tmp_path / "bomb.png")

@@ -3,6 +3,7 @@
 import io
 import os
 from collections import OrderedDict
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,15 +11,13 @@ import pytest
 from PIL import Image
 
 from captioning.images import ImageError, each, is_one, load_pixels, opening
+from tests.pictures import saved, turned
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (24, 24, 3), np.uint8)
 GREY = PICTURE[..., 0]
 
 
-def png(array=PICTURE):
-    file = io.BytesIO()
-    Image.fromarray(array).save(file, "PNG")
-    return file.getvalue()
+PNG = saved(Image.fromarray(PICTURE), "PNG")
 
 
 class Tensor:
@@ -32,13 +31,13 @@ class Tensor:
 def folder(tmp_path):
     (tmp_path / "photos" / "inner").mkdir(parents=True)
     for name in ("b.png", "a.PNG", "c.jpg"):
-        (tmp_path / "photos" / name).write_bytes(png())
+        (tmp_path / "photos" / name).write_bytes(PNG)
     (tmp_path / "photos" / "captions.csv").write_text("image,caption")
     return tmp_path / "photos"
 
 
 ONE = {
-    "bytes": png(), "bytearray": bytearray(png()), "memoryview": memoryview(png()), "PIL": Image.fromarray(PICTURE),
+    "bytes": PNG, "bytearray": bytearray(PNG), "memoryview": memoryview(PNG), "PIL": Image.fromarray(PICTURE),
     "uint8": PICTURE, "floats to 1": PICTURE / 255, "floats to 255": PICTURE.astype(np.float32),
     "int64": PICTURE.astype(int), "one more axis of alpha": np.dstack([PICTURE, np.full((24, 24), 255, np.uint8)]),
     "not contiguous": np.ascontiguousarray(PICTURE.transpose(1, 0, 2)).transpose(1, 0, 2), "tensor": Tensor(),
@@ -70,9 +69,7 @@ def test_files(folder):
 
 
 def test_a_picture_that_pillow_has_opened_is_left_as_it_was_and_set_upright(folder):
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    Image.new("RGB", (640, 320), "red").save(folder / "turned.jpg", exif=exif)
+    Image.new("RGB", (640, 320), "red").save(folder / "turned.jpg", exif=turned())
     image = Image.open(folder / "turned.jpg")
     assert np.abs(load_pixels(image, 24).astype(int) - load_pixels(folder / "turned.jpg", 24)).max() < 3
     assert image.size == (640, 320)
@@ -89,8 +86,11 @@ def test_several(folder):
         assert not is_one(none) and list(each(none)) == []
 
 
-def test_a_folder_without_photos_says_what_it_looked_for(folder):
+def test_a_folder_without_photos_or_that_cannot_be_read(folder, monkeypatch):
     with pytest.raises(ImageError, match=r"inner holds no photos \(.*\.jpg"):
+        list(each(folder / "inner"))
+    monkeypatch.setattr(Path, "iterdir", lambda folder: exec("raise PermissionError(13, 'Permission denied')"))
+    with pytest.raises(ImageError, match=r"inner cannot be read as a folder of photos: Permission denied\.$"):
         list(each(folder / "inner"))
 
 

@@ -9,7 +9,7 @@ from PIL import Image, ImageFile
 from captioning.datasets import folder, photo_check
 from captioning.fetching import photo as web
 from captioning.images import ImageError, each, load_pixels, open_image, opening
-from tests.pictures import saved, writable
+from tests.pictures import saved, turned, writable
 from tests.server import Server
 
 CORNERS = Image.fromarray(np.array([[[220, 30, 30], [30, 200, 30]], [[30, 30, 220], [230, 230, 30]]], np.uint8))
@@ -26,11 +26,9 @@ def corners(image):
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("kind", KINDS)
 def test_they_are_set_upright(kind, orientation):
-    exif = Image.Exif()
-    exif[0x0112] = orientation
     turn = opening._UPRIGHT.get(orientation)
     expected = PHOTO.transpose(turn) if turn is not None else PHOTO
-    found = open_image(saved(PHOTO, kind, exif=exif.tobytes()))
+    found = open_image(saved(PHOTO, kind, exif=turned(orientation).tobytes()))
     assert found.size == expected.size and np.abs(corners(found) - corners(expected)).max() < 12
 
 

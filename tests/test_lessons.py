@@ -23,6 +23,7 @@ def test_settings_left_open_suit_the_dataset_and_others_are_kept():
     knobs = {"max_words": None, "dropout": 0.0, "batch": None}
     assert lessons.suited(Project(dataset="scenes"), **knobs) == (20, 0.0, 32)
     assert lessons.suited(Project(dataset="open-images"), **knobs) == (50, 0.0, 16)
+    assert lessons.suited(Project(dataset="scenes"), dropout=None) < lessons.suited(Project("coco2014"), dropout=None)
     with pytest.raises(KeyError, match="no_such_setting"):
         lessons.suited(Project(), no_such_setting=None)
 

@@ -9,9 +9,10 @@ import tensorflow as tf
 from small_models import BY_KIND, CONFIGS, SIZES, build, features
 
 from captioning import models
-from captioning.decoding import beam_search, greedy
+from captioning.decoding import beam_search, ensemble, greedy
 from captioning.models.bahdanau import BahdanauDecoder
-from captioning.models.compiled import _best_words
+from captioning.models.compiled import CompiledStep, _best_words
+from captioning.models.together import Together
 from captioning.tokenizer import END
 
 PICTURES, LENGTH = 14, 7
@@ -56,6 +57,20 @@ def test_the_captions_of_every_decoder_equal_those_of_the_plain_search(config):
             assert len(of_image) == len(others)
             for one, other in zip(of_image, others, strict=True):
                 assert_equal(one, other)
+
+
+def test_decoders_compiled_together_caption_as_the_ensemble_of_their_steps_does():
+    members = [lively(config, seed) for config, seed in zip(CONFIGS, SEEDS, strict=True)]
+    steps = [member.compile_step() for member in members]
+    state = tuple(start(features(PICTURES)) for start, _ in steps)
+    together, by_definition = CompiledStep(Together(members)), ensemble([step for _, step in steps])
+    options = dict(beam_width=3, max_length=LENGTH, length_penalty=0.7, return_all=True)
+    found, expected = beam_search(together, state, **options), beam_search(by_definition, state, **options)
+    assert len({len(captions[0].tokens) for captions in found}) > 1
+    for one, other in zip(itertools.chain(*found), itertools.chain(*expected), strict=True):
+        assert_equal(one, other)
+    of_picture = Together(members).of_picture(state)
+    assert of_picture == tuple(model.of_picture(part) for model, part in zip(members, state, strict=True))
 
 
 def test_equal_words_are_in_the_order_of_their_ids():

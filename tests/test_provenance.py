@@ -1,5 +1,6 @@
 """Digests that change with what they stand for, and with nothing else."""
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -94,22 +95,20 @@ def unused(x):
 '''
 
 
-def digest_of(tmp_path, source, name="Model"):
-    """The digest of a class in a file that is not a part of the package, as of a notebook's cells."""
-    folder = tmp_path / digest(source)
-    folder.mkdir(exist_ok=True)
-    (folder / "cells.py").write_text(source)
-    code = f"import cells; from captioning.provenance import code_digest; print(code_digest(cells.{name}))"
-    root = str(Path(__file__).parents[1])
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": root},
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+@pytest.fixture
+def digest_of(tmp_path, monkeypatch):
+    """Return the digest of a class in a file that is not a part of the package, as of a notebook's cells."""
+
+    def digest_of(source):
+        file = tmp_path / digest(source) / "cells.py"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(source)
+        spec = importlib.util.spec_from_file_location("cells", file)
+        monkeypatch.setitem(sys.modules, "cells", importlib.util.module_from_spec(spec))
+        spec.loader.exec_module(sys.modules["cells"])
+        return code_digest(sys.modules["cells"].Model)
+
+    return digest_of
 
 
 @pytest.mark.parametrize(
@@ -123,9 +122,9 @@ def digest_of(tmp_path, source, name="Model"):
         ("return cls()", "return cls"),
     ],
 )
-def test_the_digest_of_code_follows_what_the_class_uses(old, new, tmp_path):
+def test_the_digest_of_code_follows_what_the_class_uses(old, new, digest_of):
     assert MODULE.count(old) == 1
-    assert digest_of(tmp_path, MODULE) != digest_of(tmp_path, MODULE.replace(old, new))
+    assert digest_of(MODULE) != digest_of(MODULE.replace(old, new))
 
 
 @pytest.mark.parametrize(
@@ -137,9 +136,9 @@ def test_the_digest_of_code_follows_what_the_class_uses(old, new, tmp_path):
         ("def unused(x):\n    return x", "def unused(x):\n    return -x"),
     ],
 )
-def test_the_digest_of_code_ignores_words_layout_and_what_is_not_used(old, new, tmp_path):
+def test_the_digest_of_code_ignores_words_layout_and_what_is_not_used(old, new, digest_of):
     assert MODULE.count(old) == 1
-    assert digest_of(tmp_path, MODULE) == digest_of(tmp_path, MODULE.replace(old, new))
+    assert digest_of(MODULE) == digest_of(MODULE.replace(old, new))
 
 
 def test_a_class_of_the_package_counts_with_all_modules_that_it_uses(tmp_path, monkeypatch):

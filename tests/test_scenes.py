@@ -73,11 +73,6 @@ def test_coco_layout(folder):
     assert list(read(folder, "truth.json")) == [str(i) for i in range(1, 51)]
 
 
-def test_splits_are_mixed_over_the_ids(records):
-    _, splits, _ = records
-    assert 850 < np.mean(splits["test"]) < 1050 and splits["test"] == sorted(splits["test"])
-
-
 def test_unseen_triples_are_a_tenth_and_in_test_only(full):
     everything = set(itertools.product(PLACES, OBJECTS, COLOURS))
     by_split = {split: Counter() for split in COUNTS}
@@ -108,11 +103,6 @@ def test_smallest_train_split_shows_every_place_object_and_colour(seed):
     pairs = {(item.object, item.colour) for scene in train for item in scene.items}
     assert pairs == set(itertools.product(OBJECTS, COLOURS))
     assert not {triple for scene in train for triple in triples(scene)} & set(UNSEEN)
-
-
-def test_one_and_two_objects_are_about_equally_frequent(full):
-    counts = Counter(len(scene.items) for scene in full)
-    assert set(counts) == {1, 2} and 0.45 < counts[1] / len(full) < 0.55
 
 
 def test_truth_is_what_was_composed(full, records):
@@ -245,15 +235,6 @@ def test_other_parameters_replace_a_drawing_even_after_a_kill(folder, tmp_path, 
     drawn = counted(monkeypatch)
     draw(tmp_path, **COUNTS, seed=0)
     assert len(drawn) == 47 and all_bytes(tmp_path) == all_bytes(folder)
-
-
-def test_another_seed_replaces_a_drawing(tmp_path, monkeypatch):
-    monkeypatch.setattr(scenes, "render", lambda scene: Image.new("RGB", (8, 8)))
-    draw(tmp_path, 40, 0, 0, seed=1)
-    first = read(tmp_path, "truth.json")
-    drawn = counted(monkeypatch)
-    draw(tmp_path, 40, 0, 0, seed=2)
-    assert len(drawn) == 40 and read(tmp_path, "truth.json") != first
 
 
 def test_missing_picture_is_drawn_again(tmp_path, monkeypatch):

@@ -67,13 +67,6 @@ def test_the_environment_is_not_written_down(home, tmp_path, variables):
     assert kept_in(home) == {"dataset": "coco2014", "root": None, "limit": 9, "weights": None, "encoder": None}
 
 
-def test_a_quick_run_leaves_no_trace(home, monkeypatch):
-    with monkeypatch.context() as quick:
-        quick.setenv("CAPTIONING_QUICK", "1")
-        assert choose().quick and active().quick
-    assert active() == Project(home=home)
-
-
 def test_the_root_stays_with_its_dataset(tmp_path, variables):
     choose("coco2014", root=str(tmp_path), limit=5)
     assert active().root == str(tmp_path)
@@ -133,14 +126,10 @@ def test_the_environment_has_the_last_word(home, tmp_path, variables):
     assert active() == from_environment() == choose("coco2014", limit=9, encoder="mobilenet") == expected
 
 
-def test_an_empty_variable_is_not_set(variables):
-    variables(LIMIT="", QUICK="", ROOT="", DATASET="")
+@pytest.mark.parametrize("quick", ["", "0"])
+def test_an_empty_variable_is_not_set(quick, variables):
+    variables(LIMIT="", QUICK=quick, ROOT="", DATASET="")
     assert from_environment() == Project(home=from_environment().home)
-
-
-def test_quick_0_is_not_quick(variables):
-    variables(QUICK="0")
-    assert from_environment().quick is False
 
 
 def test_quick_has_folders_of_its_own(tmp_path):

@@ -7,18 +7,16 @@ import pytest
 from captioning import settings
 from captioning.environment import OF_PROCESS, of_process
 from captioning.settings import Project, SettingError, active, choose, from_environment, require
-
-
-def kept_in(home):
-    return json.loads((home / "data" / "active.json").read_text())
+from tests.test_settings import kept_in
 
 
 def test_an_unknown_variable_lists_the_known_ones(variables):
-    variables(ENCODR="vgg16")
+    variables(ENCODR="vgg16", PROJECT="")
     for ask in (choose, active, from_environment):
         with pytest.raises(SettingError, match="CAPTIONING_ENCODR") as caught:
             ask()
         assert all(f"CAPTIONING_{name}" in str(caught.value) for name in settings.VARIABLES)
+        assert "CAPTIONING_PROJECT" not in str(caught.value)  # nobody sets it by hand
 
 
 @pytest.mark.parametrize(("name", "known"), [("DATASET", settings.DATASETS), ("ENCODER", settings.ENCODERS)])
@@ -140,22 +138,11 @@ def test_a_project_that_nobody_handed_over_is_refused(content, variables):
         active()
 
 
-def test_the_handed_project_is_no_setting_to_offer(variables):
-    variables(PROJECT="", ENCODR="vgg16")
-    with pytest.raises(SettingError) as caught:
-        from_environment()
-    assert "CAPTIONING_PROJECT" not in str(caught.value)
-
-
 def test_a_quick_run_says_which_knobs_it_replaces(capsys):
     units, epochs = settings.quick_sizes(UNITS=16, EPOCHS=2)
     assert (units, epochs) == (16, 2)
     printed = capsys.readouterr().out
     assert "UNITS = 16, EPOCHS = 2 instead of" in printed and "CAPTIONING_QUICK" in printed
-
-
-def test_require_gives_what_is_there(tmp_path):
-    assert require(tmp_path, made_by="07_bilstm_dot_attention") == tmp_path
 
 
 def test_require_names_the_notebook(tmp_path):

@@ -5,15 +5,14 @@ import json
 import random
 import unicodedata
 from itertools import islice
-from pathlib import Path
 
 import pytest
 
 from captioning.words import tokenize, write, writing
+from tests.originals import REAL, needs_real
 from tests.test_words_letters import SENTENCES
 from tests.test_words_ptb import RULES
 
-REAL = Path(__file__).parents[2] / "shared" / "real" / "metrics" / "captions_val2014.json.gz"
 CAPTIONS = [caption for caption, _ in RULES.values()] + [
     unicodedata.normalize(form, sentence) for sentence, *_ in SENTENCES for form in ("NFC", "NFD")
 ]
@@ -69,9 +68,9 @@ def test_a_token_that_no_text_gives_is_written_and_the_rest_comes_back():
     assert write(["a", "'t", "man", "'s", "1", "1/2"]) == "a 't man's 1  1/2"
 
 
-@pytest.mark.skipif(not REAL.is_file(), reason=f"COCO's captions are not there: {REAL}")
+@needs_real
 def test_real_captions():
-    entries = json.loads(gzip.decompress(REAL.read_bytes()))["annotations"]
+    entries = json.loads(gzip.decompress((REAL / "metrics" / "captions_val2014.json.gz").read_bytes()))["annotations"]
     for entry in islice(entries, 0, None, 20):
         tokens = tokenize(entry["caption"])
         assert tokenize(write(tokens)) == tokens

@@ -19,6 +19,9 @@ from captioning.datasets.dataset import CaptionDataset
 from captioning.encoders import Encoder
 from captioning.features import FeatureStore
 from captioning.files import DamagedError, write_json
+from captioning.models.compiled import CompiledStep
+from captioning.models.decoder import Decoder
+from captioning.models.together import Together
 from captioning.provenance import StaleError, difference
 from captioning.tokenizer import Tokenizer
 
@@ -80,6 +83,9 @@ class Ensemble(Captioner):
     @cached_property
     def step(self) -> decoding.StepFunction:
         """The mean of the members' probabilities, see `decoding.ensemble`."""
+        decoders = [member.model for member in self.members if isinstance(member.model, Decoder)]
+        if len(decoders) == len(self.members):
+            return CompiledStep(Together(decoders))
         return decoding.ensemble([member.step for member in self.members])
 
     def initial_state(self, features: Mapping[str, np.ndarray]) -> tuple[Any, ...]:

@@ -75,6 +75,10 @@ def load_one(folder: Path | Packed, other_code: bool = False) -> Bundle:
     except (ValueError, KeyError, TypeError, OSError, RuntimeError) as error:
         reason = textwrap.shorten(str(error), 300, placeholder=" …")  # Keras lists every layer, on lines of its own
         raise BundleError(f"{weights} does not fit {folder}/settings.json: {reason}") from error
+    numbers = model.parameters.values() if isinstance(model, CaptioningRNN) else model.get_weights()
+    if not all(np.isfinite(array).all() for array in numbers):
+        way_out = packed.AGAIN if travels else f"Delete {folder} and run notebooks/{made_by}.ipynb with a lower one."
+        raise BundleError(f"{weights} holds NaN or infinity: was the learning rate too high? {way_out}")
     if not settings["finished"]:
         print(f"{folder.name}: its training is unfinished; these are the best weights so far.")
     return Bundle(cast(Path, folder), model, tokenizer, settings)

@@ -131,11 +131,6 @@ def unchanged(path: Path, dataset: CaptionDataset) -> CaptionDataset:
 
 
 def _touched(dataset: CaptionDataset) -> Iterator[Source]:
-    """Yield the files whose state is another one than was noted."""
+    """Yield the files whose state is another one than was noted; one that cannot be seen has not changed."""
     photos = (Source(r.file, r.state, r.content) for r in dataset.records if r.state is not None)
-    for noted in (*dataset.sources, *photos):
-        try:
-            if FileState.of(noted.file) != noted.state:
-                yield noted
-        except OSError:  # cannot look
-            continue
+    return (noted for noted in (*dataset.sources, *photos) if FileState.seen(noted.file) not in (noted.state, None))

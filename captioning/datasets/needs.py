@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from captioning.datasets.dataset import DatasetError
 from captioning.datasets.fetching import is_done
+from captioning.environment import of_process
 from captioning.fetching.download import URLS
 from captioning.files import beside, free_space
 from captioning.settings import ENCODERS, Project
@@ -56,9 +57,10 @@ def encoders(project: Project) -> tuple[str, ...]:
 
 def features(project: Project, pictures: int) -> list[Need]:
     """Return the disk that the later notebooks need for what the encoders see, less what is there."""
-    needs = []
+    needs, precision = [], of_process("PRECISION")
+    kind = project.weights_kind + f"-{precision}" * (precision != "float32")  # as in `features.folder_of`
     for name in encoders(project):
-        there = megabytes((project.data / "features").glob(f"{name}-*-{project.weights_kind}/*"))
+        there = megabytes((project.data / "features").glob(f"{name}-*-{kind}/*"))
         size = pictures * math.prod(ENCODERS[name]) * 2 / 1e6  # float16
         needs.append(Need(f"features of {name}", disk=max(0.0, size - there)))
     return needs

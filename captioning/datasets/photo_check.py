@@ -68,7 +68,7 @@ def _check_files(dataset: CaptionDataset, known: Path, home: Path) -> dict[Path,
     with only_one(known, wait=True):
         paths, remembered = Paths(home), _read(known)
         kept = {record.file: remembered.get(paths.written(record.file)) for record in dataset.records}
-        seen = {file: found for file, found in kept.items() if found is not None and found.state == _state(file)}
+        seen = {file: found for file, found in kept.items() if found and found.state == FileState.seen(file)}
         new = [file for file in kept if file not in seen]
         if not new:
             return seen
@@ -102,13 +102,6 @@ def _look(file: Path) -> _Seen:
     except OSError as error:
         return _Seen(problem=f"{file} cannot be read: {error.strerror}")
     return _Seen(state, content_digest(content), scaled=scaled)
-
-
-def _state(file: Path) -> FileState | None:
-    try:
-        return FileState.of(file)
-    except OSError:
-        return None
 
 
 def _read(known: Path) -> dict[str, _Seen]:

@@ -23,8 +23,7 @@ def settle(dataset: CaptionDataset, file: Path, choice: str) -> CaptionDataset:
 
     Args:
         dataset: checked, so that the contents are known.
-        file: the splits that were used; see `write`.
-        choice: which of them, the value of SPLIT.
+        file, choice: the splits that were used, and which of them; see `write`.
 
     Raises:
         DamagedError: the file is not JSON.
@@ -52,7 +51,6 @@ def write(file: Path, choice: str, dataset: CaptionDataset) -> None:
         file: {choice: {"from": what has decided, "assigned": {picture: split}}}; a picture is named by the digest of
             its contents where the splits are our own, by its id elsewhere.
         choice: the value of SPLIT.
-        dataset: with its splits.
     """
     if not dataset.splits_from:
         return

@@ -42,6 +42,7 @@ URLS: dict[str, dict] = {
 BUFFER = 64 * 1024  # bytes per read: the most that a kill loses
 SLOWNESS = 0.5  # seconds; waits are 0, 2, 4, 8 ... times as long
 SLOWEST = 1024  # bytes per second; a connection that is slower for the whole timeout counts as broken
+CONNECTION = 10.0  # seconds at most to wait for a connection
 LONGEST_WAIT = 120.0  # seconds; a server that asks for more is not waited for
 WAY_OUT = (
     "Check the network (a proxy, a sign-in page) or set CAPTIONING_MIRROR, and run again: what has arrived is kept."
@@ -119,9 +120,7 @@ def patient_session(retries: int, sleep: Callable[[float], object], connections:
 
 
 @contextmanager
-def ask(
-    session: requests.Session, url: str, timeout: float | tuple[float, float], **headers: str
-) -> Iterator[requests.Response]:
+def ask(session: requests.Session, url: str, timeout: float, **headers: str) -> Iterator[requests.Response]:
     """Give the answer (200, 206 or 416) of a server, whose body the block reads.
 
     `Again` is raised for a web page, or where the connection fails while the body is read.
@@ -129,7 +128,7 @@ def ask(
     response = None
     try:
         headers = {"Accept-Encoding": "identity"} | headers
-        with session.get(url, headers=headers, stream=True, timeout=timeout) as response:
+        with session.get(url, headers=headers, stream=True, timeout=(min(timeout, CONNECTION), timeout)) as response:
             status, wait = response.status_code, _asked_to_wait(response)
             reason = f"{url}: HTTP {status} {response.reason}{f', asks to wait {wait:.0f} s' if wait else ''}."
             if status not in (200, 206, 416):
@@ -163,20 +162,19 @@ def refuse_page(beginning: bytes) -> None:
         raise Again("it is a web page, perhaps of a sign-in or a proxy, and not the file.", once=True)
 
 
-def pieces(response: requests.Response, timeout: float | tuple[float, float]) -> Iterator[bytes]:
+def pieces(response: requests.Response, timeout: float) -> Iterator[bytes]:
     """Yield what comes as soon as it comes, so that a break loses nothing; raise Again when it is too slow."""
-    silence = timeout[1] if isinstance(timeout, tuple) else timeout
     since, received = time.monotonic(), 0
     while piece := response.raw.read1(BUFFER, decode_content=True):
         yield piece
         received += len(piece)
-        if time.monotonic() - since >= silence:
-            if received < SLOWEST * silence:
-                raise Again(f"only {received:,} bytes in {silence:g} s.")
+        if time.monotonic() - since >= timeout:
+            if received < SLOWEST * timeout:
+                raise Again(f"only {received:,} bytes in {timeout:g} s.")
             since, received = time.monotonic(), 0
 
 
-def whole(response: requests.Response, timeout: float | tuple[float, float], largest: int) -> bytes:
+def whole(response: requests.Response, timeout: float, largest: int) -> bytes:
     """Return a body of at most so many bytes; raise Again when it has more."""
     body, too_large = bytearray(), Again(f"it has more than {largest / 1e6:,.0f} MB.", once=True)
     if (response.raw.length_remaining or 0) > largest:

@@ -30,7 +30,7 @@ def fetch(
     md5: str | None = None,
     size: int | None = None,
     retries: int = 5,
-    timeout: float | tuple[float, float] = (10.0, 20.0),
+    timeout: float = 20.0,
     progress: bool = True,
     arrive: Callable[[Path], object] | None = None,
     sleep: Callable[[float], object] = time.sleep,
@@ -45,7 +45,7 @@ def fetch(
         path: where the file goes; missing folders are made.
         md5, size: those published; a file that is there is not read for its sum.
         retries: how many tries in a row may fail without getting further; fewer when the host does not answer at all.
-        timeout: seconds to wait for a connection, and without data; one number is both.
+        timeout: seconds to wait without data; for a connection, `asking.CONNECTION` of them at most.
         progress: show a bar on stdout.
         arrive: called with the whole `.part` file before it gets its name; refuses it with ValueError or OSError.
         sleep: how to wait, in seconds.
@@ -84,7 +84,7 @@ class _Transfer:
     session: requests.Session
     md5: str | None
     size: int | None
-    timeout: float | tuple[float, float]
+    timeout: float
     progress: bool
     arrive: Callable[[Path], object] | None
 

@@ -38,7 +38,7 @@ def fetch_many(
     *,
     again: Collection[Path] = (),
     retries: int = 5,
-    timeout: float | tuple[float, float] = (10.0, 10.0),
+    timeout: float = 10.0,
     progress: bool = True,
     arrive: Callable[[Path], object] | None = None,
     sleep: Callable[[float], object] | None = None,
@@ -118,7 +118,7 @@ class _Streaks:
 def _attempt(
     stop: threading.Event,
     session: requests.Session,
-    timeout: float | tuple[float, float],
+    timeout: float,
     arrive: Callable[[Path], object] | None,
     url: str,
     path: Path,

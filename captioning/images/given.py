@@ -14,11 +14,9 @@ from captioning.lines import printable
 
 
 class Reader(Protocol):
-    """What is read as a file is: one that is open, or a photo at an address."""
+    """What is read as a file is, from its start, at most `limit` bytes: one that is open, or a photo at an address."""
 
-    def read(self, limit: int = -1, /) -> bytes:
-        """Return the bytes from the start, at most `limit` of them."""
-        ...
+    def read(self, limit: int = -1, /) -> bytes: ...
 
 
 Picture = str | os.PathLike | bytes | Reader | Image.Image | np.ndarray

@@ -194,8 +194,8 @@ class Decoder(keras.Model):
         start = tf.function(lambda features: self.initial_state(features), input_signature=[features])
 
         def initial_state(features):
-            features = np.asarray(features, np.float32)
-            if not np.isfinite(features).all():
+            features = tf.cast(features, tf.float32)  # of float16, as on disk, many times faster than NumPy
+            if not tf.reduce_all(tf.math.is_finite(features)):
                 raise ValueError("Features hold NaN or infinity: make them again with 03_vgg16_transfer_values.ipynb.")
             return start(features)
 

@@ -14,6 +14,12 @@ def starts(server, path="/a"):
     return [seen.start for seen in server.of(path)]
 
 
+def several(server, folder, count):
+    """Let the server offer so many files; return what `fetch_many` is asked for."""
+    server.files |= {f"/{index}": BODY[:1000] for index in range(count)}
+    return [(server.url(f"/{index}"), folder / str(index)) for index in range(count)]
+
+
 def files_in(folder):
     return sorted(path.name for path in folder.rglob("*") if path.is_file())
 

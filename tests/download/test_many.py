@@ -9,13 +9,13 @@ import pytest
 
 from captioning.fetching import many
 from captioning.fetching.download import fetch_many
-from tests.download.served import BODY, left_in
+from tests.download.served import BODY, left_in, several
 from tests.server import Fault
 
 
 def test_many_in_order_and_a_second_call(server, tmp_path):
-    server.files |= {f"/{index}": BODY[:1000] for index in range(40) if index != 7}
-    files = [(server.url(f"/{index}"), tmp_path / str(index)) for index in range(40)]
+    files = several(server, tmp_path, 40)
+    del server.files["/7"]
     report = fetch_many(iter(files), workers=3, progress=False)
     assert report.fetched == [path for _, path in files if path.name != "7"]
     assert list(report.failed) == [tmp_path / "7"] and "404" in report.failed[tmp_path / "7"]
@@ -39,7 +39,6 @@ def test_the_bars(get, server, tmp_path, capsys):
 
 
 def test_as_many_at_a_time_as_asked_for(server, tmp_path):
-    server.files |= {f"/{index}": BODY[:1000] for index in range(12)}
     together, lock, most, three = [], threading.Lock(), [], threading.Barrier(3, timeout=20)
 
     def arrive(part):
@@ -50,14 +49,12 @@ def test_as_many_at_a_time_as_asked_for(server, tmp_path):
         with lock:
             together.remove(part)
 
-    files = [(server.url(f"/{index}"), tmp_path / str(index)) for index in range(12)]
-    report = fetch_many(files, workers=3, progress=False, arrive=arrive)
+    report = fetch_many(several(server, tmp_path, 12), workers=3, progress=False, arrive=arrive)
     assert len(report.fetched) == 12 and max(most) == 3
 
 
 def test_many_keeps_connections(server, tmp_path):
-    server.files |= {f"/{index}": BODY[:1000] for index in range(40)}
-    fetch_many([(server.url(f"/{index}"), tmp_path / str(index)) for index in range(40)], workers=2, progress=False)
+    fetch_many(several(server, tmp_path, 40), workers=2, progress=False)
     assert server.connections <= 2
 
 
@@ -81,14 +78,12 @@ def test_a_path_that_cannot_be_made_is_listed(server, tmp_path):
 
 @pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), OSError(28, "No space left on device")])
 def test_a_folder_that_cannot_be_written_ends_it_all(server, tmp_path, error, monkeypatch):
-    server.files |= {f"/{index}": BODY[:1000] for index in range(200)}
-
     def refuse(*_):
         raise error
 
     monkeypatch.setattr(many.os, "replace", refuse)
     with pytest.raises(OSError, match=error.strerror):
-        fetch_many([(server.url(f"/{index}"), tmp_path / str(index)) for index in range(200)], progress=False)
+        fetch_many(several(server, tmp_path, 200), progress=False)
     assert len(server.seen) < 50 and left_in(tmp_path) == []
 
 
@@ -100,8 +95,7 @@ def test_a_file_without_end_does_not_fill_the_memory(server, tmp_path, monkeypat
 
 
 def test_two_processes_may_fetch_the_same(server, tmp_path, capsys):
-    server.files |= {f"/{index}": BODY[:1000] for index in range(50)}
-    files = [(server.url(f"/{index}"), tmp_path / str(index)) for index in range(50)]
+    files = several(server, tmp_path, 50)
     code = f"from captioning.fetching.download import fetch_many; fetch_many({[(u, str(p)) for u, p in files]})"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as other:
         while not server.seen:
@@ -113,16 +107,14 @@ def test_two_processes_may_fetch_the_same(server, tmp_path, capsys):
 
 
 def test_a_bug_in_arrive_stops_the_others(server, tmp_path):
-    server.files |= {f"/{index}": BODY[:1000] for index in range(200)}
     server.always = {f"/{index}": Fault(pause=0.05) for index in range(200)}
 
     def bug(part):
         if part.name.startswith("0."):
             raise TypeError("a bug")
 
-    files = [(server.url(f"/{index}"), tmp_path / str(index)) for index in range(200)]
     with pytest.raises(TypeError, match="a bug"):
-        fetch_many(files, workers=2, progress=False, arrive=bug)
+        fetch_many(several(server, tmp_path, 200), workers=2, progress=False, arrive=bug)
     assert len(server.seen) < 100
 
 

@@ -73,24 +73,6 @@ def test_follows_redirects_with_the_range(get, server):
     assert get().read_bytes() == BODY and starts(server, "/b") == [0, 100_000]
 
 
-def test_a_redirect_to_itself_ends(get, server):
-    server.always["/a"] = Fault(status=302, headers={"Location": "/a"})
-    with pytest.raises(DownloadError, match="redirects"):
-        get()
-    assert get.waits == []
-
-
-def test_a_closed_connection_is_tried_again(get, server):
-    server.faults["/a"] = [Fault(close=True)]
-    assert get().read_bytes() == BODY
-
-
-def test_no_server_at_all(get, tmp_path):
-    with pytest.raises(DownloadError, match="connection failed"):
-        fetch("http://127.0.0.1:9/a", tmp_path / "x", retries=1, sleep=get.waits.append, progress=False)
-    assert files_in(tmp_path) == []
-
-
 @pytest.mark.parametrize("url", ["nonsense", "ftp://127.0.0.1/a", "http://"])
 def test_a_malformed_address_is_not_tried_again(get, tmp_path, url):
     with pytest.raises(DownloadError):

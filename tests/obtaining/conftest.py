@@ -5,6 +5,7 @@ import re
 import pytest
 
 from tests import originals
+from tests.obtaining.offered import CHOICES, SERVE, project
 from tests.server import Server
 
 
@@ -15,6 +16,20 @@ def server(monkeypatch):
         monkeypatch.setenv("CAPTIONING_MIRROR", server.url(originals.MIRROR))
         server.patch = monkeypatch
         yield server
+
+
+@pytest.fixture(params=CHOICES, ids=str)
+def active(request, server):
+    """A project on each dataset that the server offers, of all its photos or of some."""
+    name, limit = request.param
+    SERVE[name](server)
+    return project(name, limit=limit)
+
+
+@pytest.fixture(params=[False, True], ids=["keep", "delete"])
+def delete(request):
+    """Whether zips are deleted once they are unpacked."""
+    return request.param
 
 
 @pytest.fixture(autouse=True)

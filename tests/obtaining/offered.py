@@ -7,13 +7,12 @@ from captioning import settings
 from captioning.datasets import prepare as datasets
 from tests import originals
 
-
-def project(name, **options):
-    return settings.choose(name, **options)
+project = settings.choose
 
 
-def prepared(project, **options):
-    dataset = datasets.arrange(project, datasets.check(project, datasets.obtain(project, **options)))
+def prepared(project, *choices, **options):
+    """Run the cells of notebook 01: `options` are those of `obtain`, `choices` those of `arrange`."""
+    dataset = datasets.arrange(project, datasets.check(project, datasets.obtain(project, **options)), *choices)
     datasets.save(project, dataset)
     return dataset
 

@@ -1,12 +1,13 @@
 """What was downloaded and is broken is fetched again; what is not ours is left alone."""
 
+import dataclasses
+
 import pytest
 
 from captioning.datasets import prepare as datasets
 from captioning.fetching.download import DownloadError
 from tests import originals
 from tests.obtaining.offered import (
-    CHOICES,
     DAMAGE,
     SERVE,
     SIGN_IN,
@@ -45,11 +46,7 @@ def test_a_sign_in_page_instead_of_karpathys_splits_does_not_stay(server):
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-@pytest.mark.parametrize("delete", [False, True])
-@pytest.mark.parametrize(("name", "limit"), CHOICES)
-def test_a_photo_that_was_fetched_and_is_broken_is_fetched_again(name, limit, delete, damage, server):
-    SERVE[name](server)
-    active = project(name, limit=limit)
+def test_a_photo_that_was_fetched_and_is_broken_is_fetched_again(active, delete, damage, server):
     before = prepared(active, delete_zips=delete)
     for again in range(2):
         for record in before.records[3 : 6 - again]:
@@ -62,14 +59,12 @@ def test_a_photo_that_was_fetched_and_is_broken_is_fetched_again(name, limit, de
     assert without_times(prepared(active, delete_zips=delete)) == without_times(after) and server.seen == []
 
 
-@pytest.mark.parametrize(("name", "limit"), CHOICES)
-def test_a_broken_photo_in_a_folder_of_ones_own_is_listed_and_left(name, limit, server):
-    SERVE[name](server)
-    before = prepared(project(name, limit=limit))
+def test_a_broken_photo_in_a_folder_of_ones_own_is_listed_and_left(active, server):
+    before = prepared(active)
     file = before.records[3].file
     file.write_bytes(file.read_bytes()[:200])
     server.seen.clear()
-    dataset = prepared(project(name, limit=limit, root=str(project(name).originals)))
+    dataset = prepared(dataclasses.replace(active, root=str(active.originals)))
     assert [str(file) in problem for problem in dataset.findings["broken photos"]] == [True]
     assert len(file.read_bytes()) == 200 and server.seen == []
 
@@ -107,7 +102,6 @@ TEXTS = [
 
 
 @pytest.mark.parametrize("damage", [*DAMAGE, "gone"])
-@pytest.mark.parametrize("delete", [False, True])
 @pytest.mark.parametrize(("name", "file"), TEXTS)
 def test_captions_that_were_fetched_and_are_damaged_are_fetched_again(name, file, delete, damage, server):
     SERVE[name](server)

@@ -1,7 +1,6 @@
 """Sizes of photos, and folders that were copied, trimmed, read-only, or are filled by two."""
 
-import errno
-import io
+import dataclasses
 import os
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
@@ -12,7 +11,7 @@ from PIL import Image
 from captioning.datasets import fetching
 from captioning.datasets import prepare as datasets
 from tests import originals
-from tests.obtaining.offered import CHOICES, SERVE, asked, everything_below, prepared, project, without_times
+from tests.obtaining.offered import asked, everything_below, prepared, project, without_times
 
 
 def sizes(dataset):
@@ -42,48 +41,21 @@ def test_a_folder_of_ones_own_has_photos_of_one_size(server):
     assert datasets.obtain(named, long_side=24).records == before.records
 
 
-def read_only(folder, monkeypatch):
-    """Let everything that would write to a folder fail, as on a disk that is mounted read-only."""
-    from_system = {name: getattr(os, name) for name in ("open", "utime", "unlink", "replace", "mkdir")}
-    plain_open = io.open
-
-    def refusing(name):
-        def call(path, *rest, **options):
-            writes = rest[0] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) if name == "open" else True
-            there = name != "unlink" or os.path.lexists(path)
-            if writes and there and any(str(end).startswith(str(folder)) for end in (path, *rest)):
-                raise OSError(errno.EROFS, "Read-only file system", str(path))
-            return from_system[name](path, *rest, **options)
-
-        return call
-
-    def opening(path, mode="r", *rest, **options):
-        if set(mode) & set("wax+") and str(path).startswith(str(folder)):
-            raise OSError(errno.EROFS, "Read-only file system", str(path))
-        return plain_open(path, mode, *rest, **options)
-
-    for name in from_system:
-        monkeypatch.setattr(os, name, refusing(name))
-    monkeypatch.setattr(io, "open", opening)
-    monkeypatch.setattr("builtins.open", opening)
+def state(folder):
+    """When each file and folder was last changed: also by a file that was made in a folder and removed again."""
+    return {path: path.stat().st_ctime_ns for path in (folder, *folder.rglob("*"))}
 
 
-@pytest.mark.parametrize("delete", [False, True])
-@pytest.mark.parametrize(("name", "limit"), CHOICES)
-def test_what_is_there_is_used_from_a_disk_that_cannot_be_written(name, limit, delete, server, monkeypatch):
-    SERVE[name](server)
-    active = project(name, limit=limit)
-    before = prepared(active, delete_zips=delete)
+def test_nothing_is_asked_for_or_written_where_all_is_there(active, delete, server):
+    """So it may be on a disk that cannot be written."""
+    before, kept = prepared(active, delete_zips=delete), state(active.originals)
     server.seen.clear()
-    read_only(active.originals, monkeypatch)
-    assert prepared(active, delete_zips=delete) == before and server.seen == []
+    assert prepared(active, delete_zips=delete) == before
+    assert prepared(dataclasses.replace(active, root=str(active.originals))).records == before.records
+    assert server.seen == [] and state(active.originals) == kept
 
 
-@pytest.mark.parametrize("delete", [False, True])
-@pytest.mark.parametrize(("name", "limit"), CHOICES)
-def test_a_copy_with_other_times_is_not_fetched_again(name, limit, delete, server):
-    SERVE[name](server)
-    active = project(name, limit=limit)
+def test_a_copy_with_other_times_is_not_fetched_again(active, delete, server):
     before = prepared(active, delete_zips=delete, long_side=16)
     for number, file in enumerate(sorted(everything_below(active.originals), reverse=True)):
         os.utime(file, (1e9 + number, 1e9 + number))
@@ -92,26 +64,20 @@ def test_a_copy_with_other_times_is_not_fetched_again(name, limit, delete, serve
     assert without_times(after) == without_times(before) and server.seen == []
 
 
-@pytest.mark.parametrize(("name", "limit"), CHOICES)
-def test_zips_may_be_kept_and_deleted_later(name, limit, server):
-    SERVE[name](server)
-    active = project(name, limit=limit)
+def test_zips_may_be_kept_and_deleted_later(active, server):
     before = prepared(active)
     server.seen.clear()
     assert prepared(active, delete_zips=True) == before and not list(active.originals.rglob("*.zip"))
     assert prepared(active) == before and server.seen == []
 
 
-@pytest.mark.parametrize(("name", "limit"), CHOICES)
-def test_photos_that_were_removed_come_from_the_zip_where_it_is(name, limit, server):
-    SERVE[name](server)
-    active = project(name, limit=limit)
+def test_photos_that_were_removed_come_from_the_zip_where_it_is(active, server):
     before = prepared(active)
     for record in before.records[:7]:
         record.file.unlink()
     server.seen.clear()
     assert without_times(prepared(active)) == without_times(before)
-    assert len(server.seen) == (7 if limit else 0)
+    assert len(server.seen) == (7 if active.limit else 0)
 
 
 def test_a_kill_before_the_zip_is_deleted_fetches_nothing_again(server, monkeypatch):
@@ -131,12 +97,8 @@ def test_a_kill_before_the_zip_is_deleted_fetches_nothing_again(server, monkeypa
     assert not list(active.originals.glob("*.zip"))
 
 
-@pytest.mark.parametrize("delete", [False, True])
-@pytest.mark.parametrize(("name", "limit"), CHOICES)
-def test_two_notebooks_at_once_fetch_each_zip_once(name, limit, delete, server):
-    SERVE[name](server)
+def test_two_notebooks_at_once_fetch_each_zip_once(active, delete, server):
     server.pace = 1e6
-    active = project(name, limit=limit)
     with ThreadPool(2) as pool:
         first, second = pool.map(lambda _: datasets.obtain(active, delete_zips=delete), range(2))
     assert without_times(first) == without_times(second) and first.splits_from == second.splits_from

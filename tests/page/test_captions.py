@@ -11,7 +11,7 @@ from tiny_encoder import SIZE
 from captioning import decoding
 from captioning.images import load_pixels
 from tests.browser import BYTES, add, until
-from tests.pictures import header, saved
+from tests.pictures import png, saved
 
 
 def test_captions_of_all_kinds_of_pictures_are_those_of_python(captioner, photos, page):
@@ -141,7 +141,7 @@ def test_pasted_and_dropped_pictures_are_captioned(captioner, photos, page):
 
 
 def test_what_is_too_large_is_refused_before_it_is_decoded(page, tmp_path):
-    (tmp_path / "wide.png").write_bytes(header(50_000, 50_000))
+    (tmp_path / "wide.png").write_bytes(png(50_000, 50_000))
     (tmp_path / "empty.png").touch()
     with (tmp_path / "long.png").open("wb") as file:
         file.truncate(51_000_000)

@@ -2,7 +2,6 @@
 
 import random
 import zipfile
-import zlib
 
 import pytest
 
@@ -64,28 +63,9 @@ def test_methods_that_unpack_without_bounds(tmp_path, outer, method):
     refused(make(tmp_path / "bad.zip", method=method), outer, "another method")
 
 
-def test_a_bomb_of_one_file(tmp_path, outer):
-    refused(make(tmp_path / "bad.zip", FILES | {"bomb": bytes(20_000_000)}), outer, "bomb: 20,075,000 bytes")
-
-
 def test_a_bomb_of_many_small_files(tmp_path, outer):
     files = {f"{index}": bytes(module.SMALL) for index in range(8)}
     refused(make(tmp_path / "bad.zip", files), outer, "bomb")
-
-
-def test_a_bomb_of_overlapping_entries(tmp_path, outer):
-    """Its bytes are counted as often as they are unpacked."""
-    path = make(tmp_path / "bad.zip", {f"file{index:03}": bytes(40_000) + NOISE[:9000] for index in range(250)})
-    with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
-    content = path.read_bytes()
-    table = content.index(b"PK\1\2")
-    first = content.index(b"PK\3\4", 4)
-    path.write_bytes(content[:first] + content[table:])
-    for name in names:
-        patch_table(path, name, header=0)
-    assert path.stat().st_size * module.MOST_PACKED < 49_000 * 250
-    refused(path, outer, "bomb")
 
 
 def test_tightly_packed_text_is_no_bomb(tmp_path):
@@ -126,12 +106,6 @@ def test_damage_is_told_from_malice(tmp_path, damage):
     with pytest.raises(UnpackError) as error:
         unpack(path, tmp_path / "to", progress=False)
     assert not isinstance(error.value, DamagedZipError)
-
-
-def test_a_wrong_crc(tmp_path, outer):
-    path = make(tmp_path / "bad.zip", {"file": NOISE})
-    patch_table(path, "file", crc=zlib.crc32(b"other"))
-    refused(path, outer, "download it again")
 
 
 def test_too_small_a_disk(tmp_path, outer, monkeypatch):

@@ -9,26 +9,12 @@ import pytest
 from captioning.fetching.unpack import unpack
 from tests.unpacking.zips import FILES, NOISE, files_in, make, refused
 
+ELSEWHERE = r"../evil a/../../evil a/.. .. ..\evil a\..\..\evil /tmp/evil //host/evil \evil C:/evil C:\evil c:evil ."
 
-@pytest.mark.parametrize(
-    "name, reason",
-    [
-        ("../evil", "outside"),
-        ("a/../../evil", "outside"),
-        ("a/..", "outside"),
-        ("..", "outside"),
-        ("..\\evil", "outside"),
-        ("a\\..\\..\\evil", "outside"),
-        ("/tmp/evil", "outside"),
-        ("//host/evil", "outside"),
-        ("\\evil", "outside"),
-        ("C:/evil", "outside"),
-        ("C:\\evil", "outside"),
-        ("c:evil", "outside"),
-        (".", "no usable name"),
-    ],
-)
-def test_entries_that_land_elsewhere(tmp_path, outer, name, reason):
+
+@pytest.mark.parametrize("name", ELSEWHERE.split())
+def test_entries_that_land_elsewhere(tmp_path, outer, name):
+    reason = "no usable name" if name == "." else "outside"
     info = zipfile.ZipInfo("x")
     info.filename = name  # ZipInfo's constructor would tidy it
     message = refused(make(tmp_path / "bad.zip", FILES | {"bad": (info, b"evil")}), outer, reason)
@@ -51,15 +37,10 @@ def test_names_that_not_every_system_can_have(tmp_path, outer, name):
 
 
 @pytest.mark.parametrize(
-    "pair, reason",
-    [
-        (("A.jpg", "a.jpg"), "twice"),
-        (("x/A.jpg", "X/a.jpg"), "twice"),
-        (("caf\u00e9.jpg", "cafe\u0301.jpg"), "twice"),
-    ],
+    "pair", [("A.jpg", "a.jpg"), ("x/A.jpg", "X/a.jpg"), ("caf\u00e9.jpg", "cafe\u0301.jpg"), ("a.jpg", "./a.jpg")]
 )
-def test_names_that_are_one_to_other_systems(tmp_path, outer, pair, reason):
-    refused(make(tmp_path / "bad.zip", {name: b"1" for name in pair}), outer, reason)
+def test_names_that_are_one_to_other_systems(tmp_path, outer, pair):
+    refused(make(tmp_path / "bad.zip", dict.fromkeys(pair, b"1")), outer, "twice")
 
 
 def test_folders_are_left_out(tmp_path):
@@ -102,12 +83,6 @@ def test_the_folder_itself_may_be_a_link(tmp_path):
     (tmp_path / "to").symlink_to(tmp_path / "big disk")
     unpack(make(tmp_path / "x.zip"), tmp_path / "to", progress=False)
     assert files_in(tmp_path / "big disk") == FILES
-
-
-@pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_the_same_name_twice(tmp_path, outer):
-    path = make(tmp_path / "bad.zip", {"a": b"1", "b": (zipfile.ZipInfo("./a"), b"2")})
-    refused(path, outer, "twice")
 
 
 @pytest.mark.parametrize("names", [("a", "a/b"), ("a/b", "a")])

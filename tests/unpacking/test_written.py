@@ -3,14 +3,11 @@
 import os
 import time
 import zipfile
-from pathlib import Path
 
 import pytest
 
 from captioning.fetching import unpack as module
-from captioning.fetching.download import fetch
 from captioning.fetching.unpack import UnpackError, unpack
-from tests.server import Server
 from tests.unpacking.zips import FILES, NOISE, files_in, make
 
 
@@ -131,16 +128,6 @@ def test_the_bar(tmp_path, capsys):
     assert "x.zip" in shown.out and "100%" in shown.out and "B/s" in shown.out and shown.err == ""
     unpack(path, tmp_path / "to2", progress=False)
     assert capsys.readouterr().out == ""
-
-
-def test_fetched_from_a_server_and_unpacked(tmp_path, monkeypatch):
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with Server() as server:
-        server.files["/x.zip"] = make(tmp_path / "made.zip").read_bytes()
-        path = fetch(server.url("/x.zip"), tmp_path / "x.zip", progress=False)
-    unpack(path, tmp_path / "to", progress=False)
-    assert files_in(tmp_path / "to") == FILES and sorted(os.listdir(tmp_path)) == ["made.zip", "to", "x.zip"]
-    assert Path(path).suffix == ".zip"
 
 
 def test_only_what_matches_is_unpacked(tmp_path):

@@ -17,9 +17,10 @@ PRIVATE = r"this machine or a private network.*--allow-private"
 
 
 @contextmanager
-def raw(*beginning, endless=b"", pause=0.0):
+def raw(*beginning, endless=b"", pause=0.0, host="127.0.0.1"):
     """A server that sends these bytes whatever it is asked, then others until the client hangs up."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, 0), family=family) as listening:
 
         def answer():
             while True:
@@ -38,7 +39,7 @@ def raw(*beginning, endless=b"", pause=0.0):
                         pass
 
         threading.Thread(target=answer, daemon=True).start()
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}/dog.png"
+        yield f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}/dog.png"
         listening.shutdown(socket.SHUT_RDWR)
 
 

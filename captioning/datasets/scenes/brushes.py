@@ -45,15 +45,10 @@ def _radial() -> Image.Image:
 class Painter:
     """A picture under way; coordinates are picture pixels from the top left corner, fractions allowed."""
 
-    def __init__(self, rng: random.Random, tone: Colour = (1, 1, 1)):
-        """Start with a black picture.
-
-        Args:
-            rng: decides textures and details.
-            tone: every color is multiplied by it, channel by channel: the color of the light.
-        """
+    def __init__(self, rng: random.Random):
+        """Start with a black picture; `rng` decides textures and details."""
         self.rng = rng
-        self.tone = tone
+        self.tone: Colour = (1, 1, 1)  # every color is multiplied by it, channel by channel: the color of the light
         self._image = Image.new("RGB", (SIZE * _FINE, SIZE * _FINE))
         self._draw = ImageDraw.Draw(self._image)
 
@@ -136,11 +131,7 @@ class Painter:
         self._image.paste(self._ink(colour), (*corner, right, bottom), mask)
 
     def finish(self, grain: float) -> Image.Image:
-        """Reduce the picture to its final size and add noise.
-
-        Args:
-            grain: standard deviation of the noise in steps of 255.
-        """
+        """Reduce the picture to its final size and add noise of the standard deviation `grain`, in steps of 255."""
         pixels = np.asarray(self._image.reduce(_FINE), np.float32)
         noise = np.random.Generator(np.random.PCG64(self.rng.getrandbits(32)))
         pixels = pixels + grain * noise.standard_normal((SIZE, SIZE, 1), np.float32)

@@ -8,11 +8,7 @@ from captioning.datasets.scenes.words import AFLOAT, LIGHT_PHRASES, NAMES, VERBS
 
 
 def describe(scene: Scene) -> list[str]:
-    """Write five different sentences, each naming the place and every object with its colour.
-
-    Args:
-        scene: one of `plan.plan`.
-    """
+    """Write five different sentences, each naming the place and every object with its colour."""
     rng = scene.random("captions")
     sentences = _one(rng, scene) if len(scene.items) == 1 else _two(rng, scene)
     chosen = rng.sample(list(dict.fromkeys(sentences)), 5)

@@ -9,14 +9,7 @@ from captioning.datasets.scenes.sky import LIGHTS, paint_sky
 
 
 def paint_place(painter: Painter, place: str, light: str) -> None:
-    """Fill the whole picture with a place.
-
-    Args:
-        painter: draws; its `rng` decides the details.
-        place: one of `plan.PLACES`.
-        light: one of `LIGHTS`.
-    """
-    painter.tone = (1, 1, 1)
+    """Fill the whole picture with a place, one of `plan.PLACES`, in a light, one of `LIGHTS`."""
     sun = paint_sky(painter, light)
     painter.tone = LIGHTS[light].place
     {

@@ -25,12 +25,7 @@ LIGHTS = {
 
 
 def paint_sky(painter: Painter, light: str) -> float:
-    """Fill the picture with sky, clouds or stars, sun or moon; return the column of these in pixels.
-
-    Args:
-        painter: draws; its `rng` decides the details.
-        light: one of `LIGHTS`.
-    """
+    """Fill the picture with sky, clouds or stars, sun or moon; return the column of these in pixels."""
     rng, sky = painter.rng, LIGHTS[light]
     painter.band(0, 136, sky.high, sky.low)
     painter.band(136, SIZE, sky.low, sky.low)
