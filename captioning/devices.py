@@ -87,7 +87,8 @@ def take_from_chief(model: keras.Model) -> None:
     strategy = model.distribute_strategy
     if machines() is strategy:
         for weight in model.weights:
-            weight.assign(summed(strategy, np.array(weight) * is_chief(strategy)))
+            value = np.array(weight)
+            weight.assign(summed(strategy, value if is_chief(strategy) else np.zeros_like(value)))  # 0 x NaN is NaN
 
 
 def agree(strategy: tf.distribute.Strategy, run: Any, folder: Path) -> None:

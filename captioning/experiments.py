@@ -34,6 +34,7 @@ _FROM = {"data.pictures": ("data.captions", "data.features", "tokenizer"), "clas
 _FOLLOWS = ("format", "model.vocabulary", "model.regions", "model.channels", "class.module", "kind", "weights_folder")
 _MOST_WORDS = 4
 _DURATION = {"training.epochs", "training.patience"}
+WAIT = 300  # seconds within which the first of several machines marks what all of them have trained
 
 
 def settings_for(
@@ -120,9 +121,19 @@ def _why_from_the_start(checkpoints: Path, settings: dict) -> str:
 
 
 def finish(folder: Path) -> None:
-    """Mark an experiment as trained, and remove what only resuming needed."""
-    if not devices.is_chief(devices.machines()):  # the first machine does it
+    """Mark an experiment as trained, and remove what only resuming needed; of several machines, the first one does.
+
+    A StaleError on another one that does not see it within `WAIT` seconds.
+    """
+    if not devices.is_chief(devices.machines()):
+        until = time.monotonic() + WAIT
         while not bundle.read_settings(folder)["finished"]:
+            if time.monotonic() > until:
+                raise StaleError(
+                    f"{folder} is not marked as trained. The first machine of TF_CONFIG does that, once it has written "
+                    "the weights: has it been stopped, or is this another disk? Give all machines the same one "
+                    "(CAPTIONING_HOME) and run the same again."
+                )
             time.sleep(0.2)
         return
     settings = bundle.read_settings(folder)

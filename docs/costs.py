@@ -31,6 +31,8 @@ def main() -> None:
     """Write the README."""
     scenes, photos = ROOT / "runs/scenes/costs.json", Path(sys.argv[1]) if sys.argv[1:] else None
     readme = ROOT / "README.md"
+    if missing := [file for file in (scenes, photos) if file and not file.is_file()]:
+        sys.exit(f"{missing[0]} is missing: `make demo` writes it, see CONTRIBUTING.md.")
     costs = [json.loads(file.read_text(encoding="utf-8")) if file else {} for file in (scenes, photos)]
     readme.write_text(filled(readme.read_text(encoding="utf-8"), *costs), encoding="utf-8")
 

@@ -5,6 +5,7 @@ it there, and replaces the old one in the README, in CITATION.cff and in the not
 """
 
 import json
+import re
 import sys
 import tomllib
 from pathlib import Path
@@ -33,8 +34,11 @@ def address(root: Path = ROOT) -> str:
 
 
 def forms(of: str) -> list[str]:
-    """Return the forms in which files hold an address: of the repository, its path alone, the published pages."""
-    owner, name = urlsplit(of).path.strip("/").split("/")
+    """Return the forms in which files hold an address: of the repository, the published pages, its path alone."""
+    parts = urlsplit(of)
+    owner, _, name = parts.path.strip("/").partition("/")
+    if parts.scheme != "https" or not owner or not re.fullmatch(r"[\w.-]+", name):
+        sys.exit(f"{of}: give the repository's address, such as https://github.com/someone/captioning.")
     return [of, f"{owner}.github.io/{name}", f"{owner}/{name}"]
 
 
@@ -63,7 +67,7 @@ def insert(notebook: Path, source: str) -> None:
 def main() -> None:
     """Write all files."""
     if sys.argv[1:]:
-        move(ROOT, sys.argv[1].rstrip("/"))
+        move(ROOT, sys.argv[1].rstrip("/").removesuffix(".git"))
     for notebook in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb")):
         insert(notebook, CELL.format(address=address()))
 

@@ -29,7 +29,7 @@ ATTENTION = "bahdanau-inception_v3"
 
 
 def main() -> None:
-    """Write both pictures, and what they show."""
+    """Write the pictures, and what they show."""
     os.environ["CAPTIONING_DATASET"] = "scenes"
     project = settings.active()
     dataset = prepare.load(project)

@@ -5,6 +5,7 @@ It installs what this machine lacks into the kernel's Python. What is there alre
 
 import importlib
 import importlib.metadata
+import os
 import re
 import subprocess
 import sys
@@ -67,7 +68,8 @@ def main() -> None:
         )
     importlib.invalidate_caches()
     sys.path.insert(0, str(REPOSITORY))  # what pip says of it counts in new kernels
-    print(f"Ready. Data and models go to {REPOSITORY}. Where a cell asks for earlier notebooks, run them in a cell:")
+    home = os.environ.get("CAPTIONING_HOME") or REPOSITORY
+    print(f"Ready. Data and models go to {home}. Where a cell asks for earlier notebooks, run them in a cell:")
     print(f"!{sys.executable} -m captioning.notebooks 01 02 03    # or those that it names")
 
 

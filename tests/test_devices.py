@@ -60,7 +60,8 @@ def test_two_machines_one_of_them_killed_and_started_again_train_as_one(tmp_path
         assert_close(model.get_weights(), arrays(own / "weights.npz"))
         for row, expected in zip(json.loads((own / "history.json").read_text()), history, strict=True):
             assert row | {"seconds": 0} == pytest.approx(expected | {"seconds": 0}, rel=1e-5)
-    assert_close(*(arrays(tmp_path / f"of {number}" / "scratch.npz") for number in range(2)))
+    assert_close(*(scratch := [arrays(tmp_path / f"of {number}" / "scratch.npz") for number in range(2)]))
+    assert all(np.isfinite(array).all() for array in scratch[0])
     assert not (tmp_path / "of 1" / "scratch" / "history.csv").exists()
 
 

@@ -129,6 +129,16 @@ def test_the_table_of_the_readme_is_filled_from_a_run():
     assert costs.filled(filled, {}, {}) == filled
 
 
+def test_a_run_that_is_not_there_is_named_and_the_readme_stays(tmp_path, monkeypatch):
+    costs = loaded("costs")
+    monkeypatch.setattr(costs, "ROOT", tmp_path)
+    monkeypatch.setattr("sys.argv", ["costs.py"])
+    (tmp_path / "README.md").write_text("as it was")
+    with pytest.raises(SystemExit, match=r"runs/scenes/costs\.json is missing: `make demo` writes it"):
+        costs.main()
+    assert (tmp_path / "README.md").read_text() == "as it was"
+
+
 def test_captions_are_good_middling_or_bad_by_what_was_drawn():
     things = [{"object": "boat", "colour": "red"}, {"object": "car", "colour": "blue"}]
     record = SimpleNamespace(truth={"place": "beach", "objects": things}, image_id="1")

@@ -11,6 +11,7 @@ from captioning.from_scratch.early_stopping import NumpyTrainingConfig
 from captioning.from_scratch.weights import CaptioningRNNConfig
 from captioning.models.bahdanau import BahdanauDecoder
 from captioning.models.decoder import Decoder
+from captioning.provenance import StaleError
 from captioning.tokenizer import Tokenizer
 from captioning.training.config import SelfCriticalConfig, TrainingConfig
 from tests.bundles import Made, config_of, everything_in, finished, settings_of, start
@@ -71,6 +72,18 @@ def test_another_patience_is_said_to_start_from_the_start_where_the_run_is_finis
     experiments.finish(folder)
     start(made, training=less)
     assert "is finished and its optimizer's state is gone: it trains from the start." in capsys.readouterr().out
+
+
+def test_another_machine_waits_for_the_first_one_and_not_for_ever(made, monkeypatch):
+    folder = start(made)
+    with monkeypatch.context() as other:
+        other.setattr(experiments.devices, "is_chief", lambda strategy: False)
+        other.setattr(experiments, "WAIT", 0.3)
+        with pytest.raises(StaleError, match=r"bahdanau-mobilenet is not marked as trained.*CAPTIONING_HOME"):
+            experiments.finish(folder)
+    experiments.finish(folder)
+    monkeypatch.setattr(experiments.devices, "is_chief", lambda strategy: False)
+    experiments.finish(folder)
 
 
 def test_a_new_experiment_that_differs_in_more_says_nothing_of_epochs(made, capsys):

@@ -55,6 +55,15 @@ def test_the_address_is_the_same_everywhere(tmp_path):
     assert not any(form in (tmp_path / name).read_text(encoding="utf-8") for name in first_cell.NAMING for form in old)
 
 
+@pytest.mark.parametrize("wrong", ["https://github.com/someone", "github.com/someone/captions", "https://a.org/b/c/d"])
+def test_an_address_that_is_none_changes_nothing(tmp_path, wrong):
+    for name in first_cell.NAMING:
+        shutil.copy(ROOT / name, tmp_path)
+    with pytest.raises(SystemExit, match=f"{wrong}: give the repository's address, such as https://"):
+        first_cell.move(tmp_path, wrong)
+    assert all((tmp_path / name).read_bytes() == (ROOT / name).read_bytes() for name in first_cell.NAMING)
+
+
 def run(folder, before="", **environment):
     """Run the cell in a new process that has the packages of this one, but not captioning; return what it printed."""
     packages = sysconfig.get_path("purelib")  # as a plain folder, where links to a clone do not count
@@ -99,6 +108,8 @@ def test_alone_it_fetches_and_installs_and_the_package_can_be_imported(alone):
     assert asked[:4] == ["install", "--quiet", "--editable", str(alone / "image-captioning")]
     assert [line.partition(">")[0] for line in asked[4:]][:2] == ["papermill", "onnxruntime"]  # they are missing here
     assert [line.partition("==")[0] for line in asked[6:]] == ["tensorflow", "keras"]  # they are kept
+    said = run(alone, CAPTIONING_HOME="drive/captioning", **address(alone))
+    assert "Data and models go to drive/captioning." in said  # as on Colab, with a drive
     said = run(alone, "import sys; sys.path.insert(0, 'image-captioning')")
     assert said == "DONE\n"  # once it is installed
 

@@ -75,6 +75,12 @@ def test_without_a_terminal_it_refuses_with_the_way_out(home, capsys):
     assert left(home) == {*OURS, *THEIRS}
 
 
+def test_a_choice_that_cannot_be_read_stops_nothing(home):
+    (home / "data/active.json").write_text("[]")
+    assert main(["clean-data", "encoders", "--yes"]) == 0
+    assert left(home) == {*OURS, *THEIRS} - {"encoders/vgg16.weights.h5"}
+
+
 def test_a_name_that_is_not_in_the_list_deletes_nothing(home, capsys):
     assert main(["clean-data", "scenes", "my-photos", "--yes"]) == 2
     assert "no data 'my-photos'" in capsys.readouterr().err and left(home) == {*OURS, *THEIRS}

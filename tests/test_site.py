@@ -2,10 +2,12 @@
 
 import hashlib
 import io
+import os
 import shutil
 import subprocess
 import tarfile
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -112,6 +114,29 @@ def test_an_earlier_page_stays_until_the_new_one_is_whole(captioner, kept, writt
         site.write(captioner, tmp_path / "page")
     assert everything_in(tmp_path / "page") == before
     assert {path.name for path in tmp_path.iterdir()} == {"home", "page"}
+
+
+def test_an_earlier_page_comes_back(captioner, kept, written, tmp_path, monkeypatch):
+    """Where the new one cannot take its place, and after a kill in between."""
+    captioner.large = False
+    site.write(captioner, tmp_path / "page")
+    before, replace = everything_in(tmp_path / "page"), os.replace
+
+    def fails(source, target):
+        if Path(source).name == "page.part":
+            raise PermissionError("in use")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", fails)
+    with pytest.raises(PermissionError, match="in use"):
+        site.write(captioner, tmp_path / "page")
+    assert everything_in(tmp_path / "page") == before
+    monkeypatch.setattr(os, "replace", replace)
+    (tmp_path / "page").rename(tmp_path / "page.old")  # as a kill between the two leaves it
+    monkeypatch.setattr(onnx_files, "write", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        site.write(captioner, tmp_path / "page")
+    assert everything_in(tmp_path / "page") == before
 
 
 def test_a_folder_of_other_files_is_refused_by_name(captioner, kept, written, tmp_path):

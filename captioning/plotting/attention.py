@@ -18,7 +18,7 @@ from captioning.plotting.figure import SMALL, TEXT, wrapped
 from captioning.plotting.fonts import find_fonts
 from captioning.plotting.grid import NEAR, new_grid
 
-# From clear to nearly opaque, and darker than the grey picture, so that it shows in print too.
+# From clear to nearly opaque, and darker than the gray picture, so that it shows in print too.
 OVERLAY = LinearSegmentedColormap.from_list("weights", [(0.55, 0, 0.35, 0), (0.55, 0, 0.35, 0.9)])
 EVEN = "weight, in multiples of an even look"
 Box = Sequence[float]  # left, top, right, bottom, as shares of the width and height
@@ -31,7 +31,7 @@ def show_attention(
     title: str = "",
     boxes: Mapping[int, Box] | None = None,
 ) -> Figure:
-    """Draw where the decoder looks for each word: cells on the grey picture, all words on one scale.
+    """Draw where the decoder looks for each word: cells on the gray picture, all words on one scale.
 
     The number beside a word is its largest weight times the number of regions: 1 is a look that is even everywhere.
 
@@ -98,7 +98,7 @@ def _note(weights: np.ndarray, box: Box) -> str:
 
 
 def draw_weights(axis: Axes, picture: Any, grid: np.ndarray, scale: Normalize, box: Box | None) -> None:
-    """Draw the weights of one word on the grey picture, and the box of what it names."""
+    """Draw the weights of one word on the gray picture, and the box of what it names."""
     extent = (0, 1, 1, 0)
     axis.imshow(picture.convert("L"), cmap="gray", vmin=-300, vmax=270, extent=extent, aspect="auto")  # no black in it
     axis.imshow(grid, cmap=OVERLAY, norm=scale, extent=extent, aspect="auto", interpolation="nearest")

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from captioning.images import open_image
 from captioning.plotting.grid import NEAR, new_grid
 
-# Told apart by weight and by what is filled, so that they differ in grey too.
+# Told apart by weight and by what is filled, so that they differ in gray too.
 FRAME = {"boxstyle": "round,pad=0.2"}
 RIGHT = {"color": "#00563F", "bbox": FRAME | {"fc": "white", "ec": "#00563F"}}
 WRONG = {"color": "white", "bbox": FRAME | {"fc": "#A31515", "ec": "#A31515"}, "fontweight": "bold"}

@@ -23,7 +23,7 @@ def show_heads(
     title: str = "",
     boxes: Mapping[int, Box] | None = None,
 ) -> Figure:
-    """Draw a row per head and a column per word: cells on the grey picture, all on one scale.
+    """Draw a row per head and a column per word: cells on the gray picture, all on one scale.
 
     The number below a picture is its largest weight times the number of regions: 1 is a look that is even everywhere.
 

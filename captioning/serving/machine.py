@@ -121,7 +121,7 @@ def _roots(home: Path) -> Iterator[Path]:
     """Yield the folders that photos are, or were, read from."""
     named = [os.environ.get(f"{PREFIX}ROOT")]
     for file in [home / "data/active.json", *home.glob("data/folder-*/captions.json")]:
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # damaged, or something else than we write
             content = json.loads(file.read_bytes())
             named.append((content.get("made_from") or content).get("root"))
     yield from ((home / Path(name).expanduser()).resolve() for name in named if name)

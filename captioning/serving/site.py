@@ -60,8 +60,7 @@ def write(bundle: Bundle, folder: Path | str, precision: str | None = None) -> N
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft, old = beside(folder, ".part"), beside(folder, ".old")
     with only_one(folder):
-        for rest in (draft, old):
-            shutil.rmtree(rest, ignore_errors=True)
+        _clear(draft, old, folder)
         try:
             draft.mkdir()
             _write_files(bundle, draft, precision, runtime)
@@ -69,13 +68,20 @@ def write(bundle: Bundle, folder: Path | str, precision: str | None = None) -> N
                 os.replace(folder, old)
             os.replace(draft, folder)
         finally:
-            for rest in (draft, old):
-                shutil.rmtree(rest, ignore_errors=True)
+            _clear(draft, old, folder)
     sizes = {file.name: file.stat().st_size for file in sorted(folder.iterdir())}
     print("\n".join(f"{size / 1e6:6.1f} MB  {name}" for name, size in sizes.items()))
     print(f"{sum(sizes.values()) / 1e6:6.1f} MB  in {folder}")
     for name in (name for name, size in sizes.items() if size > LARGEST):
         print(f"{name} is larger than the {LARGEST / 1e6:.0f} MB that some static hosts take.")
+
+
+def _clear(draft: Path, old: Path, folder: Path) -> None:
+    """Remove what is left of writing; the earlier page comes back where no new one has taken its place."""
+    if old.exists() and not folder.exists():
+        os.replace(old, folder)
+    for rest in (draft, old):
+        shutil.rmtree(rest, ignore_errors=True)
 
 
 def serve(folder: Path | str, port: int = PORT) -> None:
