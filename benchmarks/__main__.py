@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"all without one: {', '.join(ROWS)}")
     parser.add_argument("--json", type=Path, default=ROOT / "runs" / "bench.json", help="where the figures go")
-    parser.add_argument("--markdown", action="store_true", help="print the table of the README from the file")
+    parser.add_argument("--markdown", action="store_true", help="print the table of docs/speed.md from the file")
     parser.add_argument("--tiny", action="store_true", help="the smallest sizes, to see that all rows run")
     parser.add_argument("--row", choices=ROWS, help=argparse.SUPPRESS)  # what the processes of the rows are given
     parser.add_argument("--way", choices=("ours", "usual"), help=argparse.SUPPRESS)
@@ -127,7 +127,7 @@ def in_words(line: dict) -> str:
 
 
 def markdown(rows: dict) -> str:
-    """Return the table of the README from what `runs/bench.json` holds."""
+    """Return the table of docs/speed.md from what `runs/bench.json` holds."""
     told = ["| what | ours | the usual way | ratio |", "| --- | --- | --- | --- |"]
     for row in (rows[name] for name in ROWS if name in rows):
         for line in row["lines"]:

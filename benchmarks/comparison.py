@@ -47,8 +47,13 @@ def main(arguments: Sequence[str]) -> int:
         parser.error("name the one encoder of all decoders, for example CAPTIONING_ENCODER=mobilenet")
     if given.seeds < 2:
         parser.error("--seeds takes 2 or more: one says nothing about luck")
+    try:
+        prepare.load(project)
+        chosen = notebooks.named(given.decoders)
+    except (FileNotFoundError, ValueError, notebooks.NotebookError) as error:
+        parser.error(str(error))
     for seed in range(given.seeds):
-        for notebook in notebooks.named(given.decoders):
+        for notebook in chosen:
             print(f"{notebook.stem}, SEED = {seed}", flush=True)
             train(notebook, seed, project)
     print(tables(project))

@@ -1,6 +1,6 @@
 """Scoring 40,504 images with five references each: BLEU-1 to 4, ROUGE-L, CIDEr-D.
 
-coco-caption needed 31 s for it, with Java, on the machine of the README.
+coco-caption needed 31 s for it, with Java, on the machine of docs/speed.md.
 """
 
 from __future__ import annotations

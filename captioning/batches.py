@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 
 from captioning.datasets.dataset import Record
+from captioning.decoding.steps import require_whole
 from captioning.features import FeatureStore
 from captioning.quiet import tensorflow as tf
 from captioning.tokenizer import PAD, Tokenizer
@@ -52,9 +53,10 @@ class CaptionBatches:
                 1: none; None: `POOL` where there are `LARGE` batches or more, else 1.
 
         Raises:
-            ValueError: there is no picture with features.
+            ValueError: there is no picture with features, or none per batch.
             FeatureError: a picture was never encoded.
         """
+        require_whole("batch_size", batch_size, 1)
         self.records = store.readable(records)
         if not self.records:
             raise ValueError(_nothing(records, store))

@@ -172,3 +172,9 @@ def test_a_split_without_features_is_an_error(made):
     store.add([Entry(store.key(record), mark=BROKEN, reason=f"{record.file.name} is broken.") for record in broken])
     with pytest.raises(ValueError, match=r"None of the 2 pictures of the split val has features.*000.png is broken\."):
         batches((broken, store, tokenizer))
+
+
+@pytest.mark.parametrize("size", [0, -1, 2.5, None])
+def test_batches_of_nothing_are_refused(made, size):
+    with pytest.raises(ValueError, match="batch_size must be a whole number of at least 1"):
+        batches(made, batch_size=size)

@@ -67,3 +67,14 @@ def test_without_one_encoder_or_with_one_seed_nothing_is_compared(made, monkeypa
         with pytest.raises(SystemExit):
             comparison.main(["--seeds", seeds])
         assert word in capsys.readouterr().err
+
+
+def test_without_data_and_with_an_unknown_decoder_one_line_says_so(made, monkeypatch, capsys):
+    monkeypatch.setattr(comparison.settings, "active", lambda: replace(made.project, encoder="mobilenet"))
+    with pytest.raises(SystemExit):
+        comparison.main([])
+    assert "01_download" in capsys.readouterr().err
+    monkeypatch.setattr(comparison.prepare, "load", lambda _: made.dataset)
+    with pytest.raises(SystemExit):
+        comparison.main(["--decoders", "99"])
+    assert "begins with '99'" in capsys.readouterr().err

@@ -15,7 +15,7 @@ from captioning.from_scratch.rnn import CaptioningRNN, CaptioningRNNConfig
 from captioning.from_scratch.training import fit, shuffled_batches
 from captioning.settings import choose
 from captioning.tokenizer import Tokenizer
-from captioning.training.config import TrainingConfig
+from captioning.training.config import TrainingConfig, advice
 from captioning.words import SPLITTING, units
 from tests.obtaining.offered import prepared
 from tests.tiny_encoder import tiny_encoder
@@ -82,6 +82,8 @@ def test_a_folder_of_ones_own_in_another_language(language, tmp_path, monkeypatc
     tokenizer = prepare.load_tokenizer(project, dataset)
     assert set(tokenizer.vocabulary) == {*vocabulary.split()}
     assert json.loads((project.data / "tokenizer.json").read_text())["splitting"] == splitting
+    longest = 50 if splitting == units.CHARACTERS else 20
+    assert advice(project).max_words == advice(project, dataset.captions("train")).max_words == longest
 
     folder, store = trained(project, dataset, tokenizer, encoder)
     captioner = bundle.load(folder)

@@ -59,7 +59,7 @@ class Cluster(Crew):
                 except ray.exceptions.RayError as error:
                     raise WorkerEnded from error
 
-            yield lambda *part: task.remote(held, *part), result, AHEAD * max(1, gpus or int(there["CPU"]))
+            yield lambda *part: task.remote(held, *part), result, AHEAD * max(1, gpus or int(there.get("CPU", 1)))
         finally:
             ray.shutdown()
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from captioning.datasets.dataset import Record
+from captioning.decoding.steps import require_whole
 from captioning.from_scratch.optimizers import Adam, cosine_decay
 from captioning.from_scratch.pooling import channel_statistics
 from captioning.from_scratch.rnn import CaptioningRNN, CaptioningRNNConfig
@@ -45,6 +46,11 @@ class NumpyTrainingConfig:
     batch: int = 64  # captions
     clip_norm: float = 5.0  # of the whole gradient
     seed: int = 0  # of the order of the captions
+
+    def __post_init__(self):
+        """Refuse a run of no epochs, and batches of nothing."""
+        require_whole("epochs", self.epochs, 1)
+        require_whole("batch", self.batch, 1)
 
 
 class CaptionArrays(NamedTuple):

@@ -118,7 +118,7 @@ class BahdanauDecoder(Decoder):
     def unroll(self, tokens, state, training: bool = False):
         """Take all steps of the captions (batch, captions, steps).
 
-        The captions of a picture stand side by side and share its regions. What does not wait for the step before is
+        The captions of a picture are side by side and share its regions. What does not wait for the step before is
         one product for all steps: the words' part of the GRU's input.
         """
         hidden, keys, values = state

@@ -69,7 +69,7 @@ class BiLSTMDecoder(Decoder):
     def step(self, tokens, state) -> Step:
         """Predict the word after the words so far and `tokens` (rows,).
 
-        The left-to-right LSTM goes on where it was. The other one reads all words again, from the new one on.
+        The left-to-right LSTM continues where it was. The other one reads all words again, from the new one on.
 
         Raises:
             tf.errors.InvalidArgumentError: more words than `config.longest`.

@@ -1,10 +1,15 @@
 """How a decoder is trained, and what suits a dataset where a notebook does not say."""
 
+import contextlib
 import functools
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
+from captioning.decoding.steps import require_whole
 from captioning.environment import of_process
+from captioning.files import DamagedError, read_json
 from captioning.settings import Project
+from captioning.words import units
 
 in_force = functools.partial(of_process, "PRECISION")
 
@@ -23,6 +28,10 @@ class TrainingConfig:
     mask_padding: bool = True  # False is a mistake: padding is learned, and counted in the mean
     precision: str = field(default_factory=in_force)  # see Decoder.computing_in; CAPTIONING_PRECISION, else float32
 
+    def __post_init__(self):
+        """Refuse a run of no epochs, which would end without a model."""
+        require_whole("epochs", self.epochs, 1)
+
 
 @dataclass(frozen=True)
 class SelfCriticalConfig:
@@ -40,6 +49,10 @@ class SelfCriticalConfig:
     only_words: bool = True  # False is a mistake: UNK, PAD and START, never drawn, get the probability that words lose
     precision: str = field(default_factory=in_force)  # as in TrainingConfig
 
+    def __post_init__(self):
+        """Refuse a run of no epochs."""
+        require_whole("epochs", self.epochs, 1)
+
 
 @dataclass(frozen=True)
 class Advice:
@@ -56,9 +69,17 @@ class Advice:
     further: float = 5e-5  # learning rate of self-critical training of recurrent models; Transformers take a fifth
 
 
-def advice(project: Project) -> Advice:
-    """Return the advice for the active dataset."""
-    return {
+LONG = 50  # words of captions that are whole paragraphs, spoken; characters, where they take the place of words
+
+
+def advice(project: Project, captions: Sequence[str] | None = None) -> Advice:
+    """Return the advice for the active dataset.
+
+    Args:
+        project: the settings.
+        captions: those of train; None: what the vocabulary of notebook 02 was fitted on.
+    """
+    found = {
         "scenes": Advice(  # they come from one generator
             dropout=0.15,
             longer=1.0,
@@ -68,5 +89,14 @@ def advice(project: Project) -> Advice:
             transformer_dropout=0.1,
             further=2e-4,
         ),
-        "open-images": Advice(max_words=50),  # whole paragraphs, spoken
+        "open-images": Advice(max_words=LONG),
     }.get(project.dataset, Advice())
+    return replace(found, max_words=LONG) if _counts_characters(project, captions) else found
+
+
+def _counts_characters(project: Project, captions: Sequence[str] | None) -> bool:
+    if captions is not None:
+        return units.are_marked(captions)
+    with contextlib.suppress(FileNotFoundError, DamagedError, AttributeError):
+        return read_json(project.data / "tokenizer.json", "").get("splitting") == units.CHARACTERS
+    return False  # whoever needs the vocabulary says what is wrong with it

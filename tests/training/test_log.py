@@ -5,7 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from captioning.from_scratch.early_stopping import NumpyTrainingConfig
 from captioning.training import log
+from captioning.training.config import SelfCriticalConfig, TrainingConfig
 from captioning.training.folder import run_name
 from tests import small_training as keras_runs
 from tests import test_from_scratch_early_stopping as numpy_runs
@@ -81,3 +83,10 @@ def test_the_name_is_as_asked_or_that_of_the_experiment_or_the_kind(tmp_path):
     (folder := tmp_path / "gru-vgg16").mkdir()
     (folder / "settings.json").touch()
     assert run_name("", folder, "gru") == "gru-vgg16" and run_name("gru, unmasked", folder, "gru") == "gru, unmasked"
+
+
+@pytest.mark.parametrize("config", [TrainingConfig, SelfCriticalConfig, NumpyTrainingConfig])
+@pytest.mark.parametrize("epochs", [0, -1, 1.5])
+def test_a_run_of_no_epochs_is_refused(config, epochs):
+    with pytest.raises(ValueError, match="epochs must be a whole number of at least 1"):
+        config(epochs=epochs)
