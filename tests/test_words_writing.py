@@ -4,7 +4,7 @@ import gzip
 import json
 import random
 import unicodedata
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path
 
 import pytest
@@ -41,10 +41,10 @@ def test_as_people_write(caption, written):
     assert write(tokenize(caption)) == written
 
 
-@pytest.mark.parametrize("caption", CAPTIONS)
-def test_what_is_written_is_split_into_the_same_tokens(caption):
-    tokens = tokenize(caption)
-    assert tokenize(write(tokens)) == tokens
+def test_what_is_written_is_split_into_the_same_tokens():
+    for caption in CAPTIONS:
+        tokens = tokenize(caption)
+        assert tokenize(write(tokens)) == tokens, caption
 
 
 def test_any_sequence_of_tokens_is_split_into_the_same_tokens():
@@ -57,11 +57,12 @@ def test_any_sequence_of_tokens_is_split_into_the_same_tokens():
         assert tokenize(write(tokens)) == tokens, write(tokens)
 
 
-@pytest.mark.parametrize("left", ["on", "man", "5", "80s", "u.s.", "-lrb-", "'s", "1\u00a01/2", "100"])
-@pytest.mark.parametrize("right", ["n't", "'s", "1/2", "1000", "123456", "-rrb-", "%", "c.", "no.", "!!", "्"])
-def test_any_two_tokens(left, right):
-    assert tokenize(write([left, right])) == [left, right]
-    assert tokenize(write(["a", left, right, "dog"])) == ["a", left, right, "dog"]
+def test_any_two_tokens():
+    lefts = ["on", "man", "5", "80s", "u.s.", "-lrb-", "'s", "1\u00a01/2", "100"]
+    rights = ["n't", "'s", "1/2", "1000", "123456", "-rrb-", "%", "c.", "no.", "!!", "्"]
+    for two in product(lefts, rights):
+        for tokens in (list(two), ["a", *two, "dog"]):
+            assert tokenize(write(tokens)) == tokens
 
 
 def test_a_token_that_no_text_gives_is_written_and_the_rest_comes_back():

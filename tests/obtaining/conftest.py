@@ -5,16 +5,14 @@ import re
 import pytest
 
 from tests import originals
-from tests.server import Server
 
 
 @pytest.fixture
-def server(monkeypatch):
+def server(server, monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with Server() as server:
-        monkeypatch.setenv("CAPTIONING_MIRROR", server.url(originals.MIRROR))
-        server.patch = monkeypatch
-        yield server
+    monkeypatch.setenv("CAPTIONING_MIRROR", server.url(originals.MIRROR))
+    server.patch = monkeypatch
+    return server
 
 
 @pytest.fixture(autouse=True)
