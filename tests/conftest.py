@@ -37,6 +37,7 @@ def closed_figures():
 from tests.series import executed, whole_series  # noqa: E402, F401 (fixtures; the path above is needed first)
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items):
     """Put what takes long first, so that the workers of `pytest -n` end together: the series, folders, files."""
     items.sort(key=lambda item: ("executed" not in item.fixturenames, item.path.parent == ROOT / "tests"))
