@@ -34,29 +34,21 @@ def closed_figures():
         sys.modules["matplotlib.pyplot"].close("all")
 
 
-from tests.series import executed, whole_series  # noqa: E402, F401 (fixtures; the path above is needed first)
-
-
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items):
     """Put what takes long first, so that the workers of `pytest -n` end together: the series, folders, files."""
-    items.sort(key=lambda item: ("executed" not in item.fixturenames, item.path.parent == ROOT / "tests"))
-    for item in items:
-        if "executed" in item.fixturenames:
-            item.add_marker(pytest.mark.xdist_group("series"))
+    items.sort(key=lambda item: (item.path.parent.name != "executed", item.path.parent == ROOT / "tests"))
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """Give a worker all tests of the series, of a folder, or of a file, whose fixtures are then made once."""
-    from xdist.scheduler import LoadGroupScheduling
+    """Give a worker whole folders and files of tests/, whose fixtures are then made once."""
+    from xdist.scheduler import LoadScopeScheduling
 
-    class Whole(LoadGroupScheduling):
+    class Whole(LoadScopeScheduling):
         def _split_scope(self, nodeid):
-            group = super()._split_scope(nodeid)
-            return group.removeprefix("tests/").split("/")[0].split("::")[0]
+            return nodeid.removeprefix("tests/").split("/")[0].split("::")[0]
 
-    config.option.loadscopereorder = False
+    config.option.loadscopereorder = False  # else files of many tests would come first
     return Whole(config, log)
 
 
