@@ -5,14 +5,16 @@ import re
 import pytest
 
 from tests import originals
+from tests.server import Server
 
 
 @pytest.fixture
-def server(server, monkeypatch):
+def server(monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setenv("CAPTIONING_MIRROR", server.url(originals.MIRROR))
-    server.patch = monkeypatch
-    return server
+    with Server() as server:
+        monkeypatch.setenv("CAPTIONING_MIRROR", server.url(originals.MIRROR))
+        server.patch = monkeypatch
+        yield server
 
 
 @pytest.fixture(autouse=True)
