@@ -35,7 +35,7 @@ page: $(VENV)/installed
 	$(BIN)/python -m captioning export $(or $(MODEL),best) runs/page --serve $(PORT)
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check

@@ -1,5 +1,6 @@
 """What holds for every test: no setting of the machine, a home of its own, figures without a screen."""
 
+import itertools
 import os
 import signal
 import sys
@@ -12,6 +13,7 @@ sys.path[:0] = [str(ROOT / folder) for folder in (".", "tests")]
 os.environ["MPLBACKEND"] = "Agg"  # before matplotlib is imported
 # A job in the background is started with interrupts ignored, and so would be what the tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+NUMBERS = itertools.count()
 
 
 @pytest.fixture(autouse=True)
@@ -19,7 +21,9 @@ def own_settings(monkeypatch, tmp_path_factory):
     """Remove every CAPTIONING_* variable and let data/, checkpoints/ and runs/ lie in a temporary folder."""
     for name in [name for name in os.environ if name.startswith("CAPTIONING_")]:
         monkeypatch.delenv(name)
-    monkeypatch.setenv("CAPTIONING_HOME", str(tmp_path_factory.mktemp("home")))
+    home = tmp_path_factory.getbasetemp() / "homes" / str(next(NUMBERS))  # `mktemp` reads thousands of names each time
+    home.mkdir(parents=True)
+    monkeypatch.setenv("CAPTIONING_HOME", str(home))
 
 
 @pytest.fixture(autouse=True)
@@ -30,21 +34,22 @@ def closed_figures():
         sys.modules["matplotlib.pyplot"].close("all")
 
 
-from tests.series import WAIT, executed, running  # noqa: E402, F401 (a fixture; the path above is needed first)
-
-
 def pytest_collection_modifyitems(items):
-    """Put the tests that need the executed series last."""
-    items.sort(key=lambda item: "executed" in item.fixturenames)
+    """Put what takes long first, so that the workers of `pytest -n` end together: the series, folders, files."""
+    items.sort(key=lambda item: (item.path.parent.name != "executed", item.path.parent == ROOT / "tests"))
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtestloop(session):
-    """Execute the series beside the tests, where one of them needs it."""
-    if session.config.option.collectonly or not any("executed" in item.fixturenames for item in session.items):
-        return (yield)
-    with running() as session.config.stash[WAIT]:
-        return (yield)
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Give a worker whole folders and files of tests/, whose fixtures are then made once."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Whole(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return nodeid.removeprefix("tests/").split("/")[0].split("::")[0]
+
+    config.option.loadscopereorder = False  # else files of many tests would come first
+    return Whole(config, log)
 
 
 @pytest.fixture
@@ -83,6 +88,15 @@ def with_photos(made, monkeypatch):
     from tests.bundles import photo_bundle
 
     return photo_bundle(made, monkeypatch)
+
+
+@pytest.fixture
+def server():
+    """A web server on the loopback address; a folder of tests gives it its files."""
+    from tests.server import Server
+
+    with Server() as server:
+        yield server
 
 
 @pytest.fixture

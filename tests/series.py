@@ -1,13 +1,6 @@
-"""The series, run whole at its smallest size once for all tests, and notebooks run with cells changed."""
+"""The notebooks of the series, run with cells changed, and what they have left."""
 
 import base64
-import contextlib
-import os
-import signal
-import subprocess
-import sys
-import tempfile
-from pathlib import Path
 
 import nbformat
 import pytest
@@ -15,59 +8,6 @@ import pytest
 from captioning import notebooks
 
 FILES = sorted(notebooks.FOLDER.glob("[0-9]*.ipynb"))
-RUN = """
-import sys
-from pathlib import Path
-from tests.series import FILES, notebooks
-notebooks.run(FILES, Path(sys.argv[1]))
-"""
-WAIT = pytest.StashKey()
-
-
-@contextlib.contextmanager
-def running():
-    """Run the whole series on a few drawn scenes, beside the tests that do not need it; give a function that waits.
-
-    Most tests keep one core busy, so that the series costs hardly any time on two.
-    """
-    before = files_of_the_repository()
-    with tempfile.TemporaryDirectory(prefix="series-", ignore_cleanup_errors=True) as folder:
-        home, said = Path(folder, "home"), Path(folder, "said.txt")
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("CAPTIONING_")}
-        environment = kept | {"CAPTIONING_HOME": str(home), "CAPTIONING_QUICK": "1"}
-        command = ["nice", sys.executable, "-c", RUN, home / "runs"]  # tests that measure time go first
-        with said.open("wb") as log:
-            process = subprocess.Popen(
-                command, stdout=log, stderr=log, cwd=notebooks.FOLDER.parent, env=environment, start_new_session=True
-            )
-
-        def wait():
-            assert process.wait() == 0, said.read_text()
-            assert files_of_the_repository() == before
-            return home
-
-        try:
-            yield wait
-        finally:
-            process.send_signal(signal.SIGINT)  # after a failure or Ctrl-C it ends its kernel; else it has ended
-            process.wait(60)
-
-
-def files_of_the_repository():
-    """Return what notebooks could write there if they took it for their home: path -> time of the last change."""
-    root = notebooks.FOLDER.parent
-    folders = [notebooks.FOLDER, *(root / name / "scenes-quick" for name in ("data", "checkpoints", "runs"))]
-    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
-    return {path: path.stat().st_mtime_ns for path in [*files, *root.glob("data/*.json")]}
-
-
-@pytest.fixture
-def executed(request, monkeypatch):
-    """The folder of that run, and its settings: every test starts without any."""
-    home = request.config.stash[WAIT]()
-    monkeypatch.setenv("CAPTIONING_HOME", str(home))
-    monkeypatch.setenv("CAPTIONING_QUICK", "1")
-    return home
 
 
 def pictures_in(notebook):

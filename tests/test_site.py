@@ -157,6 +157,7 @@ def test_a_folder_of_other_files_is_refused_by_name(captioner, kept, written, tm
         (package({"ort.wasm.min.js": b""}), "is damaged"),
         (package(RUNTIME | {"ort-wasm-simd-threaded.mjs": b"evil"}), "holds a different ort-wasm-simd-threaded.mjs"),
     ],
+    ids=["no archive", "cut", "empty", "evil"],  # a gzip file holds the time
 )
 def test_another_runtime_is_refused(content, said, captioner, kept, written, tmp_path):
     kept.write_bytes(content)

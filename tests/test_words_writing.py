@@ -40,10 +40,10 @@ def test_as_people_write(caption, written):
     assert write(tokenize(caption)) == written
 
 
-@pytest.mark.parametrize("caption", CAPTIONS)
-def test_what_is_written_is_split_into_the_same_tokens(caption):
-    tokens = tokenize(caption)
-    assert tokenize(write(tokens)) == tokens
+def test_what_is_written_is_split_into_the_same_tokens():
+    for caption in CAPTIONS:
+        tokens = tokenize(caption)
+        assert tokenize(write(tokens)) == tokens, caption
 
 
 def test_any_sequence_of_tokens_is_split_into_the_same_tokens():
@@ -56,11 +56,12 @@ def test_any_sequence_of_tokens_is_split_into_the_same_tokens():
         assert tokenize(write(tokens)) == tokens, write(tokens)
 
 
-@pytest.mark.parametrize("left", ["on", "man", "5", "80s", "u.s.", "-lrb-", "'s", "1\u00a01/2", "100"])
-@pytest.mark.parametrize("right", ["n't", "'s", "1/2", "1000", "123456", "-rrb-", "%", "c.", "no.", "!!", "्"])
-def test_any_two_tokens(left, right):
-    assert tokenize(write([left, right])) == [left, right]
-    assert tokenize(write(["a", left, right, "dog"])) == ["a", left, right, "dog"]
+def test_any_two_tokens():
+    lefts = ["on", "man", "5", "80s", "u.s.", "-lrb-", "'s", "1\u00a01/2", "100"]
+    rights = ["n't", "'s", "1/2", "1000", "123456", "-rrb-", "%", "c.", "no.", "!!", "्"]
+    for left, right in ((left, right) for left in lefts for right in rights):
+        for tokens in ([left, right], ["a", left, right, "dog"]):
+            assert tokenize(write(tokens)) == tokens
 
 
 def test_a_token_that_no_text_gives_is_written_and_the_rest_comes_back():

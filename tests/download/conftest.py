@@ -4,7 +4,6 @@ import pytest
 
 from captioning.fetching.download import fetch
 from tests.download.served import BODY
-from tests.server import Server
 
 
 @pytest.fixture(autouse=True)
@@ -14,10 +13,9 @@ def plain_environment(monkeypatch):
 
 
 @pytest.fixture
-def server():
-    with Server() as server:
-        server.files["/a"] = BODY
-        yield server
+def server(server):
+    server.files["/a"] = BODY
+    return server
 
 
 @pytest.fixture

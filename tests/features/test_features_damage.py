@@ -4,21 +4,11 @@ import os
 
 import numpy as np
 import pytest
-from tiny_encoder import (
-    CHANNELS,
-    REGIONS,
-    assert_encoded,
-    checked,
-    contents,
-    counting,
-    forbidden,
-    state,
-    tiny_encoder,
-)  # fmt: skip
+import tiny_encoder as tiny
 
 from captioning.features import FeatureError, FeatureStore, extract
 
-ROW = 2 * REGIONS * CHANNELS  # bytes
+ROW = 2 * tiny.REGIONS * tiny.CHANNELS  # bytes
 
 
 # Damage
@@ -56,21 +46,21 @@ DAMAGES = [
 
 @pytest.mark.parametrize(("name", "damage"), DAMAGES)
 def test_a_damaged_file_is_named_and_what_is_lost_is_made_again(name, damage, photos, encoder, folder, capsys):
-    records = checked(photos(40))
+    records = tiny.checked(photos(40))
     rows = extract(records, encoder, folder).rows(records)
-    before = contents(folder)
+    before = tiny.contents(folder)
     damage(folder / name)
     with pytest.raises(FeatureError, match=rf"{name} .*Run notebooks/03_vgg16_transfer_values\.ipynb again"):
         FeatureStore(folder)
     capsys.readouterr()
-    again = counting(encoder)
+    again = tiny.counting(encoder)
     made = extract(records, again, folder)
     assert name in capsys.readouterr().out.splitlines()[0]
     lost = {shorten: 2, turn_a_number: 2, garble: again.pictures}.get(damage, 4 if name != "index.tsv" else 40)
     assert again.pictures == lost and again.pictures in (1, 2, 4, 40)
     np.testing.assert_array_equal(made.rows(records), rows)
     np.testing.assert_array_equal(FeatureStore(folder).rows(records), rows)
-    after = contents(folder)
+    after = tiny.contents(folder)
     assert after.keys() == before.keys() and all(after[n] == before[n] for n in before if n != "index.tsv")
     assert sorted(after["index.tsv"].splitlines()) == sorted(before["index.tsv"].splitlines())
 
@@ -79,7 +69,7 @@ def test_a_damaged_file_is_named_and_what_is_lost_is_made_again(name, damage, ph
 def test_a_file_that_is_damaged_after_opening(name, damage, photos, encoder, folder):
     made = extract(records := photos(12), encoder, folder)
     damage(folder / name)
-    assert_encoded(made, records[:8], encoder)
+    tiny.assert_encoded(made, records[:8], encoder)
     with pytest.raises(FeatureError, match=rf"{name} is (damaged|missing).*notebooks/03_vgg16"):
         made.rows(records)
 
@@ -87,25 +77,25 @@ def test_a_file_that_is_damaged_after_opening(name, damage, photos, encoder, fol
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[]", b"{}", b'{"regions": 16}', None])
 def test_a_damaged_manifest_is_named_and_made_again(content, photos, encoder, folder, capsys):
     extract(records := photos(12), encoder, folder)
-    before, manifest = contents(folder), folder / "manifest.json"
+    before, manifest = tiny.contents(folder), folder / "manifest.json"
     remove(manifest) if content is None else manifest.write_bytes(content)
     with pytest.raises((FeatureError, FileNotFoundError), match=r"manifest\.json is (damaged|missing).*03_vgg16"):
         FeatureStore(folder)
-    assert_encoded(extract(records, forbidden(encoder), folder), records, encoder)
-    assert "manifest.json is damaged" in capsys.readouterr().out and contents(folder) == before
+    tiny.assert_encoded(extract(records, tiny.forbidden(encoder), folder), records, encoder)
+    assert "manifest.json is damaged" in capsys.readouterr().out and tiny.contents(folder) == before
 
 
 def test_a_damaged_manifest_of_another_encoder_is_refused(photos, encoder, folder):
     extract(records := photos(12), encoder, folder)
     empty(folder / "manifest.json")
-    before = state(folder)
+    before = tiny.state(folder)
     with pytest.raises(FeatureError, match=r"manifest\.json is damaged, and .*index\.tsv is of another encoder"):
-        extract(records, tiny_encoder(1), folder)
-    assert state(folder) == before
+        extract(records, tiny.tiny_encoder(1), folder)
+    assert tiny.state(folder) == before
 
 
 def test_all_is_damaged(photos, encoder, folder):
     extract(records := photos(12), encoder, folder)
     empty(folder / "manifest.json")
     empty(folder / "index.tsv")
-    assert_encoded(extract(records, encoder, folder), records, encoder)
+    tiny.assert_encoded(extract(records, encoder, folder), records, encoder)

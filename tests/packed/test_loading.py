@@ -14,7 +14,7 @@ from captioning.bundle import BundleError
 from captioning.serving.pack import pack
 from tests.bundles import everything_in, finished, made_in, random_state
 from tests.packed_models import changed, edited, members_of
-from tests.server import Fault, Server
+from tests.server import Fault
 from tests.small_models import BY_KIND, build, features, tokens
 from tests.tiny_encoder import SPEC
 
@@ -122,11 +122,10 @@ def test_loading_writes_nothing_and_touches_no_random_state(kept, tmp_path, monk
 
 
 @pytest.fixture
-def server(content, monkeypatch):
+def server(server, content, monkeypatch):
     monkeypatch.setattr("time.sleep", lambda seconds: None)
-    with Server() as server:
-        server.files["/model.zip"] = content
-        yield server
+    server.files["/model.zip"] = content
+    return server
 
 
 def test_an_address_is_loaded_and_its_checksum_told(kept, server, tmp_path, capsys, monkeypatch):

@@ -81,7 +81,7 @@ def opening(browser):
 
     def open_page(folder, **options):
         servers.append(site.server(folder, 0))
-        threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
+        threading.Thread(target=servers[-1].serve_forever, args=(0.02,), daemon=True).start()
         contexts.append(browser.new_context(**options))
         page = contexts[-1].new_page()
         page.set_default_timeout(20_000)

@@ -4,15 +4,13 @@ import pytest
 
 from captioning.fetching import photo
 from captioning.fetching.photo import is_public
-from tests.server import Server
 from tests.web_photos.hosts import PNG
 
 
 @pytest.fixture
-def server():
-    with Server() as server:
-        server.files["/dog.png"] = PNG
-        yield server
+def server(server):
+    server.files["/dog.png"] = PNG
+    return server
 
 
 @pytest.fixture
