@@ -2,7 +2,9 @@
 
 import pytest
 
-from captioning import experiments
+from captioning import experiments, settings
+from captioning.datasets import prepare
+from captioning.tokenizer import Tokenizer
 from tests.series import files_of, run_changed
 
 pytestmark = pytest.mark.notebooks
@@ -33,3 +35,16 @@ def test_two_samples_another_parent_people_and_no_baseline(checkpoints, tmp_path
     said = run_changed("10", changes, tmp_path)
     assert "gru-vgg16-sc: a new experiment." in said or "gru-vgg16-sc-samples-2: a new experiment." in said
     assert "people True" in said
+
+
+def test_the_words_are_those_of_the_parent_whatever_notebook_02_has_fitted_since(checkpoints, executed, tmp_path):
+    file = executed / "data" / "scenes-quick" / "tokenizer.json"
+    before = file.read_bytes()
+    fitted = Tokenizer.load(file)
+    try:
+        more = Tokenizer.fit(prepare.load(settings.active()).captions("train"), minimum_count=1)
+        assert len(more) > len(fitted)
+        more.save(file)
+        assert "-sc: trained with exactly these settings; it is loaded." in run_changed("10", {}, tmp_path)
+    finally:
+        file.write_bytes(before)
