@@ -1,5 +1,8 @@
 """Captions of a trained decoder's size: greedy on 256 pictures against one at a time, a call per word; beam 3; BiLSTM.
 
+Greedy decoding runs in float32, as for all captions of a trained model, and in bfloat16, as after each epoch of
+training in it. Features are tensors of float16, as stored, or of float32 for the tutorials, as they store them.
+
 Every caption has 12 words: END is made impossible, so that no way stops early. One at a time is what the tutorials'
 `evaluate` does: one picture, one call of the Keras model per word, the likeliest word read back and given to the next.
 """
@@ -12,6 +15,7 @@ import captioning.quiet  # noqa: F401
 
 # isort: split
 import numpy as np
+import tensorflow as tf
 
 from benchmarks import made
 from benchmarks.timing import Line
@@ -46,17 +50,25 @@ def lines(
     """
     config = BahdanauConfig(**sizes)
     model = endless(models.build(BahdanauDecoder, config))
-    features = made.features(pictures, config.regions, config.channels).astype(np.float32)
-    features += 0.1 * np.arange(pictures, dtype=np.float32)[:, None, None] / pictures  # no picture twice
+    rows = made.features(pictures, config.regions, config.channels)
+    rows += (0.1 * np.arange(pictures) / pictures).astype(np.float16)[:, None, None]  # no picture twice
+    features = tf.constant(rows)
+    of_tutorial = [tf.cast(row, tf.float32) for row in features[:singles]]
     tutorial = Tutorial(config)
     tutorial.take_weights(model)
     initial_state, step = model.compile_step()
+    with model.computing_in("bfloat16"):
+        initial_half, half_step = model.compile_step()
+        greedy(half_step, initial_half(features), words)  # the precision is that in which a step is first taken
 
     def together():
         return greedy(step, initial_state(features), words)
 
+    def in_half():
+        return greedy(half_step, initial_half(features), words)
+
     def one_at_a_time():
-        return [tutorial.caption(row, START, END, words) for row in features[:singles]]
+        return [tutorial.caption(row, START, END, words) for row in of_tutorial]
 
     def beam():
         return beam_search(step, initial_state(features), 3, words)
@@ -64,6 +76,13 @@ def lines(
     def same_words():
         found = [caption.tokens for caption in together()]
         assert found[:singles] == one_at_a_time() and len(found[0]) == words
+
+    def almost_the_likeliest_words():
+        captions = np.array([caption.tokens for caption in in_half()[:singles]])
+        tokens = np.insert(captions, 0, START, axis=1)[:, None]
+        logits = np.array(model({"features": features[:singles], "tokens": tokens[..., :-1]}))[:, 0]
+        chosen = np.take_along_axis(logits, captions[..., None], axis=-1)[..., 0]
+        assert captions.shape[1] == words and (logits.max(axis=-1) - chosen < 0.02).all()  # in float32
 
     def beam_of_one_is_greedy():
         alone = beam_search(step, initial_state(features), 1, words, length_penalty=0)
@@ -75,6 +94,10 @@ def lines(
         "one at a time, a call per word",
     )  # fmt: skip
     yield Line(
+        f"greedy, {pictures} pictures, bfloat16", "captions", in_half, one_at_a_time, almost_the_likeliest_words,
+        pictures, singles, 150, "one at a time, a call per word",
+    )  # fmt: skip
+    yield Line(
         f"beam 3, {pictures} pictures", "captions", beam, together, beam_of_one_is_greedy, pictures, aim=0.5,
         against="greedy",
     )  # fmt: skip
@@ -83,7 +106,7 @@ def lines(
 
 def _bilstm(config: BiLSTMConfig, other_step, other_state, few: int, words: int) -> Line:
     model = endless(models.build(BiLSTMDecoder, config))
-    features = made.features(few, config.regions, config.channels).astype(np.float32)
+    features = tf.constant(made.features(few, config.regions, config.channels))
     initial_state, step = model.compile_step()
 
     def ours():

@@ -32,7 +32,7 @@ def work(photos: Path, folder: Path, rows: int, delay: float, together: int) -> 
     Beside the folder, `.log` gets a line per decoded photo: its name, and whether the index had it already; `.out` gets
     what is printed; `.ready` a line per process, so that as many as `together` start at the same time.
     """
-    from captioning.datasets.dataset import Record
+    from captioning.datasets.records import Record
     from captioning.features import extract, making, store
     from tests.tiny_encoder import checked, tiny_encoder
 

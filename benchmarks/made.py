@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from captioning.datasets.dataset import Record
+from captioning.datasets.records import Record
 from captioning.images import RESIZE
 from captioning.tokenizer import SPECIAL, Tokenizer
 

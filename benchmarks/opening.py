@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks import made
 from benchmarks.timing import Line
-from captioning.datasets.dataset import Record
+from captioning.datasets.records import Record
 from captioning.features import FeatureStore
 from captioning.features.shards import Entry
 from captioning.provenance import content_digest

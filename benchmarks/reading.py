@@ -28,7 +28,9 @@ def _read(batches, count):
     found, rows = tf.TensorArray(tf.float32, count, infer_shape=False), tf.zeros((0, 0, 0))
     for number in tf.range(count):
         tf.autograph.experimental.set_loop_options(shape_invariants=[(rows, tf.TensorShape((None, None, None)))])
-        rows = tf.ensure_shape(tf.cast(next(batches), tf.float32), (None, None, None))
+        batch = next(batches)
+        features = batch if tf.is_tensor(batch) else batch[0]["features"]
+        rows = tf.ensure_shape(tf.cast(features, tf.float32), (None, None, None))
         found = found.write(number, rows[:, 0, 0])
     return found.concat(), rows
 
@@ -45,8 +47,7 @@ def lines(
         steps = epochs * batches.steps_per_epoch
 
         def ours():
-            features = batches.training(0, epochs).map(lambda inputs, targets: inputs["features"])
-            return _read(iter(features), steps)
+            return _read(iter(batches.training(0, epochs)), steps)
 
         def usual():
             return _read(iter(npy_files.batches(epochs * names, batch)), steps)

@@ -1,12 +1,13 @@
 """Features + token ids -> tf.data batches; each picture's features are read once for all its captions."""
 
+import itertools
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
-from captioning.datasets.dataset import Record
+from captioning.datasets.records import Record
 from captioning.decoding.steps import require_whole
 from captioning.features import FeatureStore
 from captioning.quiet import tensorflow as tf
@@ -57,14 +58,15 @@ class CaptionBatches:
             FeatureError: a picture was never encoded.
         """
         require_whole("batch_size", batch_size, 1)
-        self.records = store.readable(records)
+        self.records, self._rows = store.found(records)
         if not self.records:
             raise ValueError(_nothing(records, store))
         self.store = store
         self.batch_size, self.max_words, self.seed, self.pool = batch_size, max_words, seed, pool
+        given = ([_cut(tokenizer.encode(text), max_words) for text in r.captions] for r in self.records)
+        self._tokens = _Tokens(given, len(tokenizer))
         # Where pictures have one caption each, five rows would be four times padding.
-        self.captions = min(captions, max(len(record.captions) for record in self.records))
-        self._tokens = _Tokens([_cut(tokenizer.encode(text), max_words) for text in r.captions] for r in self.records)
+        self.captions = min(captions, int(self._tokens.counts.max()))
         self._longest = self._tokens.longest()
         self.averaged = averaged
         # Vectors are small: kept in memory. Regions are read from the disk, batch by batch.
@@ -75,6 +77,11 @@ class CaptionBatches:
     def steps_per_epoch(self) -> int:
         """Number of batches per epoch; one of them may be smaller."""
         return -(-len(self.records) // self.batch_size)
+
+    @property
+    def captions_per_epoch(self) -> int:
+        """Number of captions in an epoch."""
+        return int(np.minimum(self._tokens.counts, self.captions).sum())
 
     def statistics(self) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and variance per channel of the features as the batches give them."""
@@ -122,7 +129,7 @@ class CaptionBatches:
         self, batches: Sequence[np.ndarray], random: np.random.Generator | None, shares: Sequence[slice] = ALL
     ):
         for numbers in batches:
-            tokens = self._pad([self._choose(self._tokens[number], random) for number in numbers])
+            tokens = self._tokens.batch(numbers, self.captions, random)
             for share in shares:
                 part = tokens[share]
                 yield {"features": self._features(numbers[share]), "tokens": part[..., :-1]}, part[..., 1:]
@@ -131,28 +138,13 @@ class CaptionBatches:
         if self._vectors is not None:
             return self._vectors[numbers]
         # As they are on disk, in float16: TensorFlow widens them many times faster than NumPy.
-        return self.store.rows([self.records[number] for number in numbers])
+        return self.store.read(self._rows[numbers])
 
-    def _choose(self, rows: list[np.ndarray], random: np.random.Generator | None) -> list[np.ndarray]:
-        if random is None or len(rows) <= self.captions:
-            return rows[: self.captions]
-        return [rows[index] for index in random.choice(len(rows), self.captions, replace=False)]
-
-    def _pad(self, chosen: list[list[np.ndarray]]) -> np.ndarray:
-        longest = max(len(row) for rows in chosen for row in rows)
-        tokens = np.full((len(chosen), self.captions, longest), PAD, np.int32)
-        for picture, rows in enumerate(chosen):
-            for index, row in enumerate(rows):
-                tokens[picture, index, : len(row)] = row
-        return tokens
-
-    def _dataset(self, generator, count: int) -> tf.data.Dataset:
+    def _dataset(self, generator: Callable[[], Iterator], count: int) -> tf.data.Dataset:
         tokens = tf.TensorSpec((None, self.captions, None), tf.int32)
         kind = tf.float16 if self._vectors is None else tf.float32
         features = tf.TensorSpec((None, self.regions, self.store.channels), kind)
-        signature = ({"features": features, "tokens": tokens}, tokens)
-        batches = tf.data.Dataset.from_generator(generator, output_signature=signature)
-        batches = batches.apply(tf.data.experimental.assert_cardinality(count)).prefetch(2)
+        batches = _from_generator(generator, count, ({"features": features, "tokens": tokens}, tokens)).prefetch(2)
         # There is little to tune, and an iterator that ends waits for the tuning thread's next look: up to a minute.
         options = tf.data.Options()
         options.autotune.enabled = False
@@ -160,26 +152,69 @@ class CaptionBatches:
 
 
 class _Tokens:
-    """The ids of all captions, one behind the other: a list for each caption would take three times the memory."""
+    """The ids of all captions, one behind the other: a list for each caption would take six times the memory."""
 
-    def __init__(self, pictures: Iterable[list[list[int]]]):
-        ids, ends, captions = array("i"), array("q", [0]), array("q", [0])
+    def __init__(self, pictures: Iterable[list[list[int]]], vocabulary: int):
+        ids, lengths, counts = array("H" if vocabulary <= 1 << 16 else "i"), array("i"), array("i")
         for rows in pictures:
             for row in rows:
                 ids.extend(row)
-                ends.append(len(ids))
-            captions.append(len(ends) - 1)
-        arrays = (np.frombuffer(numbers, numbers.typecode) for numbers in (ids, ends, captions))
-        self._ids, self._ends, self._captions = arrays
+                lengths.append(len(row))
+            counts.append(len(rows))
+        self._ids, self._lengths, self.counts = (np.frombuffer(each, each.typecode) for each in (ids, lengths, counts))
+        # Where the ids of each caption and the captions of each picture begin.
+        self._starts, self._first = (np.cumsum(each) - each for each in (self._lengths, self.counts))
 
     def longest(self) -> np.ndarray:
         """Return the number of ids in the longest caption of each picture: (pictures,)."""
-        return np.maximum.reduceat(np.diff(self._ends), self._captions[:-1])
+        return np.maximum.reduceat(self._lengths, self._first)
 
-    def __getitem__(self, picture: int) -> list[np.ndarray]:
-        """Return the ids of each caption of a picture."""
-        first, behind = self._captions[picture : picture + 2].tolist()
-        return [self._ids[start:end] for start, end in pairwise(self._ends[first : behind + 1].tolist())]
+    def batch(self, pictures: np.ndarray, most: int, random: np.random.Generator | None) -> np.ndarray:
+        """Return the ids of `most` captions of each picture, padded to the longest: int32 (pictures, most, steps).
+
+        Of more captions, `random` chooses; without it, they are the first ones.
+        """
+        counts, chosen = self.counts[pictures], np.tile(np.arange(most), (len(pictures), 1))
+        if random is not None:
+            for row in np.flatnonzero(counts > most).tolist():
+                chosen[row] = random.choice(int(counts[row]), most, replace=False)
+        there = chosen < counts[:, None]
+        captions = np.where(there, self._first[pictures][:, None] + chosen, 0)
+        lengths = np.where(there, self._lengths[captions], 0)
+        steps = np.arange(lengths.max())
+        places = np.minimum(self._starts[captions][..., None] + steps, len(self._ids) - 1)
+        return np.where(steps < lengths[..., None], self._ids[places], PAD).astype(np.int32)
+
+
+def _from_generator(generator: Callable[[], Iterator], count: int, signature: Any) -> tf.data.Dataset:
+    """Return the `count` elements that a generator yields as a dataset, each iteration of which runs a new one.
+
+    As `tf.data.Dataset.from_generator`, whose checks of an element take longer than reading its features.
+    """
+    specs, ids = tf.nest.flatten(signature), itertools.count()
+    running: dict[np.int64, Iterator] = {}
+
+    def begin() -> np.int64:
+        run = np.int64(next(ids))
+        running[run] = generator()
+        return run
+
+    def element(run: np.int64, number: np.int64) -> list[np.ndarray]:
+        found = tf.nest.flatten(next(running[run]))
+        if number == count - 1:
+            del running[run]
+        return found
+
+    def of_run(run) -> tf.data.Dataset:
+        def given(number):
+            arrays = tf.numpy_function(element, [run, number], [spec.dtype for spec in specs])
+            arrays = [tf.ensure_shape(array, spec.shape) for array, spec in zip(arrays, specs, strict=True)]
+            return tf.nest.pack_sequence_as(signature, arrays)
+
+        return tf.data.Dataset.range(count).map(given)
+
+    runs = tf.data.Dataset.from_tensors(0).map(lambda _: tf.numpy_function(begin, [], tf.int64))
+    return runs.flat_map(of_run).apply(tf.data.experimental.assert_cardinality(count))
 
 
 def _cut(tokens: list[int], max_words: int) -> list[int]:

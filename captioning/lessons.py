@@ -13,7 +13,8 @@ from IPython.display import Code, display
 from captioning import bundle, encoders, evaluation, experiments, features, findings, metrics, models, plotting
 from captioning.batches import CaptionBatches
 from captioning.datasets import prepare
-from captioning.datasets.dataset import CaptionDataset, Record
+from captioning.datasets.dataset import CaptionDataset
+from captioning.datasets.records import Record
 from captioning.decoding import Caption
 from captioning.features import FeatureStore
 from captioning.findings import Finding

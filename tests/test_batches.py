@@ -6,10 +6,10 @@ import tracemalloc
 import numpy as np
 import pytest
 
-import captioning.quiet  # noqa: F401
-from captioning.batches import CaptionBatches
+from captioning.batches import CaptionBatches, _Tokens
 from captioning.features import FeatureStore
 from captioning.features.index import BROKEN, Entry
+from captioning.quiet import tensorflow as tf
 from captioning.tokenizer import END, PAD, START
 from tests.tiny import captions_of, store_of, tiny_dataset, tokenizer_of
 
@@ -143,6 +143,52 @@ def test_evaluation_keeps_the_order_of_the_records(made):
     records, store, _ = made
     features = np.concatenate([inputs["features"] for inputs, _ in batches(made).evaluation()])
     np.testing.assert_array_equal(features, store.rows(records))
+
+
+def test_chosen_and_padded_captions_are_those_of_the_plain_loop(made):
+    """Also where the ids need more than 16 bits."""
+    random = np.random.default_rng(1)
+    pictures = [
+        [random.integers(0, 70_000, length).tolist() for length in lengths] for lengths in ((3, 9), (4,), (2,) * 7)
+    ]
+    numbers = np.array([2, 0, 2, 1])
+    for vocabulary in (1000, 70_000):
+        of_all = [[[token % vocabulary for token in row] for row in rows] for rows in pictures]
+        for most, seed in ((3, None), (3, 5), (7, 5), (1, 5)):
+            random, chosen = seed and np.random.default_rng(seed), []
+            for rows in (of_all[number] for number in numbers):
+                fit = len(rows) <= most or random is None
+                chosen.append(rows[:most] if fit else [rows[n] for n in random.choice(len(rows), most, replace=False)])
+            longest = max(len(row) for rows in chosen for row in rows)
+            expected = np.full((len(numbers), most, longest), PAD)
+            for place in np.ndindex(*expected.shape[:2]):
+                row = chosen[place[0]][place[1]] if place[1] < len(chosen[place[0]]) else []
+                expected[place][: len(row)] = row
+            found = _Tokens(of_all, vocabulary).batch(numbers, most, seed and np.random.default_rng(seed))
+            np.testing.assert_array_equal(found, expected)
+            assert found.dtype == np.int32
+
+
+def test_every_iterator_of_a_dataset_begins_anew(made):
+    """Also one that another overtakes, and one that is given up."""
+    dataset = batches(made).training(0, 2)
+    assert dataset.cardinality() == 2 * batches(made).steps_per_epoch
+    expected = [targets.numpy().tobytes() for _, targets in dataset]
+    slow, fast = iter(dataset), iter(dataset)
+    begun = [next(slow)[1].numpy().tobytes()]
+    assert [targets.numpy().tobytes() for _, targets in fast] == expected
+    assert begun + [targets.numpy().tobytes() for _, targets in slow] == expected
+    for epoch in (0, 1):
+        whole = [*batches(made).epoch(epoch)]
+        assert [targets.tobytes() for _, targets in whole] == expected[epoch * len(whole) :][: len(whole)]
+
+
+def test_an_iterator_says_what_is_wrong_with_the_features(made):
+    store, dataset = made[1], batches(made).evaluation()
+    for shard in store.folder.glob("rows-*.f16"):
+        shard.write_bytes(shard.read_bytes()[:-1])
+    with pytest.raises(tf.errors.OpError, match=r"rows-00000\.f16 is damaged: it ends too early.*Run notebooks/"):
+        list(dataset)
 
 
 def test_no_iterator_waits_for_the_tuning_thread_when_it_ends(made):

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from captioning.datasets import prepare as datasets
-from captioning.datasets.dataset import CaptionDataset, DatasetError, Record, assemble
+from captioning.datasets.dataset import CaptionDataset, DatasetError, assemble
+from captioning.datasets.records import Record
 from captioning.settings import Project, SettingError
 from tests import originals
 from tests.obtaining.offered import prepared

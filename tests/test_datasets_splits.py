@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from captioning.datasets import splits
-from captioning.datasets.dataset import UNSPLIT, CaptionDataset, DatasetError, Record
+from captioning.datasets.dataset import UNSPLIT, CaptionDataset, DatasetError
+from captioning.datasets.records import Record
 from captioning.datasets.splits import FEWEST, HASH, WISHED
 from captioning.files import DamagedError
 from captioning.provenance import content_digest

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from captioning import findings
-from captioning.datasets.dataset import CaptionDataset, Record
+from captioning.datasets.dataset import CaptionDataset
+from captioning.datasets.records import Record
 from captioning.findings.finding import CONFIRMED, DENIED
 from captioning.findings.wording import counted, listed, percent
 

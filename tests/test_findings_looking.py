@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from captioning import findings
-from captioning.datasets.dataset import Record
+from captioning.datasets.records import Record
 from captioning.findings.finding import NO_TRUTH
 from captioning.findings.wording import percent
 from captioning.metrics import CiderD

@@ -7,7 +7,7 @@ import pytest
 
 from captioning import findings
 from captioning.bundle import Answer, Candidate
-from captioning.datasets.dataset import Record
+from captioning.datasets.records import Record
 
 SCENE = {"place": "lake", "objects": [{"object": "boat", "colour": "red", "unseen": False, "box": [0, 0, 0.5, 1]}]}
 RIGHT, WRONG = "a red boat on a lake", "a blue boat on a lake"

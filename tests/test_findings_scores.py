@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from captioning import findings
-from captioning.datasets.dataset import Record
+from captioning.datasets.records import Record
 from captioning.datasets.scenes.words import NAMES
 from captioning.findings.finding import NO_TRUTH
 from captioning.findings.wording import percent

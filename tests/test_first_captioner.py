@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from captioning import findings, settings
-from captioning.datasets.dataset import Record
+from captioning.datasets.records import Record
 from captioning.datasets.scenes import scenes
 from captioning.models.recurrence import gru_step
 from captioning.settings import SettingError

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from IPython.lib.pretty import pretty
 
-from captioning.datasets.dataset import Record
+from captioning.datasets.records import Record
 from captioning.lines import aligned, short_path
 from captioning.settings import Project
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from captioning.datasets.dataset import Record
+from captioning.datasets.records import Record
 from captioning.metrics import attention
 
 LEFT, RIGHT = [0.1, 0.2, 0.35, 0.7], [0.55, 0.4, 0.95, 1.0]

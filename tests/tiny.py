@@ -3,7 +3,8 @@
 import numpy as np
 from PIL import Image
 
-from captioning.datasets.dataset import CaptionDataset, Record
+from captioning.datasets.dataset import CaptionDataset
+from captioning.datasets.records import Record
 from captioning.features import FeatureStore
 from captioning.features.index import Entry
 from captioning.images import RESIZE

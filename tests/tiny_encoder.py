@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from PIL import Image
 
-from captioning.datasets.dataset import Record
+from captioning.datasets.records import Record
 from captioning.encoders import Encoder, EncoderSpec
 from captioning.images import load_pixels
 from captioning.provenance import content_digest

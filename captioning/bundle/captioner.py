@@ -14,7 +14,8 @@ from captioning.bundle.answers import Answer, answer
 from captioning.bundle.chosen import penalty_for, read_chosen, whole
 from captioning.bundle.neighbors import Neighbors, file_of
 from captioning.bundle.packed import NEIGHBORS, BundleError, packed_of
-from captioning.datasets.dataset import CaptionDataset, Record
+from captioning.datasets.dataset import CaptionDataset
+from captioning.datasets.records import Record
 from captioning.encoders import Encoder
 from captioning.features import FeatureStore, encode_each
 from captioning.features.making import BATCH

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from captioning import metrics
-from captioning.datasets.dataset import CaptionDataset, Record
+from captioning.datasets.dataset import CaptionDataset
+from captioning.datasets.records import Record
 from captioning.decoding import Caption
 from captioning.features import FeatureStore
 from captioning.files import DamagedError

@@ -8,7 +8,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from captioning.datasets.dataset import CaptionDataset, Record, Source
+from captioning.datasets.dataset import CaptionDataset, Source
+from captioning.datasets.records import Record, Records
 from captioning.files import DamagedError, read_json, write_text
 from captioning.provenance import FileState, StaleError
 
@@ -83,7 +84,7 @@ def read(path: Path, home: Path) -> CaptionDataset:
     try:
         return CaptionDataset(
             content["name"],
-            tuple(row if isinstance(row, Record) else _record(paths, row) for row in content["records"]),
+            Records.of(row if isinstance(row, Record) else _record(paths, row) for row in content["records"]),
             splits_from=content["splits_from"],
             sources=tuple(
                 Source(paths.read(file), FileState(*state), sum_) for file, state, sum_ in content["sources"]
@@ -127,7 +128,7 @@ def unchanged(path: Path, dataset: CaptionDataset) -> CaptionDataset:
     if not states:
         return dataset
     records = (dataclasses.replace(r, state=states.get(r.file, r.state)) for r in dataset.records)
-    return dataclasses.replace(dataset, records=tuple(records))
+    return dataclasses.replace(dataset, records=Records.of(records))
 
 
 def _touched(dataset: CaptionDataset) -> Iterator[Source]:

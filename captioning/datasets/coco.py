@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from captioning.datasets.dataset import SPLITS, CaptionDataset, DatasetError, Record, assemble, shuffled
+from captioning.datasets.dataset import SPLITS, CaptionDataset, DatasetError, assemble, shuffled
 from captioning.datasets.fetching import (
     Wanted,
     bare_name,
@@ -17,6 +17,7 @@ from captioning.datasets.fetching import (
 )
 from captioning.datasets.needs import Need, archive, photos_to_fetch
 from captioning.datasets.photos import NOT_THERE, Photos, look_for, nearest
+from captioning.datasets.records import Record
 from captioning.datasets.rows import content_of, path_of, split_of
 from captioning.datasets.texts import Findings, shown, usable
 from captioning.fetching.download import URLS, DownloadError

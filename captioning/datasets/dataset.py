@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
-import textwrap
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from captioning import lines, provenance
+from captioning import provenance
 from captioning.datasets.photos import nearest
+from captioning.datasets.records import Record, Records
 from captioning.provenance import FileState, content_digest
 from captioning.words import units
 
@@ -25,27 +24,6 @@ NOT_ON_DISK = "annotated photos that are not on disk"
 
 class DatasetError(ValueError):
     """The files of a dataset are not as they should be."""
-
-
-@dataclass(frozen=True, slots=True)  # hundreds of thousands of them: without a dictionary each
-class Record:
-    """One picture with its captions."""
-
-    image_id: int | str
-    file: Path
-    captions: tuple[str, ...]
-    split: str
-    truth: dict | None = None  # what is really in a drawn scene
-    content: str = ""  # digest of the file's bytes; empty until the photo check has read them
-    state: FileState | None = None  # of the file as the photo check read it
-
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        """Show a field per line, a caption per line; of the digest the beginning."""
-        rows = [("image_id", str(self.image_id)), ("file", lines.short_path(self.file)), ("split", self.split)]
-        rows += [("" if number else "captions", caption) for number, caption in enumerate(self.captions)]
-        rows += [("truth", textwrap.shorten(json.dumps(self.truth), 100, placeholder=" …"))] if self.truth else []
-        rows += [("content", f"{self.content[:8]}… (digest of the file)")] if self.content else []
-        lines.aligned(rows)._repr_pretty_(printer, cycle)
 
 
 class Source(NamedTuple):
@@ -67,17 +45,17 @@ class CaptionDataset:
     """All usable pictures of a dataset, in a fixed shuffled order."""
 
     name: str
-    records: tuple[Record, ...]
+    records: Sequence[Record]
     findings: dict[str, tuple[str, ...]] = field(default_factory=dict, compare=False)  # what to look at -> names
     splits_from: str = field(default="", compare=False)  # what decides on the splits; empty: drawn with the pictures
     sources: tuple[Source, ...] = field(default=(), compare=False)  # the files that it was read from
     made_from: dict = field(default_factory=dict, compare=False)  # the choices of notebook 01; see `prepare`
 
-    def split(self, name: str) -> list[Record]:
+    def split(self, name: str) -> Records:
         """Return the records of one split: train, val or test."""
         if name not in SPLITS:
             raise ValueError(f"Unknown split {name!r}; known: {', '.join(SPLITS)}.")
-        return [record for record in self.records if record.split == name]
+        return Records.of(self.records).where(record.split == name for record in self.records)
 
     def captions(self, split: str) -> list[str]:
         """Return all captions of one split."""
@@ -113,7 +91,7 @@ class CaptionDataset:
         if not units.lacks_spaces(self.captions("train")):
             return self
         records = (dataclasses.replace(r, captions=tuple(map(units.mark, r.captions))) for r in self.records)
-        return dataclasses.replace(self, records=tuple(records))
+        return dataclasses.replace(self, records=Records.of(records))
 
     def letters_only(self) -> CaptionDataset:
         """Return the dataset with the captions of train in lower case and without all but letters.

@@ -7,10 +7,11 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from captioning.datasets import rows
-from captioning.datasets.dataset import SPLITS, UNSPLIT, CaptionDataset, DatasetError, Record, assemble
+from captioning.datasets.dataset import SPLITS, UNSPLIT, CaptionDataset, DatasetError, assemble
 from captioning.datasets.fetching import Wanted, bare_name, fetch_archive, fetch_readable, note_of, require_most
 from captioning.datasets.needs import Need, archive
 from captioning.datasets.photos import NOT_THERE, Photos, look_for, nearest
+from captioning.datasets.records import Record
 from captioning.datasets.rows import Caption
 from captioning.datasets.splits import HASH
 from captioning.datasets.texts import Findings

@@ -7,8 +7,9 @@ from typing import Any
 
 from captioning.datasets import rows
 from captioning.datasets.coco import read_captions
-from captioning.datasets.dataset import SPLITS, UNSPLIT, CaptionDataset, DatasetError, Record, assemble
+from captioning.datasets.dataset import SPLITS, UNSPLIT, CaptionDataset, DatasetError, assemble
 from captioning.datasets.photos import CONVERT, Photos, look_for, nearest
+from captioning.datasets.records import Record
 from captioning.datasets.rows import Caption
 from captioning.datasets.splits import HASH
 from captioning.datasets.texts import Findings

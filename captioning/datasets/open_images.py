@@ -4,10 +4,11 @@ import json
 from functools import partial
 from pathlib import Path
 
-from captioning.datasets.dataset import UNSPLIT, CaptionDataset, DatasetError, Record, assemble, shuffled
+from captioning.datasets.dataset import UNSPLIT, CaptionDataset, DatasetError, assemble, shuffled
 from captioning.datasets.fetching import Wanted, bare_name, fetch_photos, fetch_readable, is_bare
 from captioning.datasets.needs import Need, megabytes, photos_to_fetch
 from captioning.datasets.photos import nearest
+from captioning.datasets.records import Record
 from captioning.datasets.rows import json_lines
 from captioning.datasets.splits import HASH
 from captioning.datasets.texts import Findings, shown, usable

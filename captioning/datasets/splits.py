@@ -5,7 +5,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from captioning.datasets.dataset import SPLITS, CaptionDataset, DatasetError, Record
+from captioning.datasets.dataset import SPLITS, CaptionDataset, DatasetError
+from captioning.datasets.records import Record
 from captioning.files import read_json, write_json
 
 HASH = "hash of the photos' contents"  # the source of our own splits

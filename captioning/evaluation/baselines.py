@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from captioning.bundle import Neighbors
-from captioning.datasets.dataset import CaptionDataset, Record
+from captioning.datasets.dataset import CaptionDataset
+from captioning.datasets.records import Record
 from captioning.evaluation.scoring import score_results
 from captioning.features import FeatureStore
 from captioning.metrics.controls import shuffles

@@ -11,7 +11,8 @@ import numpy as np
 from captioning import decoding, metrics
 from captioning.bundle import Bundle, Ensemble
 from captioning.bundle.chosen import penalty_for
-from captioning.datasets.dataset import CaptionDataset, Record
+from captioning.datasets.dataset import CaptionDataset
+from captioning.datasets.records import Record
 from captioning.evaluation.kept import KeptCaptions
 from captioning.evaluation.near import NearPictures
 from captioning.evaluation.scoring import references_of

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from captioning import bundle, metrics
-from captioning.datasets.dataset import Record
+from captioning.datasets.records import Record
 from captioning.evaluation.choosing import Consensus, oracle
 from captioning.evaluation.evaluating import CONSENSUS
 from captioning.evaluation.kept import KeptCaptions

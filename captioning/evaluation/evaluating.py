@@ -5,7 +5,8 @@ from contextlib import contextmanager
 
 from captioning import bundle, experiments, features, metrics
 from captioning.bundle import Bundle, BundleError, Captioner, Ensemble
-from captioning.datasets.dataset import CaptionDataset, Record
+from captioning.datasets.dataset import CaptionDataset
+from captioning.datasets.records import Record
 from captioning.evaluation.choosing import Consensus, choose_consensus, choose_decoding, choose_members, oracle
 from captioning.evaluation.kept import KeptCaptions
 from captioning.evaluation.near import NearPictures
@@ -31,11 +32,11 @@ class Stores(dict):
         return self.setdefault(encoder, FeatureStore(features.folder_of(self._project, encoder)))
 
 
-def readable(captioner: Captioner, stores: Mapping[str, FeatureStore], records: Sequence[Record]) -> list[Record]:
+def readable(captioner: Captioner, stores: Mapping[str, FeatureStore], records: Sequence[Record]) -> Sequence[Record]:
     """Return the records whose pictures have features of all encoders of a captioner."""
     for name in captioner.encoder_names:
         records = stores[name].readable(records)
-    return list(records)
+    return records
 
 
 def evaluate(
@@ -108,7 +109,7 @@ def evaluate_all(
         with _left_out(ENSEMBLE):
             folder = project.checkpoints / ENSEMBLE
             models.sort(key=lambda model: -scores[model.name]["decoding"]["validation_CIDEr"])
-            val = dataset.split("val")
+            val: Sequence[Record] = dataset.split("val")
             for model in models:
                 val = readable(model, stores, val)
             may_repeat = scores[models[0].name]["decoding"]["may_repeat"]

@@ -9,7 +9,7 @@ import numpy as np
 
 from captioning import decoding
 from captioning.bundle import Captioner
-from captioning.datasets.dataset import Record
+from captioning.datasets.records import Record
 from captioning.decoding import Caption
 from captioning.decoding.steps import batch_size, take
 from captioning.features import FeatureStore

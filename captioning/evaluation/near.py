@@ -7,7 +7,8 @@ import numpy as np
 
 from captioning.bundle import Neighbors
 from captioning.bundle.neighbors import file_of
-from captioning.datasets.dataset import CaptionDataset, Record
+from captioning.datasets.dataset import CaptionDataset
+from captioning.datasets.records import Record
 from captioning.features import FeatureStore
 from captioning.files import DamagedError
 from captioning.provenance import difference

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from captioning import metrics
-from captioning.datasets.dataset import CaptionDataset, Record
+from captioning.datasets.dataset import CaptionDataset
+from captioning.datasets.records import Record
 from captioning.datasets.scenes.words import NAMES
 from captioning.metrics.grounding import Reading
 from captioning.metrics.lexicon import Lexicon

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from captioning.datasets.dataset import Record
+from captioning.datasets.records import Record
 from captioning.encoders import Encoder
 from captioning.features.index import Entry
 from captioning.features.shards import FeatureError

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from captioning.datasets.dataset import Record
+from captioning.datasets.records import Record
 from captioning.encoders import Encoder
 from captioning.features.index import BROKEN, UNSEEN, Entry, key_of
 from captioning.features.shards import FeatureError

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from captioning.datasets.dataset import Record
+from captioning.datasets.records import Record, Records
 from captioning.encoders import spec_of
 from captioning.environment import of_process
 from captioning.features.index import BROKEN, Entry, key_of
@@ -126,17 +126,22 @@ class FeatureStore:
         key = self.key(record) if without else ""
         return without[key].reason if key in without and record not in self else ""
 
-    def readable(self, records: Sequence[Record]) -> list[Record]:
+    def readable(self, records: Sequence[Record]) -> Records:
         """Return the records whose pictures have features.
 
         Raises:
             FeatureError: a picture was neither encoded nor left out with a reason.
         """
-        there = (self.numbers(records) >= 0).tolist()
-        lacking = [r for r, has_row in zip(records, there, strict=True) if not has_row and not self.reason(r)]
+        return self.found(records)[0]
+
+    def found(self, records: Sequence[Record]) -> tuple[Records, np.ndarray]:
+        """Return the records whose pictures have features, see `readable`, and the numbers of their rows."""
+        numbers = self.numbers(records)
+        there = numbers >= 0
+        lacking = [record for record in itertools.compress(records, ~there) if not self.reason(record)]
         if lacking:
             raise self._lack(lacking, len(records))
-        return list(itertools.compress(records, there))
+        return Records.of(records).where(there), numbers[there]
 
     def _lack(self, lacking: Sequence[Record], asked: int) -> FeatureError:
         """Return the error for pictures without features."""
@@ -157,6 +162,14 @@ class FeatureStore:
         numbers = self.numbers(records)
         if lacking := [records[place] for place in np.flatnonzero(numbers < 0).tolist()]:
             raise self._lack(lacking, len(records))
+        return self.read(numbers)
+
+    def read(self, numbers: np.ndarray) -> np.ndarray:
+        """Return rows by their number, see `numbers`, in this order: float16 (rows, regions, channels).
+
+        Raises:
+            FeatureError: a shard is damaged.
+        """
         return self._shards.read(numbers, self._way_out)
 
     def averaged(self, records: Sequence[Record]) -> np.ndarray:

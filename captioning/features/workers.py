@@ -16,7 +16,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
-from captioning.datasets.dataset import Record
+from captioning.datasets.records import Record
 from captioning.encoders import Encoder
 from captioning.features import making
 from captioning.features.index import UNSEEN, Entry

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-from captioning.datasets.dataset import Record
+from captioning.datasets.records import Record
 from captioning.evaluation import check
 from captioning.findings.finding import NO_TRUTH, Finding
 from captioning.findings.wording import counted, listed, span

@@ -7,7 +7,8 @@ from itertools import combinations
 
 import numpy as np
 
-from captioning.datasets.dataset import SPLITS, CaptionDataset, Record
+from captioning.datasets.dataset import SPLITS, CaptionDataset
+from captioning.datasets.records import Record
 from captioning.findings.finding import Finding
 from captioning.findings.wording import counted, listed, percent
 from captioning.words import tokenize, units

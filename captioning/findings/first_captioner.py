@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from captioning.datasets.dataset import Record
+from captioning.datasets.records import Record
 from captioning.datasets.scenes.words import NAMES
 from captioning.findings.finding import Finding
 from captioning.findings.training import FLAT

@@ -6,7 +6,7 @@ from itertools import combinations
 
 import numpy as np
 
-from captioning.datasets.dataset import Record
+from captioning.datasets.records import Record
 from captioning.evaluation import check
 from captioning.findings.finding import NO_TRUTH, Finding
 from captioning.findings.wording import counted, listed, percent

@@ -6,7 +6,7 @@ from itertools import combinations
 import numpy as np
 
 from captioning.bundle import Answer
-from captioning.datasets.dataset import Record
+from captioning.datasets.records import Record
 from captioning.evaluation import check, references_of
 from captioning.findings.captions import side_by_side
 from captioning.findings.data import shared_words

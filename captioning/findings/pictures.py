@@ -6,7 +6,7 @@ from itertools import combinations
 
 import numpy as np
 
-from captioning.datasets.dataset import Record
+from captioning.datasets.records import Record
 from captioning.findings.data import shared_words
 from captioning.findings.finding import Finding, claim
 from captioning.findings.wording import counted, listed, percent

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from captioning.datasets.dataset import Record
+from captioning.datasets.records import Record
 from captioning.decoding.steps import require_whole
 from captioning.from_scratch.optimizers import Adam, cosine_decay
 from captioning.from_scratch.pooling import channel_statistics

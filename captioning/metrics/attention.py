@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from captioning.datasets.dataset import Record
+from captioning.datasets.records import Record
 from captioning.datasets.scenes.words import NAMES
 from captioning.metrics.controls import Estimate
 from captioning.metrics.lexicon import Lexicon, phrases_of

@@ -56,10 +56,10 @@ def _best_words(logits, banned, count):
     several times faster than an order.
     """
     rows, vocabulary = tf.shape(logits)[0], logits.shape[1]
-    # PAD, UNK, START and END are no words; the end fills the last group.
-    before, after = (tf.fill([rows, size], -np.inf) for size in (END + 1, -vocabulary % GROUP))
-    logits = tf.concat([before, logits[:, END + 1 :], after], axis=1)
-    logits = tf.tensor_scatter_nd_update(logits, banned, tf.fill(tf.shape(banned)[:1], -np.inf))
+    allowed = np.zeros(vocabulary, np.float32)
+    allowed[: END + 1] = -np.inf  # PAD, UNK, START and END are no words
+    logits = tf.tensor_scatter_nd_update(logits + allowed, banned, tf.fill(tf.shape(banned)[:1], -np.inf))
+    logits = tf.pad(logits, [(0, 0), (0, -vocabulary % GROUP)], constant_values=-np.inf)  # fills the last group
     logits = tf.reshape(logits, (rows, -(-vocabulary // GROUP), GROUP))
     groups = tf.math.top_k(tf.reduce_max(logits, axis=2), tf.minimum(count, logits.shape[1])).indices
     groups = tf.sort(groups, axis=1)

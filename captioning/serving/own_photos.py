@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
 from captioning import images
-from captioning.datasets.dataset import Record
+from captioning.datasets.records import Record
 from captioning.fetching.photo import ADDRESS, WebPhoto
 from captioning.images import ImageError, Picture
 

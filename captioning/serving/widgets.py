@@ -14,7 +14,7 @@ import matplotlib.pyplot as plt
 
 from captioning import images, plotting
 from captioning.bundle import Answer, Bundle
-from captioning.datasets.dataset import Record
+from captioning.datasets.records import Record
 from captioning.findings.finding import Finding
 from captioning.images import ImageError
 from captioning.serving.own_photos import Photo, records_of

@@ -80,13 +80,11 @@ def fit(
         StaleError: the folder holds another run.
     """
 
-    captions = sum(min(train.captions, len(record.captions)) for record in train.records)
-
     def learner(first: int) -> OneEpoch:
         return by_words(model, train, range(first, config.epochs), config.label_smoothing, config.mask_padding)
 
     common = (model, train, validation, tokenizer, config, folder, callbacks, stop_after, name)
-    return run(*common, learner, captions)
+    return run(*common, learner, train.captions_per_epoch)
 
 
 def run(

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from captioning.datasets.dataset import Record
+from captioning.datasets.records import Record
 from captioning.decoding import StepFunction, greedy
 from captioning.metrics import CiderD
 from captioning.tokenizer import Tokenizer

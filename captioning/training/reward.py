@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from captioning.datasets.dataset import Record
+from captioning.datasets.records import Record
 from captioning.metrics import CiderD, References
 from captioning.tokenizer import END, PAD, SPECIAL, Tokenizer
 

@@ -19,7 +19,7 @@ from tiny_encoder import (
 )  # fmt: skip
 
 from captioning import features
-from captioning.datasets.dataset import Record
+from captioning.datasets.records import Record
 from captioning.features import FeatureError, FeatureStore, extract, making, store
 from captioning.features.index import Entry
 from captioning.provenance import StaleError

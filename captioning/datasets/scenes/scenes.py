@@ -9,7 +9,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from captioning.datasets.coco import read_captions, read_splits
-from captioning.datasets.dataset import SPLITS, CaptionDataset, DatasetError, Record, assemble
+from captioning.datasets.dataset import SPLITS, CaptionDataset, DatasetError, assemble
+from captioning.datasets.records import Record
 from captioning.datasets.scenes.captions import describe
 from captioning.datasets.scenes.objects import render
 from captioning.datasets.scenes.plan import SIZE, Scene, plan
