@@ -1,7 +1,7 @@
 """Captions of a trained decoder's size: greedy on 256 pictures against one at a time, a call per word; beam 3; BiLSTM.
 
-Greedy decoding runs in float32, as for all captions of a trained model, and in bfloat16, as after each epoch of
-training in it. Features are tensors of float16, as stored, or of float32 for the tutorials, as they store them.
+Greedy decoding runs in float32, as in all use of a trained model, and in bfloat16, as after each epoch of bfloat16
+training. Features are tensors of float16, as stored, or of float32 for the tutorials, as they store them.
 
 Every caption has 12 words: END is made impossible, so that no way stops early. One at a time is what the tutorials'
 `evaluate` does: one picture, one call of the Keras model per word, the likeliest word read back and given to the next.
@@ -59,7 +59,7 @@ def lines(
     initial_state, step = model.compile_step()
     with model.computing_in("bfloat16"):
         initial_half, half_step = model.compile_step()
-        greedy(half_step, initial_half(features), words)  # the precision is that in which a step is first taken
+        greedy(half_step, initial_half(features), words)  # a step keeps the precision that it first ran in
 
     def together():
         return greedy(step, initial_state(features), words)

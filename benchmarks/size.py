@@ -15,7 +15,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks import made
@@ -193,7 +193,7 @@ def _tokenizer(file: Path, texts: list[str] | None):
     return Tokenizer.load(file, texts)
 
 
-def _batches(folder: Path, records: list):
+def _batches(folder: Path, records: Sequence):
     from captioning.batches import CaptionBatches
     from captioning.features import FeatureStore
 
@@ -201,7 +201,7 @@ def _batches(folder: Path, records: list):
     return CaptionBatches(records, FeatureStore(folder / STORE), words, batch_size=BATCH, max_words=20)
 
 
-def _all_there(opened, records: list) -> None:
+def _all_there(opened, records: Sequence) -> None:
     assert len(opened.readable(records)) == len(records)
 
 

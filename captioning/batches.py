@@ -152,7 +152,7 @@ class CaptionBatches:
 
 
 class _Tokens:
-    """The ids of all captions, one behind the other: a list for each caption would take six times the memory."""
+    """The ids of all captions, one after another: a list for each caption would take six times the memory."""
 
     def __init__(self, pictures: Iterable[list[list[int]]], vocabulary: int):
         ids, lengths, counts = array("H" if vocabulary <= 1 << 16 else "i"), array("i"), array("i")
@@ -172,7 +172,7 @@ class _Tokens:
     def batch(self, pictures: np.ndarray, most: int, random: np.random.Generator | None) -> np.ndarray:
         """Return the ids of `most` captions of each picture, padded to the longest: int32 (pictures, most, steps).
 
-        Of more captions, `random` chooses; without it, they are the first ones.
+        If a picture has more, `random` chooses; without it, the first ones are taken.
         """
         counts, chosen = self.counts[pictures], np.tile(np.arange(most), (len(pictures), 1))
         if random is not None:
@@ -187,9 +187,10 @@ class _Tokens:
 
 
 def _from_generator(generator: Callable[[], Iterator], count: int, signature: Any) -> tf.data.Dataset:
-    """Return the `count` elements that a generator yields as a dataset, each iteration of which runs a new one.
+    """Return the `count` elements that a generator yields as a dataset; each iteration starts a new generator.
 
-    As `tf.data.Dataset.from_generator`, whose checks of an element take longer than reading its features.
+    Like `tf.data.Dataset.from_generator`, whose checks of an element take longer than reading its features; but the
+    generator of an iteration that is abandoned stays in memory.
     """
     specs, ids = tf.nest.flatten(signature), itertools.count()
     running: dict[np.int64, Iterator] = {}

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from captioning import bundle, evaluation, experiments, features, plotting, settings
 from captioning.datasets import prepare
-from captioning.datasets.dataset import Record
+from captioning.datasets.records import Record
 from captioning.datasets.scenes.words import NAMES
 from captioning.files import read_json
 from captioning.metrics.attention import boxes_of

@@ -104,6 +104,8 @@ def test_an_interrupted_training_run_resumes_with_the_same_batches(made):
 def test_pictures_with_fewer_captions_get_rows_of_padding(made):
     records, store, tokenizer = made
     records = [dataclasses.replace(r, captions=r.captions[: 1 + 2 * (r.image_id == 0)]) for r in records]
+    assert batches((records, store, tokenizer), captions=5).captions_per_epoch == 9 + 3
+    assert batches((records, store, tokenizer), captions=2).captions_per_epoch == 9 + 2
     for inputs, targets in batches((records, store, tokenizer), captions=5).epoch(0):
         assert inputs["tokens"].shape[1] == 3
         rows = (inputs["tokens"] != PAD).any(axis=2).sum(axis=1)
@@ -152,7 +154,7 @@ def test_chosen_and_padded_captions_are_those_of_the_plain_loop(made):
         [random.integers(0, 70_000, length).tolist() for length in lengths] for lengths in ((3, 9), (4,), (2,) * 7)
     ]
     numbers = np.array([2, 0, 2, 1])
-    for vocabulary in (1000, 70_000):
+    for vocabulary in (1000, 1 << 16, 70_000):
         of_all = [[[token % vocabulary for token in row] for row in rows] for rows in pictures]
         for most, seed in ((3, None), (3, 5), (7, 5), (1, 5)):
             random, chosen = seed and np.random.default_rng(seed), []
@@ -170,11 +172,12 @@ def test_chosen_and_padded_captions_are_those_of_the_plain_loop(made):
 
 
 def test_every_iterator_of_a_dataset_begins_anew(made):
-    """Also one that another overtakes, and one that is given up."""
+    """Also one that another overtakes, and one after an abandoned one."""
     dataset = batches(made).training(0, 2)
     assert dataset.cardinality() == 2 * batches(made).steps_per_epoch
     expected = [targets.numpy().tobytes() for _, targets in dataset]
-    slow, fast = iter(dataset), iter(dataset)
+    abandoned, slow, fast = iter(dataset), iter(dataset), iter(dataset)
+    next(abandoned)
     begun = [next(slow)[1].numpy().tobytes()]
     assert [targets.numpy().tobytes() for _, targets in fast] == expected
     assert begun + [targets.numpy().tobytes() for _, targets in slow] == expected

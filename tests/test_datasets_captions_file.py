@@ -9,6 +9,7 @@ import time
 import pytest
 
 from captioning.datasets import captions_file, prepare
+from captioning.datasets.records import Records
 from captioning.files import DamagedError
 from captioning.provenance import FileState, StaleError, content_digest
 from captioning.settings import Project
@@ -137,7 +138,7 @@ def test_saving_asks_the_system_once_per_folder(own, monkeypatch):
 
 def test_a_dataset_of_many_photos_is_compared_in_a_moment(own):
     dataset = run(own)
-    many = dataclasses.replace(dataset, records=dataset.records * 250)
+    many = dataclasses.replace(dataset, records=[*dataset.records] * 250)
     began = time.process_time()
     assert captions_file.unchanged(own.data / "captions.json", many) is many
     assert time.process_time() - began < 1
@@ -160,6 +161,15 @@ def test_the_tokenizer_of_another_limit_is_refused(own):
     limited = dataclasses.replace(own, limit=30)
     with pytest.raises(StaleError, match=r"tokenizer\.json is out of date: .*02_explore"):
         prepare.load_tokenizer(own, run(limited))
+
+
+def test_a_dataset_that_is_read_keeps_its_records_compressed(own):
+    """Also one whose photos were copied since."""
+    loaded, file = run(own) and prepare.load(own), own.data / "captions.json"
+    photo = loaded.records[0].file
+    os.utime(photo, (1, 1))
+    for dataset in (loaded, prepare.load(own), loaded.first(7), captions_file.unchanged(file, loaded)):
+        assert isinstance(dataset.records, Records) and isinstance(dataset.split("train"), Records)
 
 
 def test_rows_become_records_while_they_are_read(own, monkeypatch):

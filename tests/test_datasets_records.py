@@ -49,14 +49,28 @@ def test_parts_of_them_are_parts_of_the_list(many):
             packed.where(wrong)
 
 
-def test_the_splits_of_a_dataset_share_its_memory(many):
-    dataset = CaptionDataset("tiny", Records.of(many))
+def mostly_val(many):
+    """Return a dataset of which every ninth picture is of the train split."""
+    split = {record.image_id: "val" if record.image_id % 9 else "train" for record in many}
+    return CaptionDataset("tiny", tuple(dataclasses.replace(r, split=split[r.image_id]) for r in many))
+
+
+def test_a_large_split_shares_the_memory_of_the_dataset(many):
+    dataset = mostly_val(many)
+    assert dataset.records == dataset.first(None).records  # unpacks all of them
     tracemalloc.start()
-    parts = [dataset.split(name) for name in ("train", "val", "test")]
+    part = dataset.split("val")
     memory, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert [len(part) for part in parts] == [258, 258, 257] and parts[1] == many[1::3]
-    assert memory / len(many) < 2000 * UNPACKED * TOGETHER / len(many) + 20  # what stays unpacked, and numbers
+    assert [r.image_id for r in part] == [n for n in range(len(many)) if n % 9] and memory < 20 * len(many)
+
+
+def test_a_small_part_does_not_unpack_the_whole(many):
+    dataset = mostly_val(many)
+    few = dataset.split("train")
+    module._unpacked.cache_clear()
+    assert few == [dataclasses.replace(r, split="train") for r in many[::9]]
+    assert module._unpacked.cache_info().misses == 1
 
 
 def test_they_take_a_quarter_of_the_memory_of_a_list(many):

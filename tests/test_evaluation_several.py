@@ -39,7 +39,7 @@ def test_the_consensus_finds_what_people_wrote_of_similar_pictures(made, monkeyp
 def test_the_usual_consensus_stays_unless_another_is_clearly_better(made, clearly, monkeypatch):
     """The log-probability puts a right caption first, on all validation pictures or on one; their neighbors a wall."""
     val = made.dataset.split("val")
-    say = lambda record, *_: [record.captions[0] if clearly or record is val[0] else WALL, WALL]  # noqa: E731
+    say = lambda record, *_: [record.captions[0] if clearly or record == val[0] else WALL, WALL]  # noqa: E731
     monkeypatch.setattr(Neighbors, "similarity", lambda self, beams, *_: [np.array([[0.0], [0.1]])] * len(beams))
     rule = evaluate(made, Parrot(made, say))["decoding"]["consensus"]
     assert (rule["k"], rule["mix"]) == ((NEIGHBORS[0], 1.0) if clearly else (NEIGHBORS[0], MIXES[0]))

@@ -1,5 +1,6 @@
 """A trained model with its settings, its tokenizer and its encoder."""
 
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -49,7 +50,7 @@ def data_of(dataset: CaptionDataset, store: FeatureStore) -> dict:
         "dataset": dataset.name,
         "pictures": len(train),
         "captions": dataset.digest("train", "val"),
-        "features": store.digest([*train, *val]),
+        "features": store.digest(itertools.chain(train, val)),
     }
 
 

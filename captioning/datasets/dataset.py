@@ -6,10 +6,10 @@ import dataclasses
 import hashlib
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from captioning import provenance
 from captioning.datasets.photos import nearest
@@ -20,6 +20,7 @@ from captioning.words import units
 SPLITS = ("train", "val", "test")
 UNSPLIT = ""  # the split of a picture whose source has none
 NOT_ON_DISK = "annotated photos that are not on disk"
+Found = TypeVar("Found")
 
 
 class DatasetError(ValueError):
@@ -50,16 +51,26 @@ class CaptionDataset:
     splits_from: str = field(default="", compare=False)  # what decides on the splits; empty: drawn with the pictures
     sources: tuple[Source, ...] = field(default=(), compare=False)  # the files that it was read from
     made_from: dict = field(default_factory=dict, compare=False)  # the choices of notebook 01; see `prepare`
+    _found: dict = field(default_factory=dict, init=False, compare=False, repr=False)  # see `once`
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "records", Records.of(self.records))
 
     def split(self, name: str) -> Records:
         """Return the records of one split: train, val or test."""
-        if name not in SPLITS:
-            raise ValueError(f"Unknown split {name!r}; known: {', '.join(SPLITS)}.")
+        _require_split(name)
         return Records.of(self.records).where(record.split == name for record in self.records)
 
     def captions(self, split: str) -> list[str]:
         """Return all captions of one split."""
-        return [caption for record in self.split(split) for caption in record.captions]
+        _require_split(split)
+        return [caption for record in self.records if record.split == split for caption in record.captions]
+
+    def once(self, split: str, of: Callable[[list[str]], Found]) -> Found:
+        """Return what a function gives for the captions of a split; it is called once."""
+        if (split, of) not in self._found:
+            self._found[split, of] = of(self.captions(split))
+        return self._found[split, of]
 
     def digest(self, *splits: str) -> str:
         """Return a digest of the ids, splits and captions of the pictures of these splits."""
@@ -113,6 +124,11 @@ class CaptionDataset:
         cleaned = cleaned.found("captions of which the cleaning leaves nothing", empty)
         dropped = (f"{word} ({count:,})" for word, count in words.most_common())
         return cleaned.found("words with digits in them, which the cleaning drops", dropped)
+
+
+def _require_split(name: str) -> None:
+    if name not in SPLITS:
+        raise ValueError(f"Unknown split {name!r}; known: {', '.join(SPLITS)}.")
 
 
 def shuffled(image_ids: Iterable[int | str]) -> list[int | str]:

@@ -1,4 +1,4 @@
-"""A picture with its captions, and many of them in little memory."""
+"""A picture with its captions, and many of them in a small amount of memory."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from captioning import lines
 from captioning.provenance import FileState
 
 TOGETHER = 256  # records that are compressed together
-UNPACKED = 16  # such blocks that stay unpacked: a dataset of some thousand pictures does as a whole
+UNPACKED = 32  # blocks that stay unpacked: all of a dataset of up to 8,000 pictures
 
 
 @dataclass(frozen=True, slots=True)  # hundreds of thousands of them: without a dictionary each
@@ -46,16 +46,16 @@ class Record:
 class Records(Sequence[Record]):
     """Records in order, which never change: those of 100,000 pictures with five captions take 15 MB instead of 130.
 
-    A part of them, for example a split, shares the memory of the whole.
+    A large part shares the memory of the whole, and is pickled with all of it: give other processes lists.
     """
 
     def __init__(self, blocks: tuple[bytes, ...], numbers: np.ndarray):
-        """Take what `of` has packed, and which of these records are meant, in their order: int (records,)."""
+        """Take the blocks that `of` packed, and the numbers of the records to include, in order: int (records,)."""
         self._blocks, self._numbers = blocks, numbers
 
     @classmethod
     def of(cls, records: Iterable[Record]) -> Records:
-        """Pack records; what is packed already stays as it is."""
+        """Pack records; return those that are packed already as they are."""
         if isinstance(records, Records):
             return records
         blocks, given, count = [], iter(records), 0
@@ -65,8 +65,10 @@ class Records(Sequence[Record]):
         return cls(tuple(blocks), np.arange(count, dtype=np.int32))
 
     def where(self, flags: Iterable[bool]) -> Records:
-        """Return the records that have a true flag, of as many flags as there are records."""
-        return Records(self._blocks, self._numbers[np.fromiter(flags, bool)])
+        """Return the records whose flag is true; there must be one flag per record."""
+        found = Records(self._blocks, self._numbers[np.fromiter(flags, bool)])
+        # A few from everywhere are packed again: else each look at all of them would unpack every block.
+        return found if len(found) > len(self) / 2 else Records.of(iter(found))
 
     def __len__(self) -> int:
         return len(self._numbers)
@@ -90,8 +92,6 @@ class Records(Sequence[Record]):
         if not isinstance(other, Sequence):
             return NotImplemented
         return len(self) == len(other) and all(one == two for one, two in zip(self, other, strict=True))
-
-    __hash__ = None  # type: ignore[assignment]  # as that of a list
 
     def __repr__(self) -> str:
         return f"<{len(self):,} records>"

@@ -1,7 +1,6 @@
 """What validation pictures choose: how captions are searched, how a beam is reranked, which models caption together."""
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -42,7 +41,7 @@ def choose_decoding(kept: KeptCaptions, val: Sequence[Record], dataset: CaptionD
     """
     cider, tokenizer = metrics.CiderD(references_of(val)), kept.captioner.tokenizer
     known = set(tokenizer.vocabulary)
-    some = [word for word in _said_twice(tuple(dataset.captions("train"))) if word in known]
+    some = [word for word in dataset.once("train", _may_repeat) if word in known]
     tried, found = [], []
 
     def search(width: int, penalties: Sequence[float], may_repeat: list[str] | None) -> dict:
@@ -63,10 +62,9 @@ def choose_decoding(kept: KeptCaptions, val: Sequence[Record], dataset: CaptionD
     }
 
 
-@lru_cache(maxsize=4)
-def _said_twice(captions: tuple[str, ...]) -> tuple[str, ...]:
-    """Return `decoding.may_repeat` of train captions; once for all models."""
-    return tuple(decoding.may_repeat(map(tokenize, captions)))
+def _may_repeat(captions: Sequence[str]) -> list[str]:
+    """Return `decoding.may_repeat` of train captions."""
+    return decoding.may_repeat(map(tokenize, captions))
 
 
 class Consensus:

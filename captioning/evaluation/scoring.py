@@ -1,7 +1,6 @@
 """Score captions against what people wrote, and against the truth where it is known."""
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 
 from captioning import metrics
 from captioning.datasets.dataset import CaptionDataset
@@ -34,9 +33,4 @@ def score_results(results: Mapping, records: Sequence[Record], dataset: CaptionD
     truth = {record.image_id: record.truth for record in records if record.truth is not None}
     train = dataset.captions("train")
     scores = metrics.report(references_of(records), dict(results), train, decoding, truth=truth or None, names=NAMES)
-    return scores | {"language": metrics.language(results, _endings(tuple(train)))}
-
-
-@lru_cache(maxsize=4)
-def _endings(captions: tuple[str, ...]) -> frozenset[str]:
-    return metrics.bad_endings(captions)  # once for all models
+    return scores | {"language": metrics.language(results, dataset.once("train", metrics.bad_endings))}

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -138,10 +137,10 @@ class FeatureStore:
         """Return the records whose pictures have features, see `readable`, and the numbers of their rows."""
         numbers = self.numbers(records)
         there = numbers >= 0
-        lacking = [record for record in itertools.compress(records, ~there) if not self.reason(record)]
-        if lacking:
+        packed = Records.of(records)
+        if lacking := [record for record in packed.where(~there) if not self.reason(record)]:
             raise self._lack(lacking, len(records))
-        return Records.of(records).where(there), numbers[there]
+        return packed.where(there), numbers[there]
 
     def _lack(self, lacking: Sequence[Record], asked: int) -> FeatureError:
         """Return the error for pictures without features."""
@@ -165,7 +164,7 @@ class FeatureStore:
         return self.read(numbers)
 
     def read(self, numbers: np.ndarray) -> np.ndarray:
-        """Return rows by their number, see `numbers`, in this order: float16 (rows, regions, channels).
+        """Return the rows with these numbers (see `numbers`), in this order: float16 (rows, regions, channels).
 
         Raises:
             FeatureError: a shard is damaged.
@@ -213,7 +212,7 @@ class FeatureStore:
         variance[variance <= 1e-4 * average] = average if average > 0 else 1.0
         return np.array([mean, variance], np.float32)
 
-    def digest(self, records: Sequence[Record]) -> str:
+    def digest(self, records: Iterable[Record]) -> str:
         """Return 16 hexadecimal digits that stand for the features of these pictures, in any order.
 
         Of the encoder's identity, all ids and contents, and the bytes of a few rows: a change in place shows, too.
