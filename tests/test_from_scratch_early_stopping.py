@@ -74,7 +74,7 @@ def test_the_arrays_hold_what_the_batches_of_the_keras_models_hold(made, max_wor
 
 def test_validation_averages_over_words_and_scores_free_running_captions(made):
     dataset, store, tokenizer = made
-    records = dataset.split("val") * 80  # more captions than one part
+    records = [*dataset.split("val")] * 80  # more captions than one part
     validation = Validation(records, store, tokenizer)
     features, images, tokens = caption_arrays(records, store, tokenizer)
     model = CaptioningRNN(CaptioningRNNConfig(len(tokenizer), store.channels, units=6, embedding=4, dropout=0.4))
