@@ -13,6 +13,7 @@ from captioning.settings import Project, SettingError
 from tests import originals
 from tests.obtaining.offered import prepared
 from tests.originals import photo, splits_of
+from tests.tiny import tiny_dataset
 
 
 @pytest.fixture
@@ -244,3 +245,17 @@ def test_two_pictures_with_one_id_are_an_error(records):
     records[1] = dataclasses.replace(records[1], image_id=0)
     with pytest.raises(DatasetError, match="1 pictures have the image id of another"):
         assemble("any", records)
+
+
+def test_what_is_made_of_the_captions_of_a_split_is_made_once(tmp_path):
+    dataset, calls = tiny_dataset(tmp_path, pictures=4, splits=("train", "val")), []
+
+    def longest(captions):
+        calls.append(captions)
+        return max(captions, key=len)
+
+    for split in ("train", "val", "train", "val"):
+        assert dataset.once(split, longest) == max(dataset.captions(split), key=len)
+    assert calls == [dataset.captions("train"), dataset.captions("val")]
+    with pytest.raises(ValueError, match="Unknown split 'tests'; known: train, val, test"):
+        dataset.once("tests", longest)

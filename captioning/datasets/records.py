@@ -19,7 +19,7 @@ from captioning import lines
 from captioning.provenance import FileState
 
 TOGETHER = 256  # records that are compressed together
-UNPACKED = 32  # blocks that stay unpacked: all of a dataset of up to 8,000 pictures
+UNPACKED = 16  # blocks that stay unpacked: all of a dataset of up to 4,000 pictures
 
 
 @dataclass(frozen=True, slots=True)  # hundreds of thousands of them: without a dictionary each
