@@ -1,6 +1,7 @@
 """Run an encoder once per picture."""
 
 import dataclasses
+import functools
 import itertools
 import os
 import sys
@@ -9,6 +10,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -86,7 +88,9 @@ def encode_each(
     def load(numbered: tuple[int, Picture]) -> dict[int, np.ndarray] | ImageError:
         number, picture = numbered
         name = _name_of(picture) or f"Picture {number}"
-        source: Any = _Again(picture) if hasattr(picture, "read") else picture
+        source: Any = picture
+        if hasattr(picture, "read"):  # a file that is open gives its bytes once, and each size asks for them
+            source = SimpleNamespace(read=functools.cache(picture.read))
         try:
             return {size: load_pixels(source, size, name) for size in sizes}
         except ImageError as error:
@@ -103,20 +107,6 @@ def encode_each(
             features = [_to_float16(*pair, alive) for pair in zip(encoded, encoders, strict=True)]
             alive = True
         yield [item if isinstance(item, ImageError) else None for item in loaded], features
-
-
-class _Again:
-    """A file open for reading that can be read more than once."""
-
-    def __init__(self, file: Any):
-        self._file = file
-        self._content: bytes | None = None
-
-    def read(self, limit: int) -> bytes:
-        """Return what the file holds; it is read at the first call."""
-        if self._content is None:
-            self._content = self._file.read(limit)
-        return self._content
 
 
 def encode_files(pictures: Picture | Iterable[Picture], encoder: Encoder) -> np.ndarray:
