@@ -92,7 +92,6 @@ def read_json(path: Readable | str, way_out: str, hook: Callable[[list[tuple[str
     """Read a JSON file in UTF-8 or UTF-16, with or without a byte order mark.
 
     Args:
-        path: the file.
         way_out: the end of the error's message, for example "Run notebooks/01_download.ipynb again."
         hook: makes an object of its pairs; a dictionary where there is none. It refuses them with ValueError.
 

@@ -141,7 +141,6 @@ class Tokenizer:
         """Read a vocabulary that `save` wrote.
 
         Args:
-            path: the file.
             captions: those of the train split in force, which it must have been fitted on; None for a copy that
                 belongs to a trained model.
             way_out: the end of the errors' messages.

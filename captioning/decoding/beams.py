@@ -30,14 +30,9 @@ class Beams:
     """
 
     def __init__(self, images: int, width: int, max_length: int, penalties: Sequence[float], wanted: int):
-        """Begin with an empty prefix per image.
+        """Begin with an empty prefix per image; `width` of them are kept.
 
-        Args:
-            images: how many.
-            width: prefixes per image.
-            max_length: words of the longest caption.
-            penalties: the exponents alpha, each with finished captions of its own.
-            wanted: captions per image and penalty.
+        The penalties are the exponents alpha, each with finished captions of its own: `wanted` per image.
         """
         self.width, self.max_length, self.penalties, self.wanted = width, max_length, penalties, wanted
         self.image = np.arange(images)  # (slots,)

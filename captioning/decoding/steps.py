@@ -59,7 +59,6 @@ def advance(step: StepFunction, tokens: np.ndarray, state: Any) -> tuple[np.ndar
     """Call the step once and turn its logits into log-probabilities.
 
     Args:
-        step: the decoder.
         tokens: the token that each row reads, int32 (rows,).
         state: nested tuple of arrays, batch axis first.
 
@@ -92,13 +91,9 @@ class PlainReader:
     """What a search asks about any step function; a step with a method `begin` answers itself, see there."""
 
     def __init__(self, step: StepFunction, state: Any, width: int, once: np.ndarray | None):
-        """Take the initial state of the images.
+        """Take the initial state, a row per image, and how many of the likeliest words are asked for.
 
-        Args:
-            step: the decoder.
-            state: nested tuple of arrays, a row per image.
-            width: how many of the likeliest words are asked for.
-            once: which words no prefix may hold twice, bool (vocabulary,), or None.
+        `once` tells which words no prefix may hold twice, bool (vocabulary,); None: none.
         """
         self._step, self._state, self._width, self._once = step, state, width, once
 
@@ -209,11 +204,9 @@ def batch_size(state: Any) -> int:
 
 
 def take(state: Any, rows: np.ndarray) -> Any:
-    """Return the given rows of every array of a state; the arrays themselves where that is all of them.
+    """Return the given rows, some of them perhaps several times, of every array or tensor of a state.
 
-    Args:
-        state: nested tuple of arrays or tensors, batch axis first.
-        rows: row indices; an index may appear several times.
+    Where that is all of them in their order, it is the arrays themselves.
     """
     if isinstance(state, tuple):
         return getattr(state, "_make", tuple)([take(part, rows) for part in state])

@@ -165,11 +165,9 @@ def _add(parts: Generator, missing: Sequence[Record], asked: int, store: Feature
 def encoded(
     records: Sequence[Record], encoder: Encoder, alive: bool
 ) -> Generator[tuple[Sequence[Record], list[Entry]], None, None]:
-    """Yield records with what came of them, in order and batch by batch.
+    """Yield records, which have the digests that their photos must have, with what came of them, in order.
 
-    Args:
-        records: with the digest that each photo must have.
-        alive: whether features other than zero have been seen.
+    `alive` says whether features other than zero have been seen.
     """
     size = encoder.spec.size
 

@@ -104,9 +104,7 @@ def save_checkpoint(path: Path | str, model: CaptioningRNN, optimizer: Optimizer
 def load_checkpoint(path: Path | str, optimizer: Optimizer) -> tuple[CaptioningRNN, int]:
     """Read a checkpoint that `save_checkpoint` wrote: the model and the epochs done, which are the `start` of `fit`.
 
-    Args:
-        path: the file.
-        optimizer: a new one with the same settings; its state is filled in.
+    The optimizer is a new one with the same settings; its state is filled in.
 
     Raises:
         ValueError: the file is no checkpoint of such a model and optimizer.

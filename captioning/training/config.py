@@ -75,9 +75,7 @@ LONG = 50  # words of captions that are whole paragraphs, spoken; characters, wh
 def advice(project: Project, captions: Sequence[str] | None = None) -> Advice:
     """Return the advice for the active dataset.
 
-    Args:
-        project: the settings.
-        captions: those of train; None: what the vocabulary of notebook 02 was fitted on.
+    The captions are those of train; None: what the vocabulary of notebook 02 was fitted on.
     """
     found = {
         "scenes": Advice(  # they come from one generator

@@ -18,14 +18,7 @@ class FreeRunning:
     """Greedy captions of the same pictures after each epoch; their CIDEr decides which epoch is the best."""
 
     def __init__(self, records: Sequence[Record], features: np.ndarray, tokenizer: Tokenizer, max_words: int):
-        """Take the pictures.
-
-        Args:
-            records: validation pictures with features.
-            features: (pictures, ...), one row for each record, as the model takes them.
-            tokenizer: to write the captions out.
-            max_words: of the captions trained on; what is said may be as long.
-        """
+        """Take validation pictures and a row of features for each; captions may have as many words as in training."""
         self._records, self._features, self._tokenizer = records, features, tokenizer
         self._max_length = max_words
         self.caption = ""  # of the first picture, when it was last scored

@@ -15,14 +15,7 @@ class TrainingLog:
     """Prints a row per epoch; columns that a run does not have are left out."""
 
     def __init__(self, name: str, captions: int, epochs: int, done: int = 0):
-        """Print which run begins or resumes.
-
-        Args:
-            name: of the run, which tells it from others in the same cell.
-            captions: trained on in one epoch.
-            epochs: at most.
-            done: epochs that an interrupted run has had.
-        """
+        """Print which run begins, or resumes after `done` epochs; the captions are those trained on in one epoch."""
         most = f"at most {epochs} epoch{'s' * (epochs != 1)}"
         begins = f"resuming after epoch {done} of {most}" if done else most
         print(f"{name}: {begins}, {captions:,} caption{'s' * (captions != 1)} in each.", flush=True)

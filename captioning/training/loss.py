@@ -24,7 +24,6 @@ def word_sums(
     """Run the model with teacher forcing and add up what it makes of each word.
 
     Args:
-        model: the decoder.
         inputs: "features" and "tokens", as `Decoder.call` takes them.
         targets: the next word at each position, (batch, captions, steps); PAD is no word.
         training: whether dropout is on.
@@ -47,11 +46,7 @@ def word_places(targets):
 def predict_places(model: Decoder, inputs: dict, places, training: bool):
     """Return the logits of `call` at some positions, float32 (places, vocabulary); nothing is computed for the others.
 
-    Args:
-        model: the decoder.
-        inputs: "features" and "tokens", as `Decoder.call` takes them.
-        places: different ones, as `word_places` counts them; None: all.
-        training: whether dropout is on.
+    The places are different ones, as `word_places` counts them; None: all. For the other arguments see `word_sums`.
     """
     state = model.initial_state(inputs["features"], training=training)
     hidden = model.unroll(inputs["tokens"], state, training=training)
@@ -64,8 +59,7 @@ def predict_places(model: Decoder, inputs: dict, places, training: bool):
 def masked_crossentropy(label_smoothing: float = 0.0, mask_padding: bool = True) -> Callable:
     """Return the loss: a function of targets (..., steps) and logits (..., steps, vocabulary) that gives nats per word.
 
-    Args:
-        label_smoothing, mask_padding: see `word_sums`.
+    For the arguments see `word_sums`.
     """
 
     def loss(targets, logits):
@@ -105,12 +99,7 @@ def _of_each(logits, targets, smoothing: float):
     """Return for each word the loss that is trained on, the plain cross-entropy, and 1 for a right guess.
 
     The gradient is written out (softmax minus target), and everything comes from one softmax: TensorFlow's own
-    cross-entropy takes four times as long on a CPU.
-
-    Args:
-        logits: (words, vocabulary), float32.
-        targets: (words,).
-        smoothing: see `word_sums`.
+    cross-entropy takes four times as long on a CPU. Logits are (words, vocabulary), float32, targets (words,).
     """
 
     @tf.custom_gradient

@@ -13,12 +13,9 @@ class Reward:
     """CIDEr-D of captions in token ids; how rare an n-gram is comes from the captions of these records alone."""
 
     def __init__(self, records: Sequence[Record], tokenizer: Tokenizer, end: bool = True):
-        """Count the n-grams of the references.
+        """Count the n-grams that people wrote of the train pictures.
 
-        Args:
-            records: the train pictures.
-            tokenizer: of the ids.
-            end: whether END is a word of a finished caption and of each reference; False is a mistake.
+        `end` makes END a word of a finished caption and of each reference; False is a mistake.
         """
         captions = {number: list(record.captions) for number, record in enumerate(records)}
         self._cider = CiderD(References(captions, end=SPECIAL[END] if end else None))

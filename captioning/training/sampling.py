@@ -31,7 +31,6 @@ def compile_sampler(model: Decoder, samples: int, max_words: int) -> Callable:
     """Return a function that draws captions as the model now is, without dropout.
 
     Args:
-        model: the decoder.
         samples: captions per picture.
         max_words: a caption that has not ended after so many words and one more is cut, without END.
 
