@@ -1,16 +1,44 @@
-"""Baselines, means of reports, and captions checked where the truth is known."""
+"""Reports, baselines, means of reports, and captions checked where the truth is known."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import captioning.quiet  # noqa: F401
-from captioning import evaluation
+from captioning import evaluation, metrics
 from captioning.bundle import Neighbors
 from captioning.datasets.scenes.words import NAMES
 from captioning.evaluation.baselines import _mean, most_frequent_caption, nearest_neighbor
 from captioning.metrics import grounding
+
+# Reports
+
+
+def test_report_holds_what_scores_json_needs(made):
+    test = made.dataset.split("test")
+    results = {record.image_id: record.captions[0] for record in test}
+    results[test[0].image_id] = made.dataset.captions("train")[0]
+    decoding = {"method": "beam", "width": 3}
+    scores = evaluation.score_results(results, test, made.dataset, decoding)
+    assert scores["decoding"] == decoding
+    assert scores["distinct_captions"] == metrics.distinct_captions(results)
+    assert scores["novel_captions"] == metrics.novel_captions(results, made.dataset.captions("train")) < 1
+    assert 0 <= scores["shuffled_CIDEr"] < scores["CIDEr"]
+    assert "grounding" not in scores and "vocabulary" in scores["language"]
+    assert json.loads(json.dumps(scores, allow_nan=False)) == scores
+    assert scores.items() >= metrics.score(evaluation.references_of(test), results).items()
+
+
+def test_report_of_drawn_scenes(made):
+    truth = {"place": "lake", "objects": [{"object": "boat", "colour": "red", "unseen": True}]}
+    record = replace(made.dataset.records[0], truth=truth)
+    scores = evaluation.score_results({record.image_id: "a red boat"}, [record], made.dataset, {})
+    assert scores["grounding"]["pair"] == scores["grounding"]["unseen"]["pair"] == 1
+    assert scores["grounding"]["place"] == 0
+    assert scores["shuffled_CIDEr"] is None and "one image only" in scores["shuffled_CIDEr_reason"]
+
 
 # Baselines
 

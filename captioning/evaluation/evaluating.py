@@ -53,7 +53,7 @@ def evaluate(
     scored. `more` are further fields of `decoding`.
 
     Returns:
-        The scores, see `metrics.report`; `consensus`, the same of the reranked captions; `oracle_CIDEr`, of the best
+        The scores, see `score_results`; `consensus`, the same of the reranked captions; `oracle_CIDEr`, of the best
         captions of the beams that they are chosen from; `samples`, the diversity of captions drawn at random.
     """
     captioner.check_fits(stores, dataset)

@@ -29,8 +29,23 @@ def check(record: Record, text: str) -> str:
 
 
 def score_results(results: Mapping, records: Sequence[Record], dataset: CaptionDataset, decoding: dict) -> dict:
-    """Return the whole report of one set of captions, with their `language`; with the truth of pictures drawn here."""
-    truth = {record.image_id: record.truth for record in records if record.truth is not None}
-    train = dataset.captions("train")
-    scores = metrics.report(references_of(records), dict(results), train, decoding, truth=truth or None, names=NAMES)
+    """Return all that `scores.json` holds for one set of captions.
+
+    Returns:
+        The scores of `metrics.score`, with `decoding` (how the captions were made), `shuffled_CIDEr` (None, with the
+        reason beside it, for a single image), `distinct_captions`, `novel_captions`, `language` and, of pictures drawn
+        here, `grounding`.
+    """
+    cider = metrics.CiderD(references_of(records))
+    scores = metrics.score(cider, results)
+    scores |= {
+        "decoding": dict(decoding),
+        "shuffled_CIDEr": metrics.shuffled_cider(cider, results) if len(records) > 1 else None,
+        "distinct_captions": metrics.distinct_captions(results),
+        "novel_captions": metrics.novel_captions(results, dataset.captions("train")),
+    }
+    if len(records) == 1:
+        scores["shuffled_CIDEr_reason"] = "There is one image only: its caption cannot be shuffled to another."
+    if truth := {record.image_id: record.truth for record in records if record.truth is not None}:
+        scores["grounding"] = metrics.grounding(truth, results, NAMES)
     return scores | {"language": metrics.language(results, dataset.once("train", metrics.bad_endings))}

@@ -7,4 +7,4 @@ from captioning.metrics.grounding import grounding
 from captioning.metrics.language import bad_endings, distinct_captions, diversity, language, novel_captions
 from captioning.metrics.people import leave_one_out
 from captioning.metrics.references import References
-from captioning.metrics.report import report, score
+from captioning.metrics.report import score
