@@ -24,7 +24,7 @@ def check(record: Record, text: str) -> str:
     """
     if record.truth is None:
         return ""
-    problems = Reading(record.truth, text, _LEXICON, record.image_id).problems()
+    problems = Reading(record.truth, text, _LEXICON).problems()
     return f"✗ {'; '.join(problems[:2])}" if problems else "✓ right"
 
 

@@ -62,23 +62,12 @@ class Lexicon:
     """The words of the names, for finding them in captions."""
 
     def __init__(self, names: Names):
-        """Index the names; a name is always a word for itself.
-
-        Raises:
-            ValueError: a kind is missing, or a word is empty.
-        """
-        if missing := [kind for kind in KINDS if kind not in names]:
-            raise ValueError(f"The names lack {missing}: they need {list(KINDS)}.")
-        self.names = {kind: frozenset(names[kind]) for kind in KINDS}
+        """Index the names of all `KINDS`; a name is always a word for itself."""
         self._meanings: dict[tuple[str, ...], set[tuple[str, str]]] = {}
         for kind in KINDS:
             for name, synonyms in names[kind].items():
-                if isinstance(synonyms, str):
-                    raise ValueError(f"The words for the {kind} {name!r} are a text; give a list: [{synonyms!r}].")
                 for synonym in (name, *synonyms):
                     self._meanings.setdefault(tuple(tokenize(synonym)), set()).add((kind, name))
-        if () in self._meanings:
-            raise ValueError(f"An empty word is given for {sorted(self._meanings[()])}.")
         self._longest = max(map(len, self._meanings), default=0)
 
     def find(self, text: Sequence[str]) -> list[Mention]:
