@@ -57,12 +57,10 @@ def test_mutual_bleu_by_hand():
     assert diversity(pair)["mBLEU_4"] == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("samples", [{1: ["a"]}, {1: ["a", "b"], 7: ["c"]}, {7: [], 1: ["a", "b"]}, {7: []}])
+@pytest.mark.parametrize("samples", [{1: ["a"]}, {1: ["a", "b"], 7: ["c"]}, {7: [], 1: ["a", "b"]}, {7: []}, {}])
 def test_diversity_needs_equally_many(samples):
-    with pytest.raises(ValueError, match=r"two or more; not: 1 image \([17]\)"):
+    with pytest.raises(ValueError, match="equally many captions of each picture, two or more"):
         diversity(samples)
-    with pytest.raises(ValueError, match="empty"):
-        diversity({})
 
 
 def test_distinct_captions_compares_tokens():
