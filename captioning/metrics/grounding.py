@@ -17,7 +17,7 @@ MEASURES = (*KINDS, "pair", "false_named", "exact", "repeats", "relation")
 OF_PICTURES = ("place", "false_named", "exact", "repeats", "relation")  # of a whole picture, not of one thing in it
 
 
-# Words that say where the middle (across, down) of the thing before them is; the longer ones first.
+# Words that say where the middle (across, down) of the thing before them is.
 _POSITIONS: dict[str, Callable[..., bool]] = {
     "to the left of": lambda one, other: one[0] < other[0],
     "to the right of": lambda one, other: one[0] > other[0],
@@ -29,6 +29,7 @@ _POSITIONS: dict[str, Callable[..., bool]] = {
     "in the middle": lambda one: 0.4 <= one[0] <= 0.6,
 }
 _OF_TWO = (" of", " than")
+_POSITION_WORDS = Lexicon({"position": {words: () for words in _POSITIONS}})
 
 
 def grounding(truth: Mapping[ImageId, Truth], results: Mapping[ImageId, str], names: Names) -> dict:
@@ -147,20 +148,15 @@ class Reading:
 
     def _relations(self) -> Iterator[tuple[str, bool]]:
         """Yield the words of each statement on positions of things that are there, and whether it holds."""
-        start = 0
-        while start < len(self.text):
-            rest = " ".join([*self.text[start:], ""])
-            words = next((words for words in _POSITIONS if rest.startswith(f"{words} ")), "")
-            end = start + max(1, len(words.split()))
-            if words:
-                of_two = words.endswith(_OF_TWO)
-                before = [phrase for phrase in self.phrases if phrase.noun.end <= start][-1:]
-                after = [phrase for phrase in self.phrases if phrase.noun.start >= end][:of_two]
-                known = [(phrase.thing(self.things) or {}).get("box") for phrase in (*before, *after)]
-                if len(boxes := [box for box in known if box]) == len(known) == 1 + of_two:
-                    middles = [((left + right) / 2, (top + bottom) / 2) for left, top, right, bottom in boxes]
-                    yield words, _POSITIONS[words](*middles)
-            start = end
+        for place in _POSITION_WORDS.find(self.text):
+            (words,) = place["position"]
+            of_two = words.endswith(_OF_TWO)
+            before = [phrase for phrase in self.phrases if phrase.noun.end <= place.start][-1:]
+            after = [phrase for phrase in self.phrases if phrase.noun.start >= place.end][:of_two]
+            known = [(phrase.thing(self.things) or {}).get("box") for phrase in (*before, *after)]
+            if len(boxes := [box for box in known if box]) == len(known) == 1 + of_two:
+                middles = [((left + right) / 2, (top + bottom) / 2) for left, top, right, bottom in boxes]
+                yield words, _POSITIONS[words](*middles)
 
     def _holds(self, meanings: Iterable[tuple[str, str]]) -> bool:
         """Tell whether a word of perhaps several meanings ("orange") is right: when one of them is."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from captioning.words import tokenize
 
-# {"place": {name: its words}, "object": {...}, "colour": {...}}; a word may be a phrase or a plural.
+# {"place": {name: its words}, "object": {...}, "colour": {...}}, or other kinds; a word may be a phrase or a plural.
 Names = Mapping[str, Mapping[str, Iterable[str]]]
 
 KINDS = ("place", "object", "colour")
@@ -62,10 +62,10 @@ class Lexicon:
     """The words of the names, for finding them in captions."""
 
     def __init__(self, names: Names):
-        """Index the names of all `KINDS`; a name is always a word for itself."""
+        """Index the names; a name is always a word for itself."""
         self._meanings: dict[tuple[str, ...], set[tuple[str, str]]] = {}
-        for kind in KINDS:
-            for name, synonyms in names[kind].items():
+        for kind, words_of in names.items():
+            for name, synonyms in words_of.items():
                 for synonym in (name, *synonyms):
                     self._meanings.setdefault(tuple(tokenize(synonym)), set()).add((kind, name))
         self._longest = max(map(len, self._meanings), default=0)
