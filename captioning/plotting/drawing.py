@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
-from captioning.plotting.figure import SMALL, Described, Drawn, head, new_figure, wrapped
+from captioning.plotting.figure import HEADING, SMALL, Described, Drawn, new_figure, wrapped
 
 COLUMN, ROW = 2.85, 0.92  # inches from the middle of a box to that of the next
 WIDTH, LINE = 2.2, 0.185  # inches of a box, and of a line of text in it
@@ -98,12 +98,11 @@ def draw(
     edge = min(box.middle[0] - box.width / 2 for box in boxes)
     right = max(box.middle[0] + box.width / 2 for box in boxes)
     wide, down = right - edge + 2 * MARGIN, max(box.middle[1] + box.half[1] for box in boxes)
-    heading = wrapped(title, 72 * wide, 14.0, "bold")
+    heading = wrapped(title, 72 * wide, HEADING, "bold")
     legend = wrapped(legend + LATER * any(arrow.later for arrow in arrows), 72 * (wide - 0.1), SMALL)
     above = (0.75 if frames else 0.5) + 0.25 * (1 + heading.count("\n"))
     high = above + down + 0.25 + 0.2 * (1 + legend.count("\n"))
-    figure = new_figure("", title, *(box.name for box in boxes), size=(wide, high), layout=None, kind=Drawn)
-    head(figure, heading, y=1.0, va="top")
+    figure = new_figure(title, *(box.name for box in boxes), size=(wide, high), layout=None, kind=Drawn)
     axis = figure.add_axes((0, 0, 1, 1), label="drawing")
     axis.set(xlim=(edge - MARGIN, right + MARGIN), ylim=(high - above, -above))  # one unit: one inch
     axis.set_axis_off()

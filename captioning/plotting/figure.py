@@ -59,17 +59,16 @@ def new_figure(
     layout: str | None = "constrained",
     kind: type[Described] = Described,
 ) -> Described:
-    """Return an empty figure of this size in inches, and find fonts for all that will be written into it."""
+    """Return an empty figure of this size in inches, and find fonts for all that will be written into it.
+
+    Where matplotlib lays out nothing (`layout` is None), the title begins at the upper edge.
+    """
     find_fonts(title, *texts)
     figure: Any = plt.figure(FigureClass=kind, figsize=size, layout=layout)
     if title:
-        head(figure, wrapped(title, 72 * size[0], HEADING, "bold"))
+        heading, top = wrapped(title, 72 * size[0], HEADING, "bold"), {} if layout else {"y": 1.0, "va": "top"}
+        figure.suptitle(heading, x=0, ha="left", fontsize=HEADING, fontweight="bold", **top)
     return figure
-
-
-def head(figure: Figure, heading: str, **place: Any) -> None:
-    """Set the heading of a figure."""
-    figure.suptitle(heading, x=0, ha="left", fontsize=HEADING, fontweight="bold", **place)
 
 
 def finish(axis: Axes, title: str = "", across: str = "", up: str = "", grid: Any = "both") -> None:

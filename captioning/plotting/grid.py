@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from PIL import Image
 
-from captioning.plotting.figure import TEXT, WIDTH, Described, head, new_figure, wrapped
+from captioning.plotting.figure import TEXT, WIDTH, Described, new_figure, wrapped
 
 GAP = 0.3  # inches between pictures
 NEAR = 600  # pixels: no panel shows more
@@ -43,8 +43,6 @@ def new_grid(
     top = 0.12 + 0.24 * (1 + heading.count("\n")) if heading else 0.0
     high = top + sum(tallest) - GAP + bottom
     figure.set_figheight(high)
-    if heading:
-        head(figure, heading, y=1.0, va="top")
     for row, height in zip(rows, tallest, strict=True):
         for column, number in enumerate(row):
             base = high - top - above - heights[number]
