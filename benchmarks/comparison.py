@@ -16,6 +16,7 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean, stdev
 
 import captioning.quiet  # noqa: F401
 
@@ -105,8 +106,7 @@ def tables(project: Project) -> Lines:
 
 
 def _spread(values: Sequence[float]) -> str:
-    mean, deviation = metrics.mean_and_deviation(values)
-    return f"{100 * mean:.1f} ± {100 * deviation:.1f}"
+    return f"{100 * fmean(values):.1f} ± {100 * stdev(values):.1f}"
 
 
 if __name__ == "__main__":

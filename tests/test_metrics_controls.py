@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from captioning.metrics import CiderD, bootstrap_interval, mean_and_deviation, paired_bootstrap, shuffled_cider
+from captioning.metrics import CiderD, bootstrap_interval, paired_bootstrap, shuffled_cider
 from captioning.metrics.controls import _derangement, share_interval, shares_differ, shuffles
 
 REFERENCES = {image: [f"word{image} thing{image} runs near place{image}"] for image in range(6)}
@@ -88,8 +88,3 @@ def test_resamples_are_drawn_one_after_the_other():
     scores = np.random.default_rng(2).normal(size=31)
     means = scores[np.random.default_rng(0).integers(31, size=(1000, 31))].mean(axis=1)
     assert bootstrap_interval(scores) == tuple(np.quantile(means, [0.025, 0.975]))
-
-
-def test_mean_and_deviation_of_seeds():
-    assert mean_and_deviation([1.0, 2.0, 4.0]) == pytest.approx((7 / 3, (7 / 3) ** 0.5))  # (16 + 1 + 25) / 9 / 2
-    assert mean_and_deviation([0.5]) == (0.5, None)

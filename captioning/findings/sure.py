@@ -1,11 +1,11 @@
 """How sure an order is: pairs of models, seeds, people; and what captions are like beside their scores."""
 
 from collections.abc import Mapping, Sequence
+from statistics import fmean, stdev
 
 from captioning.findings.finding import Finding
 from captioning.findings.reranking import MEASURES
 from captioning.findings.wording import counted, listed, percent, span
-from captioning.metrics import mean_and_deviation
 from captioning.metrics.controls import Estimate
 
 
@@ -32,10 +32,9 @@ def seeds(groups: Mapping[str, Sequence[str]], scores: Mapping[str, Mapping]) ->
         return Finding("No experiment was trained with several seeds: how much is due to chance is not known here.")
     said = []
     for first, names in groups.items():
-        each = {measure: mean_and_deviation([scores[name][measure] for name in names]) for measure in MEASURES}
-        said.append(
-            f"{first}, {len(names)} seeds: " + ", ".join(f"{m} {a:.3f} ± {d:.3f}" for m, (a, d) in each.items())
-        )
+        values = {measure: [scores[name][measure] for name in names] for measure in MEASURES}
+        each = ", ".join(f"{measure} {fmean(row):.3f} ± {stdev(row):.3f}" for measure, row in values.items())
+        said.append(f"{first}, {len(names)} seeds: {each}")
     return Finding(f"Mean and deviation (n - 1): {'; '.join(said)}.")
 
 

@@ -2,7 +2,7 @@
 
 from captioning.metrics.cider import CiderD
 from captioning.metrics.coco_files import read_references, read_results
-from captioning.metrics.controls import bootstrap_interval, mean_and_deviation, paired_bootstrap, shuffled_cider
+from captioning.metrics.controls import bootstrap_interval, paired_bootstrap, shuffled_cider
 from captioning.metrics.grounding import grounding
 from captioning.metrics.language import bad_endings, distinct_captions, diversity, language, novel_captions
 from captioning.metrics.people import leave_one_out

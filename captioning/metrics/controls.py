@@ -1,7 +1,7 @@
 """Controls that a caption score needs beside it: chance, and how sure it is."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from statistics import NormalDist, fmean, stdev
+from statistics import NormalDist, fmean
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -81,11 +81,6 @@ def paired_bootstrap(one: ArrayLike, other: ArrayLike) -> Estimate:
     if first.shape != second.shape:
         raise ValueError(f"Systems are compared on the same images, not on {first.shape} and {second.shape} scores.")
     return Estimate.of(first - second)
-
-
-def mean_and_deviation(values: Sequence[float]) -> tuple[float, float | None]:
-    """Return the mean of several runs (seeds) and their sample deviation (n - 1), None of a single one."""
-    return fmean(values), stdev(values) if len(values) > 1 else None
 
 
 def share_interval(share: float, count: int) -> tuple[float, float]:
