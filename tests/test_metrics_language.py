@@ -72,11 +72,3 @@ def test_novel_captions_compares_tokens():
     results = {1: "a dog runs", 2: "a dog", 3: "some  cat .", 4: "", 5: "a dog", 6: "a dog runs fast"}
     assert novel_captions(results, train) == pytest.approx(3 / 6)
     assert novel_captions({1: "new"}, iter(train)) == 1
-
-
-@pytest.mark.parametrize(
-    "share", [distinct_captions, lambda results: novel_captions(results, []), lambda results: language(results, ())]
-)
-def test_no_result_at_all(share):
-    with pytest.raises(ValueError, match="empty"):
-        share({})

@@ -99,7 +99,5 @@ def novel_captions(results: Mapping[ImageId, str], train_captions: Iterable[str]
 
 
 def tokenized(results: Mapping[ImageId, str]) -> list[tuple[str, ...]]:
-    """Return the tokens of each caption; a ValueError where there is none."""
-    if not results:
-        raise ValueError("There is no caption to look at: the results are empty.")
+    """Return the tokens of each caption."""
     return [tuple(tokenize(caption)) for caption in results.values()]

@@ -18,12 +18,11 @@ class References:
 
         Args:
             captions: image id -> its reference captions (raw text, one or more).
-            end: a token to append to each; a tokenized candidate then has to carry it, too. A score that knows the
+            end: a word to append to each; a tokenized candidate then has to carry it, too. A score that knows the
                 end of a caption does not reward one that stops early (Rennie et al. 2017 on self-critical training).
 
         Raises:
-            ValueError: no image, an image without a caption, captions that are not a list of texts, or an end that
-                is not one word.
+            ValueError: no image, an image without a caption, or captions that are not a list of texts.
         """
         if not captions:
             raise ValueError("There is no image to score: the references are empty.")
@@ -33,8 +32,6 @@ class References:
                 raise ValueError(f"The references of image {image!r} are not a list of texts: {texts!r}")
         if without := [image for image, texts in captions.items() if not texts]:
             raise ValueError(f"Images without a reference caption: {some_images(without)}. Leave them out.")
-        if end is not None and end.split() != [end]:
-            raise ValueError(f"The end of a caption must be one token without white space, not {end!r}.")
         self.ids = tuple(captions)
         self.marked = units.are_marked(chain.from_iterable(captions.values()))
         last = [] if end is None else [end]
