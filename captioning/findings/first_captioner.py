@@ -39,12 +39,7 @@ def one_step(before: float, after: float) -> Finding:
 
 
 def overfitting(training: Sequence[float], validation: Sequence[float], even: float) -> Finding:
-    """Tell what became of the two losses, one of each per epoch, nats per word.
-
-    Args:
-        training, validation: the losses.
-        even: that of the same probability for every word.
-    """
+    """Tell what became of two losses, nats per word after each epoch; `even`: of equal probabilities for all words."""
     if not np.isfinite([training[-1], validation[-1]]).all():
         return Finding("The loss is not a finite number any more: the steps were too long, and training diverged.")
     if min(validation) >= even:
@@ -65,11 +60,9 @@ def overfitting(training: Sequence[float], validation: Sequence[float], even: fl
 
 
 def named(records: Sequence[Record], results: Mapping[str, Sequence[str]]) -> Finding:
-    """Tell what captioners name right: places, objects, their colors; and which captions are exact.
+    """Tell what captioners name right in drawn pictures: places, objects, their colors; and which captions are exact.
 
-    Args:
-        records: drawn pictures.
-        results: name of a captioner -> a caption per picture.
+    The results are a caption per picture by the name of the captioner.
     """
     truth = {record.image_id: record.truth or {} for record in records}
     told = []

@@ -127,12 +127,7 @@ def evenness(maps: Sequence[np.ndarray]) -> Finding:
 
 
 def depends(cider: CiderD, results: Mapping[ImageId, str]) -> Finding:
-    """Tell how much of a score is left when the captions are shuffled among the pictures.
-
-    Args:
-        cider: fitted to the references of the pictures.
-        results: image id -> caption.
-    """
+    """Tell how much CIDEr is left when the captions, image id -> text, are shuffled among the pictures."""
     score, _ = cider.score(results)
     if len(results) < 2:
         return Finding(f"CIDEr {score:.3f} on one picture: there is no other one to give its caption to.")

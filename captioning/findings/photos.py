@@ -120,12 +120,7 @@ def looked(shown: Sequence[tuple[Record, Answer]]) -> Finding:
 
 
 def disagreement(records: Sequence[Record], results: Mapping[str, Mapping]) -> Finding:
-    """Tell which models are right, and on which picture they share the fewest and the most words.
-
-    Args:
-        records: the pictures shown.
-        results: name of a model -> image id -> caption.
-    """
+    """Tell which models are right, see `side_by_side`, and on which pictures they share the fewest and most words."""
     if len(records) <= LISTED:
         text = str(side_by_side(records, results))
     else:

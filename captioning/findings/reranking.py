@@ -14,8 +14,7 @@ MEASURES = ("CIDEr", "Bleu_4", "ROUGE_L")
 def consensus(rows: Mapping[str, Mapping]) -> Finding:
     """Tell for how many models reranked captions score higher, by each measure, and what else changes.
 
-    Args:
-        rows: name -> row of the table, of models without and with " + consensus".
+    The rows are those of the table, by name, of models without and with " + consensus".
     """
     both = [(rows[name], rows[f"{name} + consensus"]) for name in rows if f"{name} + consensus" in rows]
     said = []

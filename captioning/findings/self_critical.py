@@ -111,11 +111,7 @@ def traded(parent: Mapping, child: Mapping, pictures: int) -> Finding:
 
 
 def gains(differences: Sequence[float]) -> Finding:
-    """Tell for how many pictures CIDEr rose or fell.
-
-    Args:
-        differences: (pictures,), child less parent.
-    """
+    """Tell for how many pictures CIDEr rose or fell, from the differences, child less parent: (pictures,)."""
     values = np.asarray(differences)
     rose, fell = int((values > 1e-9).sum()), int((values < -1e-9).sum())
     return Finding(
