@@ -61,10 +61,16 @@ def test_ids_match_as_texts_where_nothing_else_is_meant(ids):
 
 
 @pytest.mark.parametrize(
-    "results", [{"1": "a"}, {"1": "a", "3": "b"}, {"01": "a", "2": "b"}, {"1": "a", "2": "b", "3": "c"}]
+    ("results", "message"),
+    [
+        ({"1": "a"}, r"No result for 1 image \(2\)\."),
+        ({"1": "a", "3": "b"}, r"No result for 1 image \(2\)\."),
+        ({"01": "a", "2": "b"}, r"No result for 1 image \(1\)\."),
+        ({"1": "a", "2": "b", "3": "c"}, r"without references: 1 image \('3'\)\."),
+    ],
 )
-def test_ids_that_differ_in_type_too_are_told_so(results):
-    with pytest.raises(ValueError, match=r"No result for 2 images \(1, 2\)\. The ids .* are int, those .* str\."):
+def test_of_ids_that_differ_in_type_those_without_a_match_are_named(results, message):
+    with pytest.raises(ValueError, match=message):
         score({1: ["a"], 2: ["b"]}, results)
 
 
