@@ -16,7 +16,6 @@ from pathlib import Path
 from captioning import bundle, evaluation, experiments, features, plotting, settings
 from captioning.datasets import prepare
 from captioning.datasets.records import Record
-from captioning.datasets.scenes.words import NAMES
 from captioning.files import read_json
 from captioning.metrics.attention import boxes_of
 from captioning.metrics.grounding import grounding
@@ -46,7 +45,7 @@ def mark(record, text) -> str:
     """Return "good" if nothing is wrong or missing, "bad" if no object is named with its own color, else "middling"."""
     if evaluation.check(record, text).startswith("✓"):
         return "good"
-    return "middling" if grounding({0: record.truth}, {0: text}, NAMES)["pair"] else "bad"
+    return "middling" if grounding({0: record.truth}, {0: text})["pair"] else "bad"
 
 
 def save_captions(records, kept, name) -> None:

@@ -9,7 +9,6 @@ import pytest
 import captioning.quiet  # noqa: F401
 from captioning import evaluation, metrics
 from captioning.bundle import Neighbors
-from captioning.datasets.scenes.words import NAMES
 from captioning.evaluation.baselines import _mean, most_frequent_caption, nearest_neighbor
 from captioning.metrics import grounding
 
@@ -77,7 +76,7 @@ def test_the_shuffled_baseline_is_the_shuffled_score_of_the_best_model(made):
 def test_the_mean_of_reports_holds_every_number():
     truth = {"place": "lake", "objects": [{"object": "boat", "colour": "red", "unseen": True}]}
     rows = [
-        grounding({1: truth, 2: truth}, {1: first, 2: "a lake"}, NAMES)
+        grounding({1: truth, 2: truth}, {1: first, 2: "a lake"})
         for first in ("a red boat", "a red boat and a boat on a lake", "")
     ]
     mean = _mean(rows)

@@ -7,7 +7,6 @@ import pytest
 
 from captioning import findings
 from captioning.datasets.records import Record
-from captioning.datasets.scenes.words import NAMES
 from captioning.findings.finding import NO_TRUTH
 from captioning.findings.wording import percent
 from captioning.metrics import grounding
@@ -31,7 +30,7 @@ def scored(cider, exact=None, **more):
     if exact is not None:
         truth = {number: scene(unseen=number % 2 == 0) for number in range(40)}
         texts = {number: "a red boat on the left" if number < exact else "a blue boat, a boat" for number in truth}
-        row["grounding"] = grounding(truth, texts, NAMES)
+        row["grounding"] = grounding(truth, texts)
     return row
 
 

@@ -4,7 +4,6 @@ import pytest
 
 from captioning.datasets.scenes import scenes
 from captioning.datasets.scenes.plan import plan
-from captioning.datasets.scenes.words import NAMES as SCENES
 from captioning.metrics import grounding
 from captioning.metrics.grounding import MEASURES, Reading
 from captioning.metrics.lexicon import Lexicon
@@ -21,6 +20,7 @@ NAMES = {
     },
     "colour": {"red": ["red"], "blue": ["blue"], "green": ["green"], "orange": ["orange"]},
 }
+WORDS = Lexicon(NAMES)
 LEFT, RIGHT, LOW = [0.0, 0.2, 0.3, 0.4], [0.6, 0.2, 0.9, 0.4], [0.4, 0.6, 0.6, 0.9]
 
 
@@ -33,7 +33,7 @@ def scene(*objects, place="beach", unseen=(), **more):
 
 
 def one(caption, *objects, **more):
-    return grounding({1: scene(*objects, **more)}, {1: caption}, NAMES)
+    return grounding({1: scene(*objects, **more)}, {1: caption}, WORDS)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_shares_are_of_all_pictures_and_the_unseen_objects_stand_apart():
         3: scene("blue boat", unseen=["blue boat"]),
     }
     results = {3: "a red boat", 2: "a red boat at the beach", 1: "a red boat"}
-    shares = grounding(truth, results, NAMES)
+    shares = grounding(truth, results, WORDS)
     assert shares["place"] == pytest.approx(1 / 3)
     assert shares["object"] == pytest.approx(3 / 4)
     assert shares["pair"] == pytest.approx(2 / 4)
@@ -128,7 +128,7 @@ def test_shares_are_of_all_pictures_and_the_unseen_objects_stand_apart():
 
 def test_a_picture_with_an_unseen_thing_is_judged_whole():
     truth = {1: scene("red boat", "blue house", unseen=["blue house"])}
-    shares = grounding(truth, {1: "a blue house and a red boat at the beach"}, NAMES)
+    shares = grounding(truth, {1: "a blue house and a red boat at the beach"}, WORDS)
     assert shares["unseen"]["exact"] == shares["unseen"]["pair"] == 1 and shares["unseen"]["false_named"] == 0
 
 
@@ -164,7 +164,7 @@ BOTH = ("red boat", "blue house")
     ],
 )
 def test_exact_is_every_pair_once_and_nothing_else(caption, things, problems):
-    reading = Reading(scene(*things), caption, Lexicon(NAMES))
+    reading = Reading(scene(*things), caption, WORDS)
     assert set(problems) <= set(reading.problems())
     shares = one(caption, *things)
     assert shares["exact"] == (not problems)
@@ -182,7 +182,7 @@ def test_exact_is_every_pair_once_and_nothing_else(caption, things, problems):
 )
 def test_another_place_named_too_is_not_right(caption, expected):
     assert one(caption, "red boat")["place"] == expected
-    wrong = "no field here" in Reading(scene("red boat"), caption, Lexicon(NAMES)).problems()
+    wrong = "no field here" in Reading(scene("red boat"), caption, WORDS).problems()
     assert wrong == ("field" in caption)
 
 
@@ -222,10 +222,10 @@ def placed(*things):
 )
 def test_relations_hold_as_drawn(caption, holding, counted):
     truth = placed(("red", "boat", LEFT), ("blue", "house", RIGHT), ("green", "balloon", LOW))
-    shares = grounding({1: truth}, {1: caption}, NAMES)
+    shares = grounding({1: truth}, {1: caption}, WORDS)
     assert shares["n"]["relation"] == counted
     assert shares["relation"] == (holding / counted if counted else None)
-    problems = Reading(truth, caption, Lexicon(NAMES)).problems()
+    problems = Reading(truth, caption, WORDS).problems()
     assert any(problem.startswith("not ") for problem in problems) == (holding < counted)
 
 
@@ -233,9 +233,9 @@ def test_what_the_grammar_says_of_a_scene_is_right():
     """Every reference is exact, repeats nothing, names the place alone, and its positions hold."""
     drawn = plan(train=600, val=0, test=40, seed=3)
     coco, _, truth = scenes._records(drawn)
-    lexicon, relations = Lexicon(SCENES), 0
+    relations = 0
     for annotation in coco["annotations"]:
-        reading = Reading(truth[str(annotation["image_id"])], annotation["caption"], lexicon)
+        reading = Reading(truth[str(annotation["image_id"])], annotation["caption"])
         assert reading.problems() == [], annotation["caption"]
         counts = reading.counts()
         assert (counts["exact"], counts["repeats"], counts["place"]) == ((1, 1), (0, 1), (1, 1))
@@ -246,7 +246,7 @@ def test_what_the_grammar_says_of_a_scene_is_right():
 def test_intervals_count_pictures():
     truth = dict.fromkeys(range(50), scene(*BOTH))
     shares = grounding(
-        truth, {image: "a red boat" if image % 2 else "a red boat, a blue house" for image in truth}, NAMES
+        truth, {image: "a red boat" if image % 2 else "a red boat, a blue house" for image in truth}, WORDS
     )
     assert (shares["n"]["pair"], shares["pair"]) == (100, 3 / 4)
     low, high = shares["intervals"]["pair"]

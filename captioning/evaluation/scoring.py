@@ -5,11 +5,7 @@ from collections.abc import Mapping, Sequence
 from captioning import metrics
 from captioning.datasets.dataset import CaptionDataset
 from captioning.datasets.records import Record
-from captioning.datasets.scenes.words import NAMES
 from captioning.metrics.grounding import Reading
-from captioning.metrics.lexicon import Lexicon
-
-_LEXICON = Lexicon(NAMES)
 
 
 def references_of(records: Sequence[Record]) -> dict:
@@ -24,7 +20,7 @@ def check(record: Record, text: str) -> str:
     """
     if record.truth is None:
         return ""
-    problems = Reading(record.truth, text, _LEXICON).problems()
+    problems = Reading(record.truth, text).problems()
     return f"✗ {'; '.join(problems[:2])}" if problems else "✓ right"
 
 
@@ -47,5 +43,5 @@ def score_results(results: Mapping, records: Sequence[Record], dataset: CaptionD
     if len(records) == 1:
         scores["shuffled_CIDEr_reason"] = "There is one image only: its caption cannot be shuffled to another."
     if truth := {record.image_id: record.truth for record in records if record.truth is not None}:
-        scores["grounding"] = metrics.grounding(truth, results, NAMES)
+        scores["grounding"] = metrics.grounding(truth, results)
     return scores | {"language": metrics.language(results, dataset.once("train", metrics.bad_endings))}

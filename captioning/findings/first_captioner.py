@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from captioning.datasets.records import Record
-from captioning.datasets.scenes.words import NAMES
 from captioning.findings.finding import Finding
 from captioning.findings.training import FLAT
 from captioning.findings.wording import counted, percent
@@ -67,7 +66,7 @@ def named(records: Sequence[Record], results: Mapping[str, Sequence[str]]) -> Fi
     truth = {record.image_id: record.truth or {} for record in records}
     told = []
     for name, texts in results.items():
-        shares = grounding(truth, dict(zip(truth, texts, strict=True)), NAMES)
+        shares = grounding(truth, dict(zip(truth, texts, strict=True)))
         parts = {"place": "of the places", "object": "of the objects", "colour": "of the colors"}
         right = ", ".join(f"{percent(shares[kind], 0)} {what}" for kind, what in parts.items())
         told.append(f"{name} names {right}; {percent(shares['exact'], 0)} of its captions name all, and no more.")

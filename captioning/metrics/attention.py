@@ -7,9 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from captioning.datasets.records import Record
-from captioning.datasets.scenes.words import NAMES
 from captioning.metrics.controls import Estimate
-from captioning.metrics.lexicon import Lexicon, phrases_of
+from captioning.metrics.lexicon import SCENES, phrases_of
 
 
 class Looking(NamedTuple):
@@ -78,10 +77,7 @@ def _of_one(record: Record, words: Sequence[str], attention: np.ndarray) -> Iter
 def _named(record: Record, words: Sequence[str]) -> Iterator[tuple[range, list[float]]]:
     """Yield the numbers of the words that name each thing of a caption that is there, and its box."""
     things = [thing for thing in (record.truth or {}).get("objects", ()) if "box" in thing]
-    for phrase in phrases_of(words, _LEXICON.find(words)) if things else ():
+    for phrase in phrases_of(words, SCENES.find(words)) if things else ():
         # The only one of its kind is meant, whatever its color is called.
         if thing := phrase._replace(colour=None).thing(things) or phrase.thing(things):
             yield range(phrase.noun.start, phrase.noun.end), thing["box"]
-
-
-_LEXICON = Lexicon(NAMES)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from captioning.metrics.controls import share_interval
-from captioning.metrics.lexicon import KINDS, Lexicon, Mention, Names, phrases_of
+from captioning.metrics.lexicon import KINDS, SCENES, Lexicon, Mention, phrases_of
 from captioning.metrics.references import ImageId
 from captioning.words import tokenize
 
@@ -32,7 +32,7 @@ _OF_TWO = (" of", " than")
 _POSITION_WORDS = Lexicon({"position": {words: () for words in _POSITIONS}})
 
 
-def grounding(truth: Mapping[ImageId, Truth], results: Mapping[ImageId, str], names: Names) -> dict:
+def grounding(truth: Mapping[ImageId, Truth], results: Mapping[ImageId, str], lexicon: Lexicon = SCENES) -> dict:
     """Check captions against what is in the pictures.
 
     Args:
@@ -41,7 +41,7 @@ def grounding(truth: Mapping[ImageId, Truth], results: Mapping[ImageId, str], na
             picture), and optionally `place_colours`: colors that belong to the place by nature ("green meadow"),
             neither right nor wrong.
         results: image id -> raw caption, of all images of the truth.
-        names: the words for every name of the truth.
+        lexicon: has the words for every name of the truth.
 
     Returns:
         `place`: the share of the pictures whose place is named, and no other. `object`, `colour`: the share of the true
@@ -56,7 +56,6 @@ def grounding(truth: Mapping[ImageId, Truth], results: Mapping[ImageId, str], na
         `share_interval`; the things of one picture count as one, since they are not independent.
         `unseen`: the same of the unseen objects alone, and `OF_PICTURES` of the pictures that hold one; None without.
     """
-    lexicon = Lexicon(names)
     counts = {image: Reading(truth[image], results[image], lexicon).counts() for image in truth}
     unseen = []
     for image, content in truth.items():
@@ -84,7 +83,7 @@ def _shares(counts: list[dict[str, tuple[int, int]]]) -> dict:
 class Reading:
     """What a caption says, compared with what is in its picture."""
 
-    def __init__(self, truth: Truth, caption: str, lexicon: Lexicon):
+    def __init__(self, truth: Truth, caption: str, lexicon: Lexicon = SCENES):
         """Find the names in a caption; for the arguments see `grounding`."""
         self.things = truth["objects"]
         self.there = {

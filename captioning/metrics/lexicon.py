@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
+from captioning.datasets.scenes.words import NAMES
 from captioning.words import tokenize
 
 # {"place": {name: its words}, "object": {...}, "colour": {...}}, or other kinds; a word may be a phrase or a plural.
@@ -82,6 +83,9 @@ class Lexicon:
             else:
                 start += 1
         return mentions
+
+
+SCENES = Lexicon(NAMES)  # the words for what is drawn
 
 
 def phrases_of(text: Sequence[str], mentions: Sequence[Mention]) -> list[Phrase]:
