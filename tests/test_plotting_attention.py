@@ -95,7 +95,11 @@ def test_no_last_row_of_a_single_panel(words, files):
 
 @pytest.mark.parametrize(
     ("words", "shape", "message"),
-    [(2, (3, 4), "2 words but 3 rows"), (1, (0, 4), "1 words but 0 rows"), (2, (2, 5), "5 regions form no square")],
+    [
+        (2, (3, 4), "2 words but the weights of 3"),
+        (1, (0, 4), "1 words but the weights of 0"),
+        (2, (2, 5), "5 regions form no square"),
+    ],
 )
 def test_attention_of_the_wrong_shape_is_an_error(words, shape, message, files):
     with pytest.raises(ValueError, match=message):

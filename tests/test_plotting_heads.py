@@ -53,7 +53,7 @@ def test_a_box_is_drawn_at_every_head(file):
 
 
 @pytest.mark.parametrize(
-    ("words", "shape", "message"), [(2, (3, 4, 4), "2 words but the maps of 3"), (2, (2, 4, 5), "5 regions form no")]
+    ("words", "shape", "message"), [(2, (3, 4, 4), "2 words but the weights of 3"), (2, (2, 4, 5), "5 regions form no")]
 )
 def test_maps_of_the_wrong_shape_are_an_error(words, shape, message, file):
     with pytest.raises(ValueError, match=message):

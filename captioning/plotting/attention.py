@@ -43,10 +43,7 @@ def show_attention(
     Raises:
         ValueError: rows and words differ in number, or the regions form no square.
     """
-    if len(words) != len(attention):
-        raise ValueError(f"{len(words)} words but {len(attention)} rows of attention.")
-    grids = as_grids(attention)
-    side, scale = grids.shape[-1], scale_of(grids)
+    grids, scale = grids_of(words, attention)
     named = [(boxes or {}).get(number) for number in range(len(words))]
     notes = ["" if box is None else _note(weights, box) for weights, box in zip(attention, named, strict=True)]
     below: list[list[tuple[str, dict]]] = [[], *([(note, {})] if note else [] for note in notes)]
@@ -65,26 +62,27 @@ def show_attention(
     if len(words):
         add_scale(figure, scale)
     shown = Path(str(getattr(file, "name", file))).name
+    side = grids.shape[-1]
     seen = f"{shown}, {side} by {side} regions; the largest weight per word, in multiples of an even look:"
     return figure.describe(f"Attention{title and ': '}{title}. Picture {seen}", *told)
 
 
-def as_grids(weights: np.ndarray) -> np.ndarray:
-    """Return weights (..., regions) in multiples of an even look, (..., side, side).
+def grids_of(words: Sequence[str], weights: np.ndarray) -> tuple[np.ndarray, Normalize]:
+    """Return weights (words, ..., regions) in multiples of an even look, (words, ..., side, side), and their scale.
+
+    On it an even look is never drawn as a strong one.
 
     Raises:
-        ValueError: the regions form no square.
+        ValueError: weights and words differ in number, or the regions form no square.
     """
+    if len(words) != len(weights):
+        raise ValueError(f"{len(words)} words but the weights of {len(weights)}.")
     regions = weights.shape[-1]
     side = math.isqrt(regions)
     if side * side != regions:
         raise ValueError(f"{regions} regions form no square grid.")
-    return np.asarray(weights, np.float64).reshape(*weights.shape[:-1], side, side) * regions
-
-
-def scale_of(grids: np.ndarray) -> Normalize:
-    """Return one scale for all grids, on which an even look is never drawn as a strong one."""
-    return Normalize(0, max(2.0, grids.max(initial=0.0)))
+    grids = np.asarray(weights, np.float64).reshape(*weights.shape[:-1], side, side) * regions
+    return grids, Normalize(0, max(2.0, grids.max(initial=0.0)))
 
 
 def _columns(panels: int) -> int:

@@ -90,9 +90,6 @@ def draw(
         frames: what is written above some boxes -> their names; a dashed line goes around them.
         legend: below the drawing.
         told: the alt text after the title; without it, which box leads to which.
-
-    Raises:
-        KeyError: an arrow or a frame names no box.
     """
     named = {box.name: box for box in boxes}
     edge = min(box.middle[0] - box.width / 2 for box in boxes)

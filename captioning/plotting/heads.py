@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from captioning.images import open_image
-from captioning.plotting.attention import Box, add_scale, as_grids, draw_weights, scale_of
+from captioning.plotting.attention import Box, add_scale, draw_weights, grids_of
 from captioning.plotting.figure import TEXT
 from captioning.plotting.fonts import find_fonts
 from captioning.plotting.grid import NEAR, new_grid
@@ -34,10 +34,7 @@ def show_heads(
     Raises:
         ValueError: maps and words differ in number, or the regions form no square.
     """
-    if len(words) != len(heads):
-        raise ValueError(f"{len(words)} words but the maps of {len(heads)}.")
-    grids = as_grids(heads)  # (words, heads, side, side), in multiples of an even look
-    scale = scale_of(grids)
+    grids, scale = grids_of(words, heads)  # (words, heads, side, side), in multiples of an even look
     rows = max(1, math.ceil(len(words) / MOST))
     wide = max(FEWEST, math.ceil(len(words) / rows))  # rows of equal length
     places = [
