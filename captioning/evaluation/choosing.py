@@ -92,6 +92,11 @@ class Consensus:
         places = ([beam[min(place, len(beam) - 1)] for beam in self.beams] for place in range(BEAM))
         return [self._kept.texts(self._records, captions) for captions in places]
 
+    def oracle(self) -> float:
+        """Return the mean CIDEr of the best caption of each beam, as if somebody knew which it is."""
+        cider = metrics.CiderD(references_of(self._records))
+        return float(np.max([cider.score(texts)[1] for texts in self.candidates()], axis=0).mean())
+
 
 def choose_consensus(kept: KeptCaptions, near: NearPictures, val: Sequence[Record], chosen: dict) -> dict:
     """Return how a beam is reranked: as usual, unless another way is clearly better on validation pictures.
@@ -116,11 +121,6 @@ def choose_consensus(kept: KeptCaptions, near: NearPictures, val: Sequence[Recor
             cells.append((row, each))
     usual, best = cells[0], max(cells, key=lambda cell: cell[0]["validation_CIDEr"])
     return (best if metrics.paired_bootstrap(best[1], usual[1]).sign > 0 else usual)[0]
-
-
-def oracle(cider: metrics.CiderD, candidates: Sequence[dict[int | str, str]]) -> np.ndarray:
-    """Return the CIDEr of the best caption of each beam, as if somebody knew which it is: (pictures,)."""
-    return np.max([cider.score(texts)[1] for texts in candidates], axis=0)
 
 
 def choose_members(

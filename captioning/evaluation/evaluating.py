@@ -7,10 +7,10 @@ from captioning import bundle, experiments, features, metrics
 from captioning.bundle import Bundle, BundleError, Captioner, Ensemble
 from captioning.datasets.dataset import CaptionDataset
 from captioning.datasets.records import Record
-from captioning.evaluation.choosing import Consensus, choose_consensus, choose_decoding, choose_members, oracle
+from captioning.evaluation.choosing import Consensus, choose_consensus, choose_decoding, choose_members
 from captioning.evaluation.kept import KeptCaptions
 from captioning.evaluation.near import NearPictures
-from captioning.evaluation.scoring import references_of, score_results
+from captioning.evaluation.scoring import score_results
 from captioning.features import FeatureStore
 from captioning.files import DamagedError, write_json
 from captioning.provenance import StaleError
@@ -69,7 +69,7 @@ def evaluate(
     reranked = consensus.captions(rule["k"], rule["mix"])
     scores = score_results(results, test, dataset, decoding)
     scores["consensus"] = score_results(reranked, test, dataset, {"method": "consensus"} | rule)
-    scores["oracle_CIDEr"] = float(oracle(metrics.CiderD(references_of(test)), consensus.candidates()).mean())
+    scores["oracle_CIDEr"] = consensus.oracle()
     drawn = [kept.texts(test, each) for each in kept.samples(test, SAMPLES)]
     scores["samples"] = metrics.diversity({image_id: [texts[image_id] for texts in drawn] for image_id in results})
     for name, texts in (("captions.json", results), (RERANKED, reranked)):
