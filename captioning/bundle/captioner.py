@@ -4,6 +4,7 @@ import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from captioning.features import FeatureStore, encode_each
 from captioning.features.making import BATCH
 from captioning.files import DamagedError
 from captioning.images import ImageError, Picture, is_one
+from captioning.quiet import keras
 from captioning.tokenizer import Tokenizer
 
 TOGETHER = 64  # pictures decoded at a time
@@ -103,8 +105,8 @@ class Captioner(ABC):
         several = isinstance(penalties, Sequence | np.ndarray)
         found: list[list] = [[] for _ in penalties] if several else [[]]
         count = max(1, min(TOGETHER, ROWS // beam_width))
-        for start in range(0, _count(features), count):
-            state = self.initial_state(_part(features, slice(start, start + count)))
+        for start in range(0, len(keras.tree.flatten(features)[0]), count):
+            state = self.initial_state(keras.tree.map_structure(itemgetter(slice(start, start + count)), features))
             part = decoding.beam_search(self.step, state, beam_width=beam_width, **options)
             for captions, more in zip(found, part if several else [part], strict=True):
                 captions += more
@@ -132,7 +134,8 @@ class Captioner(ABC):
         found = self.decode(features, **options, return_all=return_all or consensus)
         if not consensus:
             return found
-        nearest = self.neighbors.nearest(_of(features, rule["encoder"]), rule["k"])
+        seen = features[rule["encoder"]] if isinstance(features, Mapping) else features
+        nearest = self.neighbors.nearest(seen, rule["k"])
         similar = self.neighbors.similarity(found, self.tokenizer, nearest)
         ranked = [decoding.rerank(*pair, rule["k"], rule["mix"]) for pair in zip(found, similar, strict=True)]
         return ranked if return_all else [captions[0] for captions in ranked]
@@ -222,20 +225,3 @@ class Captioner(ABC):
             captions = iter(found)
             for problem in itertools.chain.from_iterable(problems for problems, _ in parts):
                 yield problem or answer(next(captions), n, self.tokenizer, self.chosen["confidences"], attention)
-
-
-def _of(features: Features, encoder: str) -> np.ndarray:
-    """Return the features of one encoder."""
-    return features[encoder] if isinstance(features, Mapping) else features
-
-
-def _part(features: Features, part: slice) -> Features:
-    """Return the features of some pictures."""
-    if isinstance(features, Mapping):
-        return {name: rows[part] for name, rows in features.items()}
-    return features[part]
-
-
-def _count(features: Features) -> int:
-    """Return the number of pictures."""
-    return len(next(iter(features.values())) if isinstance(features, Mapping) else features)
