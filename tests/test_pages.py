@@ -153,7 +153,7 @@ def test_the_ends_of_the_series_have_one_neighbor(tmp_path, name, hrefs):
 def test_every_figure_is_described(tmp_path):
     page = page_of(executed(tmp_path, outputs=[figure(alt='Six "pictures" & captions', width=300), figure()]))
     assert "alt='Six \"pictures\" &amp; captions'" in page or 'alt="Six &quot;pictures&quot; &amp; captions"' in page
-    assert 'width="300"' in page and 'alt="Figure of the section: Look at `it`"' in page
+    assert 'width="300"' in page and 'alt="Figure of the section: Look at it"' in page
     assert "No description has been provided" not in page
 
 

@@ -85,7 +85,6 @@ def title_of(node: nbformat.NotebookNode) -> str:
 def _page(node: nbformat.NotebookNode, name: str, series: Sequence[str]) -> str:
     title = title_of(node)
     node.metadata["title"] = f"{title} - {SERIES_TITLE}"
-    _describe_pictures(node, title)
     exporter = _Exporter(series)
     resources = {"page_style": STYLE, "page_links": _links(name, series), "page_contents": _CONTENTS}
     body, _ = exporter.from_notebook_node(node, resources)
@@ -102,7 +101,7 @@ class _Exporter(HTMLExporter):
         super().__init__(raw_template=_TEMPLATE)
         self.series = series
         self.headings: list[tuple[int, str]] = []
-        self.register_filter("picture", _picture)
+        self.register_filter("picture", self._picture)
         self.register_filter("long_source", _long_source)
 
     @pass_context
@@ -112,26 +111,15 @@ class _Exporter(HTMLExporter):
         self.headings += headings
         return drawn
 
-
-def _describe_pictures(node: nbformat.NotebookNode, title: str) -> None:
-    """Give every figure without a description the place that it is in."""
-    heading = title
-    for cell in node.cells:
-        if cell.cell_type == "markdown":
-            heading = (re.findall(r"^#+ +(.+)$", cell.source, re.MULTILINE) or [heading])[-1]
-        for output in cell.get("outputs", []):
-            for kind in ("image/svg+xml", "image/png", "image/jpeg"):
-                if kind in output.get("data", {}):
-                    output.metadata.setdefault(kind, {}).setdefault("alt", f"Figure of the section: {heading}")
-
-
-def _picture(output: nbformat.NotebookNode, kind: str) -> str:
-    about = output.metadata[kind]
-    sizes = "".join(f' {side}="{int(about[side])}"' for side in ("width", "height") if side in about)
-    data = output.data[kind] if kind != "image/svg+xml" else base64.b64encode(output.data[kind].encode()).decode()
-    source = f"data:{kind};base64,{html.escape(data.strip())}"
-    alt = html.escape(about["alt"])
-    return f'<div class="jp-RenderedImage jp-OutputArea-output"><img src="{source}" alt="{alt}"{sizes}></div>'
+    def _picture(self, output: nbformat.NotebookNode, kind: str) -> str:
+        """Return a figure; one without a description is described by the section that it is in."""
+        about = output.metadata.get(kind, {})
+        sizes = "".join(f' {side}="{int(about[side])}"' for side in ("width", "height") if side in about)
+        data = output.data[kind] if kind != "image/svg+xml" else base64.b64encode(output.data[kind].encode()).decode()
+        source = f"data:{kind};base64,{html.escape(data.strip())}"
+        section = re.sub("<[^>]+>", "", self.headings[-1][1]) if self.headings else SERIES_TITLE
+        alt = html.escape(about.get("alt", f"Figure of the section: {html.unescape(section)}"))
+        return f'<div class="jp-RenderedImage jp-OutputArea-output"><img src="{source}" alt="{alt}"{sizes}></div>'
 
 
 def _long_source(output: nbformat.NotebookNode) -> str:
