@@ -60,9 +60,8 @@ def load_one(folder: Path | Packed, other_code: bool = False) -> Bundle:
         model_class = CaptioningRNN
         if not kind.startswith("numpy_"):
             name, module = settings["class"]["name"], settings["class"]["module"]
-            if travels and name not in models.CLASSES:  # it comes from anywhere
-                raise ValueError(f"the package has no decoder {name!r}; known: {', '.join(models.CLASSES)}.")
-            model_class = models.CLASSES[name] if travels else models.find_class(name, module)
+            # What comes from anywhere has a class of the package, whatever it says.
+            model_class = models.find_class(name, "captioning" if travels else module)
         if not other_code and code_digest(model_class) != settings["class"]["code"]:
             raise BundleError(
                 f"{folder} was trained with other code of {model_class.__name__} than there is now. Run "
