@@ -67,7 +67,7 @@ def test_words_fall_once_as_chosen_whatever_the_beam(made, captioner):
         expected = captioner.decode(features, width, length_penalty=0.0 if beam == 1 else 0.5, once=once)
         answers = captioner.caption(files, beam=beam)
         assert [str(answer) for answer in answers] == texts(captioner, expected), beam
-        assert texts(captioner, captioner.decode_chosen(features, beam)) == texts(captioner, expected)
+        assert texts(captioner, captioner.decode_chosen(features, width)) == texts(captioner, expected)
         free = captioner.decode(features, width, length_penalty=0.5)
         assert texts(captioner, free) != texts(captioner, expected)  # else nothing is shown
 
@@ -82,7 +82,7 @@ def test_the_best_caption_is_that_of_the_consensus(made, captioner):
     expected = [decoding.rerank(beam, each, K, MIX) for beam, each in zip(beams, similar, strict=True)]
     best = texts(captioner, [ranked[0] for ranked in expected])
     assert best != texts(captioner, [beam[0] for beam in beams])  # else nothing is shown
-    assert texts(captioner, captioner.decode_chosen(features, consensus=True)) == best
+    assert texts(captioner, captioner.decode_chosen(features, 4, consensus=True)) == best
     answers = captioner.caption(files, consensus=True)
     assert [str(answer) for answer in answers] == best == [str(a) for a in captioner.caption(files, 3, consensus=True)]
     assert [str(captioner.caption(file, consensus=True)) for file in files[:3]] == best[:3]

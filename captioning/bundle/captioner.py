@@ -123,17 +123,16 @@ class Captioner(ABC):
         return {"beam_width": beam_width, "length_penalty": penalty_for(self.chosen, beam_width), "once": once}
 
     def decode_chosen(
-        self, features: Features, beam_width: int | None = None, return_all: bool = False, consensus: bool = False
+        self, features: Features, beam_width: int, return_all: bool = False, consensus: bool = False
     ) -> list:
-        """Caption pictures as the validation pictures chose, or with another beam width; so does `caption`.
+        """Caption pictures as the validation pictures chose for a beam width; so does `caption`.
 
         `consensus` reranks the beam by the captions of train pictures with similar features.
         """
-        rule = self.consensus if consensus else self.chosen
-        options = self.options(rule["beam_width"] if beam_width is None else beam_width)
-        found = self.decode(features, **options, return_all=return_all or consensus)
+        found = self.decode(features, **self.options(beam_width), return_all=return_all or consensus)
         if not consensus:
             return found
+        rule = self.consensus
         seen = features[rule["encoder"]] if isinstance(features, Mapping) else features
         nearest = self.neighbors.nearest(seen, rule["k"])
         similar = self.neighbors.similarity(found, self.tokenizer, nearest)
