@@ -1,6 +1,6 @@
 """Any captioner as three TensorFlow graphs of fixed form: what the exports are made of."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -73,14 +73,14 @@ class Graphs:
             lambda pixels: tf.cast(tf.cast(encoder(pixels), tf.float16), tf.float32), input_signature=[pixels]
         )
 
-    def module(self, names: Sequence[str]) -> tuple[tf.Module, dict[str, Callable]]:
-        """Return what a SavedModel of some of the graphs holds: their weights, and functions with named results."""
+    def module(self, name: str) -> tuple[tf.Module, dict[str, Callable]]:
+        """Return what a SavedModel of one of the graphs holds: weights, and the function with named results."""
         module = tf.Module()
         module.weights = [getattr(self.bundle.model, "variables", ())]
-        if "encoder" in names:
+        if name == "encoder":
             module.weights.append(self._encoder._model.variables)
-        functions = {"encoder": lambda: self.encode, "start": lambda: self.start, "step": lambda: self.step}
-        return module, {name: _named(functions[name](), self.names[name][1]) for name in names}
+        function = self.encode if name == "encoder" else getattr(self, name)
+        return module, {name: _named(function, self.names[name][1])}
 
 
 def _named(function: Any, outputs: list[str]) -> Callable:

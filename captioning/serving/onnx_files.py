@@ -73,7 +73,7 @@ def _convert(graphs: Graphs) -> dict[str, Any]:
     tf2onnx.convert.optimizer.back_to_back_optimizer._func_map.pop(("Reshape",), None)
     found = {}
     for name in GRAPHS:  # one by one: tf2onnx reads all of a SavedModel for each signature of it
-        module, signatures = graphs.module([name])
+        module, signatures = graphs.module(name)
         with tempfile.TemporaryDirectory() as folder:
             tf.saved_model.save(module, folder, signatures)
             graph, inputs, outputs, names = tf2onnx.tf_loader.from_saved_model(

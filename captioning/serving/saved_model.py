@@ -30,7 +30,7 @@ def write(bundle: Bundle, folder: Path | str) -> Path:
     with only_one(folder), tempfile.TemporaryDirectory(prefix="partial-", dir=folder) as draft:
         vocabulary = Path(draft, "vocabulary.txt")
         vocabulary.write_text("".join(f"{word}\n" for word in (*SPECIAL, *bundle.tokenizer.vocabulary)), "utf-8")
-        module, _ = graphs.module(["encoder"])
+        module, _ = graphs.module("encoder")
         module.vocabulary = tf.saved_model.Asset(str(vocabulary))
         tf.saved_model.save(module, f"{draft}/model", {"serving_default": _greedy(graphs)})
         versions = [int(child.name) for child in folder.iterdir() if child.name.isdecimal()]
