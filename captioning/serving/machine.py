@@ -29,13 +29,7 @@ def add_options(option: Callable, cleans: bool) -> None:
 
 
 def fetch(options: argparse.Namespace) -> int:
-    """Run notebook 01 on the chosen dataset; ask before a large download.
-
-    Raises:
-        ValueError: there is nobody to ask.
-        DatasetError: the disk is too small.
-        SettingError, NotebookError: see `notebooks.resolve` and `notebooks.named`.
-    """
+    """Run notebook 01 on the chosen dataset; ask before a large download, with a ValueError where nobody can answer."""
     from captioning import notebooks
     from captioning.datasets import prepare
 
@@ -52,9 +46,7 @@ def fetch(options: argparse.Namespace) -> int:
 def clean(options: argparse.Namespace) -> int:
     """List what the series has made with its sizes, and delete data if that is wanted.
 
-    Raises:
-        ValueError: an unknown name, or there is nobody to ask; nothing is deleted then.
-        BusyError: notebooks are running.
+    Nothing is deleted where a name is unknown or nobody can answer (ValueError), or notebooks are running (BusyError).
     """
     home = settings.from_environment().home
     parts = {name: files for name, files in parts_of(home).items() if any(map(os.path.lexists, files))}
