@@ -198,7 +198,7 @@ def test_a_page_is_served_with_the_right_types_to_this_machine_alone(tmp_path, m
     folder = tmp_path / "page"
     folder.mkdir()
     with pytest.raises(site.SiteError, match="holds no page"):
-        site.serve(folder)
+        site.serve(folder, 0)
     types = {"index.html": "text/html", "a.mjs": "text/javascript", "a.js": "text/javascript", "a.css": "text/css"}
     types |= {"a.wasm": "application/wasm", "a.json": "application/json", "a.onnx": "application/octet-stream"}
     for name in types:

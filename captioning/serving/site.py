@@ -23,7 +23,6 @@ from captioning.serving import onnx_files
 from captioning.serving.card import scores_of
 from captioning.settings import from_environment
 
-PORT = 8000
 LARGEST = 25_000_000  # bytes of a file that every static host takes
 PAGE = Path(__file__).parent / "page"
 RUNTIME = "onnxruntime-web-1.30.0.tgz"  # as npm names it
@@ -85,7 +84,7 @@ def _clear(draft: Path, old: Path, folder: Path) -> None:
         shutil.rmtree(rest, ignore_errors=True)
 
 
-def serve(folder: Path | str, port: int = PORT) -> None:
+def serve(folder: Path | str, port: int) -> None:
     """Serve a page to this machine alone, until it is interrupted; port 0 takes any that is free."""
     if not (Path(folder) / "index.html").is_file():
         raise SiteError(f"{folder} holds no page: export one first, python -m captioning export BUNDLE {folder}")
@@ -95,7 +94,7 @@ def serve(folder: Path | str, port: int = PORT) -> None:
             here.serve_forever()
 
 
-def server(folder: Path | str, port: int = PORT) -> ThreadingHTTPServer:
+def server(folder: Path | str, port: int) -> ThreadingHTTPServer:
     """Return the server of a page on the loopback interface, not yet running."""
     try:
         return _Server(("127.0.0.1", port), partial(_Handler, directory=os.fspath(folder)))
