@@ -163,7 +163,7 @@ def photo_run(photos: int = 500, share: float = 0.1, workers: int = 8) -> dict:
             if kind in LASTING:
                 server.always[f"/{index}.jpg"] = LASTING[kind]
         files = [(server.url(f"/{index}.jpg"), Path(folder) / f"{index}.jpg") for index in range(photos)]
-        patience = {"retries": 3, "timeout": 1.0, "sleep": lambda _: None, "progress": False}
+        patience = {"retries": 3, "timeout": 1.0, "sleep": lambda _: None}
         report = fetch_many(files, workers, arrive=verify, **patience)
         redirected = {path for index, (_, path) in enumerate(files) if faulty.get(index) == "redirect"}
         right = {

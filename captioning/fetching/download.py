@@ -31,7 +31,6 @@ def fetch(
     size: int | None = None,
     retries: int = 5,
     timeout: float = 20.0,
-    progress: bool = True,
     arrive: Callable[[Path], object] | None = None,
     sleep: Callable[[float], object] = time.sleep,
 ) -> Path:
@@ -46,7 +45,6 @@ def fetch(
         md5, size: those published; a file that is there is not read for its sum.
         retries: how many tries in a row may fail without getting further; fewer when the host does not answer at all.
         timeout: seconds to wait without data; for a connection, `asking.CONNECTION` of them at most.
-        progress: show a bar on stdout.
         arrive: called with the whole `.part` file before it gets its name; refuses it with ValueError or OSError.
         sleep: how to wait, in seconds.
 
@@ -55,9 +53,9 @@ def fetch(
         NoSpaceError: the disk is too small.
     """
     path, url = Path(path), mirror(url)
-    show = partial(tqdm.write, file=sys.stdout) if progress else str
+    show = partial(tqdm.write, file=sys.stdout)
     session = asking.patient_session(retries, sleep)
-    transfer = _Transfer(url, path, session, md5, size, timeout, progress, arrive)
+    transfer = _Transfer(url, path, session, md5, size, timeout, arrive)
     if transfer.present():
         return path
     try:
@@ -85,7 +83,6 @@ class _Transfer:
     md5: str | None
     size: int | None
     timeout: float
-    progress: bool
     arrive: Callable[[Path], object] | None
 
     def __post_init__(self) -> None:
@@ -144,10 +141,8 @@ class _Transfer:
             raise Again(f"its {what} is {found}, not {published} as published. {_REPLACED}", once=True)
 
     def _write(self, response: requests.Response, have: int, total: int | None) -> None:
-        bar = tqdm(
-            desc=self.path.name, initial=have, total=total, unit="B", unit_scale=True, unit_divisor=1024,
-            file=sys.stdout, disable=not self.progress,
-        )  # fmt: skip
+        in_bytes = {"unit": "B", "unit_scale": True, "unit_divisor": 1024}
+        bar = tqdm(desc=self.path.name, initial=have, total=total, file=sys.stdout, **in_bytes)
         with open(self.part, "r+b") as part, bar:
             part.seek(have)
             for piece in asking.pieces(response, self.timeout):

@@ -39,7 +39,6 @@ def fetch_many(
     again: Collection[Path] = (),
     retries: int = 5,
     timeout: float = 10.0,
-    progress: bool = True,
     arrive: Callable[[Path], object] | None = None,
     sleep: Callable[[float], object] | None = None,
 ) -> FetchReport:
@@ -49,7 +48,7 @@ def fetch_many(
         files: (url, path) pairs.
         workers: how many at a time.
         again: paths whose files are there and broken; each keeps its place until the new one is whole.
-        retries, timeout, sleep, progress, arrive: as in `fetch`, for each file; called from several threads.
+        retries, timeout, sleep, arrive: as in `fetch`, for each file; called from several threads.
 
     Raises:
         DownloadError: CAPTIONING_MIRROR is wrong, or a host fails for several files in a row.
@@ -64,7 +63,7 @@ def fetch_many(
     outcomes: dict[Path, Exception | None] = {}
     stop, streaks, total = threading.Event(), _Streaks(len(addresses) - len(missing)), len(addresses)
     pause = sleep or stop.wait
-    bar = tqdm(desc="files", unit="file", file=sys.stdout, disable=not progress, total=total, initial=streaks.had)
+    bar = tqdm(desc="files", unit="file", file=sys.stdout, total=total, initial=streaks.had)
     try:  # the threads are daemons: an error or Ctrl-C does not wait for silent hosts
         with bar, asking.patient_session(retries, pause, workers) as session, ThreadPool(workers) as pool:
 

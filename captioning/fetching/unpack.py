@@ -37,7 +37,7 @@ class DamagedZipError(UnpackError, ValueError):
     """A zip is truncated, damaged or none at all: fetched again, it may be right."""
 
 
-def unpack(zip_path: Path | str, folder: Path | str, *, only: str = "*", progress: bool = True) -> list[Path]:
+def unpack(zip_path: Path | str, folder: Path | str, *, only: str = "*") -> list[Path]:
     """Unpack a zip into a folder, leave alone what is there and right; return the files that match, in the zip's order.
 
     The whole table of contents is checked before the first byte is written. A file gets its name only when it is whole
@@ -48,7 +48,6 @@ def unpack(zip_path: Path | str, folder: Path | str, *, only: str = "*", progres
         zip_path: the archive; methods stored and deflate, without password.
         folder: where the files go; made when missing.
         only: a pattern as of `fnmatch`; files whose path in the zip does not match it stay packed.
-        progress: show a bar on stdout.
 
     Raises:
         DamagedZipError: the archive is truncated, damaged or none.
@@ -64,7 +63,7 @@ def unpack(zip_path: Path | str, folder: Path | str, *, only: str = "*", progres
         with zipfile.ZipFile(zip_path) as archive:
             files = _contents(archive, zip_path, folder)
             files = {target: entry for target, entry in files.items() if fnmatch(entry.filename, only)}
-            _unpack_all(archive, zip_path, folder, files, progress)
+            _unpack_all(archive, zip_path, folder, files)
     except DAMAGE as error:
         advice = "It is damaged, truncated or not a zip: delete it and download it again."
         raise DamagedZipError(f"{zip_path}: {error or type(error).__name__}. {advice}") from error
@@ -146,16 +145,13 @@ def _suspicion(entry: zipfile.ZipInfo, path: PurePosixPath) -> str | None:
     return None
 
 
-def _unpack_all(archive: zipfile.ZipFile, zip_path: Path, folder: Path, files: dict, progress: bool) -> None:
+def _unpack_all(archive: zipfile.ZipFile, zip_path: Path, folder: Path, files: dict) -> None:
     missing = {target: entry for target, entry in files.items() if not _is_there(target, entry)}
     needed = sum(entry.file_size for entry in missing.values())
     require_space(folder, needed, str(zip_path), "set another folder")
     draft = beside(folder / zip_path.name, _DRAFT)
-    bar = tqdm(
-        desc=zip_path.name, total=needed, unit="B", unit_scale=True, unit_divisor=1024,
-        file=sys.stdout, disable=not progress,
-    )  # fmt: skip
-    with bar:
+    in_bytes = {"unit": "B", "unit_scale": True, "unit_divisor": 1024}
+    with tqdm(desc=zip_path.name, total=needed, file=sys.stdout, **in_bytes) as bar:
         try:
             for target, entry in missing.items():
                 _unpack_one(archive, entry, draft, bar)

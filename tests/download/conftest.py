@@ -23,7 +23,7 @@ def get(server, tmp_path):
     """Fetch /a without waiting; `get.waits` are the waits it asked for."""
 
     def get(path="/a", name="a", **options):
-        options = {"progress": False, "timeout": 5.0, "sleep": get.waits.append} | options
+        options = {"timeout": 5.0, "sleep": get.waits.append} | options
         return fetch(server.url(path), tmp_path / name, **options)
 
     get.waits = []

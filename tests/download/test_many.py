@@ -16,26 +16,22 @@ from tests.server import Fault
 def test_many_in_order_and_a_second_call(server, tmp_path):
     files = several(server, tmp_path, 40)
     del server.files["/7"]
-    report = fetch_many(iter(files), workers=3, progress=False)
+    report = fetch_many(iter(files), workers=3)
     assert report.fetched == [path for _, path in files if path.name != "7"]
     assert list(report.failed) == [tmp_path / "7"] and "404" in report.failed[tmp_path / "7"]
     assert "39 fetched, 0 present, 1 failed" in str(report)
     before = len(server.seen)
-    report = fetch_many(files, workers=3, progress=False)
+    report = fetch_many(files, workers=3)
     assert len(report.present) == 39 and not report.fetched and len(server.seen) == before + 1
 
 
 def test_the_bars(get, server, tmp_path, capsys):
     server.faults["/a"] = [Fault(drop=100_000), Fault(pause=0.05)]
-    get(progress=True)
+    get()
     shown = capsys.readouterr()
     assert "100%" in shown.out and "B/s" in shown.out and "Again in 1 s" in shown.out and shown.err == ""
     fetch_many([(server.url("/a"), tmp_path / "b")])
     assert "1/1" in capsys.readouterr().out
-    fetch_many([(server.url("/a"), tmp_path / "c")], progress=False)
-    get(name="d")
-    shown = capsys.readouterr()
-    assert shown.out == shown.err == ""
 
 
 def test_as_many_at_a_time_as_asked_for(server, tmp_path):
@@ -49,30 +45,28 @@ def test_as_many_at_a_time_as_asked_for(server, tmp_path):
         with lock:
             together.remove(part)
 
-    report = fetch_many(several(server, tmp_path, 12), workers=3, progress=False, arrive=arrive)
+    report = fetch_many(several(server, tmp_path, 12), workers=3, arrive=arrive)
     assert len(report.fetched) == 12 and max(most) == 3
 
 
 def test_many_keeps_connections(server, tmp_path):
-    fetch_many(several(server, tmp_path, 40), workers=2, progress=False)
+    fetch_many(several(server, tmp_path, 40), workers=2)
     assert server.connections <= 2
 
 
 def test_the_same_pair_twice_is_fetched_once(server, tmp_path):
-    report = fetch_many([(server.url("/a"), tmp_path / "a")] * 3, workers=1, progress=False)
+    report = fetch_many([(server.url("/a"), tmp_path / "a")] * 3, workers=1)
     assert report.fetched == [tmp_path / "a"] and len(server.seen) == 1
 
 
 def test_two_addresses_for_one_path_are_an_error(server, tmp_path):
     with pytest.raises(ValueError, match="two addresses"):
-        fetch_many([(server.url("/a"), tmp_path / "a"), (server.url("/b"), tmp_path / "a")], progress=False)
+        fetch_many([(server.url("/a"), tmp_path / "a"), (server.url("/b"), tmp_path / "a")])
 
 
 def test_a_path_that_cannot_be_made_is_listed(server, tmp_path):
     (tmp_path / "file").touch()
-    report = fetch_many(
-        [(server.url("/a"), tmp_path / "file" / "a"), (server.url("/a"), tmp_path / "b")], progress=False
-    )
+    report = fetch_many([(server.url("/a"), tmp_path / "file" / "a"), (server.url("/a"), tmp_path / "b")])
     assert list(report.failed) == [tmp_path / "file" / "a"] and report.fetched == [tmp_path / "b"]
 
 
@@ -83,14 +77,14 @@ def test_a_folder_that_cannot_be_written_ends_it_all(server, tmp_path, error, mo
 
     monkeypatch.setattr(many.os, "replace", refuse)
     with pytest.raises(OSError, match=error.strerror):
-        fetch_many(several(server, tmp_path, 200), progress=False)
+        fetch_many(several(server, tmp_path, 200))
     assert len(server.seen) < 50 and left_in(tmp_path) == []
 
 
 def test_a_file_without_end_does_not_fill_the_memory(server, tmp_path, monkeypatch):
     monkeypatch.setattr(many, "LARGEST", 200_000)
     server.always["/a"] = Fault(chunked=True)
-    report = fetch_many([(server.url("/a"), tmp_path / "a")], progress=False, sleep=lambda _: None)
+    report = fetch_many([(server.url("/a"), tmp_path / "a")], sleep=lambda _: None)
     assert "more than 0 MB" in report.failed[tmp_path / "a"] and len(server.seen) == 2
 
 
@@ -100,7 +94,7 @@ def test_two_processes_may_fetch_the_same(server, tmp_path, capsys):
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as other:
         while not server.seen:
             time.sleep(0.01)
-        report = fetch_many(files, progress=False)
+        report = fetch_many(files)
         other.communicate(timeout=20)
     assert other.returncode == 0 and len(report.fetched) + len(report.present) == 50
     assert all(path.read_bytes() == BODY[:1000] for _, path in files) and len(list(tmp_path.iterdir())) == 50
@@ -114,7 +108,7 @@ def test_a_bug_in_arrive_stops_the_others(server, tmp_path):
             raise TypeError("a bug")
 
     with pytest.raises(TypeError, match="a bug"):
-        fetch_many(several(server, tmp_path, 200), workers=2, progress=False, arrive=bug)
+        fetch_many(several(server, tmp_path, 200), workers=2, arrive=bug)
     assert len(server.seen) < 100
 
 

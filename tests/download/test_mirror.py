@@ -24,9 +24,9 @@ def test_mirror(url, base, expected, monkeypatch):
 def test_a_mirror_serves_every_address_of_the_table(server, tmp_path, monkeypatch):
     monkeypatch.setenv("CAPTIONING_MIRROR", server.url("/files"))
     server.files["/files/github.com/jbrownlee/Datasets/releases/download/Flickr8k/Flickr8k_text.zip"] = BODY
-    path = fetch(URLS["flickr8k-text"]["url"], tmp_path / "text.zip", progress=False)
+    path = fetch(URLS["flickr8k-text"]["url"], tmp_path / "text.zip")
     assert path.read_bytes() == BODY
-    report = fetch_many([(URLS["flickr8k-text"]["url"], tmp_path / "again.zip")], progress=False)
+    report = fetch_many([(URLS["flickr8k-text"]["url"], tmp_path / "again.zip")])
     assert report.fetched == [tmp_path / "again.zip"] and not report.failed
     assert all(mirror(entry["url"]).startswith(server.url("/files/")) for entry in URLS.values())
 

@@ -76,7 +76,7 @@ def test_follows_redirects_with_the_range(get, server):
 @pytest.mark.parametrize("url", ["nonsense", "ftp://127.0.0.1/a", "http://"])
 def test_a_malformed_address_is_not_tried_again(get, tmp_path, url):
     with pytest.raises(DownloadError):
-        fetch(url, tmp_path / "x", sleep=get.waits.append, progress=False)
+        fetch(url, tmp_path / "x", sleep=get.waits.append)
     assert get.waits == []
 
 

@@ -39,7 +39,7 @@ def test_thousands_of_photos_from_a_silent_host_are_one_error(tmp_path, listenin
     monkeypatch.setattr(asking, "SLOWNESS", 0.02)
     began = time.monotonic()
     with port(listening) as address, pytest.raises(DownloadError, match=f"(?s)cannot be reached.*{shown}") as error:
-        fetch_many(photos(address, tmp_path), progress=False, timeout=0.5)
+        fetch_many(photos(address, tmp_path), timeout=0.5)
     assert time.monotonic() - began < 5 and files_in(tmp_path) == []
     assert address.removeprefix("http://") in str(error.value) and "CAPTIONING_MIRROR" in str(error.value)
 
@@ -48,7 +48,7 @@ def test_thousands_of_photos_from_a_silent_host_are_one_error(tmp_path, listenin
 def test_how_often_a_silent_host_is_asked_for_one_file(tmp_path, listening, tries):
     waits = []
     with port(listening) as address, pytest.raises(DownloadError, match=r"cannot be reached.*run again"):
-        fetch(f"{address}/a.zip", tmp_path / "a", timeout=0.2, sleep=waits.append, progress=False)
+        fetch(f"{address}/a.zip", tmp_path / "a", timeout=0.2, sleep=waits.append)
     assert len(waits) == tries - 1 and sum(waits) < 20
 
 
@@ -73,9 +73,9 @@ def test_what_does_not_pass_is_asked_for_once(tmp_path, url, patched, fault, mon
     if patched:
         monkeypatch.setattr(patched, fault)
     with pytest.raises(DownloadError):
-        fetch(f"{url}/a.zip", tmp_path / "a", sleep=waits.append, progress=False)
+        fetch(f"{url}/a.zip", tmp_path / "a", sleep=waits.append)
     with pytest.raises(DownloadError, match="several files in a row"):
-        fetch_many(photos(url, tmp_path, 50), sleep=waits.append, progress=False)
+        fetch_many(photos(url, tmp_path, 50), sleep=waits.append)
     assert waits == [] and files_in(tmp_path) == []
 
 
@@ -83,7 +83,7 @@ def test_what_does_not_pass_is_asked_for_once(tmp_path, url, patched, fault, mon
 def test_a_proxy_that_cannot_be_used_is_one_error(tmp_path, proxy, monkeypatch):
     monkeypatch.setenv("http_proxy", proxy)
     with pytest.raises(DownloadError, match=r"several files in a row .*a proxy"):
-        fetch_many(photos("http://photos.example", tmp_path), progress=False, sleep=lambda _: None)
+        fetch_many(photos("http://photos.example", tmp_path), sleep=lambda _: None)
 
 
 def test_a_server_that_goes_down_in_the_middle(tmp_path, monkeypatch):
@@ -99,7 +99,7 @@ def test_a_server_that_goes_down_in_the_middle(tmp_path, monkeypatch):
 
         files = photos(server.url(""), tmp_path)
         with pytest.raises(DownloadError, match="cannot be reached"):
-            fetch_many(files, progress=False, arrive=arrive, timeout=0.5)
+            fetch_many(files, arrive=arrive, timeout=0.5)
     assert 30 < len(files_in(tmp_path)) < 100
 
 
@@ -108,7 +108,7 @@ def test_what_is_gone_is_listed_however_many(server, tmp_path, status):
     server.always = {f"/{index}.jpg": Fault(status=status) for index in range(30)}
     server.files["/30.jpg"] = BODY
     waits = []
-    report = fetch_many(photos(server.url(""), tmp_path, 31), progress=False, sleep=waits.append)
+    report = fetch_many(photos(server.url(""), tmp_path, 31), sleep=waits.append)
     assert len(report.failed) == 30 and report.fetched == [tmp_path / "30.jpg"]
     assert waits == [] and len(server.seen) == 31
 
@@ -142,7 +142,7 @@ def test_a_host_that_sends_no_photos_is_one_error(server, tmp_path, kind, fault)
     server.always = {f"/{index}.jpg": fault for index in range(500)}
     server.always["/loop"] = Fault(status=302, headers={"Location": "/loop"})
     with pytest.raises(DownloadError, match=r"several files in a row could not be fetched.*a sign-in page"):
-        fetch_many(photos(server.url(""), tmp_path, 500), progress=False, arrive=arrive, sleep=lambda _: None)
+        fetch_many(photos(server.url(""), tmp_path, 500), arrive=arrive, sleep=lambda _: None)
     assert left_in(tmp_path) == [] and len(server.seen) < 150 + len(server.of("/loop"))
     assert len(server.of("/loop")) < 1000
 
@@ -150,7 +150,7 @@ def test_a_host_that_sends_no_photos_is_one_error(server, tmp_path, kind, fault)
 def test_a_sign_in_page_in_the_middle(server, tmp_path):
     server.files = {f"/{index}.jpg": BODY[:1000] if index < 200 else PAGE for index in range(1000)}
     with pytest.raises(DownloadError, match="web page"):
-        fetch_many(photos(server.url(""), tmp_path, 1000), progress=False, sleep=lambda _: None)
+        fetch_many(photos(server.url(""), tmp_path, 1000), sleep=lambda _: None)
     # Of the good files, those may be missing that other threads were still fetching.
     assert 200 - 8 < len(files_in(tmp_path)) <= 200 and len(server.seen) < 300
 
@@ -160,7 +160,7 @@ def test_the_last_broken_photos_of_a_dataset_are_listed_again(server, tmp_path):
     server.files = {f"/{index}.jpg": PAGE if index < 9 else BODY[:100] for index in range(1000)}
     for index in range(9, 1000):
         (tmp_path / f"{index}.jpg").write_bytes(BODY[:100])
-    report = fetch_many(photos(server.url(""), tmp_path, 1000), progress=False, sleep=lambda _: None)
+    report = fetch_many(photos(server.url(""), tmp_path, 1000), sleep=lambda _: None)
     assert len(report.failed) == 9 and len(report.present) == 991
 
 
@@ -198,7 +198,7 @@ def test_a_full_disk_ends_it_all(server, tmp_path, monkeypatch):
     usage = type("Usage", (), {"free": 1000})
     monkeypatch.setattr("captioning.files.shutil.disk_usage", lambda folder: usage)
     with pytest.raises(OSError, match="free some, or set another folder"):
-        fetch_many(photos(server.url(""), tmp_path, 200), progress=False)
+        fetch_many(photos(server.url(""), tmp_path, 200))
     assert len(server.seen) < 50
 
 
@@ -209,7 +209,7 @@ from captioning.fetching.download import fetch_many
 files = [(f"{sys.argv[1]}/{index}.jpg", Path(sys.argv[2]) / f"{index}.jpg") for index in range(100)]
 try:
     print("began", flush=True)
-    fetch_many(files, progress=False)
+    fetch_many(files)
 except KeyboardInterrupt:
     print("interrupted", flush=True)
 """
@@ -221,7 +221,7 @@ def test_ctrl_c_ends_at_once_and_quietly(tmp_path):
     with port(True) as address:
         command = [sys.executable, "-c", INTERRUPTED, address, str(tmp_path)]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        environment = os.environ | {"NO_PROXY": "127.0.0.1", "PYTHONPATH": str(root)}
+        environment = os.environ | {"NO_PROXY": "127.0.0.1", "PYTHONPATH": str(root), "TQDM_DISABLE": "1"}
         with subprocess.Popen(command, text=True, env=environment, **pipes) as process:
             assert process.stdout.readline() == "began\n"
             time.sleep(0.5)

@@ -30,18 +30,18 @@ def test_more_than_the_limit(tmp_path, outer, monkeypatch):
     path, size = make(tmp_path / "x.zip"), sum(map(len, FILES.values()))
     monkeypatch.setattr(module, "LARGEST", size - 1)
     with pytest.raises(UnpackError, match=f"limit of {size - 1:,}"):
-        unpack(path, outer / "target", progress=False)
+        unpack(path, outer / "target")
     assert files_in(outer) == {}
     monkeypatch.setattr(module, "LARGEST", size)
-    unpack(path, outer / "target", progress=False)
+    unpack(path, outer / "target")
 
 
 def test_a_disk_that_fills_up_is_told_with_the_way_out(tmp_path, monkeypatch):
     path = make(tmp_path / "x.zip")
     with monkeypatch.context() as patch, pytest.raises(UnpackError, match=r"x\.zip .*No space left.*run again"):
         patch.setattr(module.os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
-        unpack(path, tmp_path / "to", progress=False)
-    unpack(path, tmp_path / "to", progress=False)
+        unpack(path, tmp_path / "to")
+    unpack(path, tmp_path / "to")
     assert files_in(tmp_path / "to") == FILES
 
 
@@ -74,7 +74,7 @@ def test_tightly_packed_text_is_no_bomb(tmp_path):
     files = {"captions.json": ", ".join(lines).encode()}
     path = make(tmp_path / "x.zip", files)
     assert len(files["captions.json"]) > 10 * path.stat().st_size
-    unpack(path, tmp_path / "to", progress=False)
+    unpack(path, tmp_path / "to")
     assert files_in(tmp_path / "to") == files
 
 
@@ -101,10 +101,10 @@ def test_damage_is_told_from_malice(tmp_path, damage):
     else:
         path.write_bytes({"page": b"<html>sign in", "empty": b"", "cut": path.read_bytes()[:-99]}[damage])
     with pytest.raises(DamagedZipError, match="download it again"):
-        unpack(path, tmp_path / "to", progress=False)
+        unpack(path, tmp_path / "to")
     path = make(tmp_path / "evil.zip", {"../evil": NOISE})
     with pytest.raises(UnpackError) as error:
-        unpack(path, tmp_path / "to", progress=False)
+        unpack(path, tmp_path / "to")
     assert not isinstance(error.value, DamagedZipError)
 
 
@@ -114,12 +114,12 @@ def test_too_small_a_disk(tmp_path, outer, monkeypatch):
     monkeypatch.setattr(files_module.shutil, "disk_usage", lambda path: usage)
     path = make(tmp_path / "x.zip")
     with pytest.raises(NoSpaceError, match=r"x\.zip needs .* MB of the disk, .* free some, or set another folder"):
-        unpack(path, outer / "target", progress=False)
+        unpack(path, outer / "target")
     assert files_in(outer) == {}
     usage.free += 1
-    unpack(path, outer / "target", progress=False)
+    unpack(path, outer / "target")
     usage.free = 0  # what is there needs no room
-    unpack(path, outer / "target", progress=False)
+    unpack(path, outer / "target")
 
 
 @pytest.mark.parametrize("share", [0, 0.01, 0.5, 0.9, 0.999])
@@ -148,7 +148,7 @@ def test_random_damage_never_gives_a_wrong_file(tmp_path):
         (tmp_path / "bad.zip").write_bytes(damaged)
         target = tmp_path / "outer" / str(index)
         try:
-            unpack(tmp_path / "bad.zip", target, progress=False)
+            unpack(tmp_path / "bad.zip", target)
         except UnpackError:
             refusals += 1
         assert set(files_in(target).values()) <= right

@@ -24,7 +24,7 @@ def test_entries_that_land_elsewhere(tmp_path, outer, name):
 @pytest.mark.parametrize("name", ["a..b", "a/..b/c", "./a", ".hidden", "__MACOSX/._a.jpg", "con1.jpg", "console"])
 def test_odd_but_harmless_names(tmp_path, name):
     path = make(tmp_path / "x.zip", {name: NOISE})
-    assert unpack(path, tmp_path / "to", progress=False) == [tmp_path / "to" / name]
+    assert unpack(path, tmp_path / "to") == [tmp_path / "to" / name]
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_names_that_are_one_to_other_systems(tmp_path, outer, pair):
 
 def test_folders_are_left_out(tmp_path):
     path = make(tmp_path / "x.zip", {"photos/": b""} | FILES)
-    assert unpack(path, tmp_path / "to", progress=False) == [tmp_path / "to" / name for name in FILES]
+    assert unpack(path, tmp_path / "to") == [tmp_path / "to" / name for name in FILES]
 
 
 @pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFIFO, stat.S_IFCHR])
@@ -72,7 +72,7 @@ def test_never_writes_through_a_link(tmp_path):
     (tmp_path / "to" / "photos").mkdir(parents=True)
     for name in ("captions.txt", "photos/same.jpg", "x.zip.unpacking"):
         (tmp_path / "to" / name).symlink_to(victim)
-    unpack(make(tmp_path / "x.zip", files), tmp_path / "to", progress=False)
+    unpack(make(tmp_path / "x.zip", files), tmp_path / "to")
     assert victim.read_bytes() == same and files_in(tmp_path / "to") == files
     assert not any(path.is_symlink() for path in (tmp_path / "to").rglob("*"))
 
@@ -81,7 +81,7 @@ def test_never_writes_through_a_link(tmp_path):
 def test_the_folder_itself_may_be_a_link(tmp_path):
     (tmp_path / "big disk").mkdir()
     (tmp_path / "to").symlink_to(tmp_path / "big disk")
-    unpack(make(tmp_path / "x.zip"), tmp_path / "to", progress=False)
+    unpack(make(tmp_path / "x.zip"), tmp_path / "to")
     assert files_in(tmp_path / "big disk") == FILES
 
 

@@ -37,7 +37,7 @@ def patch_table(path, name, **fields):
 
 def refused(path, outer, match):
     with pytest.raises(UnpackError, match=match) as error:
-        unpack(path, outer / "target", progress=False)
+        unpack(path, outer / "target")
     assert path.name in str(error.value) and path.exists()
     assert files_in(outer) == {}
     return str(error.value)
