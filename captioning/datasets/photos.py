@@ -28,8 +28,6 @@ CONVERT = (
 NOT_THERE = "rows without a photo"
 AMBIGUOUS = "rows that may mean several photos"
 UNREAD = "rows with a photo in a format that is not read"
-FOLDER = "rows that name a folder"
-BROKEN = "rows that name a broken link"
 OUTSIDE = "rows that name a file outside of the folder"
 
 
@@ -52,12 +50,12 @@ class Photos:
     @property
     def paths(self) -> list[str]:
         """The photos, as paths below the root."""
-        return [path for path, kind in self._all.items() if not kind]
+        return [path for path, read in self._all.items() if read]
 
     @property
     def unread(self) -> list[str]:
         """The pictures in formats that are not read."""
-        return [path for path, kind in self._all.items() if kind == UNREAD]
+        return [path for path, read in self._all.items() if not read]
 
     def find(self, names: Iterable[str]) -> dict[str, Found]:
         """Return what each name means.
@@ -83,7 +81,7 @@ class Photos:
         return found
 
     def _find(self, name: str) -> Found:
-        if self._all.get(name) == "":
+        if self._all.get(name):
             return Found(name)
         parts = _parts(name)
         ending, best = _ending(parts), _longest(self._names, parts)
@@ -108,16 +106,14 @@ class Photos:
     def _why_not(self, name: str, parts: str) -> Found:
         if name.startswith("/") or name[1:2] == ":" or ".." in parts.split("/"):
             return Found("", OUTSIDE, f"only what is below {self.root} is read")
-        odd = _longest(self._odd, parts) or _longest(self._odd, _stem(parts))
-        if odd:
-            kind = self._all[odd[0]]
-            return Found("", kind, f"{odd[0]}: {CONVERT}" if kind == UNREAD else odd[0])
+        if unread := _longest(self._unread_names, parts) or _longest(self._unread_names, _stem(parts)):
+            return Found("", UNREAD, f"{unread[0]}: {CONVERT}")
         alike = _longest(self._stems, _stem(parts))
         return Found("", NOT_THERE, f"there is {alike[0]}" if alike else "")
 
     @cached_property
-    def _all(self) -> dict[str, str]:
-        """Path -> what keeps it from being read; empty for a photo."""
+    def _all(self) -> dict[str, bool]:
+        """Path of a picture -> whether its format is read."""
         return dict(self._walk())
 
     @cached_property
@@ -129,11 +125,10 @@ class Photos:
         return _ends((path, _stem(path)) for path in self.paths)
 
     @cached_property
-    def _odd(self) -> dict[str, list[str]]:
-        odd = [(path, path) for path, kind in self._all.items() if kind]
-        return _ends(odd + [(path, _stem(path)) for path in self.unread])
+    def _unread_names(self) -> dict[str, list[str]]:
+        return _ends((path, name) for path in self.unread for name in (path, _stem(path)))
 
-    def _walk(self) -> Iterator[tuple[str, str]]:
+    def _walk(self) -> Iterator[tuple[str, bool]]:
         """Walk the folders, linked ones last, each once: links that lead back end."""
         waiting, seen = [(self.root, "")], set()
         linked: list[Any] = []
@@ -144,12 +139,11 @@ class Photos:
                 continue
             seen.add(real)
             for entry in entries(folder, self.unreadable):
-                extension, is_folder = _ending(entry.name), _is_folder(entry)
-                if is_folder:
+                extension = _ending(entry.name)
+                if _is_folder(entry):
                     (linked if entry.is_symlink() else waiting).append((Path(entry.path), f"{below}{entry.name}/"))
-                if extension in EXTENSIONS | _UNREAD:
-                    read = "" if extension in EXTENSIONS else UNREAD
-                    yield below + entry.name, FOLDER if is_folder else read if _is_file(entry) else BROKEN
+                elif extension in EXTENSIONS | _UNREAD and _is_file(entry):
+                    yield below + entry.name, extension in EXTENSIONS
 
 
 def entries(folder: Path, unreadable: list[str] | None = None) -> list[os.DirEntry]:
