@@ -15,7 +15,7 @@ from captioning.datasets.fetching import (
     is_done,
     note_of,
 )
-from captioning.datasets.needs import Need, archive, photos_to_fetch
+from captioning.datasets.needs import Need, archive
 from captioning.datasets.photos import NOT_THERE, Photos, look_for, nearest
 from captioning.datasets.records import Record
 from captioning.datasets.rows import content_of, path_of, split_of
@@ -25,7 +25,7 @@ from captioning.fetching.unpack import UnpackError
 from captioning.files import read_json
 
 _SPLIT_FILES = ("splits.json", "dataset_coco.json")  # ours, Karpathy's
-_PHOTO_MB = 0.165  # on average
+_PHOTO_MB = 0.165  # of a photo, on average
 _ANOTHER = "Replace it; a downloaded one may be deleted, then notebook 01 fetches it again."
 
 
@@ -61,7 +61,7 @@ class Coco(NamedTuple):
             missing = sum(not path.exists() for path in photos)
         except (FileNotFoundError, ValueError):
             missing = wanted.limit or 0
-        return [captions, splits, *zips, photos_to_fetch(missing, _PHOTO_MB, _PHOTO_MB)]
+        return [captions, splits, *zips, Need(f"{missing:,} photos", missing * _PHOTO_MB, missing * _PHOTO_MB)]
 
     def fetch(self, root: Path, wanted: Wanted) -> dict[Path, str]:
         """Download COCO into its official layout, keep what is there; return photos that cannot be had -> why.

@@ -45,11 +45,6 @@ def archive(
     return Need(name, left, left + written - zipped * delete, zipped * delete)
 
 
-def photos_to_fetch(count: int, download: float, disk: float) -> Need:
-    """Return the need of so many photos that are not there; download and disk are MB per photo."""
-    return Need(f"{count:,} photos", count * download, count * disk)
-
-
 def encoders(project: Project) -> tuple[str, ...]:
     """Return the encoders that the notebooks ask for."""
     return (project.encoder,) if project.encoder else NOTEBOOKS

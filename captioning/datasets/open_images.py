@@ -6,7 +6,7 @@ from pathlib import Path
 
 from captioning.datasets.dataset import UNSPLIT, CaptionDataset, DatasetError, assemble, shuffled
 from captioning.datasets.fetching import Wanted, bare_name, fetch_photos, fetch_readable, is_bare
-from captioning.datasets.needs import Need, megabytes, photos_to_fetch
+from captioning.datasets.needs import Need, megabytes
 from captioning.datasets.photos import nearest
 from captioning.datasets.records import Record
 from captioning.datasets.rows import json_lines
@@ -32,7 +32,7 @@ def needs(root: Path, wanted: Wanted) -> list[Need]:
     except (FileNotFoundError, ValueError):
         left, missing = _CAPTIONS_MB - megabytes([beside(captions, ".part")]), wanted.limit or PHOTOS
     disk = min(_PHOTO_MB, 0.75 * wanted.long_side**2 / _PIXELS_PER_MB)
-    return [Need("captions", left, left), photos_to_fetch(missing, _PHOTO_MB, disk)]
+    return [Need("captions", left, left), Need(f"{missing:,} photos", missing * _PHOTO_MB, missing * disk)]
 
 
 def fetch(root: Path, wanted: Wanted) -> dict[Path, str]:
