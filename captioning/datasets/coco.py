@@ -174,7 +174,6 @@ def read_captions(path: Path, findings: Findings | None = None, way_out: str = _
     Layout: the "Image Captioning" section of COCO's data format page.
 
     Args:
-        path: the file.
         findings: gets the annotations that are no captions or of no image, and what was dropped from captions.
         way_out: the end of the message for a damaged file.
 

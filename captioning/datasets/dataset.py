@@ -86,11 +86,7 @@ class CaptionDataset:
         return dataclasses.replace(self, findings=self.findings | {what: names}) if names else self
 
     def report(self, most: int | None = None) -> str:
-        """Return what was left out and what was found, each with its number and then its names.
-
-        Args:
-            most: names per finding; None for all.
-        """
+        """Return what was left out and what was found, each with its number and then its names, at most so many."""
         lines = []
         for what, names in self.findings.items():
             lines += [f"{what} ({len(names):,}):", *(f"  {name}" for name in names[:most])]

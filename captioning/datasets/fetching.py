@@ -47,10 +47,7 @@ def is_bare(name: object) -> TypeGuard[str]:
 
 
 def bare_name(name: object, file: Path, endings: Sequence[str] = ("",)) -> str:
-    """Return a name from a downloaded file if it is a bare one.
-
-    Args:
-        endings: what it may end with, in lower case.
+    """Return a name from a downloaded file if it is a bare one with one of these endings, which are in lower case.
 
     Raises:
         DatasetError: it could lead out of the folder of photos, or is no name of a photo.

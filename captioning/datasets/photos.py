@@ -60,12 +60,10 @@ class Photos:
     def find(self, names: Iterable[str]) -> dict[str, Found]:
         """Return what each name means.
 
-        A name is a path below the root or the end of one: folders that people have or lack in front do not count as
-        long as one photo only is meant, or copies of one; nor do letter case, the Unicode form, a missing extension
-        or another one of JPEG, if there is no photo of exactly that name. Two different paths never mean one photo.
-
-        Args:
-            names: with forward slashes.
+        A name is a path below the root, with forward slashes, or the end of one: folders that people have or lack in
+        front do not count as long as one photo only is meant, or copies of one; nor do letter case, the Unicode form,
+        a missing extension or another one of JPEG, if there is no photo of exactly that name. Two different paths never
+        mean one photo.
         """
         found = {name: self._find(name) for name in dict.fromkeys(names)}
         written = defaultdict(list)
@@ -161,12 +159,9 @@ def entries(folder: Path, unreadable: list[str] | None = None) -> list[os.DirEnt
 
 
 def look_for(root: Path, *names: str, folders: bool = False) -> list[Path]:
-    """Return these files (or folders), the best first: in the root, else in its folders, else in theirs; in any case.
+    """Return files (or folders) of these names, earlier names first: of the root, else of its folders, else of theirs.
 
-    Args:
-        root: where to begin.
-        names: the earlier, the better.
-        folders: look for a folder.
+    Letter case does not count.
     """
     rank = {name.casefold(): number for number, name in reversed(list(enumerate(names)))}
     level = [root]

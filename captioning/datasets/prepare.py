@@ -50,11 +50,7 @@ def obtain(
     delete_zips: bool = False,
     missing_share: float = Wanted.missing_share,
 ) -> CaptionDataset:
-    """Draw the pictures, read them from CAPTIONING_ROOT, or fetch what is missing; and read them.
-
-    Args:
-        project: dataset, root and limit.
-        long_side, delete_zips, missing_share: see `Wanted`.
+    """Draw the pictures, read them from CAPTIONING_ROOT, or fetch what is missing, see `Wanted`; and read them.
 
     Returns:
         The pictures within the limit, in their fixed shuffled order; the findings tell of the others.

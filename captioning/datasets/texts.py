@@ -41,11 +41,7 @@ def usable(value: Any, place: str, findings: Findings) -> str:
     """Return a caption as text, its spaces single, without what nobody sees; empty where there is none.
 
     References of val and test are cleaned as well: an invisible character only makes equal words different.
-
-    Args:
-        value: as the file has it.
-        place: file and line, for the findings.
-        findings: gets what was wrong.
+    The findings get what was wrong, with its place: file and line.
     """
     if not isinstance(value, str):
         findings[NOT_TEXT].append(f"{place}: {shown(value)}")

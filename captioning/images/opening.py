@@ -79,15 +79,7 @@ def open_image(source: Picture, near: int | None = None, name: str | None = None
 
 
 def load_pixels(source: Picture, size: int, name: str | None = None) -> np.ndarray:
-    """Return the whole picture squeezed to a square: uint8 (size, size, 3).
-
-    Args:
-        source, name: see `open_image`.
-        size: side of the square, pixels.
-
-    Raises:
-        ImageError: see `open_image`.
-    """
+    """Return the whole picture squeezed to a square: uint8 (size, size, 3); sources and errors as of `open_image`."""
 
     def squeezed(image: Image.Image) -> Image.Image:
         return image.resize((size, size), Image.Resampling.BILINEAR, reducing_gap=2.0)
