@@ -80,6 +80,7 @@ def test_what_the_forgotten_step_costs(right, wrong, verdict, sentence):
         ([9.0, 3.0], "ended at 3.00 nats per word.", " Their losses end at the same value."),
         ([9.0], "1 of 1 update had a gradient longer than 1, the longest 7.0; then the loss or "
          "the gradient was not a finite number, and the run ended.", ""),
+        ([], "the first loss or gradient was not a finite number.", ""),
     ],
 )  # fmt: skip
 def test_clipping_tells_of_both_runs(losses, one, both):

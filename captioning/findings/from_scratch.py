@@ -70,7 +70,7 @@ def clipping(
     """Tell how often each run was above the limit, its longest gradient, and where its loss ended.
 
     Args:
-        norms: name of a run -> length of the gradient before clipping, at each update that it lasted, one or more.
+        norms: name of a run -> length of the gradient before clipping, at each update that it lasted.
         losses: name of a run -> nats per word at each of them.
         limit: of the length.
         updates: how many were planned.
@@ -79,6 +79,9 @@ def clipping(
     mean = f" (mean of {tail} updates)" if tail > 1 else ""
     parts, ends = [], {}
     for name, lengths in norms.items():
+        if not len(lengths):
+            parts.append(f"The run {name}: the first loss or gradient was not a finite number.")
+            continue
         end = "then the loss or the gradient was not a finite number, and the run ended"
         if len(lengths) == updates:
             ends[name] = f"{np.mean(losses[name][-tail:]):.2f}"
