@@ -11,15 +11,19 @@ from captioning.files import DamagedError, only_one, read_json
 from captioning.lines import Lines, aligned
 from captioning.training.history import best_epoch, read_history
 
-FORMAT, ENSEMBLE_FORMAT = 3, 1  # of settings.json; of members.json
+FORMAT, PACKED_FORMAT, ENSEMBLE_FORMAT = 3, 1, 1  # of settings.json; of a packed model; of members.json
 MEMBERS = "members.json"  # makes a folder an ensemble: the names of the experiments beside it that caption together
 _KINDS = "settings.json", MEMBERS
-_READ, _LARGEST = ("settings.json", "history.csv", "scores.json"), 1 << 24  # bytes of each, unpacked
+_READ, _LARGEST = ("settings.json", "history.csv", "scores.json", "manifest.json"), 1 << 24  # bytes of each, unpacked
 
 
 def folders(checkpoints: Path, ensembles: bool = False) -> list[Path]:
     """Return the folders of all experiments on a dataset, finished or not, by name; those of ensembles if asked."""
-    return sorted({path.parent for kind in _KINDS[: 1 + ensembles] for path in checkpoints.glob(f"*/{kind}")})
+    try:
+        found = {path.parent for kind in _KINDS[: 1 + ensembles] for path in checkpoints.glob(f"*/{kind}")}
+        return sorted(found)
+    except PermissionError:  # it cannot be looked into; `table` says so
+        return []
 
 
 def datasets(home: Path) -> list[Path]:
@@ -95,7 +99,7 @@ def _remarks(folder: Path | zipfile.Path) -> list[str]:
     """Return what keeps an experiment from being used, if anything does."""
     try:
         settings = read_json(folder / "settings.json", "")
-        if not isinstance(settings, dict) or settings.get("format") != FORMAT:
+        if not isinstance(settings, dict) or settings.get("format") != FORMAT or _packed_newer(folder):
             return ["of another version"]
         return [] if settings.get("finished") else ["unfinished"]
     except FileNotFoundError:
@@ -122,6 +126,14 @@ def members(ensemble: Path) -> dict[str, str]:
     if not isinstance(names, dict) or not all(name not in ("", "..") and Path(name).name == name for name in names):
         raise DamagedError(f"{file} is not a list of members, or of another version of this package. {way_out}")
     return names
+
+
+def _packed_newer(folder: Path | zipfile.Path) -> bool:
+    """Return whether this is a packed model of a newer version."""
+    file = folder / "manifest.json"
+    manifest = read_json(file, "") if isinstance(folder, zipfile.Path) and file.exists() else None
+    format_ = manifest.get("format") if isinstance(manifest, dict) else None
+    return isinstance(format_, int) and format_ > PACKED_FORMAT
 
 
 def delete(checkpoints: Path, names: Sequence[str]) -> None:

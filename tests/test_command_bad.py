@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,19 @@ def test_one_model_that_cannot_be_read_does_not_hide_the_others(made, tmp_path, 
     assert rows["secret"].endswith("  cannot be read: Permission denied")
     assert rows["typo"].endswith("  no such folder or file")
     assert rows["checkpoints"].endswith("-  no trained model") and folder.name in rows
+
+
+def test_a_packed_model_of_a_newer_version_is_listed_as_such(made, tmp_path, capsys, monkeypatch):
+    file = tmp_path / "one.zip"
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.write(finished(made)[0] / "settings.json", "settings.json")
+        archive.writestr("manifest.json", '{"format": 1}')
+    assert not listed(capsys, file)["one.zip"].endswith("of another version")
+    newer = tmp_path / "newer.zip"
+    with zipfile.ZipFile(newer, "w") as archive:
+        archive.write(finished(made)[0] / "settings.json", "settings.json")
+        archive.writestr("manifest.json", '{"format": 99}')
+    assert listed(capsys, newer)["newer.zip"].endswith("of another version")
 
 
 def test_the_current_folder_is_listed_by_its_name(tmp_path, capsys, monkeypatch):

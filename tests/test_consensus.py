@@ -49,6 +49,27 @@ def test_a_caption_alone_an_empty_one_and_none_at_all_are_fine():
     assert rerank([], np.zeros((0, 3)), 2, 0.1) == []
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"k": 0}, "k must be a whole number"),
+        ({"k": 2.0}, "k must be a whole number"),
+        ({"k": True}, "k must be a whole number"),
+        ({"mix": -0.1}, "mix must be a number of at least 0"),
+        ({"mix": np.nan}, "mix must be a number"),
+        ({"mix": np.inf}, "mix must be a number"),
+        ({"mix": "0.1"}, "mix must be a number"),
+        ({"similarity": SIMILARITY[:2]}, r"\(3 candidates.*not \(2, 3\)"),
+        ({"similarity": SIMILARITY[0]}, r"not \(3,\)"),
+        ({"similarity": SIMILARITY[:, :0]}, r"not \(3, 0\)"),
+        ({"similarity": SIMILARITY * np.nan}, "NaN"),
+    ],
+)
+def test_bad_arguments_are_named(change, message):
+    with pytest.raises(ValueError, match=message):
+        rerank(CAPTIONS, **{"similarity": SIMILARITY, "k": 2, "mix": 0.1} | change)
+
+
 def test_words_that_enough_captions_hold_twice_may_repeat():
     captions = [["a", "cat", "on", "a", "mat"]] * 10 + [["a", "cat"]] * 20  # "a": 10 of 30
     captions += [["the", "dog", "the", "dog", "the"]] * 10 + [["the", "dog"]] * 240  # 10 of 250: a share of 0.04

@@ -54,8 +54,9 @@ def test_what_is_wrong_is_listed(root):
     dataset = folder.read(root)
     place = {row.split(",")[0]: f"captions.csv, line {number}: " for number, row in enumerate(rows, start=first)}
     found = dict(dataset.findings)
-    assert found.pop("rows without a photo") == (place["lost.jpg"] + "lost.jpg", place["folder.jpg"] + "folder.jpg")
+    assert found.pop("rows without a photo") == (place["lost.jpg"] + "lost.jpg",)
     assert found.pop("rows with a photo in a format that is not read")[0].startswith(place["IMG_1.DNG"] + "IMG_1.DNG (")
+    assert found.pop("rows that name a folder") == (place["folder.jpg"] + "folder.jpg (folder.jpg)",)
     (several,) = found.pop("rows that may mean several photos")
     assert several.startswith(place["000.jpg"] + "000.jpg (more/000.jpg or holidays/000.jpg")
     assert found.pop("rows that name a file outside of the folder")[0].startswith(place["../x.jpg"] + "../x.jpg (only")

@@ -7,7 +7,7 @@ import unicodedata
 import pytest
 
 from captioning.datasets import photos
-from captioning.datasets.photos import AMBIGUOUS, NOT_THERE, OUTSIDE, UNREAD, Photos, look_for
+from captioning.datasets.photos import AMBIGUOUS, BROKEN, FOLDER, NOT_THERE, OUTSIDE, UNREAD, Photos, look_for
 from tests.originals import photo
 
 NFC, NFD = (unicodedata.normalize(form, "Grüße/Äpfel.jpg") for form in ("NFC", "NFD"))
@@ -99,11 +99,11 @@ def test_each_reason_by_itself(there, name, why, more, tmp_path):
     assert (path, reason) == ("", why) and more in told and bool(more) == bool(told)
 
 
-def test_a_folder_and_a_link_to_nothing_are_no_photos(tmp_path):
+def test_a_folder_and_a_link_to_nothing(tmp_path):
     (tmp_path / "x.jpg").mkdir()
     (tmp_path / "y.jpg").symlink_to(tmp_path / "gone.jpg")
     (tmp_path / "z.jpg").symlink_to(tmp_path / "z.jpg")
-    assert [find(tmp_path, name).why for name in ("x.jpg", "y.jpg", "z.jpg")] == [NOT_THERE] * 3
+    assert [find(tmp_path, name).why for name in ("x.jpg", "y.jpg", "z.jpg")] == [FOLDER, BROKEN, BROKEN]
     photo(tmp_path / "x.jpg" / "x.jpg")  # a zip in a folder of its own name
     assert find(tmp_path, "x.jpg").path == "x.jpg/x.jpg"
 
@@ -175,12 +175,12 @@ def test_what_is_there_instead_is_told(tmp_path):
 def test_thousands_of_one_name_take_no_time(tmp_path):
     many = range(3000)
     there = Photos(tmp_path)
-    there._all = {f"d{number}/image.jpg": True for number in many}
+    there._all = {f"d{number}/image.jpg": "" for number in many}
     start = time.process_time()
     found = there.find(f"C:/photos/D{number}/image" for number in many)
     assert [path for path, *_ in found.values()] == [*there._all]
     there = Photos(tmp_path)
-    there._all = {"image.jpg": True}
+    there._all = {"image.jpg": ""}
     assert not any(path for path, *_ in there.find(f"d{number}/image.jpg" for number in many).values())
     assert time.process_time() - start < 2
 

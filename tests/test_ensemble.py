@@ -163,6 +163,7 @@ def of_other_code(folder):
         (lambda folder: edit(folder, finished=False), "the training of its member numpy_lstm-tiny is unfinished"),
         (of_other_code, "cannot use its member numpy_lstm-tiny: .*other code of CaptioningRNN"),
         (lambda folder: (folder / "settings.json").write_text("{"), r"numpy_lstm-tiny: .*settings\.json is damaged"),
+        (lambda folder: (folder / "members.json").touch(), "member numpy_lstm-tiny, which is an ensemble itself"),
     ],
 )
 def test_a_member_that_is_not_what_it_was_is_one_error(copy, change, match):

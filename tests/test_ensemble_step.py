@@ -143,6 +143,20 @@ def test_the_decoder_whose_logits_are_no_numbers_is_named(decode, bad):
         decode(ensemble([plain, broken, plain]), (images(3),) * 3)
 
 
+@pytest.mark.parametrize(
+    ("steps", "states", "message"),
+    [
+        ([hashed_step(), hashed_step(9)], (images(2), images(2)), r"Decoder 2 .*\(2, 9\).*\(2, 7\).*one vocabulary"),
+        ([hashed_step(), hashed_step()], (images(2),), "2 steps has a tuple of as many states, not 1"),
+        ([hashed_step()], [images(2)], "tuple of as many states, not list"),
+        ([lambda tokens, state: Step(np.zeros(7), state)] * 2, (images(2), images(2)), r"Decoder 1 .*\(7,\)"),
+    ],
+)
+def test_decoders_and_states_that_do_not_fit_are_an_error(steps, states, message):
+    with pytest.raises(ValueError, match=message):
+        ensemble(steps)(np.full(2, START, np.int32), states)
+
+
 def test_an_ensemble_of_none_is_an_error():
     with pytest.raises(ValueError, match="at least one"):
         ensemble([])

@@ -45,6 +45,12 @@ def test_how_sure_the_model_is_of_validation_captions_is_kept(made):
     assert evaluate(made, parrot)["decoding"]["confidences"] == [-0.25] + [-0.2] * (len(val) - 1)
 
 
+@pytest.mark.parametrize("said, caption", [(True, "the"), (False, None)])
+def test_a_validation_that_says_nothing_is_named(said, caption, made, capsys):
+    evaluate(made, Parrot(made, lambda record, *decoding: caption or record.captions[0]))
+    assert ("CIDEr on validation is 0 for every decoding" in capsys.readouterr().out) == said
+
+
 def test_a_second_evaluation_decodes_nothing(made):
     parrot = Parrot(made, lambda record, *decoding: [record.captions[0], WALL])
     first = evaluate(made, parrot)

@@ -106,3 +106,5 @@ def test_a_caption_of_one_word_has_no_other_words():
 def test_refusals():
     with pytest.raises(ValueError, match="no square"):
         attention.share_inside(np.ones(6), LEFT)
+    with pytest.raises(ValueError, match="Picture 0: 1 words but 2 rows"):
+        attention.inside([record(("red", "boat", LEFT))], [["boat"]], [np.ones((2, 4))])

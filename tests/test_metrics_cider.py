@@ -156,3 +156,6 @@ def test_with_an_end_a_caption_that_stops_early_scores_less():
     without = CiderD(references).score_pairs([whole, early], [0, 1], [3, 3])
     assert scores[2] / scores[0] < without[1] / without[0]
     assert scores[4] == 0  # every caption ends: the token alone has no weight
+    for end in ("", "two words", "a\n"):
+        with pytest.raises(ValueError, match="one token"):
+            References(references, end=end)

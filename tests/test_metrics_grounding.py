@@ -252,3 +252,21 @@ def test_intervals_count_pictures():
     low, high = shares["intervals"]["pair"]
     assert 0.61 < low < 0.62 and 0.84 < high < 0.85  # of 50, not of 100
     assert shares["intervals"]["false_named"][0] == 0 and shares["intervals"]["false_named"][1] > 0.05
+
+
+@pytest.mark.parametrize(
+    "truth, results, names, message",
+    [
+        ({1: scene("red boat")}, {}, NAMES, r"without a result: 1 image \(1\)"),
+        ({}, {1: "a"}, NAMES, "without truth"),
+        ({1: scene("red plane")}, {1: "a"}, NAMES, "plane"),
+        ({1: scene("red boat", place="moon")}, {1: "a"}, NAMES, "moon"),
+        ({1: {"place": "beach"}}, {1: "a"}, NAMES, "incomplete.*objects"),
+        ({1: scene("red boat")}, {1: "a"}, {"place": {}, "object": {}}, "colour"),
+        ({1: scene("red boat")}, {1: "a"}, {**NAMES, "colour": {"red": "red"}}, "give a list"),
+        ({1: scene("red boat")}, {1: "a"}, {**NAMES, "colour": {"red": ["!"]}}, "empty word"),
+    ],
+)
+def test_refusals(truth, results, names, message):
+    with pytest.raises(ValueError, match=message):
+        grounding(truth, results, Lexicon(names))

@@ -57,10 +57,12 @@ def test_mutual_bleu_by_hand():
     assert diversity(pair)["mBLEU_4"] == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("samples", [{1: ["a"]}, {1: ["a", "b"], 7: ["c"]}, {7: [], 1: ["a", "b"]}, {7: []}, {}])
+@pytest.mark.parametrize("samples", [{1: ["a"]}, {1: ["a", "b"], 7: ["c"]}, {7: [], 1: ["a", "b"]}, {7: []}])
 def test_diversity_needs_equally_many(samples):
-    with pytest.raises(ValueError, match="equally many captions of each picture, two or more"):
+    with pytest.raises(ValueError, match=r"two or more; not: 1 image \([17]\)"):
         diversity(samples)
+    with pytest.raises(ValueError, match="empty"):
+        diversity({})
 
 
 def test_distinct_captions_compares_tokens():
@@ -72,3 +74,11 @@ def test_novel_captions_compares_tokens():
     results = {1: "a dog runs", 2: "a dog", 3: "some  cat .", 4: "", 5: "a dog", 6: "a dog runs fast"}
     assert novel_captions(results, train) == pytest.approx(3 / 6)
     assert novel_captions({1: "new"}, iter(train)) == 1
+
+
+@pytest.mark.parametrize(
+    "share", [distinct_captions, lambda results: novel_captions(results, []), lambda results: language(results, ())]
+)
+def test_no_result_at_all(share):
+    with pytest.raises(ValueError, match="empty"):
+        share({})

@@ -4,7 +4,8 @@ import unicodedata
 
 import pytest
 
-from captioning.metrics import CiderD, bootstrap_interval, score
+from captioning.metrics import CiderD, bootstrap_interval, grounding, score
+from captioning.metrics.lexicon import Lexicon
 
 REFERENCES = {1: ["A dog runs.", "the dog"], 2: ["Two boats on the lake"], 3: ["a red kite", "kite", "some kite"]}
 RESULTS = {3: "A red kite.", 1: "a dog", 2: "two boats"}
@@ -58,19 +59,16 @@ def test_ids_match_as_texts_where_nothing_else_is_meant(ids):
     for other in (str, lambda each: int(each) if each != "x" else each):
         results = {other(each): text for each, text in zip(ids, captions, strict=True)}
         assert score(dict(zip(ids, ([text] for text in captions), strict=True)), results) == expected
+        truth = {each: {"place": "lake", "objects": []} for each in ids}
+        lexicon = Lexicon({"place": {"lake": ["lake"]}, "object": {}, "colour": {}})
+        assert grounding(truth, results, lexicon)["place"] == 1 / 4
 
 
 @pytest.mark.parametrize(
-    ("results", "message"),
-    [
-        ({"1": "a"}, r"No result for 1 image \(2\)\."),
-        ({"1": "a", "3": "b"}, r"No result for 1 image \(2\)\."),
-        ({"01": "a", "2": "b"}, r"No result for 1 image \(1\)\."),
-        ({"1": "a", "2": "b", "3": "c"}, r"without references: 1 image \('3'\)\."),
-    ],
+    "results", [{"1": "a"}, {"1": "a", "3": "b"}, {"01": "a", "2": "b"}, {"1": "a", "2": "b", "3": "c"}]
 )
-def test_of_ids_that_differ_in_type_those_without_a_match_are_named(results, message):
-    with pytest.raises(ValueError, match=message):
+def test_ids_that_differ_in_type_too_are_told_so(results):
+    with pytest.raises(ValueError, match=r"No result for 2 images \(1, 2\)\. The ids .* are int, those .* str\."):
         score({1: ["a"], 2: ["b"]}, results)
 
 

@@ -103,6 +103,8 @@ class Ensemble(Captioner):
 
 def _member(folder: Path, load: Callable[[Path], Bundle], name: str, weights: str) -> Bundle:
     """Return a member of an ensemble as it was when that was written."""
+    if (folder.with_name(name) / catalog.MEMBERS).is_file():
+        raise BundleError(f"{folder} cannot use its member {name}, which is an ensemble itself. {_AGAIN}")
     try:
         member = load(folder.with_name(name))
     except FileNotFoundError as error:

@@ -12,13 +12,13 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from captioning import encoders
+from captioning.catalog import PACKED_FORMAT as FORMAT
 from captioning.fetching.photo import ADDRESS, WebPhoto, WebPhotoError
 from captioning.fetching.unpack import DAMAGE, UnpackError, checked
 from captioning.files import NO_ARRAYS, DamagedError, read_json
 from captioning.provenance import difference
 from captioning.settings import SettingError
 
-FORMAT = 1  # of the manifest
 MANIFEST, WEIGHTS, ENCODER, NEIGHBORS = "manifest.json", "weights.npz", "encoder.npz", "neighbors.npz"
 CARD, CARD_TEXT = "model_card.json", "MODEL_CARD.md"
 NEEDED = {"settings.json", "tokenizer.json", WEIGHTS}

@@ -28,6 +28,8 @@ CONVERT = (
 NOT_THERE = "rows without a photo"
 AMBIGUOUS = "rows that may mean several photos"
 UNREAD = "rows with a photo in a format that is not read"
+FOLDER = "rows that name a folder"
+BROKEN = "rows that name a broken link"
 OUTSIDE = "rows that name a file outside of the folder"
 
 
@@ -50,12 +52,12 @@ class Photos:
     @property
     def paths(self) -> list[str]:
         """The photos, as paths below the root."""
-        return [path for path, read in self._all.items() if read]
+        return [path for path, kind in self._all.items() if not kind]
 
     @property
     def unread(self) -> list[str]:
         """The pictures in formats that are not read."""
-        return [path for path, read in self._all.items() if not read]
+        return [path for path, kind in self._all.items() if kind == UNREAD]
 
     def find(self, names: Iterable[str]) -> dict[str, Found]:
         """Return what each name means.
@@ -79,7 +81,7 @@ class Photos:
         return found
 
     def _find(self, name: str) -> Found:
-        if self._all.get(name):
+        if self._all.get(name) == "":
             return Found(name)
         parts = _parts(name)
         ending, best = _ending(parts), _longest(self._names, parts)
@@ -104,14 +106,16 @@ class Photos:
     def _why_not(self, name: str, parts: str) -> Found:
         if name.startswith("/") or name[1:2] == ":" or ".." in parts.split("/"):
             return Found("", OUTSIDE, f"only what is below {self.root} is read")
-        if unread := _longest(self._unread_names, parts) or _longest(self._unread_names, _stem(parts)):
-            return Found("", UNREAD, f"{unread[0]}: {CONVERT}")
+        odd = _longest(self._odd, parts) or _longest(self._odd, _stem(parts))
+        if odd:
+            kind = self._all[odd[0]]
+            return Found("", kind, f"{odd[0]}: {CONVERT}" if kind == UNREAD else odd[0])
         alike = _longest(self._stems, _stem(parts))
         return Found("", NOT_THERE, f"there is {alike[0]}" if alike else "")
 
     @cached_property
-    def _all(self) -> dict[str, bool]:
-        """Path of a picture -> whether its format is read."""
+    def _all(self) -> dict[str, str]:
+        """Path -> what keeps it from being read; empty for a photo."""
         return dict(self._walk())
 
     @cached_property
@@ -123,10 +127,11 @@ class Photos:
         return _ends((path, _stem(path)) for path in self.paths)
 
     @cached_property
-    def _unread_names(self) -> dict[str, list[str]]:
-        return _ends((path, name) for path in self.unread for name in (path, _stem(path)))
+    def _odd(self) -> dict[str, list[str]]:
+        odd = [(path, path) for path, kind in self._all.items() if kind]
+        return _ends(odd + [(path, _stem(path)) for path in self.unread])
 
-    def _walk(self) -> Iterator[tuple[str, bool]]:
+    def _walk(self) -> Iterator[tuple[str, str]]:
         """Walk the folders, linked ones last, each once: links that lead back end."""
         waiting, seen = [(self.root, "")], set()
         linked: list[Any] = []
@@ -137,11 +142,12 @@ class Photos:
                 continue
             seen.add(real)
             for entry in entries(folder, self.unreadable):
-                extension = _ending(entry.name)
-                if _is_folder(entry):
+                extension, is_folder = _ending(entry.name), _is_folder(entry)
+                if is_folder:
                     (linked if entry.is_symlink() else waiting).append((Path(entry.path), f"{below}{entry.name}/"))
-                elif extension in EXTENSIONS | _UNREAD and _is_file(entry):
-                    yield below + entry.name, extension in EXTENSIONS
+                if extension in EXTENSIONS | _UNREAD:
+                    read = "" if extension in EXTENSIONS else UNREAD
+                    yield below + entry.name, FOLDER if is_folder else read if _is_file(entry) else BROKEN
 
 
 def entries(folder: Path, unreadable: list[str] | None = None) -> list[os.DirEntry]:

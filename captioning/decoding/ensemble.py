@@ -18,20 +18,31 @@ def ensemble(steps: Sequence[StepFunction]) -> StepFunction:
     at equally many regions; otherwise None. A single step keeps its own logits.
 
     Raises:
-        ValueError: there is no step; when called: logits that are no finite numbers, with the number of the step.
+        ValueError: there is no step; when called: not as many states, other vocabularies, or logits that are no finite
+            numbers, with the number of the step.
     """
     steps = tuple(steps)
     if not steps:
         raise ValueError("An ensemble needs at least one step function.")
 
     def step(tokens: np.ndarray, states: tuple[Any, ...]) -> Step:
+        if not isinstance(states, tuple) or len(states) != len(steps):
+            given = len(states) if isinstance(states, tuple) else type(states).__name__
+            raise ValueError(f"An ensemble of {len(steps)} steps has a tuple of as many states, not {given}.")
         total, after, maps = None, [], []
         for number, (one, state) in enumerate(zip(steps, states, strict=True), start=1):
             logits, state, attention = one(tokens, state)
             after.append(state)
             if len(steps) == 1:
                 return Step(logits, tuple(after), attention)
-            probabilities = _softmax(np.asarray(logits))
+            logits = np.asarray(logits)
+            if logits.ndim != 2 or (total is not None and logits.shape != total.shape):
+                others = "" if total is None else f", the others {total.shape}"
+                raise ValueError(
+                    f"Decoder {number} of {len(steps)} in the ensemble gives logits {logits.shape}{others}: all of "
+                    "them need (rows, vocabulary) of one vocabulary."
+                )
+            probabilities = _softmax(logits)
             if np.isnan(probabilities[:, END]).any():
                 raise ValueError(f"Decoder {number} of {len(steps)} in the ensemble: {NOT_FINITE}")
             total = probabilities if total is None else np.add(total, probabilities, out=total)

@@ -61,6 +61,9 @@ def evaluate(
     val, near = val[:val_pictures], near or NearPictures(captioner.folder.parent, stores, dataset)
     kept = KeptCaptions(captioner, stores)
     chosen = choose_decoding(kept, val, dataset)
+    if not chosen["validation_CIDEr"]:
+        used = f"beam width {chosen['beam_width']} is used"
+        print(f"{captioner.name}: CIDEr on validation is 0 for every decoding and cannot choose one: {used}.")
     rule = choose_consensus(kept, near, val, chosen)
     decoding = {"method": "beam search"} | chosen | {"consensus": rule} | more
     (captions,) = kept.best(test, chosen["beam_width"], [chosen["length_penalty"]], chosen["may_repeat"])

@@ -20,7 +20,7 @@ def check(record: Record, text: str) -> str:
     """
     if record.truth is None:
         return ""
-    problems = Reading(record.truth, text).problems()
+    problems = Reading(record.truth, text, image=record.image_id).problems()
     return f"✗ {'; '.join(problems[:2])}" if problems else "✓ right"
 
 

@@ -55,7 +55,10 @@ def fetch_many(
         OSError: the disk is full, or cannot be written to.
     """
     mirror("http://any/")  # a wrong setting is one error, not one for each file
-    addresses = {Path(path): url for url, path in files}
+    addresses: dict[Path, str] = {}
+    for url, given in files:
+        if addresses.setdefault(Path(given), url) != url:
+            raise ValueError(f"{given} is asked for from two addresses: {addresses[Path(given)]} and {url}.")
     missing = [path for path in addresses if path in again or not path.is_file()]
     outcomes: dict[Path, Exception | None] = {}
     stop, streaks, total = threading.Event(), _Streaks(len(addresses) - len(missing)), len(addresses)

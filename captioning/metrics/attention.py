@@ -67,6 +67,8 @@ def share_inside(weights: np.ndarray, box: Sequence[float]) -> np.ndarray:
 
 def _of_one(record: Record, words: Sequence[str], attention: np.ndarray) -> Iterator[tuple[float, float, float]]:
     """Yield (inside, area, others) of each thing named in a caption that has other words, too."""
+    if len(words) != len(attention):
+        raise ValueError(f"Picture {record.image_id}: {len(words)} words but {len(attention)} rows of attention.")
     for place, box in _named(record, words):
         shares = share_inside(np.asarray(attention, float), box)
         if len(place) < len(words):

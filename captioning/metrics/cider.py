@@ -76,8 +76,10 @@ class CiderD:
         return scores
 
     def score_references(self) -> np.ndarray:
-        """Score each reference against the others of its image, which has some: (references,), in their order."""
+        """Score each reference against the others of its image: (references,), in their order."""
         image, captions = self._ngrams.image, self._ngrams.captions
+        if np.any(captions < 2):
+            raise ValueError("An image has a single reference: there is no other to compare it to.")
         everyone = [tokens for of_one in self.references.tokens for tokens in of_one]
         scores = self.score_pairs(everyone, range(len(everyone)), image)
         # Taken out again: each compared to itself, where every order with a weight is a perfect match.

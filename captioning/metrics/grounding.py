@@ -6,7 +6,7 @@ from typing import Any
 
 from captioning.metrics.controls import share_interval
 from captioning.metrics.lexicon import KINDS, SCENES, Lexicon, Mention, phrases_of
-from captioning.metrics.references import ImageId
+from captioning.metrics.references import ImageId, some_images, with_ids_of
 from captioning.words import tokenize
 
 # {"place": "beach", "place_colours": ["green"],
@@ -40,7 +40,7 @@ def grounding(truth: Mapping[ImageId, Truth], results: Mapping[ImageId, str], le
             color occur together in no train picture; perhaps its `box`: left, top, right and bottom as shares of the
             picture), and optionally `place_colours`: colors that belong to the place by nature ("green meadow"),
             neither right nor wrong.
-        results: image id -> raw caption, of all images of the truth.
+        results: image id -> raw caption; the images of the truth.
         lexicon: has the words for every name of the truth.
 
     Returns:
@@ -55,12 +55,19 @@ def grounding(truth: Mapping[ImageId, Truth], results: Mapping[ImageId, str], le
         A share of nothing is None. `n`: for each of them how many were counted. `intervals`: the 95 % interval, see
         `share_interval`; the things of one picture count as one, since they are not independent.
         `unseen`: the same of the unseen objects alone, and `OF_PICTURES` of the pictures that hold one; None without.
+
+    Raises:
+        ValueError: an image is in only one of the two, or the truth holds a name that the lexicon lacks.
     """
-    counts = {image: Reading(truth[image], results[image], lexicon).counts() for image in truth}
+    results = with_ids_of(truth, results)
+    for these, those, problem in ((truth, results, "without a result"), (results, truth, "without truth")):
+        if odd := [image for image in these if image not in those]:
+            raise ValueError(f"Grounding {problem}: {some_images(odd)}.")
+    counts = {image: Reading(truth[image], results[image], lexicon, image).counts() for image in truth}
     unseen = []
     for image, content in truth.items():
         if things := [thing for thing in content["objects"] if thing.get("unseen")]:
-            of_these = Reading({**content, "objects": things}, results[image], lexicon).counts()
+            of_these = Reading({**content, "objects": things}, results[image], lexicon, image).counts()
             unseen.append(of_these | {measure: counts[image][measure] for measure in OF_PICTURES})
     return {**_shares(list(counts.values())), "unseen": _shares(unseen) if unseen else None}
 
@@ -83,14 +90,10 @@ def _shares(counts: list[dict[str, tuple[int, int]]]) -> dict:
 class Reading:
     """What a caption says, compared with what is in its picture."""
 
-    def __init__(self, truth: Truth, caption: str, lexicon: Lexicon = SCENES):
+    def __init__(self, truth: Truth, caption: str, lexicon: Lexicon = SCENES, image: ImageId = ""):
         """Find the names in a caption; for the arguments see `grounding`."""
+        self.there = _things(image, truth, lexicon)
         self.things = truth["objects"]
-        self.there = {
-            "place": {truth["place"]},
-            "object": {thing["object"] for thing in self.things},
-            "colour": {thing["colour"] for thing in self.things},
-        }
         self.own = {(thing["object"], thing["colour"]) for thing in self.things}
         self.text = tokenize(caption)
         mentions = lexicon.find(self.text)
@@ -172,3 +175,17 @@ class Reading:
             if not natural_here or mention["object"] or mention in of_objects or elsewhere:
                 kept.append(mention)
         return kept
+
+
+def _things(image: ImageId, truth: Truth, lexicon: Lexicon) -> dict[str, set[str]]:
+    try:
+        there = {
+            "place": {truth["place"]},
+            "object": {thing["object"] for thing in truth["objects"]},
+            "colour": {thing["colour"] for thing in truth["objects"]},
+        }
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"The truth of image {image!r} is incomplete: {error!r} in {truth!r}") from error
+    if strange := [(kind, name) for kind in KINDS for name in there[kind] - lexicon.names.get(kind, frozenset())]:
+        raise ValueError(f"The truth of image {image!r} holds names without words: {strange}")
+    return there

@@ -11,7 +11,7 @@ from statistics import fmean
 from captioning.metrics.bleu import corpus_bleu
 from captioning.metrics.controls import share_interval
 from captioning.metrics.ngrams import ReferenceNgrams
-from captioning.metrics.references import ImageId, words_of
+from captioning.metrics.references import ImageId, some_images, words_of
 from captioning.words import tokenize
 
 # A noun ends a tenth or more of the train captions that have it among their last four words, "on" 2 to 4 %, "in" 0.3 %,
@@ -61,14 +61,19 @@ def diversity(samples: Mapping[ImageId, Sequence[str]]) -> dict[str, float]:
         against the others of their picture, mean over the first, second, ... of each; 1 where all are the same.
 
     Raises:
-        ValueError: no picture, or not of all equally many captions, or less than two.
+        ValueError: no picture, or one with another number of captions than the first or less than two.
     """
-    counts = set(map(len, samples.values()))
-    if len(counts) != 1 or min(counts) < 2:
-        raise ValueError(f"Diversity needs equally many captions of each picture, two or more, not {sorted(counts)}.")
+    counts = {image: len(texts) for image, texts in samples.items()}
+    most = max(counts.values(), default=0)
+    if odd := [image for image, count in counts.items() if count != most or count < 2]:
+        raise ValueError(
+            f"Diversity needs equally many captions of each picture, two or more; not: {some_images(odd)}."
+        )
+    if not counts:
+        raise ValueError("There is no caption to look at: the samples are empty.")
     pictures = [[words_of(tokenize(text)) for text in texts] for texts in samples.values()]
     scores = {f"Div_{order}": fmean(_distinct(captions, order) for captions in pictures) for order in (1, 2)}
-    return scores | {"mBLEU_4": fmean(_mutual_bleu(pictures, number) for number in range(max(counts)))}
+    return scores | {"mBLEU_4": fmean(_mutual_bleu(pictures, number) for number in range(most))}
 
 
 def _distinct(captions: Sequence[Sequence[str]], order: int) -> float:
@@ -99,5 +104,7 @@ def novel_captions(results: Mapping[ImageId, str], train_captions: Iterable[str]
 
 
 def tokenized(results: Mapping[ImageId, str]) -> list[tuple[str, ...]]:
-    """Return the tokens of each caption."""
+    """Return the tokens of each caption; a ValueError where there is none."""
+    if not results:
+        raise ValueError("There is no caption to look at: the results are empty.")
     return [tuple(tokenize(caption)) for caption in results.values()]

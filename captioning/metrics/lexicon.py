@@ -63,12 +63,21 @@ class Lexicon:
     """The words of the names, for finding them in captions."""
 
     def __init__(self, names: Names):
-        """Index the names; a name is always a word for itself."""
+        """Index the names; a name is always a word for itself.
+
+        Raises:
+            ValueError: a word is empty.
+        """
+        self.names = {kind: frozenset(words_of) for kind, words_of in names.items()}
         self._meanings: dict[tuple[str, ...], set[tuple[str, str]]] = {}
         for kind, words_of in names.items():
             for name, synonyms in words_of.items():
+                if isinstance(synonyms, str):
+                    raise ValueError(f"The words for the {kind} {name!r} are a text; give a list: [{synonyms!r}].")
                 for synonym in (name, *synonyms):
                     self._meanings.setdefault(tuple(tokenize(synonym)), set()).add((kind, name))
+        if () in self._meanings:
+            raise ValueError(f"An empty word is given for {sorted(self._meanings[()])}.")
         self._longest = max(map(len, self._meanings), default=0)
 
     def find(self, text: Sequence[str]) -> list[Mention]:

@@ -22,18 +22,18 @@ def leave_one_out(
     Vedantam et al. 2015.
 
     Args:
-        references: image id -> raw captions, two or more of each.
+        references: image id -> raw captions; pictures with a single one are left out.
         results: image id -> raw caption of each of these pictures and others. None: the caption that is left out, so
             that each person's caption is scored once.
 
     Returns:
         `Bleu_1` to `Bleu_4` (one corpus of all of these captions), `ROUGE_L` and `CIDEr` (mean per picture, then over
         pictures). Document frequencies are those of all references of these pictures. CIDEr-D is a mean over
-        references: leaving out each once does not change a model's. A ValueError where a picture has a single one.
+        references: leaving out each once does not change a model's. A ValueError where no picture has two references.
     """
-    if any(len(texts) == 1 for texts in references.values()):
-        raise ValueError("A picture has a single reference: there is no other to compare it to.")
-    fitted = References(references)
+    if not (several := {image: texts for image, texts in references.items() if len(texts) != 1}):
+        raise ValueError("No picture has two references: people cannot be compared with each other.")
+    fitted = References(several)
     cider, ngrams = CiderD(fitted), fitted.ngrams
     if results is None:
         candidates, per_caption = list(chain.from_iterable(fitted.tokens)), cider.score_references()

@@ -38,8 +38,7 @@ def write(bundle: Bundle, folder: Path | str, precision: str = "float32") -> dic
     """
     if precision not in PRECISIONS:
         raise ValueError(f"precision is {precision!r}; known: {', '.join(PRECISIONS)}.")
-    import onnx
-
+    onnx, _ = packages()
     folder, graphs = Path(folder), Graphs(bundle)
     weights = sum(array.size for array in bundle.encoder.arrays())
     if weights > LARGE:
@@ -58,14 +57,24 @@ def write(bundle: Bundle, folder: Path | str, precision: str = "float32") -> dic
     return description
 
 
+def packages() -> tuple[Any, Any]:
+    """Return the packages onnx and tf2onnx, which only exports need."""
+    try:
+        import onnx
+        import tf2onnx
+    except ModuleNotFoundError as error:
+        told = f"{error.name} is not installed. Exports need it: pip install '.[export]' in the repository."
+        raise ModuleNotFoundError(told, name=error.name) from error
+    return onnx, tf2onnx
+
+
 def _convert(graphs: Graphs) -> dict[str, Any]:
     """Return the three graphs as ONNX models, weights in float32.
 
     They go through a SavedModel: tf2onnx takes what a plain function has captured, as the constants of the
     normalization, for inputs.
     """
-    import tf2onnx
-
+    _, tf2onnx = packages()
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
     # Else it copies all weights before each of 84 passes, to undo one that fails: twice the time and the memory.
     os.environ.setdefault("TF2ONNX_CATCH_ERRORS", "FALSE")
@@ -105,12 +114,11 @@ def _erfc(graph: Any, node: Any, name: str, _: list) -> None:
 
 def _round(model: Any) -> None:
     """Let the features go through float16 again: tf2onnx takes a cast there and back for one that does nothing."""
-    from onnx import TensorProto, helper
-
+    helper, types = packages()[0].helper, packages()[0].TensorProto
     (last,) = (node for node in model.graph.node if "features" in node.output)
     last.output[:] = ["exact"]
-    model.graph.node.append(helper.make_node("Cast", ["exact"], ["rounded"], to=TensorProto.FLOAT16))
-    model.graph.node.append(helper.make_node("Cast", ["rounded"], ["features"], to=TensorProto.FLOAT))
+    model.graph.node.append(helper.make_node("Cast", ["exact"], ["rounded"], to=types.FLOAT16))
+    model.graph.node.append(helper.make_node("Cast", ["rounded"], ["features"], to=types.FLOAT))
 
 
 def _describe(bundle: Bundle, graphs: Graphs, precision: str) -> dict:

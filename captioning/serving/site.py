@@ -52,10 +52,9 @@ def write(bundle: Bundle, folder: Path | str, precision: str | None = None) -> N
         precision: of the weights, see `onnx_files.write`. None: float32, or int16 where a graph in float32 would have
             more than `LARGEST` bytes.
     """
-    import tf2onnx  # noqa: F401  told before npm fetches anything
-
     folder = Path(folder).absolute()
-    _check_folder(folder)
+    _check_folder(folder)  # the cheap checks first
+    onnx_files.packages()
     runtime = _runtime()
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft, old = beside(folder, ".part"), beside(folder, ".old")

@@ -74,7 +74,7 @@ def are_marked(captions: Iterable[str]) -> bool:
 
 def marked(captions: Mapping[int | str, Sequence[str]]) -> Mapping[int | str, Sequence[str]]:
     """Return the references of pictures, marked if most of them lack spaces."""
-    if not lacks_spaces([text for texts in captions.values() for text in texts]):
+    if not lacks_spaces([text for texts in captions.values() for text in texts if isinstance(text, str)]):
         return captions
     return {image: [mark(text) for text in texts] for image, texts in captions.items()}
 

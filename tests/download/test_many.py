@@ -59,6 +59,11 @@ def test_the_same_pair_twice_is_fetched_once(server, tmp_path):
     assert report.fetched == [tmp_path / "a"] and len(server.seen) == 1
 
 
+def test_two_addresses_for_one_path_are_an_error(server, tmp_path):
+    with pytest.raises(ValueError, match="two addresses"):
+        fetch_many([(server.url("/a"), tmp_path / "a"), (server.url("/b"), tmp_path / "a")])
+
+
 def test_a_path_that_cannot_be_made_is_listed(server, tmp_path):
     (tmp_path / "file").touch()
     report = fetch_many([(server.url("/a"), tmp_path / "file" / "a"), (server.url("/a"), tmp_path / "b")])
